@@ -1,0 +1,56 @@
+//! The generated code. It names nothing but `::core` and the library's `__private`.
+
+mod event_set;
+mod message;
+mod stub;
+mod topic;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{DeriveInput, Path};
+
+use crate::ast::MessageEnum;
+use crate::errors::Errors;
+use crate::validate;
+
+pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let topic = MessageEnum::parse(input, "topic", &mut errors);
+    validate::topic(&topic, &mut errors);
+    let impls = match errors.is_empty() {
+        true => topic::impls(&topic),
+        false => stub::topic(&topic),
+    };
+    unnamed(&topic, &impls, &errors)
+}
+
+pub(crate) fn event_set(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let event_set = MessageEnum::parse(input, "event_set", &mut errors);
+    validate::event_set(&event_set, &mut errors);
+    let impls = match errors.is_empty() {
+        true => event_set::impls(&event_set),
+        false => stub::event_set(&event_set),
+    };
+    unnamed(&event_set, &impls, &errors)
+}
+
+/// The impls where they leave no names behind, and the errors.
+fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> TokenStream {
+    let library = library(input.attributes.library.as_ref());
+    let errors = errors.to_compile_errors();
+    quote! {
+        #errors
+        const _: () = {
+            use #library::__private as __bus;
+            #impls
+        };
+    }
+}
+
+fn library(path: Option<&Path>) -> TokenStream {
+    match path {
+        Some(path) => quote!(#path),
+        None => quote!(::persisting_message_bus),
+    }
+}

@@ -1,0 +1,98 @@
+//! Impls without content beside an error, so that one mistake is one message: code that uses the
+//! topic compiles as if it were right.
+
+use std::collections::HashSet;
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+
+use crate::ast::MessageEnum;
+
+pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
+    let ident = &topic.original.ident;
+    let (impl_generics, type_generics, where_clause) = topic.original.generics.split_for_impl();
+    let event_set = event_set(topic);
+    let messages = messages(topic);
+    quote! {
+        impl #impl_generics __bus::Topic for #ident #type_generics #where_clause {
+            const NAME: &'static ::core::primitive::str = "";
+            const MESSAGES: &'static [__bus::MessageDescriptor] = &[];
+            fn index_of(
+                _: &::core::primitive::str,
+            ) -> ::core::option::Option<::core::primitive::usize> {
+                ::core::option::Option::None
+            }
+        }
+        #event_set
+        #messages
+    }
+}
+
+pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
+    let ident = &event_set.original.ident;
+    let (impl_generics, type_generics, where_clause) = event_set.original.generics.split_for_impl();
+    quote! {
+        impl #impl_generics __bus::EventSet for #ident #type_generics #where_clause {
+            const SELECTIONS: &'static [__bus::Selection] = &[];
+            fn decode(
+                message: &__bus::StoredMessage<'_>,
+            ) -> ::core::result::Result<Self, __bus::Error> {
+                ::core::result::Result::Err(__bus::unknown_message(message, ""))
+            }
+            fn message_type(&self) -> &::core::primitive::str {
+                ""
+            }
+        }
+    }
+}
+
+/// What dispatches and event sets ask of the messages. Those of a generic enum may be type
+/// parameters, for which nothing can be implemented.
+fn messages(topic: &MessageEnum<'_>) -> TokenStream {
+    if !topic.original.generics.params.is_empty() {
+        return TokenStream::new();
+    }
+    let ident = &topic.original.ident;
+    let mut seen = HashSet::new();
+    let own = ident.to_token_stream();
+    let payloads = topic
+        .messages()
+        .map(|message| message.payload.to_token_stream());
+    let impls = std::iter::once(own)
+        .chain(payloads)
+        .filter(|payload| seen.insert(payload.to_string()))
+        .map(|payload| message(ident, &payload));
+    let conversions = topic.messages().map(|message| {
+        let (variant, payload) = (message.ident, message.payload);
+        (variant, payload.to_token_stream())
+    });
+    let mut seen = HashSet::new();
+    let conversions = conversions
+        .filter(|(_, payload)| seen.insert(payload.to_string()))
+        .map(|(variant, payload)| {
+            quote! {
+                impl ::core::convert::From<#payload> for #ident {
+                    fn from(payload: #payload) -> Self {
+                        Self::#variant(::core::convert::From::from(payload))
+                    }
+                }
+            }
+        });
+    quote!(#(#impls)* #(#conversions)*)
+}
+
+fn message(topic: &syn::Ident, message: &TokenStream) -> TokenStream {
+    quote! {
+        impl __bus::Registered<#topic> for #message {
+            const INDEX: ::core::primitive::usize = 0;
+        }
+        impl __bus::MessageOf<#topic> for #message {
+            fn descriptor(&self) -> &'static __bus::MessageDescriptor {
+                &__bus::MessageDescriptor { name: "", aliases: &[], version: 1 }
+            }
+            fn to_payload(&self) -> __bus::EncodedPayload {
+                ::core::result::Result::Ok(::core::default::Default::default())
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Derives of [`persisting-message-bus`](https://docs.rs/persisting-message-bus), which re-exports
+//! them: depend on that crate instead of this one.
+
+mod ast;
+mod attributes;
+mod errors;
+mod expand;
+mod validate;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a topic of an enum: a closed set of messages under one name.
+///
+/// Each variant holds one message struct, or a `Box` of it, that implements serde's `Serialize` and
+/// `Deserialize`. The struct is what is serialised; the variant decides its *message type*, the
+/// stable name under which it is stored.
+///
+/// ```ignore
+/// #[derive(Debug, Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+///     #[message(name = "OrderShipped", alias = "OrderSent")]
+///     Shipped(OrderShipped),
+///     Cancelled(Box<OrderCancelled>),
+/// }
+/// ```
+///
+/// On the enum, `#[topic(...)]` takes
+///
+/// - `name = "orders"`: the name of the topic, at most 255 characters. Required.
+/// - `crate = path::to::persisting_message_bus`: where the library is, for those who re-export it.
+///
+/// On a variant, `#[message(...)]` takes
+///
+/// - `name = "OrderShipped"`: the message type, at most 255 characters; the variant's name without
+///   this.
+/// - `alias = "OrderSent"`: a message type under which such messages were stored before; may be
+///   repeated.
+///
+/// It implements `Topic`, `EventSet` and `MessageOf` for the enum, and `MessageOf` and `Into` the
+/// enum for each message.
+#[proc_macro_derive(Topic, attributes(topic, message))]
+pub fn derive_topic(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::topic(&input).into()
+}
+
+/// Makes an event set of an enum: the messages of a topic that one consumer wants to see.
+///
+/// Each variant holds one of the topic's message structs, or a `Box` of it; the compiler checks
+/// that it is one. The variants' names are free: names and aliases are the topic's.
+///
+/// ```ignore
+/// #[derive(Debug, EventSet)]
+/// #[event_set(topic = Orders)]
+/// enum Revenue {
+///     OrderPlaced(OrderPlaced),
+///     Cancelled(OrderCancelled),
+/// }
+/// ```
+///
+/// On the enum, `#[event_set(...)]` takes
+///
+/// - `topic = Orders`: the topic's enum. Required.
+/// - `crate = path::to::persisting_message_bus`: where the library is, for those who re-export it.
+///
+/// It implements `EventSet` for the enum.
+#[proc_macro_derive(EventSet, attributes(event_set, message))]
+pub fn derive_event_set(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::event_set(&input).into()
+}

@@ -1,0 +1,75 @@
+use std::ops::ControlFlow;
+
+use crate::{
+    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, MessageConsumerState,
+    MessageRepository, MessageSource, PageRequest, Position, RawMessage, StoreCursor,
+    StoredMessage,
+};
+
+/// Messages from one place, consumer state in another, as one bus.
+///
+/// A Diesel connection is a bus by itself and needs no joining.
+#[derive(Debug, Clone, Default)]
+pub struct MessageBus<M, S> {
+    /// Where messages come from and go to.
+    pub messages: M,
+    /// Where cursors and leases are kept.
+    pub state: S,
+}
+
+impl<M, S> MessageBus<M, S> {
+    /// Joins the two.
+    pub fn new(messages: M, state: S) -> Self {
+        Self { messages, state }
+    }
+}
+
+impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        self.messages.safe_head(topic)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.messages.last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.messages.read_page(request, receive)
+    }
+}
+
+impl<M: MessageRepository, S> MessageRepository for MessageBus<M, S> {
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        self.messages.persist(messages, duplicates)
+    }
+}
+
+impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
+    fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
+        self.state.acquire(request)
+    }
+
+    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
+        self.state.fence(lease)
+    }
+
+    fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
+        self.state.store_cursor(lease, store)
+    }
+
+    fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        self.state.release(lease)
+    }
+
+    fn consumer_status(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<Option<ConsumerStatus>, Error> {
+        self.state.consumer_status(consumer, topic)
+    }
+}

@@ -1,0 +1,71 @@
+use crate::{
+    Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, StoreCursor,
+};
+
+/// Where a consumer goes on after a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetTo {
+    /// Before all messages, as if it had never run: the before-replay hook is called again.
+    Start,
+    /// Behind the messages that are there now.
+    End,
+    /// Behind the message at this position.
+    Position(Position),
+}
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Moves the cursor, on every topic that the consumer reads. The next
+    /// [`handle_new_messages`](Self::handle_new_messages) goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_locked`]: a holder of the same name is at work. Nothing was moved.
+    /// - [`Error::is_broken_cursor`]: the position is negative, or beyond the last one that was
+    ///   handed out. Nothing was moved.
+    /// - When the bus cannot be read or written.
+    pub fn reset<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        for reader in &self.topics {
+            self.reset_topic(bus, reader.topic, to)
+                .map_err(|error| error.of_consumer(&self.name))?;
+        }
+        Ok(())
+    }
+
+    fn reset_topic<B>(&self, bus: &mut B, topic: &str, to: ResetTo) -> Result<(), Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        let lease = self.acquire(bus, topic)?;
+        let moved = cursor_for(bus, topic, to).and_then(|cursor| {
+            let store = StoreCursor { cursor, hold: None };
+            bus.store_cursor(&lease, &store)
+        });
+        match moved {
+            Ok(()) => Ok(()),
+            Err(error) => Err(match bus.release(&lease) {
+                Ok(()) => error,
+                Err(second) => error.followed_by(second),
+            }),
+        }
+    }
+}
+
+fn cursor_for<B>(bus: &mut B, topic: &str, to: ResetTo) -> Result<Option<Position>, Error>
+where
+    B: MessageSource + ?Sized,
+{
+    match to {
+        ResetTo::Start => Ok(None),
+        ResetTo::End => bus.safe_head(topic).map(Some),
+        ResetTo::Position(position) => {
+            let last = bus.last_position()?;
+            match (Position::START..=last).contains(&position) {
+                true => Ok(Some(position)),
+                false => Err(Error::broken_cursor(topic, position, last)),
+            }
+        }
+    }
+}

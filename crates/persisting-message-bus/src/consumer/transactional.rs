@@ -1,0 +1,214 @@
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::handler::{HandlePages, HandlerError, PageOutcome};
+use super::page::Page;
+use super::search::Search;
+use crate::{
+    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, Position, StoreCursor,
+    Transactions,
+};
+
+type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
+
+/// The kind of handler that gets the connection on whose commit the cursor moves: its changes take
+/// effect exactly once.
+pub struct Transactional<C: ?Sized, H> {
+    handler: H,
+    before_replay: Option<BeforeReplay<C>>,
+}
+
+/// Hands messages to a transactional handler one by one.
+#[derive(Debug)]
+pub struct Each<F>(pub(super) F);
+
+/// Hands messages to a transactional handler a page at a time.
+#[derive(Debug)]
+pub struct Pages<F>(pub(super) F);
+
+impl<S: EventSet, C: ?Sized, H> MessageConsumer<S, Transactional<C, H>> {
+    /// Sets a hook that is called when the consumer really starts from the beginning: before its
+    /// first message ever or its first message after a reset to the start. Its changes take effect
+    /// exactly once, in a transaction of their own.
+    #[must_use]
+    pub fn before_replay<R>(mut self, hook: R) -> Self
+    where
+        R: FnMut(&mut C) -> Result<(), HandlerError> + Send + 'static,
+    {
+        self.handler.before_replay = Some(Box::new(hook));
+        self
+    }
+}
+
+impl<C: ?Sized, H> Transactional<C, H> {
+    pub(super) fn new(handler: H) -> Self {
+        Self {
+            handler,
+            before_replay: None,
+        }
+    }
+
+    /// Calls the hook, and remembers that the consumer has left the start.
+    fn leave_start<B>(&mut self, bus: &mut B, lease: &Lease, hold: Duration) -> Result<(), Error>
+    where
+        B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+    {
+        let Some(hook) = &mut self.before_replay else {
+            return Ok(());
+        };
+        let store = StoreCursor {
+            cursor: Some(Position::START),
+            hold: Some(hold),
+        };
+        bus.in_transaction(|bus| {
+            bus.fence(lease)?;
+            hook(bus.connection()).map_err(|cause| Error::before_replay(&lease.topic, cause))?;
+            bus.store_cursor(lease, &store)
+        })
+    }
+
+    /// Handles a range of the page and stores the cursor behind it, in one transaction.
+    fn attempt<S, B>(
+        &mut self,
+        bus: &mut B,
+        lease: &Lease,
+        page: &Page<S>,
+        range: Range<usize>,
+        hold: Option<Duration>,
+    ) -> Result<(), Failure>
+    where
+        S: EventSet,
+        B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+        H: HandleMessages<S, C>,
+    {
+        let store = StoreCursor {
+            cursor: page.cursor_after(range.end),
+            hold,
+        };
+        bus.in_transaction(|bus| {
+            bus.fence(lease)?;
+            self.handler
+                .handle(bus.connection(), &page.messages[range])
+                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
+            bus.store_cursor(lease, &store)?;
+            Ok(())
+        })
+    }
+}
+
+impl<S, B, C, H> HandlePages<S, B> for Transactional<C, H>
+where
+    S: EventSet,
+    C: ?Sized,
+    B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+    H: HandleMessages<S, C>,
+{
+    fn handle_page(
+        &mut self,
+        bus: &mut B,
+        lease: &Lease,
+        lease_duration: Duration,
+        page: Page<S>,
+    ) -> PageOutcome {
+        if page.leaves_start()
+            && let Err(error) = self.leave_start(bus, lease, lease_duration)
+        {
+            return PageOutcome::failed(error);
+        }
+        let mut outcome = PageOutcome::default();
+        let mut search = Search::over(page.messages.len());
+        while !page.stands_still() {
+            let hold = (!search.reaches_end()).then_some(lease_duration);
+            match self.attempt(bus, lease, &page, search.range(), hold) {
+                Ok(()) => search.succeeded(),
+                Err(Failure::Bus(error)) => {
+                    outcome.failure = Some(error);
+                    break;
+                }
+                Err(Failure::Handler(offset, cause)) => search.failed(offset, cause),
+            }
+            if let Some((index, cause)) = search.culprit() {
+                outcome.failure = Some(Error::handler(&page.messages[index], cause));
+                break;
+            }
+            if search.is_done() {
+                outcome.lease_released = true;
+                break;
+            }
+        }
+        outcome.handled = search.handled();
+        outcome.failure = outcome.failure.or(page.failure);
+        outcome
+    }
+}
+
+/// Why an attempt was rolled back.
+enum Failure {
+    /// The handler failed: on the message at this offset, where it can tell.
+    Handler(Option<usize>, HandlerError),
+    /// The bus failed.
+    Bus(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Bus(error)
+    }
+}
+
+/// A way to hand a range of messages to a closure.
+#[doc(hidden)]
+pub trait HandleMessages<S, C: ?Sized> {
+    /// The error comes with the offset of the message that it is about, where that is known.
+    fn handle(
+        &mut self,
+        connection: &mut C,
+        messages: &[Message<S>],
+    ) -> Result<(), (Option<usize>, HandlerError)>;
+}
+
+impl<S, C, F> HandleMessages<S, C> for Each<F>
+where
+    C: ?Sized,
+    F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
+{
+    fn handle(
+        &mut self,
+        connection: &mut C,
+        messages: &[Message<S>],
+    ) -> Result<(), (Option<usize>, HandlerError)> {
+        messages
+            .iter()
+            .enumerate()
+            .try_for_each(|(offset, message)| {
+                (self.0)(connection, message).map_err(|cause| (Some(offset), cause))
+            })
+    }
+}
+
+impl<S, C, F> HandleMessages<S, C> for Pages<F>
+where
+    C: ?Sized,
+    F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
+{
+    fn handle(
+        &mut self,
+        connection: &mut C,
+        messages: &[Message<S>],
+    ) -> Result<(), (Option<usize>, HandlerError)> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let alone = (messages.len() == 1).then_some(0);
+        (self.0)(connection, messages).map_err(|cause| (alone, cause))
+    }
+}
+
+impl<C: ?Sized, H> fmt::Debug for Transactional<C, H> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Transactional")
+            .finish_non_exhaustive()
+    }
+}

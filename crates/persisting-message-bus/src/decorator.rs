@@ -1,0 +1,93 @@
+use std::fmt;
+use std::sync::Mutex;
+
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::{Clock, Headers, SystemClock};
+
+/// Adds headers to every message that a dispatcher sends out.
+///
+/// Any `Fn(&mut Headers)` is a decorator:
+///
+/// ```
+/// use persisting_message_bus::{Headers, MessageDispatcher};
+/// # use persisting_message_bus::Topic;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, Serialize, Deserialize)]
+/// # struct OrderPlaced { total_cents: i64 }
+/// # #[derive(Debug, Topic)]
+/// # #[topic(name = "orders")]
+/// # enum Orders { OrderPlaced(OrderPlaced) }
+///
+/// let orders = MessageDispatcher::<Orders>::new()
+///     .with_decorator(|headers: &mut Headers| headers.set("tenant", "acme"));
+/// ```
+pub trait MessageDecorator: Send + Sync {
+    /// Adds to `headers`, which name the topic and the type already. What the caller or an earlier
+    /// decorator has set is there to be seen, and best left alone.
+    fn decorate(&self, headers: &mut Headers);
+}
+
+impl<F: Fn(&mut Headers) + Send + Sync> MessageDecorator for F {
+    fn decorate(&self, headers: &mut Headers) {
+        self(headers);
+    }
+}
+
+/// Gives every message a message id, a UUID of version 7, and the time of recording, unless it has
+/// them.
+///
+/// Ids of one decorator grow in the order in which they are made, also within one millisecond.
+pub struct DefaultMessageDecorator<C = SystemClock> {
+    clock: C,
+    ids: Mutex<ContextV7>,
+}
+
+impl DefaultMessageDecorator {
+    /// With the clock of the operating system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(SystemClock)
+    }
+}
+
+impl Default for DefaultMessageDecorator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Clock> DefaultMessageDecorator<C> {
+    /// With another clock.
+    #[must_use]
+    pub fn with_clock(clock: C) -> Self {
+        Self {
+            clock,
+            ids: Mutex::new(ContextV7::new()),
+        }
+    }
+}
+
+impl<C: Clock> MessageDecorator for DefaultMessageDecorator<C> {
+    fn decorate(&self, headers: &mut Headers) {
+        let now = self.clock.now();
+        if headers.time_of_recording().is_none() {
+            headers.set_time_of_recording(now);
+        }
+        if headers.message_id().is_none() {
+            // Version 7 counts from 1970; a clock before it makes ids as of that moment.
+            let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+            let time = Timestamp::from_unix(&self.ids, seconds, now.timestamp_subsec_nanos());
+            headers.set_message_id(Uuid::new_v7(time));
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for DefaultMessageDecorator<C> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("DefaultMessageDecorator")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

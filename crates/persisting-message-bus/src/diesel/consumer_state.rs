@@ -1,0 +1,68 @@
+use diesel::Connection;
+
+use super::{OnTables, StoreBackend, TableSchema};
+use crate::{ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, StoreCursor, name};
+
+impl<C> MessageConsumerState for OnTables<'_, C>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
+        name::validate("consumer", request.consumer)?;
+        name::validate("topic", request.topic)?;
+        C::Backend::acquire(self.connection, self.schema, request)
+    }
+
+    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
+        C::Backend::fence(self.connection, self.schema, lease)
+    }
+
+    fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
+        C::Backend::store_cursor(self.connection, self.schema, lease, store)
+    }
+
+    fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        C::Backend::release(self.connection, self.schema, lease)
+    }
+
+    fn consumer_status(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<Option<ConsumerStatus>, Error> {
+        C::Backend::consumer_status(self.connection, self.schema, consumer, topic)
+    }
+}
+
+impl<C> MessageConsumerState for C
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
+        TableSchema::DEFAULT.on(self).acquire(request)
+    }
+
+    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).fence(lease)
+    }
+
+    fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).store_cursor(lease, store)
+    }
+
+    fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).release(lease)
+    }
+
+    fn consumer_status(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<Option<ConsumerStatus>, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .consumer_status(consumer, topic)
+    }
+}

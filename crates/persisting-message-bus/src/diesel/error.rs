@@ -1,0 +1,28 @@
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::Error;
+
+impl From<DieselError> for Error {
+    fn from(cause: DieselError) -> Self {
+        failed_while("running a statement", cause)
+    }
+}
+
+/// The error of a statement, for `map_err`.
+pub(super) fn failed_while(doing: impl Into<String>, cause: DieselError) -> Error {
+    let retryable = is_retryable(&cause);
+    Error::repository(doing, cause, retryable)
+}
+
+/// Whether the same transaction may go through when it is made again.
+fn is_retryable(cause: &DieselError) -> bool {
+    match cause {
+        DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+        // SQLite's SQLITE_BUSY and SQLITE_LOCKED have no kind of their own in Diesel.
+        DieselError::DatabaseError(_, information) => {
+            let message = information.message();
+            message.contains("database is locked") || message.contains("table is locked")
+        }
+        _ => false,
+    }
+}

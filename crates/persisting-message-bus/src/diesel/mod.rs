@@ -1,0 +1,21 @@
+//! Messages and consumer state in SQL, through Diesel.
+//!
+//! A connection *is* a repository and a consumer state: `&mut SqliteConnection`, or a pooled one,
+//! is handed in wherever a [`MessageRepository`](crate::MessageRepository) or a
+//! [`MessageConsumerState`](crate::MessageConsumerState) is asked for. Tables with other names are
+//! described by a [`TableSchema`], which joins the connection by [`TableSchema::on`].
+
+mod backend;
+mod consumer_state;
+mod error;
+mod migrations;
+mod repository;
+mod schema;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod statement;
+mod transactions;
+
+pub use self::backend::StoreBackend;
+pub use self::migrations::migrate;
+pub use self::schema::{ConsumerStateTable, MessageTable, OnTables, TableSchema};

@@ -1,0 +1,78 @@
+use std::ops::ControlFlow;
+
+use diesel::Connection;
+
+use super::{OnTables, StoreBackend, TableSchema};
+use crate::raw_message::validate;
+use crate::{
+    Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
+    StoredMessage,
+};
+
+impl<C> MessageSource for OnTables<'_, C>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        C::Backend::safe_head(self.connection, self.schema, topic)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        C::Backend::last_position(self.connection, self.schema)
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        C::Backend::read_page(self.connection, self.schema, request, receive)
+    }
+}
+
+impl<C> MessageRepository for OnTables<'_, C>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        validate(messages)?;
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        C::Backend::persist(self.connection, self.schema, messages, duplicates)
+    }
+}
+
+impl<C> MessageSource for C
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        TableSchema::DEFAULT.on(self).safe_head(topic)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        TableSchema::DEFAULT.on(self).last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).read_page(request, receive)
+    }
+}
+
+impl<C> MessageRepository for C
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        TableSchema::DEFAULT.on(self).persist(messages, duplicates)
+    }
+}

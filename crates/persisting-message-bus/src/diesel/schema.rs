@@ -1,0 +1,119 @@
+use std::borrow::Cow;
+
+type Name = Cow<'static, str>;
+
+/// The names of the tables and their columns.
+///
+/// The default is what [`migrate`](super::migrate) creates. Names are always quoted, so they are
+/// written exactly as the database has them.
+///
+/// ```
+/// use persisting_message_bus::diesel::TableSchema;
+///
+/// let mut schema = TableSchema::default();
+/// schema.messages.table = "domain_events".into();
+/// schema.messages.payload = "body".into();
+/// ```
+///
+/// ```ignore
+/// orders.dispatch(&mut schema.on(&mut connection), &order_placed)?;
+/// consumer.handle_new_messages(&mut schema.on(&mut connection))?;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableSchema {
+    /// The table of messages.
+    pub messages: MessageTable,
+    /// The table of cursors and leases.
+    pub consumer_state: ConsumerStateTable,
+}
+
+/// The names of the message table and its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageTable {
+    /// The table, `public_messages`.
+    pub table: Name,
+    /// The position: an auto-incremented integer key, `id`.
+    pub id: Name,
+    /// A text with a unique index, `message_id`.
+    pub message_id: Name,
+    /// A text, `topic`. There has to be an index on it and the position.
+    pub topic: Name,
+    /// A text, `message_type`.
+    pub message_type: Name,
+    /// An integer, `message_version`. `None` for a table without it: its messages are all read as
+    /// version 1.
+    pub message_version: Option<Name>,
+    /// A text, `payload`.
+    pub payload: Name,
+    /// A text, `headers`.
+    pub headers: Name,
+    /// A time, `published_at`.
+    pub published_at: Name,
+}
+
+/// The names of the consumer-state table and its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerStateTable {
+    /// The table, `message_consumer_state`.
+    pub table: Name,
+    /// A text, `consumer`; with the topic it is the primary key.
+    pub consumer: Name,
+    /// A text, `topic`.
+    pub topic: Name,
+    /// An integer or null, `cursor`.
+    pub cursor: Name,
+    /// A text or null, `lease_owner`.
+    pub lease_owner: Name,
+    /// An integer, by default 0, `lease_epoch`.
+    pub lease_epoch: Name,
+    /// A time or null, `lease_expires_at`.
+    pub lease_expires_at: Name,
+}
+
+impl TableSchema {
+    pub(super) const DEFAULT: &'static Self = &Self {
+        messages: MessageTable {
+            table: Cow::Borrowed("public_messages"),
+            id: Cow::Borrowed("id"),
+            message_id: Cow::Borrowed("message_id"),
+            topic: Cow::Borrowed("topic"),
+            message_type: Cow::Borrowed("message_type"),
+            message_version: Some(Cow::Borrowed("message_version")),
+            payload: Cow::Borrowed("payload"),
+            headers: Cow::Borrowed("headers"),
+            published_at: Cow::Borrowed("published_at"),
+        },
+        consumer_state: ConsumerStateTable {
+            table: Cow::Borrowed("message_consumer_state"),
+            consumer: Cow::Borrowed("consumer"),
+            topic: Cow::Borrowed("topic"),
+            cursor: Cow::Borrowed("cursor"),
+            lease_owner: Cow::Borrowed("lease_owner"),
+            lease_epoch: Cow::Borrowed("lease_epoch"),
+            lease_expires_at: Cow::Borrowed("lease_expires_at"),
+        },
+    };
+
+    /// The connection with these tables, as a bus.
+    pub fn on<'a, C>(&'a self, connection: &'a mut C) -> OnTables<'a, C> {
+        OnTables {
+            connection,
+            schema: self,
+        }
+    }
+}
+
+impl Default for TableSchema {
+    fn default() -> Self {
+        Self::DEFAULT.clone()
+    }
+}
+
+/// A Diesel connection whose tables have the names of a [`TableSchema`].
+pub struct OnTables<'a, C> {
+    pub(super) connection: &'a mut C,
+    pub(super) schema: &'a TableSchema,
+}

@@ -1,0 +1,79 @@
+use diesel::Connection;
+use diesel::connection::TransactionManager;
+
+use super::{OnTables, StoreBackend};
+use crate::{Error, MessageBus, MessageSource, Transactions};
+
+impl<C> Transactions for C
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    type Connection = C;
+
+    fn begin(&mut self) -> Result<(), Error> {
+        Ok(C::TransactionManager::begin_transaction(self)?)
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        Ok(C::TransactionManager::commit_transaction(self)?)
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        Ok(C::TransactionManager::rollback_transaction(self)?)
+    }
+
+    fn connection(&mut self) -> &mut C {
+        self
+    }
+}
+
+impl<C> Transactions for OnTables<'_, C>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    type Connection = C;
+
+    fn begin(&mut self) -> Result<(), Error> {
+        self.connection.begin()
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.connection.commit()
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.connection.roll_back()
+    }
+
+    fn connection(&mut self) -> &mut C {
+        self.connection
+    }
+}
+
+/// Messages from elsewhere, effects and cursor in one database.
+impl<M, C> Transactions for MessageBus<M, C>
+where
+    M: MessageSource,
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    type Connection = C;
+
+    fn begin(&mut self) -> Result<(), Error> {
+        self.state.begin()
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.state.commit()
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.state.roll_back()
+    }
+
+    fn connection(&mut self) -> &mut C {
+        &mut self.state
+    }
+}

@@ -1,0 +1,192 @@
+//! Every way to fail, with its text.
+
+use std::fmt;
+
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::BoxError;
+use crate::{EventSet, Message, Position, StoredMessage};
+
+#[derive(Debug, Error)]
+pub(super) enum Kind {
+    #[error("the {what} \"{}\" {problem}", shortened(.name))]
+    InvalidName {
+        what: &'static str,
+        name: String,
+        problem: String,
+    },
+    #[error(
+        "cannot dispatch {message_type} on topic \"{topic}\": the header {header} is missing, \
+         nothing was written; add the DefaultMessageDecorator or one that sets it"
+    )]
+    MissingHeader {
+        header: &'static str,
+        topic: String,
+        message_type: String,
+    },
+    #[error(
+        "cannot dispatch {message_type} on topic \"{topic}\": the message id {message_id} was \
+         dispatched before, nothing was written; if that is to be expected, say \
+         with_duplicates(Duplicates::Ignore)"
+    )]
+    Duplicate {
+        message_id: Uuid,
+        topic: String,
+        message_type: String,
+    },
+    #[error(
+        "cannot dispatch {message_type} on topic \"{topic}\" (message id {message_id}): it cannot \
+         be written as JSON, nothing was written"
+    )]
+    Encode {
+        topic: String,
+        message_type: String,
+        message_id: Uuid,
+        #[source]
+        cause: serde_json::Error,
+    },
+    #[error(
+        "{expected} does not know the {at}; the cursor stays before it: add a variant or an alias \
+         for \"{}\"",
+        at.message_type
+    )]
+    Unknown {
+        at: Location,
+        expected: &'static str,
+    },
+    #[error(
+        "cannot decode the {0}; the cursor stays before it: make its struct accept what is stored"
+    )]
+    Decode(Location, #[source] serde_json::Error),
+    #[error("cannot decode the headers of the {0}: they have to be a JSON object")]
+    DecodeHeaders(Location, #[source] serde_json::Error),
+    #[error(
+        "the row at position {position} of topic \"{topic}\" is not a message; the cursor stays \
+         before it: correct the row"
+    )]
+    BrokenRow {
+        topic: String,
+        position: Position,
+        #[source]
+        cause: BoxError,
+    },
+    #[error("the handler failed on the {0}; the cursor stays before it")]
+    Handler(Location, #[source] BoxError),
+    #[error(
+        "the before-replay hook failed on topic \"{topic}\"; nothing was handled and the cursor \
+         stays at the start"
+    )]
+    BeforeReplay {
+        topic: String,
+        #[source]
+        cause: BoxError,
+    },
+    #[error(
+        "the cursor {cursor} on topic \"{topic}\" cannot be right: positions begin at 0, and the \
+         last one that was handed out is {last}. Was the message table restored or emptied? Reset \
+         the consumer to where it should go on"
+    )]
+    BrokenCursor {
+        topic: String,
+        cursor: Position,
+        last: Position,
+    },
+    #[error(
+        "locked on topic \"{topic}\": {owner} holds the lease, which expires at {expires_at}; try \
+         again then, or when it was released"
+    )]
+    Locked {
+        topic: String,
+        owner: String,
+        expires_at: String,
+    },
+    #[error(
+        "the lease on topic \"{topic}\" was lost: somebody else took it from {owner} (epoch \
+         {epoch}), and the cursor was not stored; if handling a page takes longer than the lease, \
+         make the lease longer or the page smaller"
+    )]
+    LeaseLost {
+        topic: String,
+        owner: String,
+        epoch: i64,
+    },
+    #[error("the repository failed while {doing}{}", retry_hint(*.retryable))]
+    Repository {
+        doing: String,
+        retryable: bool,
+        #[source]
+        cause: BoxError,
+    },
+    // The cause of the first is the cause of both: see `Error::source`.
+    #[error("{first}; afterwards {second:#}")]
+    Twofold {
+        first: super::Error,
+        second: super::Error,
+    },
+}
+
+/// Which message it was.
+#[derive(Debug)]
+pub(super) struct Location {
+    topic: String,
+    pub(super) position: Position,
+    message_id: Uuid,
+    message_type: String,
+}
+
+impl Location {
+    pub(super) fn of_stored(message: &StoredMessage<'_>) -> Self {
+        Self {
+            topic: message.topic.to_owned(),
+            position: message.position,
+            message_id: message.message_id,
+            message_type: message.message_type.to_owned(),
+        }
+    }
+
+    pub(super) fn of<S: EventSet>(message: &Message<S>) -> Self {
+        Self {
+            topic: message.topic().to_owned(),
+            position: message.position(),
+            message_id: message.message_id(),
+            message_type: message.message_type().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} at position {} of topic \"{}\" (message id {})",
+            shortened(&self.message_type),
+            self.position,
+            shortened(&self.topic),
+            self.message_id
+        )
+    }
+}
+
+fn retry_hint(retryable: bool) -> &'static str {
+    if retryable {
+        "; another writer was in the way, try again"
+    } else {
+        ""
+    }
+}
+
+/// A name that fits on a line.
+fn shortened(name: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut characters = name.chars();
+    let mut text: String = characters
+        .by_ref()
+        .take(SHOWN)
+        .flat_map(char::escape_debug)
+        .collect();
+    if characters.next().is_some() {
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,308 @@
+//! The one error type of the library: opaque, with predicates to decide by and texts to read.
+
+mod kind;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use self::kind::{Kind, Location};
+use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What went wrong, where, and what to do next.
+///
+/// `{}` prints this error, its [`source`](StdError::source) the cause below it. `{:#}` and `{:?}`
+/// print the whole chain, so that an error returned from `main` can be read.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    consumer: Option<String>,
+    kind: Kind,
+}
+
+impl Error {
+    /// Another holder has the consumer's lease. Try again after it has expired or was released.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self.kind(), Kind::Locked { .. })
+    }
+
+    /// Another holder took the lease while this one was at work; it stored nothing since.
+    #[must_use]
+    pub fn is_lease_lost(&self) -> bool {
+        matches!(self.kind(), Kind::LeaseLost { .. })
+    }
+
+    /// A message with that id was dispatched before.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self.kind(), Kind::Duplicate { .. })
+    }
+
+    /// The consumer's handler or its before-replay hook returned an error, which is the
+    /// [`source`](StdError::source).
+    #[must_use]
+    pub fn is_handler_failure(&self) -> bool {
+        matches!(self.kind(), Kind::Handler(..) | Kind::BeforeReplay { .. })
+    }
+
+    /// What is stored cannot be understood: an unknown type, a payload that does not decode, a
+    /// broken row. Repeating it gives the same result.
+    #[must_use]
+    pub fn is_bad_message(&self) -> bool {
+        matches!(
+            self.kind(),
+            Kind::Unknown { .. }
+                | Kind::Decode(..)
+                | Kind::DecodeHeaders(..)
+                | Kind::BrokenRow { .. }
+        )
+    }
+
+    /// The stored cursor cannot be right.
+    #[must_use]
+    pub fn is_broken_cursor(&self) -> bool {
+        matches!(self.kind(), Kind::BrokenCursor { .. })
+    }
+
+    /// A topic, message type, consumer or header name that cannot be stored.
+    #[must_use]
+    pub fn is_invalid_name(&self) -> bool {
+        matches!(self.kind(), Kind::InvalidName { .. })
+    }
+
+    /// No decorator set a header that every message needs.
+    #[must_use]
+    pub fn is_missing_header(&self) -> bool {
+        matches!(self.kind(), Kind::MissingHeader { .. })
+    }
+
+    /// The same call may succeed when it is made again: another writer was in the way.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind() {
+            Kind::Locked { .. } => true,
+            Kind::Repository { retryable, .. } => *retryable,
+            _ => false,
+        }
+    }
+
+    /// Where the message stands that this is about.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        match self.kind() {
+            Kind::Unknown { at, .. }
+            | Kind::Decode(at, _)
+            | Kind::DecodeHeaders(at, _)
+            | Kind::Handler(at, _) => Some(at.position),
+            Kind::BrokenRow { position, .. } => Some(*position),
+            _ => None,
+        }
+    }
+}
+
+/// For those who write a repository or a consumer state of their own.
+impl Error {
+    /// The repository failed while `doing` something, such as "reading a page of topic orders".
+    /// `retryable` says whether the same call may succeed when it is made again.
+    pub fn repository(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+        retryable: bool,
+    ) -> Self {
+        Kind::Repository {
+            doing: doing.into(),
+            retryable,
+            cause: cause.into(),
+        }
+        .into()
+    }
+
+    /// Another owner holds the lease; `expires_at` by the state's clock.
+    #[must_use]
+    pub fn locked(
+        request: &LeaseRequest<'_>,
+        owner: Option<String>,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        let or_unknown = "unknown".to_owned();
+        Self::from(Kind::Locked {
+            topic: request.topic.to_owned(),
+            owner: owner.unwrap_or_else(|| or_unknown.clone()),
+            expires_at: expires_at.map_or(or_unknown, |time| time.to_rfc3339()),
+        })
+        .of_consumer(request.consumer)
+    }
+
+    /// Another owner took the lease.
+    #[must_use]
+    pub fn lease_lost(lease: &Lease) -> Self {
+        Self::from(Kind::LeaseLost {
+            topic: lease.topic.clone(),
+            owner: lease.owner.clone(),
+            epoch: lease.epoch,
+        })
+        .of_consumer(&lease.consumer)
+    }
+
+    /// The repository has a message with this id already.
+    #[must_use]
+    pub fn duplicate_message(message: &RawMessage) -> Self {
+        Kind::Duplicate {
+            message_id: message.message_id,
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+        }
+        .into()
+    }
+
+    /// The row at `position` holds something that is no message.
+    pub fn broken_row(
+        topic: &str,
+        position: Position,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Kind::BrokenRow {
+            topic: topic.to_owned(),
+            position,
+            cause: cause.into(),
+        }
+        .into()
+    }
+}
+
+impl Error {
+    pub(crate) fn invalid_name(what: &'static str, name: &str, problem: String) -> Self {
+        Kind::InvalidName {
+            what,
+            name: name.to_owned(),
+            problem,
+        }
+        .into()
+    }
+
+    pub(crate) fn missing_header(header: &'static str, topic: &str, message_type: &str) -> Self {
+        Kind::MissingHeader {
+            header,
+            topic: topic.to_owned(),
+            message_type: message_type.to_owned(),
+        }
+        .into()
+    }
+
+    pub(crate) fn encode(
+        topic: &str,
+        message_type: &str,
+        message_id: Uuid,
+        cause: serde_json::Error,
+    ) -> Self {
+        Kind::Encode {
+            topic: topic.to_owned(),
+            message_type: message_type.to_owned(),
+            message_id,
+            cause,
+        }
+        .into()
+    }
+
+    pub(crate) fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Self {
+        let at = Location::of_stored(message);
+        Kind::Unknown { at, expected }.into()
+    }
+
+    pub(crate) fn decode(message: &StoredMessage<'_>, cause: serde_json::Error) -> Self {
+        Kind::Decode(Location::of_stored(message), cause).into()
+    }
+
+    pub(crate) fn decode_headers<S: EventSet>(
+        message: &Message<S>,
+        cause: serde_json::Error,
+    ) -> Self {
+        Kind::DecodeHeaders(Location::of(message), cause).into()
+    }
+
+    pub(crate) fn handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
+        Kind::Handler(Location::of(message), cause).into()
+    }
+
+    pub(crate) fn before_replay(topic: &str, cause: BoxError) -> Self {
+        Kind::BeforeReplay {
+            topic: topic.to_owned(),
+            cause,
+        }
+        .into()
+    }
+
+    pub(crate) fn broken_cursor(topic: &str, cursor: Position, last: Position) -> Self {
+        Kind::BrokenCursor {
+            topic: topic.to_owned(),
+            cursor,
+            last,
+        }
+        .into()
+    }
+
+    /// This error, and the one that came after it while its consequences were cleared up.
+    pub(crate) fn followed_by(self, second: Self) -> Self {
+        Kind::Twofold {
+            first: self,
+            second,
+        }
+        .into()
+    }
+
+    /// What went wrong first.
+    fn kind(&self) -> &Kind {
+        match &self.0.kind {
+            Kind::Twofold { first, .. } => first.kind(),
+            kind => kind,
+        }
+    }
+
+    pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
+        self.0.consumer.get_or_insert_with(|| consumer.to_owned());
+        self
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self(Box::new(Inner {
+            consumer: None,
+            kind,
+        }))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.kind().source()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(consumer) = &self.0.consumer {
+            write!(formatter, "consumer \"{consumer}\": ")?;
+        }
+        write!(formatter, "{}", self.0.kind)?;
+        if formatter.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self:#}")
+    }
+}

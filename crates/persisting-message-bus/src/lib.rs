@@ -1,0 +1,76 @@
+//! A typed, persisted message bus in the SQL database you already have.
+//!
+//! A *topic* is an enum of message structs. Producers dispatch messages on it inside the database
+//! transaction of the change that they announce; consumers keep a cursor, hold a lease, and match
+//! exhaustively.
+//!
+//! | to do this | use this |
+//! |---|---|
+//! | define a topic | [`derive(Topic)`](macro@Topic) |
+//! | publish | [`MessageDispatcher`] |
+//! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
+//! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (feature `sqlite`) |
+//! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
+//! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`Transactions`] |
+//!
+//! The [README](https://docs.rs/crate/persisting-message-bus) has a complete example and the
+//! table of guarantees.
+
+mod bus;
+mod clock;
+mod consumer;
+mod consumer_state;
+mod decorator;
+#[cfg(feature = "diesel")]
+pub mod diesel;
+mod dispatcher;
+mod error;
+mod headers;
+pub mod memory;
+mod message;
+mod name;
+mod position;
+mod raw_message;
+mod repository;
+mod topic;
+mod transactions;
+
+pub use bus::MessageBus;
+pub use clock::{Clock, SystemClock};
+pub use consumer::{
+    Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
+};
+pub use consumer_state::{ConsumerStatus, Lease, LeaseRequest, MessageConsumerState, StoreCursor};
+pub use decorator::{DefaultMessageDecorator, MessageDecorator};
+pub use dispatcher::MessageDispatcher;
+pub use error::Error;
+pub use headers::Headers;
+pub use message::Message;
+pub use name::MAX_NAME_LENGTH;
+pub use position::Position;
+pub use raw_message::{RawMessage, StoredMessage};
+pub use repository::{Duplicates, MessageRepository, MessageSource, PageRequest};
+pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
+pub use transactions::Transactions;
+
+/// Implements a topic for an enum of messages.
+pub use persisting_message_bus_derive::Topic;
+
+/// Implements a checked subset of a topic's messages for an enum.
+pub use persisting_message_bus_derive::EventSet;
+
+/// What the derives' output names. Not part of the public interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::topic::{
+        EncodedPayload, Registered, decode_payload, encode_payload, unknown_message,
+    };
+    pub use crate::{
+        Error, EventSet, MessageDescriptor, MessageOf, Selection, StoredMessage, Topic, Wanted,
+    };
+}
+
+/// Compiles and runs the README's code as part of the tests.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,146 @@
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::shared::Shared;
+use crate::{
+    ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, name,
+};
+
+/// Keeps cursors and leases in memory, by the clock of the process. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct InMemoryMessageConsumerState {
+    pub(super) consumers: Shared<Consumers>,
+}
+
+type Consumers = HashMap<(String, String), State>;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    cursor: Option<Position>,
+    epoch: i64,
+    held: Option<Held>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    owner: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl InMemoryMessageConsumerState {
+    /// No consumer has run yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes the state of the lease's consumer if the lease is still held.
+    fn write_fenced(
+        &mut self,
+        lease: &Lease,
+        change: impl FnOnce(&mut State),
+    ) -> Result<(), Error> {
+        self.consumers.write(|consumers| {
+            let key = (lease.consumer.clone(), lease.topic.clone());
+            match consumers.get_mut(&key).filter(|state| state.is_held(lease)) {
+                Some(state) => {
+                    change(state);
+                    Ok(())
+                }
+                None => Err(Error::lease_lost(lease)),
+            }
+        })
+    }
+}
+
+impl State {
+    fn is_held(&self, lease: &Lease) -> bool {
+        let owner = self.held.as_ref().map(|held| held.owner.as_str());
+        self.epoch == lease.epoch && owner == Some(&lease.owner)
+    }
+
+    fn take(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
+        let now = Utc::now();
+        if let Some(held) = &self.held
+            && held.owner != request.owner
+            && held.expires_at > now
+        {
+            let owner = Some(held.owner.clone());
+            return Err(Error::locked(request, owner, Some(held.expires_at)));
+        }
+        self.epoch += 1;
+        self.held = Some(Held {
+            owner: request.owner.to_owned(),
+            expires_at: expiry(now, request.duration),
+        });
+        Ok(Lease {
+            consumer: request.consumer.to_owned(),
+            topic: request.topic.to_owned(),
+            owner: request.owner.to_owned(),
+            epoch: self.epoch,
+            cursor: self.cursor,
+        })
+    }
+
+    fn store(&mut self, store: &StoreCursor) {
+        self.cursor = store.cursor;
+        self.held = self
+            .held
+            .take()
+            .zip(store.hold)
+            .map(|(held, duration)| Held {
+                expires_at: expiry(Utc::now(), duration),
+                ..held
+            });
+    }
+}
+
+/// A duration that is too long for the calendar lasts to its end.
+fn expiry(now: DateTime<Utc>, duration: std::time::Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(duration)
+        .ok()
+        .and_then(|duration| now.checked_add_signed(duration))
+        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+impl MessageConsumerState for InMemoryMessageConsumerState {
+    fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
+        name::validate("consumer", request.consumer)?;
+        name::validate("topic", request.topic)?;
+        let key = (request.consumer.to_owned(), request.topic.to_owned());
+        self.consumers
+            .write(|consumers| consumers.entry(key).or_default().take(request))
+    }
+
+    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
+        self.write_fenced(lease, |_| ())
+    }
+
+    fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
+        self.write_fenced(lease, |state| state.store(store))
+    }
+
+    fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        match self.write_fenced(lease, |state| state.held = None) {
+            Err(error) if !error.is_lease_lost() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn consumer_status(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<Option<ConsumerStatus>, Error> {
+        let key = (consumer.to_owned(), topic.to_owned());
+        Ok(self.consumers.read(|consumers| {
+            consumers.get(&key).map(|state| ConsumerStatus {
+                cursor: state.cursor,
+                lease_owner: state.held.as_ref().map(|held| held.owner.clone()),
+                lease_epoch: state.epoch,
+                lease_expires_at: state.held.as_ref().map(|held| held.expires_at),
+            })
+        }))
+    }
+}

@@ -1,0 +1,129 @@
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::shared::Shared;
+use crate::raw_message::validate;
+use crate::{
+    Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
+    StoredMessage,
+};
+
+/// Keeps messages in memory. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct InMemoryMessageRepository {
+    pub(super) log: Shared<Log>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Log {
+    /// The message at position `n` has the index `n - 1`.
+    messages: Vec<Arc<RawMessage>>,
+    ids: Arc<HashSet<Uuid>>,
+}
+
+impl InMemoryMessageRepository {
+    /// No messages yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All messages of all topics, in the order of their positions.
+    #[must_use]
+    pub fn messages(&self) -> Vec<RawMessage> {
+        self.log.read(|log| {
+            log.messages
+                .iter()
+                .map(|message| (**message).clone())
+                .collect()
+        })
+    }
+}
+
+impl Log {
+    fn append(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        let ids = Arc::make_mut(&mut self.ids);
+        let mut new = Vec::with_capacity(messages.len());
+        for message in messages {
+            if ids.insert(message.message_id) {
+                new.push(Arc::new(message.clone()));
+            } else if duplicates == Duplicates::Fail {
+                for persisted in &new {
+                    ids.remove(&persisted.message_id);
+                }
+                return Err(Error::duplicate_message(message));
+            }
+        }
+        let count = new.len();
+        self.messages.append(&mut new);
+        Ok(count)
+    }
+
+    fn last(&self) -> Position {
+        position(self.messages.len())
+    }
+
+    /// The messages after `after` and up to `up_to` with their positions.
+    fn range(
+        &self,
+        after: Position,
+        up_to: Position,
+    ) -> impl Iterator<Item = (Position, &Arc<RawMessage>)> {
+        let first = usize::try_from(after.get()).unwrap_or(0);
+        let numbered = self.messages.iter().enumerate().skip(first);
+        numbered
+            .map(|(index, message)| (position(index + 1), message))
+            .take_while(move |(position, _)| *position <= up_to)
+    }
+}
+
+/// Vectors have no more than `isize::MAX` entries.
+fn position(count: usize) -> Position {
+    Position::new(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+impl MessageSource for InMemoryMessageRepository {
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        Ok(self.log.read(|log| {
+            let last = log
+                .messages
+                .iter()
+                .rposition(|message| message.topic == topic);
+            last.map_or(Position::START, |index| position(index + 1))
+        }))
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        Ok(self.log.read(Log::last))
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let page: Vec<_> = self.log.read(|log| {
+            log.range(request.after, request.up_to)
+                .filter(|(_, message)| request.selects(&message.topic, &message.message_type))
+                .take(request.limit)
+                .map(|(position, message)| (position, Arc::clone(message)))
+                .collect()
+        });
+        for (position, message) in &page {
+            if receive(&message.stored_at(*position)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl MessageRepository for InMemoryMessageRepository {
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        validate(messages)?;
+        self.log.write(|log| log.append(messages, duplicates))
+    }
+}

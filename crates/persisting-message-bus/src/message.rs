@@ -1,0 +1,88 @@
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{Error, EventSet, Headers, Position, StoredMessage};
+
+/// A message on its way to a handler: the typed payload and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Message<S> {
+    position: Position,
+    message_id: Uuid,
+    topic: &'static str,
+    published_at: DateTime<Utc>,
+    headers: Box<str>,
+    payload: S,
+}
+
+impl<S: EventSet> Message<S> {
+    pub(crate) fn decode(topic: &'static str, stored: &StoredMessage<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            position: stored.position,
+            message_id: stored.message_id,
+            topic,
+            published_at: stored.published_at,
+            headers: stored.headers.into(),
+            payload: S::decode(stored)?,
+        })
+    }
+
+    /// The wire name of its type.
+    #[must_use]
+    pub fn message_type(&self) -> &str {
+        self.payload.message_type()
+    }
+
+    /// The custom headers, parsed anew at each call.
+    ///
+    /// # Errors
+    ///
+    /// When what is stored is not a JSON object.
+    pub fn headers(&self) -> Result<Map<String, Value>, Error> {
+        Headers::custom_from_json(&self.headers).map_err(|cause| Error::decode_headers(self, cause))
+    }
+}
+
+impl<S> Message<S> {
+    /// Where it stands in its repository.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Identifies the message everywhere: the key that makes an external handler idempotent.
+    #[must_use]
+    pub fn message_id(&self) -> Uuid {
+        self.message_id
+    }
+
+    /// The topic that it was dispatched on.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        self.topic
+    }
+
+    /// When it was recorded.
+    #[must_use]
+    pub fn time_of_recording(&self) -> DateTime<Utc> {
+        self.published_at
+    }
+
+    /// All stored headers, as a JSON object.
+    #[must_use]
+    pub fn headers_json(&self) -> &str {
+        &self.headers
+    }
+
+    /// The message itself.
+    #[must_use]
+    pub fn payload(&self) -> &S {
+        &self.payload
+    }
+
+    /// The message itself, to keep.
+    #[must_use]
+    pub fn into_payload(self) -> S {
+        self.payload
+    }
+}

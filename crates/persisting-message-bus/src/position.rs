@@ -1,0 +1,31 @@
+use std::fmt;
+
+/// Where a message stands in its repository.
+///
+/// In SQL it is the row's `id`. Positions grow in the order of commits of one topic's publishers and
+/// may have gaps. [`Position::START`], 0, stands before all messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(i64);
+
+impl Position {
+    /// Before all messages.
+    pub const START: Self = Self(0);
+
+    /// The position of the row `id`.
+    #[must_use]
+    pub const fn new(id: i64) -> Self {
+        Self(id)
+    }
+
+    /// The row's `id`.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}

@@ -1,0 +1,87 @@
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{Error, Position, name};
+
+/// A message as it is persisted, before it has a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// Identifies the message everywhere, also after it was copied elsewhere.
+    pub message_id: Uuid,
+    /// The name of its topic.
+    pub topic: Cow<'static, str>,
+    /// Its stable wire name on the topic.
+    pub message_type: Cow<'static, str>,
+    /// The version of its schema; the first is 1.
+    pub message_version: u32,
+    /// The message, as JSON.
+    pub payload: String,
+    /// Its headers, as a JSON object.
+    pub headers: String,
+    /// When it was recorded.
+    pub published_at: DateTime<Utc>,
+}
+
+/// A message as a source hands it out: where it stands, and texts borrowed from the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredMessage<'a> {
+    /// Where it stands in its repository.
+    pub position: Position,
+    /// Identifies the message everywhere.
+    pub message_id: Uuid,
+    /// The name of its topic.
+    pub topic: &'a str,
+    /// Its stable wire name on the topic.
+    pub message_type: &'a str,
+    /// The version of its schema; the first is 1.
+    pub message_version: u32,
+    /// The message, as JSON.
+    pub payload: &'a str,
+    /// Its headers, as a JSON object.
+    pub headers: &'a str,
+    /// When it was recorded.
+    pub published_at: DateTime<Utc>,
+}
+
+impl StoredMessage<'_> {
+    /// Copies what can be persisted elsewhere: everything but the position.
+    #[must_use]
+    pub fn to_raw(&self) -> RawMessage {
+        RawMessage {
+            message_id: self.message_id,
+            topic: Cow::Owned(self.topic.to_owned()),
+            message_type: Cow::Owned(self.message_type.to_owned()),
+            message_version: self.message_version,
+            payload: self.payload.to_owned(),
+            headers: self.headers.to_owned(),
+            published_at: self.published_at,
+        }
+    }
+}
+
+impl RawMessage {
+    /// The message as a source hands it out that has it at `position`.
+    #[must_use]
+    pub fn stored_at(&self, position: Position) -> StoredMessage<'_> {
+        StoredMessage {
+            position,
+            message_id: self.message_id,
+            topic: &self.topic,
+            message_type: &self.message_type,
+            message_version: self.message_version,
+            payload: &self.payload,
+            headers: &self.headers,
+            published_at: self.published_at,
+        }
+    }
+}
+
+/// Checks what every backend has to refuse: names that some could not store.
+pub(crate) fn validate(messages: &[RawMessage]) -> Result<(), Error> {
+    messages.iter().try_for_each(|message| {
+        name::validate("topic", &message.topic)?;
+        name::validate("message type", &message.message_type)
+    })
+}

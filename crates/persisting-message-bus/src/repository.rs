@@ -1,0 +1,83 @@
+use std::ops::ControlFlow;
+
+use crate::{Error, Position, RawMessage, StoredMessage};
+
+/// Something that messages can be read from, one topic at a time, in the order of their positions.
+pub trait MessageSource {
+    /// The highest position of the topic's messages below which nothing can still be committed;
+    /// [`Position::START`] where the topic has none.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read.
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error>;
+
+    /// The highest position that the source ever handed out, on any topic, also if that message was
+    /// pruned since. A cursor beyond it cannot be right.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read.
+    fn last_position(&mut self) -> Result<Position, Error>;
+
+    /// Hands the messages of one page to `receive`, lowest position first, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, or holds a row that is no message (a message id that is no
+    /// UUID, a broken time); the error names the row's position. What was received before stands.
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+}
+
+/// Which messages make up a page.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// Messages of this topic only.
+    pub topic: &'a str,
+    /// Messages of these types only, or all.
+    pub message_types: Option<&'a [&'a str]>,
+    /// Messages after this position.
+    pub after: Position,
+    /// Messages up to and including this position: the safe head.
+    pub up_to: Position,
+    /// At most so many. Zero makes an empty page.
+    pub limit: usize,
+}
+
+impl PageRequest<'_> {
+    /// Whether a message of this topic and type is asked for.
+    #[must_use]
+    pub fn selects(&self, topic: &str, message_type: &str) -> bool {
+        self.topic == topic
+            && self
+                .message_types
+                .is_none_or(|wanted| wanted.contains(&message_type))
+    }
+}
+
+/// Something that keeps messages.
+pub trait MessageRepository: MessageSource {
+    /// Appends the messages in their order, all of them or none; returns how many were new.
+    ///
+    /// A Diesel connection that is in a transaction makes them part of it.
+    ///
+    /// # Errors
+    ///
+    /// When a message id is already there or twice in `messages` (unless `duplicates` says
+    /// [`Duplicates::Ignore`]), when a name is too long, or when the repository cannot be written.
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error>;
+}
+
+/// What to do with a message whose id the repository already has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duplicates {
+    /// Persist nothing and say which message it was.
+    #[default]
+    Fail,
+    /// Persist the others; the message that is already there stays as it is.
+    Ignore,
+}

@@ -1,0 +1,137 @@
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, StoredMessage};
+
+/// A closed set of message types under one name. Implemented by [`derive(Topic)`](macro@crate::Topic).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a topic",
+    label = "not a topic",
+    note = "a topic is an enum of messages: `#[derive(Topic)] #[topic(name = \"...\")] enum {Self} {{ ... }}`"
+)]
+pub trait Topic: EventSet {
+    /// The name under which its messages are kept.
+    const NAME: &'static str;
+
+    /// Its message types, in the order of the variants.
+    const MESSAGES: &'static [MessageDescriptor];
+
+    /// The index in [`MESSAGES`](Self::MESSAGES) of the type with this name or alias.
+    fn index_of(message_type: &str) -> Option<usize>;
+}
+
+/// One message type of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageDescriptor {
+    /// The stable wire name under which new messages are kept.
+    pub name: &'static str,
+    /// Names under which older messages were kept.
+    pub aliases: &'static [&'static str],
+    /// The version of its schema that new messages have; the first is 1.
+    pub version: u32,
+}
+
+/// A message that can be dispatched on the topic `T`: each of its message structs, and the topic's
+/// enum itself. Implemented by [`derive(Topic)`](macro@crate::Topic).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message of topic `{T}`",
+    label = "not a message of topic `{T}`",
+    note = "to put it on the topic, add a variant around it to the enum: `enum {T} {{ ..., MessageType({Self}) }}`"
+)]
+pub trait MessageOf<T: Topic> {
+    /// Its type's entry in [`Topic::MESSAGES`].
+    fn descriptor(&self) -> &'static MessageDescriptor;
+
+    /// The message as JSON.
+    ///
+    /// # Errors
+    ///
+    /// When its `Serialize` fails, or when it has a map whose keys JSON cannot express.
+    fn to_payload(&self) -> Result<String, serde_json::Error>;
+}
+
+impl<T: Topic, M: MessageOf<T> + ?Sized> MessageOf<T> for &M {
+    fn descriptor(&self) -> &'static MessageDescriptor {
+        (**self).descriptor()
+    }
+
+    fn to_payload(&self) -> Result<String, serde_json::Error> {
+        (**self).to_payload()
+    }
+}
+
+/// What a consumer wants to see: a whole topic, or some of its messages. Implemented by
+/// [`derive(Topic)`](macro@crate::Topic) and [`derive(EventSet)`](macro@crate::EventSet).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a topic nor an event set",
+    label = "not something a consumer can read",
+    note = "write `#[derive(Topic)]` or `#[derive(EventSet)]` on the enum"
+)]
+pub trait EventSet: Sized {
+    /// The topics that it reads, and what of each.
+    const SELECTIONS: &'static [Selection];
+
+    /// Turns a stored message into the variant for its type.
+    ///
+    /// # Errors
+    ///
+    /// When the message's type is not one of this set, or its payload does not decode; the error
+    /// names topic, position, message id and type.
+    fn decode(message: &StoredMessage<'_>) -> Result<Self, Error>;
+
+    /// The wire name of this message's type.
+    fn message_type(&self) -> &str;
+}
+
+/// What an event set wants to see of one topic.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection {
+    /// The topic's name.
+    pub topic: &'static str,
+    /// The types of its messages.
+    pub wanted: Wanted,
+}
+
+/// Which of a topic's message types are wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted {
+    /// Every message; one of a type that the topic does not know is an error.
+    All,
+    /// These only; the others are passed over by the repository.
+    Only(&'static [&'static MessageDescriptor]),
+}
+
+/// A message struct that has a variant on the topic `T`. The derives write and check it.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message of topic `{T}`",
+    label = "not a message of topic `{T}`",
+    note = "an event set is a subset of its topic: use one of the structs in the variants of `{T}`, or add this one to `{T}`"
+)]
+pub trait Registered<T: Topic> {
+    /// Its index in [`Topic::MESSAGES`].
+    const INDEX: usize;
+}
+
+/// A payload as JSON.
+#[doc(hidden)]
+pub type EncodedPayload = Result<String, serde_json::Error>;
+
+/// Writes a payload.
+#[doc(hidden)]
+pub fn encode_payload<M: Serialize>(message: &M) -> EncodedPayload {
+    serde_json::to_string(message)
+}
+
+/// Reads a payload, and says which message it was if that fails.
+#[doc(hidden)]
+pub fn decode_payload<M: DeserializeOwned>(message: &StoredMessage<'_>) -> Result<M, Error> {
+    serde_json::from_str(message.payload).map_err(|cause| Error::decode(message, cause))
+}
+
+/// The error for a message whose type `T` does not know.
+#[doc(hidden)]
+#[must_use]
+pub fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Error {
+    Error::unknown_message(message, expected)
+}

@@ -1,0 +1,235 @@
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use persisting_message_bus::{
+    Error, Lease, LeaseRequest, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    Position, StoreCursor,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Tripwire, Tripwires};
+
+use super::{consume, ignore, orders};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn request<'a>(owner: &'a str, duration: Duration) -> LeaseRequest<'a> {
+    LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner,
+        duration,
+    }
+}
+
+pub fn acquire(bus: &mut impl MessageConsumerState, owner: &str) -> Result<Lease, Error> {
+    bus.acquire(&request(owner, HOUR))
+}
+
+/// Takes the lease of a holder whose lease lasts no time.
+pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
+    let request = LeaseRequest {
+        consumer,
+        topic,
+        owner: "thief",
+        duration: HOUR,
+    };
+    bus.acquire(&request).unwrap();
+}
+
+pub fn nobodys_lease() -> Lease {
+    Lease {
+        consumer: "nobody".to_owned(),
+        topic: "orders".to_owned(),
+        owner: "nobody".to_owned(),
+        epoch: 1,
+        cursor: None,
+    }
+}
+
+fn moved_to(position: i64, hold: Option<Duration>) -> StoreCursor {
+    StoreCursor {
+        cursor: Some(Position::new(position)),
+        hold,
+    }
+}
+
+fn cursor(bus: &mut impl MessageConsumerState) -> Option<i64> {
+    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    status.cursor.map(Position::get)
+}
+
+pub fn a_second_holder_is_locked_out<D: Database>() {
+    let database = D::create();
+    let (mut one, mut other) = (database.connect(), database.connect());
+    acquire(&mut one, "one").unwrap();
+    let error = acquire(&mut other, "other").unwrap_err();
+    assert!(error.is_locked() && error.is_retryable());
+    let text = error.to_string();
+    for part in [
+        "\"all\"",
+        "\"orders\"",
+        "one holds the lease",
+        "expires at 2",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    assert!(
+        consumer
+            .handle_new_messages(&mut other)
+            .unwrap_err()
+            .is_locked()
+    );
+}
+
+pub fn another_name_or_topic_is_not_locked<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    acquire(&mut bus, "one").unwrap();
+    for (consumer, topic) in [("All", "orders"), ("all", "Orders"), ("al", "lorders")] {
+        let request = LeaseRequest {
+            consumer,
+            topic,
+            ..request("other", HOUR)
+        };
+        bus.acquire(&request).unwrap();
+    }
+}
+
+pub fn a_lease_given_back_can_be_taken_at_once<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let first = acquire(&mut bus, "one").unwrap();
+    assert_eq!((first.epoch, first.cursor), (1, None));
+    bus.release(&first).unwrap();
+    let second = acquire(&mut bus, "other").unwrap();
+    assert_eq!(second.epoch, 2);
+    bus.store_cursor(&second, &moved_to(5, None)).unwrap();
+    let third = acquire(&mut bus, "one").unwrap();
+    assert_eq!((third.epoch, third.cursor), (3, Some(Position::new(5))));
+}
+
+pub fn an_expired_lease_is_taken_over<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    let lease = acquire(&mut bus, "other").unwrap();
+    assert_eq!(lease.epoch, 2);
+    assert!(acquire(&mut bus, "one").unwrap_err().is_locked());
+}
+
+pub fn a_lease_expires_by_itself<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let begun = Instant::now();
+    let duration = Duration::from_millis(300);
+    bus.acquire(&request("one", duration)).unwrap();
+    while let Err(error) = acquire(&mut bus, "other") {
+        assert!(error.is_locked(), "{error:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it never expires"
+        );
+        thread::yield_now();
+    }
+    // Half of it, for clocks of milliseconds that are set while this runs.
+    assert!(begun.elapsed() > duration / 2, "it expired early");
+}
+
+pub fn a_stored_cursor_prolongs_the_lease<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let lease = bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    bus.store_cursor(&lease, &moved_to(1, Some(HOUR))).unwrap();
+    assert!(acquire(&mut bus, "other").unwrap_err().is_locked());
+}
+
+pub fn a_late_holder_stores_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let late = bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    let current = acquire(&mut bus, "other").unwrap();
+    bus.store_cursor(&current, &moved_to(7, Some(HOUR)))
+        .unwrap();
+    for hold in [None, Some(HOUR)] {
+        let error = bus.store_cursor(&late, &moved_to(3, hold)).unwrap_err();
+        assert!(error.is_lease_lost(), "{error:?}");
+    }
+    assert!(bus.fence(&late).unwrap_err().is_lease_lost());
+    assert_eq!(cursor(&mut bus), Some(7));
+    bus.fence(&current).unwrap();
+}
+
+pub fn a_late_holder_cannot_give_back_the_new_lease<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let late = bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    acquire(&mut bus, "other").unwrap();
+    bus.release(&late).unwrap();
+    assert!(acquire(&mut bus, "third").unwrap_err().is_locked());
+}
+
+pub fn an_earlier_lease_of_the_same_owner_is_fenced_too<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let earlier = acquire(&mut bus, "one").unwrap();
+    acquire(&mut bus, "one").unwrap();
+    let error = bus.store_cursor(&earlier, &moved_to(1, None)).unwrap_err();
+    assert!(error.is_lease_lost());
+}
+
+pub fn a_consumer_that_loses_its_lease_says_so_and_stores_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let tripwires = MessageDispatcher::<Tripwires>::new();
+    tripwires.dispatch(&mut bus, &Tripwire {}).unwrap();
+    let mut other = database.connect();
+    let mut consumer = MessageConsumer::<Tripwires>::external("all", |_: &Message<Tripwires>| {
+        steal(&mut other, "all", "tripwires");
+        Ok(())
+    })
+    .lease_duration(Duration::ZERO);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    let status = bus.consumer_status("all", "tripwires").unwrap().unwrap();
+    assert_eq!(status.cursor, None);
+    assert_eq!(status.lease_owner.as_deref(), Some("thief"));
+}
+
+pub fn a_failing_page_gives_the_lease_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut external =
+        MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()));
+    external.handle_new_messages(&mut bus).unwrap_err();
+    let mut transactional =
+        MessageConsumer::<Orders>::transactional("all", |_: &mut D::Bus, _: &Message<Orders>| {
+            Err("no".into())
+        });
+    transactional.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(consume(&mut bus, "all"), [1]);
+}
+
+pub fn of_many_threads_one_gets_the_lease<D: Database>() {
+    let database = D::create();
+    let start = Barrier::new(8);
+    let holders: usize = thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|index| {
+                let (database, start) = (&database, &start);
+                scope.spawn(move || {
+                    let mut bus = database.connect();
+                    start.wait();
+                    acquire(&mut bus, &format!("thread {index}")).is_ok()
+                })
+            })
+            .collect();
+        let held = threads.into_iter().map(|thread| thread.join().unwrap());
+        held.filter(|held| *held).count()
+    });
+    assert_eq!(holders, 1);
+}

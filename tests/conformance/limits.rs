@@ -1,0 +1,217 @@
+use std::ops::ControlFlow;
+
+use persisting_message_bus::{
+    Duplicates, Headers, LeaseRequest, MAX_NAME_LENGTH, MessageConsumer, MessageConsumerState,
+    MessageRepository, MessageSource, PageRequest, Position, RawMessage,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::consuming::raw;
+use super::{consume, ignore, orders, stored};
+
+pub fn ten_megabytes_come_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let note = "0123456789".repeat(1024 * 1024);
+    let big = OrderPlaced { order: 1, note };
+    orders().dispatch(&mut bus, &big).unwrap();
+    let [(_, raw)] = &stored(&mut bus, "orders")[..] else {
+        panic!("one message");
+    };
+    let back: OrderPlaced = serde_json::from_str(&raw.payload).unwrap();
+    assert!(back == big, "it came back changed");
+    assert_eq!(consume(&mut bus, "all"), [1]);
+}
+
+pub fn any_text_comes_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let texts = [
+        "",
+        "\0",
+        "a\0b",
+        "\u{fffd}",
+        "\u{feff}bom",
+        "'; DROP TABLE public_messages; --",
+        "\"quoted\" \\ / \u{8}\u{c}\n\r\t",
+        "ünïcödé, 日本語, עברית, 🦀, e\u{301}",
+        "\u{10ffff}\u{e000}\u{2028}",
+        "%s ? $1 :name",
+        "null",
+    ];
+    for (order, text) in texts.into_iter().enumerate() {
+        let placed = OrderPlaced {
+            order: order as u64,
+            note: text.to_owned(),
+        };
+        let headers = Headers::new().with("text", text).with("ключ 🔑", text);
+        orders().dispatch_with(&mut bus, &placed, headers).unwrap();
+    }
+    let mut seen = 0;
+    let mut consumer = MessageConsumer::<Orders>::external(
+        "ünïcödé, 日本語, 🦀",
+        |message: &persisting_message_bus::Message<Orders>| {
+            let Orders::OrderPlaced(placed) = message.payload() else {
+                panic!("another type");
+            };
+            let expected = texts[placed.order as usize];
+            assert_eq!(placed.note, expected);
+            let headers = message.headers()?;
+            assert_eq!(headers["text"], expected);
+            assert_eq!(headers["ключ 🔑"], expected);
+            assert_eq!(headers.len(), 2);
+            seen += 1;
+            Ok(())
+        },
+    );
+    consumer.handle_new_messages(&mut bus).unwrap();
+    drop(consumer);
+    assert_eq!(seen, texts.len());
+}
+
+pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    // Characters of one, two and four bytes.
+    for character in ["a", "ö", "🦀"] {
+        let longest = character.repeat(MAX_NAME_LENGTH);
+        let too_long = character.repeat(MAX_NAME_LENGTH + 1);
+
+        persist_with_names(&mut bus, &longest, &longest).unwrap();
+        assert_eq!(stored(&mut bus, &longest)[0].1.message_type, longest);
+        acquire_with_names(&mut bus, &longest, &longest).unwrap();
+        let status = bus.consumer_status(&longest, &longest).unwrap();
+        assert_eq!(status.unwrap().lease_epoch, 1);
+
+        for (topic, message_type) in [(&too_long, &longest), (&longest, &too_long)] {
+            let error = persist_with_names(&mut bus, topic, message_type).unwrap_err();
+            assert!(error.is_invalid_name());
+            assert!(error.to_string().contains("256"), "{error}");
+        }
+        for (consumer, topic) in [(&too_long, &longest), (&longest, &too_long)] {
+            let error = acquire_with_names(&mut bus, consumer, topic).unwrap_err();
+            assert!(error.is_invalid_name());
+        }
+        assert_eq!(
+            stored(&mut bus, &longest).len(),
+            1,
+            "nothing else was written"
+        );
+    }
+}
+
+pub fn names_that_some_database_could_not_keep_are_refused<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    for name in ["", "a\0b", "line\nbreak", " before", "behind ", "\u{a0}"] {
+        assert!(
+            persist_with_names(&mut bus, name, "x")
+                .unwrap_err()
+                .is_invalid_name()
+        );
+        assert!(
+            persist_with_names(&mut bus, "x", name)
+                .unwrap_err()
+                .is_invalid_name()
+        );
+        assert!(
+            acquire_with_names(&mut bus, name, "x")
+                .unwrap_err()
+                .is_invalid_name()
+        );
+        let mut consumer = MessageConsumer::<Orders>::external(name, ignore);
+        assert!(
+            consumer
+                .handle_new_messages(&mut bus)
+                .unwrap_err()
+                .is_invalid_name()
+        );
+    }
+    assert_eq!(bus.last_position().unwrap(), Position::START);
+}
+
+pub fn custom_headers_are_checked<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let longest = "h".repeat(MAX_NAME_LENGTH);
+    let too_long = "h".repeat(MAX_NAME_LENGTH + 1);
+    let placed = OrderPlaced::number(1);
+    for refused in [&too_long, "", "__message_id", "__mine", "a\nb"] {
+        let headers = Headers::new().with(refused, 1);
+        let error = orders()
+            .dispatch_with(&mut bus, &placed, headers)
+            .unwrap_err();
+        assert!(error.is_invalid_name(), "{error}");
+    }
+    let headers = Headers::new().with(longest, 1);
+    orders().dispatch_with(&mut bus, &placed, headers).unwrap();
+    assert_eq!(consume(&mut bus, "all"), [1]);
+}
+
+pub fn a_page_of_nothing_is_empty<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let whole = PageRequest {
+        topic: "orders",
+        message_types: None,
+        after: Position::START,
+        up_to: Position::new(i64::MAX),
+        limit: 10,
+    };
+    let no_room = PageRequest { limit: 0, ..whole };
+    let no_types = PageRequest {
+        message_types: Some(&[]),
+        ..whole
+    };
+    let behind = PageRequest {
+        after: Position::new(i64::MAX),
+        ..whole
+    };
+    let elsewhere = PageRequest {
+        topic: "nowhere",
+        ..whole
+    };
+    for request in [no_room, no_types, behind, elsewhere] {
+        bus.read_page(&request, &mut |message| {
+            panic!("{request:?} gave {message:?}");
+        })
+        .unwrap();
+    }
+    let mut seen = 0;
+    bus.read_page(&whole, &mut |_| {
+        seen += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(seen, 1);
+}
+
+fn persist_with_names(
+    bus: &mut impl MessageRepository,
+    topic: &str,
+    message_type: &str,
+) -> Result<usize, persisting_message_bus::Error> {
+    let message = RawMessage {
+        topic: topic.to_owned().into(),
+        message_type: message_type.to_owned().into(),
+        ..raw("", "{}")
+    };
+    bus.persist(&[message], Duplicates::Fail)
+}
+
+fn acquire_with_names(
+    bus: &mut impl MessageConsumerState,
+    consumer: &str,
+    topic: &str,
+) -> Result<persisting_message_bus::Lease, persisting_message_bus::Error> {
+    bus.acquire(&LeaseRequest {
+        consumer,
+        topic,
+        owner: "somebody",
+        duration: std::time::Duration::from_secs(60),
+    })
+}

@@ -1,0 +1,168 @@
+//! What every backend has to do: one list of cases, each a test of its own on each backend.
+
+mod consuming;
+mod event_sets;
+mod leases;
+mod limits;
+mod publishing;
+mod replaying;
+mod transactional;
+
+use persisting_message_bus::{
+    HandlerError, Message, MessageConsumer, MessageDispatcher, MessageSource, PageRequest,
+    Position, RawMessage,
+};
+use persisting_message_bus_tests::topics::Orders;
+
+/// Runs every case on a database.
+macro_rules! conformance {
+    ($backend:ident on $database:ty, $($module:ident: [$($case:ident),* $(,)?])*) => {
+        mod $backend {
+            $($(
+                #[test]
+                fn $case() {
+                    super::$module::$case::<$database>();
+                }
+            )*)*
+        }
+    };
+}
+
+/// The list of cases.
+macro_rules! conformance_on {
+    ($($backend:ident: $database:ty),* $(,)?) => {$(
+        conformance! { $backend on $database,
+            publishing: [
+                a_message_comes_back_as_it_was_dispatched,
+                a_batch_keeps_its_order_whatever_its_size,
+                a_message_dispatched_after_a_commit_has_the_larger_position,
+                a_rolled_back_message_is_never_delivered,
+                a_rolled_back_savepoint_takes_only_its_own_messages,
+                an_uncommitted_message_is_not_seen_by_others,
+                a_message_id_dispatched_twice_is_refused,
+                a_message_id_twice_in_a_batch_is_refused,
+                a_refused_batch_leaves_the_callers_transaction_usable,
+                duplicates_are_ignored_when_that_is_asked_for,
+                a_missing_header_is_refused_and_nothing_written,
+                decorators_run_in_their_order,
+                publishers_on_many_threads_lose_nothing,
+            ]
+            consuming: [
+                messages_come_in_order_page_by_page,
+                foreign_topics_in_between_neither_stall_nor_repeat,
+                a_consumer_resumes_where_another_instance_stopped,
+                consumers_of_different_names_are_independent,
+                a_failing_message_is_handled_again_and_the_ones_before_are_not,
+                an_unknown_type_stops_before_it_and_says_where,
+                a_payload_that_does_not_decode_stops_before_it_and_says_where,
+                an_alias_decodes_as_its_message,
+                a_cursor_beyond_the_last_position_is_refused,
+            ]
+            event_sets: [
+                only_the_chosen_messages_come,
+                the_cursor_passes_what_was_not_chosen,
+                a_page_counts_only_what_was_chosen,
+                an_alias_is_chosen_with_its_message,
+                a_message_outside_the_set_is_no_error,
+            ]
+            transactional: [
+                effects_and_cursor_commit_together,
+                a_failing_message_rolls_back_its_own_effects_only,
+                a_failing_page_is_searched_for_the_failing_message,
+                a_message_that_fails_at_first_is_handled_once,
+                a_panic_rolls_back,
+                effects_of_a_holder_that_lost_its_lease_are_rolled_back,
+            ]
+            leases: [
+                a_second_holder_is_locked_out,
+                another_name_or_topic_is_not_locked,
+                a_lease_given_back_can_be_taken_at_once,
+                an_expired_lease_is_taken_over,
+                a_lease_expires_by_itself,
+                a_stored_cursor_prolongs_the_lease,
+                a_late_holder_stores_nothing,
+                a_late_holder_cannot_give_back_the_new_lease,
+                an_earlier_lease_of_the_same_owner_is_fenced_too,
+                a_consumer_that_loses_its_lease_says_so_and_stores_nothing,
+                a_failing_page_gives_the_lease_back,
+                of_many_threads_one_gets_the_lease,
+            ]
+            replaying: [
+                the_hook_runs_once_before_the_first_message,
+                the_hook_waits_for_a_message,
+                the_hook_is_not_repeated_when_the_first_message_fails,
+                a_failing_hook_handles_nothing_and_is_called_again,
+                the_hook_runs_again_after_a_reset_to_the_start,
+                a_transactional_hook_is_rolled_back_when_it_fails,
+                a_reset_to_the_end_passes_what_is_there,
+                a_reset_to_a_position_goes_on_behind_it,
+                a_reset_to_a_position_that_never_was_is_refused,
+                a_reset_is_refused_while_another_holds_the_lease,
+            ]
+            limits: [
+                ten_megabytes_come_back,
+                any_text_comes_back,
+                names_of_255_characters_are_kept_and_longer_ones_refused,
+                names_that_some_database_could_not_keep_are_refused,
+                custom_headers_are_checked,
+                a_page_of_nothing_is_empty,
+            ]
+        }
+    )*};
+}
+
+conformance_on! {
+    memory: persisting_message_bus_tests::databases::Memory,
+    sqlite: persisting_message_bus_tests::databases::Sqlite,
+    pooled_sqlite: persisting_message_bus_tests::databases::PooledSqlite,
+}
+
+fn orders() -> MessageDispatcher<Orders> {
+    MessageDispatcher::new()
+}
+
+/// Handles pages until there is nothing new, and returns the numbers of the orders.
+fn consume(bus: &mut impl TestBus, name: &str) -> Vec<u64> {
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external(name, |message: &Message<Orders>| {
+        seen.push(message.payload().order());
+        Ok(())
+    });
+    while consumer.handle_new_messages(bus).expect("a page") > 0 {}
+    drop(consumer);
+    seen
+}
+
+fn ignore<M>(_message: &M) -> Result<(), HandlerError> {
+    Ok(())
+}
+
+/// Everything that is stored on a topic.
+fn stored(bus: &mut impl MessageSource, topic: &str) -> Vec<(Position, RawMessage)> {
+    let up_to = bus.safe_head(topic).expect("a head");
+    let request = PageRequest {
+        topic,
+        message_types: None,
+        after: Position::START,
+        up_to,
+        limit: usize::MAX,
+    };
+    let mut messages = Vec::new();
+    bus.read_page(&request, &mut |message| {
+        messages.push((message.position, message.to_raw()));
+        std::ops::ControlFlow::Continue(())
+    })
+    .expect("a page");
+    messages
+}
+
+/// What the databases' connections have in common.
+trait TestBus:
+    persisting_message_bus::MessageRepository + persisting_message_bus::MessageConsumerState
+{
+}
+
+impl<B> TestBus for B where
+    B: persisting_message_bus::MessageRepository + persisting_message_bus::MessageConsumerState
+{
+}

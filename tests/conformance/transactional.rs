@@ -1,0 +1,170 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use persisting_message_bus::{
+    Error, HandlerError, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    Transactions,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{
+    OrderPlaced, Orders, Paid, Payments, Tripwire, Tripwires,
+};
+
+use super::leases::steal;
+use super::{orders, stored};
+
+/// The effect: a payment for each order.
+fn pay<B: persisting_message_bus::MessageRepository>(
+    bus: &mut B,
+    order: u64,
+) -> Result<(), HandlerError> {
+    MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order })?;
+    Ok(())
+}
+
+fn paid(bus: &mut impl persisting_message_bus::MessageSource) -> Vec<u64> {
+    stored(bus, "payments")
+        .into_iter()
+        .map(|(_, raw)| serde_json::from_str::<Paid>(&raw.payload).unwrap().order)
+        .collect()
+}
+
+fn place<D: Database>(numbers: std::ops::Range<u64>) -> (D, D::Bus) {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = numbers.map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    (database, bus)
+}
+
+pub fn effects_and_cursor_commit_together<D: Database>() {
+    let (database, mut bus) = place::<D>(0..10);
+    let mut other = database.connect();
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut D::Bus, message: &Message<Orders>| {
+            pay(bus, message.payload().order())?;
+            assert!(paid(&mut other).len() % 4 == 0, "whole pages only");
+            Ok(())
+        },
+    )
+    .page_size(4);
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    drop(consumer);
+    assert_eq!(paid(&mut other), (0..10).collect::<Vec<_>>());
+}
+
+pub fn a_failing_message_rolls_back_its_own_effects_only<D: Database>() {
+    let (_database, mut bus) = place::<D>(0..10);
+    let mut broken = true;
+    for _ in 0..2 {
+        let mut consumer = MessageConsumer::<Orders>::transactional(
+            "payer",
+            |bus: &mut D::Bus, message: &Message<Orders>| {
+                let order = message.payload().order();
+                pay(bus, order)?;
+                match order == 6 && broken {
+                    true => Err("no money".into()),
+                    false => Ok(()),
+                }
+            },
+        );
+        if broken {
+            let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+            assert!(error.is_handler_failure());
+            assert!(format!("{error:#}").contains("no money"));
+            drop(consumer);
+            assert_eq!(paid(&mut bus), [0, 1, 2, 3, 4, 5]);
+            broken = false;
+        } else {
+            assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 4);
+        }
+    }
+    assert_eq!(paid(&mut bus), (0..10).collect::<Vec<_>>());
+}
+
+pub fn a_failing_page_is_searched_for_the_failing_message<D: Database>() {
+    let (_database, mut bus) = place::<D>(0..100);
+    let mut consumer = MessageConsumer::<Orders>::transactional_pages(
+        "payer",
+        |bus: &mut D::Bus, messages: &[Message<Orders>]| {
+            for message in messages {
+                pay(bus, message.payload().order())?;
+            }
+            match messages
+                .iter()
+                .any(|message| message.payload().order() == 67)
+            {
+                true => Err("no money".into()),
+                false => Ok(()),
+            }
+        },
+    );
+    for _ in 0..2 {
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        assert!(error.is_handler_failure());
+        assert_eq!(error.position().map(|position| position.get()), Some(68));
+        assert_eq!(paid(&mut bus), (0..67).collect::<Vec<_>>());
+    }
+}
+
+pub fn a_message_that_fails_at_first_is_handled_once<D: Database>() {
+    let (_database, mut bus) = place::<D>(0..10);
+    let mut failures = 3;
+    let mut consumer = MessageConsumer::<Orders>::transactional_pages(
+        "payer",
+        |bus: &mut D::Bus, messages: &[Message<Orders>]| {
+            for message in messages {
+                pay(bus, message.payload().order())?;
+            }
+            failures -= 1;
+            match failures >= 0 {
+                true => Err("not now".into()),
+                false => Ok(()),
+            }
+        },
+    );
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    drop(consumer);
+    assert_eq!(paid(&mut bus), (0..10).collect::<Vec<_>>());
+}
+
+pub fn a_panic_rolls_back<D: Database>() {
+    let (_database, mut bus) = place::<D>(0..3);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        bus.in_transaction(|bus| {
+            orders().dispatch(bus, &OrderPlaced::number(3)).unwrap();
+            if bus.fence(&super::leases::nobodys_lease()).is_err() {
+                std::panic::resume_unwind(Box::new("a bug"));
+            }
+            Ok::<_, Error>(())
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(super::consume(&mut bus, "all"), [0, 1, 2]);
+}
+
+pub fn effects_of_a_holder_that_lost_its_lease_are_rolled_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let tripwires = MessageDispatcher::<Tripwires>::new();
+    tripwires.dispatch(&mut bus, &Tripwire {}).unwrap();
+    let mut other = database.connect();
+    Tripwire::on_next_decode(move || steal(&mut other, "late", "tripwires"));
+    let mut handled = 0;
+    let mut consumer = MessageConsumer::<Tripwires>::transactional(
+        "late",
+        |bus: &mut D::Bus, _: &Message<Tripwires>| {
+            handled += 1;
+            pay(bus, 1)
+        },
+    )
+    .lease_duration(Duration::ZERO);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    drop(consumer);
+    assert_eq!(handled, 0, "the fence comes before the first effect");
+    assert!(paid(&mut bus).is_empty());
+    let status = bus.consumer_status("late", "tripwires").unwrap().unwrap();
+    assert_eq!(status.cursor, None);
+}

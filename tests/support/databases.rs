@@ -1,0 +1,105 @@
+//! Databases to run the same tests on.
+
+use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
+use diesel::{Connection, SqliteConnection};
+use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::diesel::sqlite::{Durability, Settings};
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{MessageConsumerState, MessageRepository, Transactions};
+use tempfile::TempDir;
+
+/// An empty database with the bus's tables, which goes away when it is dropped.
+pub trait Database: Sized + Sync {
+    /// A connection to it, on which transactional handlers work too.
+    type Bus: MessageRepository
+        + MessageConsumerState
+        + Transactions<Connection = Self::Bus>
+        + Send
+        + 'static;
+
+    fn create() -> Self;
+
+    fn connect(&self) -> Self::Bus;
+}
+
+/// Everything in memory.
+pub struct Memory(InMemoryMessageBus);
+
+impl Database for Memory {
+    type Bus = InMemoryMessageBus;
+
+    fn create() -> Self {
+        Self(InMemoryMessageBus::default())
+    }
+
+    fn connect(&self) -> InMemoryMessageBus {
+        self.0.clone()
+    }
+}
+
+/// A SQLite file, with plain connections.
+pub struct Sqlite {
+    folder: TempDir,
+}
+
+impl Sqlite {
+    /// The path of the file.
+    pub fn path(&self) -> String {
+        let path = self.folder.path().join("bus.db");
+        path.to_str().expect("a path in UTF-8").to_owned()
+    }
+}
+
+/// A connection to a SQLite file that has the bus's tables.
+pub fn connect_sqlite(path: &str) -> SqliteConnection {
+    let mut connection = SqliteConnection::establish(path).expect("a file to open");
+    settings().apply(&mut connection).expect("settings");
+    connection
+}
+
+/// Tests kill processes, and do not turn off the power.
+fn settings() -> Settings {
+    Settings::default()
+        .durability(Durability::Normal)
+        .busy_timeout(std::time::Duration::from_secs(60))
+}
+
+impl Database for Sqlite {
+    type Bus = SqliteConnection;
+
+    fn create() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = Self { folder };
+        migrate(&mut database.connect()).expect("migrations");
+        database
+    }
+
+    fn connect(&self) -> SqliteConnection {
+        connect_sqlite(&self.path())
+    }
+}
+
+/// A SQLite file, with connections from an r2d2 pool.
+pub struct PooledSqlite {
+    pool: Pool<ConnectionManager<SqliteConnection>>,
+    _file: Sqlite,
+}
+
+impl Database for PooledSqlite {
+    type Bus = PooledConnection<ConnectionManager<SqliteConnection>>;
+
+    fn create() -> Self {
+        let file = Sqlite::create();
+        let pool = Pool::builder()
+            .max_size(16)
+            .min_idle(Some(1))
+            .connection_customizer(Box::new(settings()))
+            .build(ConnectionManager::new(file.path()))
+            .expect("a pool");
+        Self { pool, _file: file }
+    }
+
+    fn connect(&self) -> Self::Bus {
+        self.pool.get().expect("a connection")
+    }
+}
