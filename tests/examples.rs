@@ -1,0 +1,165 @@
+//! The examples, run as a user runs them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use persisting_message_bus::diesel::sqlite::Settings;
+use persisting_message_bus::{MessageConsumerState, Position};
+
+const FLIGHTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../tests/data/flights-2000.csv"
+);
+
+/// Flights, departed, arrived and cancelled of a carrier.
+type Counts = BTreeMap<String, [u64; 4]>;
+
+#[test]
+fn quickstart_resumes_in_its_second_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        text_of(output)
+    };
+    let first = run();
+    let lines: Vec<_> = first.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "   1  order 1:   1250 cents",
+            "   2  order 2:   9900 cents",
+            "   4  order 2:  -9900 cents",
+            "Caught up."
+        ]
+    );
+    let second = run();
+    let positions: Vec<_> = second
+        .lines()
+        .map(|line| line.trim_start().chars().next())
+        .collect();
+    assert_eq!(positions, [Some('5'), Some('6'), Some('8'), Some('C')]);
+}
+
+#[test]
+fn flights_counts_what_the_file_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = text_of(flights(folder.path()).output().unwrap());
+    assert_eq!(counts_in_table(&table), counts_in_file());
+}
+
+#[test]
+fn flights_killed_at_any_moment_ends_with_the_same_table() {
+    let seed =
+        std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    println!("SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+
+    let undisturbed = tempfile::tempdir().unwrap();
+    let expected = text_of(flights(undisturbed.path()).output().unwrap());
+    assert_eq!(counts_in_table(&expected), counts_in_file());
+    let all = progress(&mut connect(undisturbed.path()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut observer = connect(folder.path());
+    let mut moments: Vec<i64> = (0..10).map(|_| random.i64(0..all)).collect();
+    moments.sort_unstable();
+    let mut killed = 0;
+    for moment in moments {
+        let mut run = flights(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while progress(&mut observer) < moment && run.try_wait().unwrap().is_none() {}
+        // Somewhere in the transaction that follows.
+        thread::sleep(Duration::from_micros(random.u64(0..3_000)));
+        run.kill().unwrap();
+        let status = run.wait().unwrap();
+        assert!(status.code().is_none_or(|code| code == 0), "{status}");
+        killed += usize::from(status.code().is_none());
+    }
+    assert!(killed > 0, "every run came to its end before it was killed");
+    let end = text_of(flights(folder.path()).output().unwrap());
+    assert_eq!(end, expected, "after {killed} kills");
+}
+
+fn connect(folder: &Path) -> SqliteConnection {
+    let path = folder.join("flights.db");
+    let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    Settings::default().apply(&mut connection).unwrap();
+    connection
+}
+
+/// How far publisher and consumers are together. Where there is no table yet, that is nowhere.
+fn progress(connection: &mut SqliteConnection) -> i64 {
+    let lines = sql::<BigInt>("SELECT lines FROM published_lines").get_result(connection);
+    let cursors = ["carrier-delays", "cancellations"].map(|consumer| {
+        let status = connection
+            .consumer_status(consumer, "flights")
+            .ok()
+            .flatten();
+        let cursor = status.and_then(|status| status.cursor);
+        cursor.map_or(0, Position::get)
+    });
+    lines.unwrap_or(0) + cursors.iter().sum::<i64>()
+}
+
+/// With transactions so small that there are many moments between them.
+fn flights(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flights"));
+    command
+        .arg(FLIGHTS)
+        .arg("--database")
+        .arg(folder.join("flights.db"))
+        .args(["--batch", "20", "--page", "50", "--lease", "0.1"])
+        .stderr(Stdio::null());
+    command
+}
+
+fn text_of(output: Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn counts_in_table(table: &str) -> Counts {
+    let rows = table.lines().filter(|line| line.starts_with('│')).skip(1);
+    let words = rows.map(|row| row.trim_matches('│').split_whitespace().collect::<Vec<_>>());
+    words
+        .map(|row| {
+            let count = |index: usize| row[index].parse().unwrap();
+            let counts = [
+                count(1),
+                count(2),
+                count(row.len() - 4),
+                count(row.len() - 1),
+            ];
+            (row[0].to_owned(), counts)
+        })
+        .collect()
+}
+
+fn counts_in_file() -> Counts {
+    let file = std::fs::read_to_string(FLIGHTS).unwrap();
+    let mut counts = Counts::new();
+    for line in file.lines().skip(1) {
+        let fields: Vec<_> = line.split(',').collect();
+        let happened = |index: usize| u64::from(!["", "NA"].contains(&fields[index]));
+        let (departed, arrived) = (happened(3), happened(6));
+        for carrier in [fields[9], "all"] {
+            let row = counts.entry(carrier.to_owned()).or_default();
+            for (sum, count) in row.iter_mut().zip([1, departed, arrived, 1 - departed]) {
+                *sum += count;
+            }
+        }
+    }
+    counts
+}
