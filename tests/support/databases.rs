@@ -5,17 +5,13 @@ use diesel::{Connection, SqliteConnection};
 use persisting_message_bus::diesel::migrate;
 use persisting_message_bus::diesel::sqlite::{Durability, Settings};
 use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, Transactions};
+use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
 use tempfile::TempDir;
 
 /// An empty database with the bus's tables, which goes away when it is dropped.
 pub trait Database: Sized + Sync {
     /// A connection to it, on which transactional handlers work too.
-    type Bus: MessageRepository
-        + MessageConsumerState
-        + Transactions<Connection = Self::Bus>
-        + Send
-        + 'static;
+    type Bus: MessageRepository + MessageConsumerState + TransactionsOn<Self::Bus> + Send + 'static;
 
     fn create() -> Self;
 

@@ -35,8 +35,7 @@ impl EnumAttributes {
                     set_once(&mut parsed.library, path, &meta)
                 }
                 "topic" if meta.path.is_ident("name") => {
-                    let name = meta.value()?.parse()?;
-                    set_once(&mut parsed.name, name, &meta)
+                    set_once(&mut parsed.name, name(&meta)?, &meta)
                 }
                 "event_set" if meta.path.is_ident("topic") => {
                     let topic = meta.value()?.parse()?;
@@ -60,10 +59,9 @@ impl MessageAttributes {
             parsed.first.get_or_insert_with(|| attribute.clone());
             let result = attribute.parse_nested_meta(|meta| {
                 if meta.path.is_ident("name") {
-                    let name = meta.value()?.parse()?;
-                    set_once(&mut parsed.name, name, &meta)
+                    set_once(&mut parsed.name, name(&meta)?, &meta)
                 } else if meta.path.is_ident("alias") {
-                    parsed.aliases.push(meta.value()?.parse()?);
+                    parsed.aliases.push(name(&meta)?);
                     Ok(())
                 } else {
                     Err(meta.error("expected `name = \"...\"` or `alias = \"...\"`"))
@@ -75,6 +73,12 @@ impl MessageAttributes {
         }
         parsed
     }
+}
+
+fn name(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
+    let value = meta.value()?;
+    let no_text = |_| value.error("a name is a text: write it in quotes");
+    value.parse().map_err(no_text)
 }
 
 fn set_once<T>(slot: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {

@@ -158,12 +158,11 @@ fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
             .chain(aliases.map(|alias| (alias.value(), quote!(#alias))));
         for (name, tokens) in names {
             if let Some(first) = seen.get(&name) {
-                errors.at(
-                    tokens,
-                    format!(
-                        "the message type \"{name}\" is `{first}`'s already: choose another name"
-                    ),
-                );
+                let problem = match *ident == first {
+                    true => "stands here twice: leave one".to_owned(),
+                    false => format!("is `{first}`'s already: choose another name"),
+                };
+                errors.at(tokens, format!("the message type \"{name}\" {problem}"));
             } else {
                 seen.insert(name, ident.to_string());
             }

@@ -42,24 +42,32 @@ pub struct MessageDispatcher<T> {
     topic: PhantomData<fn(T)>,
 }
 
-impl<T: Topic> MessageDispatcher<T> {
+impl<T> MessageDispatcher<T> {
     /// With the [`DefaultMessageDecorator`].
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new() -> Self
+    where
+        T: Topic,
+    {
         Self::undecorated().with_decorator(DefaultMessageDecorator::new())
     }
 
     /// Without any decorator: message id and time of recording have to come from the decorators
     /// that are added, or from the headers of each dispatch.
     #[must_use]
-    pub fn undecorated() -> Self {
+    pub fn undecorated() -> Self
+    where
+        T: Topic,
+    {
         Self {
             decorators: Vec::new(),
             duplicates: Duplicates::default(),
             topic: PhantomData,
         }
     }
+}
 
+impl<T: Topic> MessageDispatcher<T> {
     /// Adds a decorator behind the ones that are there.
     #[must_use]
     pub fn with_decorator(mut self, decorator: impl MessageDecorator + 'static) -> Self {

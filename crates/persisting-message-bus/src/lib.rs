@@ -11,7 +11,7 @@
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (feature `sqlite`) |
 //! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
-//! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`Transactions`] |
+//! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`TransactionsOn`] |
 //!
 //! The [README](https://docs.rs/crate/persisting-message-bus) has a complete example and the
 //! table of guarantees.
@@ -51,7 +51,7 @@ pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
 pub use repository::{Duplicates, MessageRepository, MessageSource, PageRequest};
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
-pub use transactions::Transactions;
+pub use transactions::{Transactions, TransactionsOn};
 
 /// Implements a topic for an enum of messages.
 pub use persisting_message_bus_derive::Topic;

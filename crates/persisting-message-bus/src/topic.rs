@@ -10,6 +10,11 @@ use crate::{Error, StoredMessage};
     note = "a topic is an enum of messages: `#[derive(Topic)] #[topic(name = \"...\")] enum {Self} {{ ... }}`"
 )]
 pub trait Topic: EventSet {
+    /// The topic itself. An event set names the topic through this, so that what is no topic is one
+    /// error and not one for each message.
+    #[doc(hidden)]
+    type Registry;
+
     /// The name under which its messages are kept.
     const NAME: &'static str;
 
@@ -108,7 +113,7 @@ pub enum Wanted {
     label = "not a message of topic `{T}`",
     note = "an event set is a subset of its topic: use one of the structs in the variants of `{T}`, or add this one to `{T}`"
 )]
-pub trait Registered<T: Topic> {
+pub trait Registered<T> {
     /// Its index in [`Topic::MESSAGES`].
     const INDEX: usize;
 }

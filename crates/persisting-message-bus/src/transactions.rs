@@ -4,9 +4,6 @@ use crate::Error;
 ///
 /// Transactions nest: an inner one that rolls back undoes its own changes only.
 pub trait Transactions {
-    /// What a transactional handler is given to make its own changes with.
-    type Connection: ?Sized;
-
     /// Starts a transaction.
     ///
     /// # Errors
@@ -27,9 +24,6 @@ pub trait Transactions {
     ///
     /// When the database cannot be reached; it rolls back by itself then.
     fn roll_back(&mut self) -> Result<(), Error>;
-
-    /// The connection that the transaction is open on.
-    fn connection(&mut self) -> &mut Self::Connection;
 
     /// Runs `change` in a transaction, which is committed if it returns `Ok` and rolled back if it
     /// returns an error or panics.
@@ -58,6 +52,17 @@ pub trait Transactions {
             }
         }
     }
+}
+
+/// A bus on which a transactional handler can make its own changes through a connection `C`.
+#[diagnostic::on_unimplemented(
+    message = "a handler on `{C}` cannot work on `{Self}`",
+    label = "this bus has no `{C}`",
+    note = "hand in the connection that is the handler's first argument, or change that argument"
+)]
+pub trait TransactionsOn<C: ?Sized>: Transactions {
+    /// The connection on which the transactions are.
+    fn connection(&mut self) -> &mut C;
 }
 
 /// Rolls back when a panic unwinds through it.

@@ -48,5 +48,6 @@ pub(super) fn impls(event_set: &MessageEnum<'_>) -> TokenStream {
 /// The index of the payload among the topic's messages; does not compile where it is none of them.
 fn index(topic: Option<&syn::Path>, message: &Message<'_>) -> TokenStream {
     let payload = message.payload;
-    quote_spanned!(payload.span()=> <#payload as __bus::Registered<#topic>>::INDEX)
+    let registry = quote!(<#topic as __bus::Topic>::Registry);
+    quote_spanned!(payload.span()=> <#payload as __bus::Registered<#registry>>::INDEX)
 }

@@ -15,6 +15,7 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
     let messages = messages(topic);
     quote! {
         impl #impl_generics __bus::Topic for #ident #type_generics #where_clause {
+            type Registry = Self;
             const NAME: &'static ::core::primitive::str = "";
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[];
             fn index_of(

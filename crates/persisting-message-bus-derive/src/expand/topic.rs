@@ -32,6 +32,7 @@ fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream 
     quote! {
         #[automatically_derived]
         impl __bus::Topic for #ident {
+            type Registry = Self;
             const NAME: &'static ::core::primitive::str = #name;
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
 

@@ -9,11 +9,6 @@ pub type HandlerError = Box<dyn StdError + Send + Sync>;
 
 /// A kind of handler that can work on the bus `B`. Implemented by [`External`](crate::External) and
 /// [`Transactional`](crate::Transactional) only.
-#[diagnostic::on_unimplemented(
-    message = "this consumer's handler cannot work on `{B}`",
-    note = "a transactional handler needs the bus whose connection its first argument is: \
-            `|connection: &mut SqliteConnection, message: &Message<_>| ...`"
-)]
 pub trait HandlePages<S, B: ?Sized> {
     #[doc(hidden)]
     fn handle_page(

@@ -82,12 +82,13 @@ pub struct MessageConsumer<S, H = ()> {
     event_set: PhantomData<fn() -> S>,
 }
 
-impl<S: EventSet> MessageConsumer<S> {
+impl<S> MessageConsumer<S> {
     /// A consumer that calls `handler` with one message after the other.
     ///
     /// The message id is the key by which the handler can tell that it has seen a message before.
     pub fn external<F>(name: impl Into<String>, handler: F) -> MessageConsumer<S, External<F>>
     where
+        S: EventSet,
         F: FnMut(&Message<S>) -> Result<(), HandlerError>,
     {
         MessageConsumer::with_handler(name, External::new(handler))
@@ -104,6 +105,7 @@ impl<S: EventSet> MessageConsumer<S> {
         handler: F,
     ) -> MessageConsumer<S, Transactional<C, Each<F>>>
     where
+        S: EventSet,
         C: ?Sized,
         F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
     {
@@ -120,6 +122,7 @@ impl<S: EventSet> MessageConsumer<S> {
         handler: F,
     ) -> MessageConsumer<S, Transactional<C, Pages<F>>>
     where
+        S: EventSet,
         C: ?Sized,
         F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
     {

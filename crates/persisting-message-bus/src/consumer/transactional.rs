@@ -7,7 +7,7 @@ use super::page::Page;
 use super::search::Search;
 use crate::{
     Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, Position, StoreCursor,
-    Transactions,
+    TransactionsOn,
 };
 
 type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
@@ -52,7 +52,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
     /// Calls the hook, and remembers that the consumer has left the start.
     fn leave_start<B>(&mut self, bus: &mut B, lease: &Lease, hold: Duration) -> Result<(), Error>
     where
-        B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+        B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
@@ -79,7 +79,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
     ) -> Result<(), Failure>
     where
         S: EventSet,
-        B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+        B: MessageConsumerState + TransactionsOn<C> + ?Sized,
         H: HandleMessages<S, C>,
     {
         let store = StoreCursor {
@@ -101,7 +101,7 @@ impl<S, B, C, H> HandlePages<S, B> for Transactional<C, H>
 where
     S: EventSet,
     C: ?Sized,
-    B: MessageConsumerState + Transactions<Connection = C> + ?Sized,
+    B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     H: HandleMessages<S, C>,
 {
     fn handle_page(

@@ -2,15 +2,13 @@ use diesel::Connection;
 use diesel::connection::TransactionManager;
 
 use super::{OnTables, StoreBackend};
-use crate::{Error, MessageBus, MessageSource, Transactions};
+use crate::{Error, MessageBus, MessageSource, Transactions, TransactionsOn};
 
 impl<C> Transactions for C
 where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    type Connection = C;
-
     fn begin(&mut self) -> Result<(), Error> {
         Ok(C::TransactionManager::begin_transaction(self)?)
     }
@@ -22,7 +20,13 @@ where
     fn roll_back(&mut self) -> Result<(), Error> {
         Ok(C::TransactionManager::rollback_transaction(self)?)
     }
+}
 
+impl<C> TransactionsOn<C> for C
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
     fn connection(&mut self) -> &mut C {
         self
     }
@@ -33,8 +37,6 @@ where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    type Connection = C;
-
     fn begin(&mut self) -> Result<(), Error> {
         self.connection.begin()
     }
@@ -46,7 +48,13 @@ where
     fn roll_back(&mut self) -> Result<(), Error> {
         self.connection.roll_back()
     }
+}
 
+impl<C> TransactionsOn<C> for OnTables<'_, C>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
     fn connection(&mut self) -> &mut C {
         self.connection
     }
@@ -59,8 +67,6 @@ where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    type Connection = C;
-
     fn begin(&mut self) -> Result<(), Error> {
         self.state.begin()
     }
@@ -72,7 +78,14 @@ where
     fn roll_back(&mut self) -> Result<(), Error> {
         self.state.roll_back()
     }
+}
 
+impl<M, C> TransactionsOn<C> for MessageBus<M, C>
+where
+    M: MessageSource,
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
     fn connection(&mut self) -> &mut C {
         &mut self.state
     }

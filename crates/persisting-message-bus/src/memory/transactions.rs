@@ -1,11 +1,9 @@
 use super::InMemoryMessageBus;
-use crate::{Error, Transactions};
+use crate::{Error, Transactions, TransactionsOn};
 
 /// Messages and state commit together. Everybody takes the messages' right to write first, so that
 /// two transactions cannot wait for each other.
 impl Transactions for InMemoryMessageBus {
-    type Connection = Self;
-
     fn begin(&mut self) -> Result<(), Error> {
         self.messages.log.begin();
         self.state.consumers.begin();
@@ -23,7 +21,9 @@ impl Transactions for InMemoryMessageBus {
         self.state.consumers.roll_back();
         Ok(())
     }
+}
 
+impl TransactionsOn<Self> for InMemoryMessageBus {
     fn connection(&mut self) -> &mut Self {
         self
     }

@@ -1,0 +1,18 @@
+use persisting_message_bus::{MessageDispatcher, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Serialize, Deserialize)]
+struct Paid {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let _ = MessageDispatcher::<Paid>::new();
+}

@@ -1,0 +1,21 @@
+use persisting_message_bus::{EventSet, Message, MessageConsumer, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+#[derive(EventSet)]
+#[event_set(topic = Orders)]
+enum Revenue<T> {
+    OrderPlaced(T),
+}
+
+fn main() {
+    let _ = MessageConsumer::<Revenue<OrderPlaced>>::external("all", |_: &Message<Revenue<OrderPlaced>>| Ok(()));
+}

@@ -1,0 +1,12 @@
+use persisting_message_bus::Topic;
+
+#[derive(serde::Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

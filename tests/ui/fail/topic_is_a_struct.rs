@@ -1,0 +1,16 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Serialize, Deserialize)]
+struct OrderShipped {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+struct Orders {
+    placed: OrderPlaced,
+}
+
+fn main() {}
