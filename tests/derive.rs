@@ -1,1 +1,122 @@
+//! What the derives generate.
 
+use std::str::FromStr;
+
+use chrono::Utc;
+use persisting_message_bus::{
+    EventSet, MessageDescriptor, MessageOf, Position, StoredMessage, Topic, Wanted,
+};
+use persisting_message_bus_tests::topics::{
+    Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders,
+};
+use uuid::Uuid;
+
+fn stored<'a>(message_type: &'a str, payload: &'a str) -> StoredMessage<'a> {
+    StoredMessage {
+        position: Position::new(42),
+        message_id: Uuid::from_str("0197a5c2-0000-7000-8000-000000000001").unwrap(),
+        topic: "orders",
+        message_type,
+        message_version: 1,
+        payload,
+        headers: "{}",
+        published_at: Utc::now(),
+    }
+}
+
+#[test]
+fn a_topic_lists_its_messages_in_the_order_of_the_variants() {
+    let message = |name, aliases| MessageDescriptor {
+        name,
+        aliases,
+        version: 1,
+    };
+    assert_eq!(Orders::NAME, "orders");
+    assert_eq!(
+        Orders::MESSAGES,
+        [
+            message("OrderPlaced", &[]),
+            message("OrderShipped", &["OrderSent"]),
+            message("Cancelled", &[]),
+        ]
+    );
+}
+
+#[test]
+fn names_and_aliases_are_found() {
+    assert_eq!(Orders::index_of("OrderPlaced"), Some(0));
+    assert_eq!(Orders::index_of("OrderShipped"), Some(1));
+    assert_eq!(Orders::index_of("OrderSent"), Some(1));
+    for unknown in ["Shipped", "orderplaced", "OrderPlaced ", ""] {
+        assert_eq!(Orders::index_of(unknown), None);
+    }
+}
+
+#[test]
+fn every_message_goes_out_and_comes_back() {
+    let placed = OrderPlaced::number(7);
+    let shipped = OrderShipped { order: 8 };
+    let cancelled = OrderCancelled {
+        order: 9,
+        reason: Some("lost".to_owned()),
+    };
+    let messages: [Orders; 3] = [placed.into(), shipped.into(), cancelled.into()];
+    for (message, descriptor) in messages.into_iter().zip(Orders::MESSAGES) {
+        assert_eq!(message.descriptor(), descriptor);
+        assert_eq!(message.message_type(), descriptor.name);
+        let payload = message.to_payload().unwrap();
+        for name in descriptor.aliases.iter().chain([&descriptor.name]) {
+            assert_eq!(Orders::decode(&stored(name, &payload)).unwrap(), message);
+        }
+    }
+}
+
+#[test]
+fn the_payload_is_the_struct_and_nothing_around_it() {
+    let shipped = OrderShipped { order: 8 };
+    assert_eq!(shipped.to_payload().unwrap(), r#"{"order":8}"#);
+    assert_eq!(
+        Orders::Shipped(shipped).to_payload().unwrap(),
+        r#"{"order":8}"#
+    );
+}
+
+#[test]
+fn an_event_set_selects_by_the_topics_names() {
+    let [selection] = Closed::SELECTIONS else {
+        panic!("one topic");
+    };
+    assert_eq!(selection.topic, "orders");
+    let Wanted::Only(messages) = selection.wanted else {
+        panic!("a part of it");
+    };
+    assert_eq!(messages, [&Orders::MESSAGES[1], &Orders::MESSAGES[2]]);
+}
+
+#[test]
+fn an_event_set_decodes_its_own_and_refuses_the_rest() {
+    let closed = Closed::decode(&stored("OrderSent", r#"{"order":8}"#)).unwrap();
+    assert_eq!(closed, Closed::Shipped(OrderShipped { order: 8 }));
+    assert_eq!(closed.message_type(), "OrderShipped");
+    let error = Closed::decode(&stored("OrderPlaced", "{}")).unwrap_err();
+    assert!(error.is_bad_message());
+    assert!(error.to_string().contains("event set `Closed`"), "{error}");
+}
+
+#[test]
+fn an_error_of_decoding_says_where_and_why() {
+    let error = Orders::decode(&stored("OrderPlaced", r#"{"order":7}"#)).unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        "cannot decode the OrderPlaced at position 42 of topic \"orders\" (message id \
+         0197a5c2-0000-7000-8000-000000000001); the cursor stays before it: make its struct accept \
+         what is stored: missing field `note` at line 1 column 11"
+    );
+    let error = Orders::decode(&stored("OrderLost", "{}")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "topic `Orders` does not know the OrderLost at position 42 of topic \"orders\" (message id \
+         0197a5c2-0000-7000-8000-000000000001); the cursor stays before it: add a variant or an \
+         alias for \"OrderLost\""
+    );
+}

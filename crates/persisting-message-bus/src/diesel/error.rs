@@ -15,7 +15,7 @@ pub(super) fn failed_while(doing: impl Into<String>, cause: DieselError) -> Erro
 }
 
 /// Whether the same transaction may go through when it is made again.
-fn is_retryable(cause: &DieselError) -> bool {
+pub(super) fn is_retryable(cause: &DieselError) -> bool {
     match cause {
         DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
         // SQLite's SQLITE_BUSY and SQLITE_LOCKED have no kind of their own in Diesel.

@@ -167,11 +167,12 @@ fn message_id(text: &str) -> Result<Uuid, BrokenColumn> {
     })
 }
 
-fn message_version(version: i64) -> Result<u32, BrokenColumn> {
-    u32::try_from(version).map_err(|_| BrokenColumn {
+fn message_version(found: i64) -> Result<u32, BrokenColumn> {
+    let version = u32::try_from(found).ok().filter(|version| *version > 0);
+    version.ok_or_else(|| BrokenColumn {
         column: "message_version",
         expected: "a version from 1",
-        found: version.to_string(),
+        found: found.to_string(),
     })
 }
 

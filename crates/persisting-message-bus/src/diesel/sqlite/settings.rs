@@ -1,10 +1,12 @@
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::Connection;
+use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
 use crate::Error;
-use crate::diesel::error::failed_while;
+use crate::diesel::error::{failed_while, is_retryable};
 
 /// What several connections to one SQLite file need to get on with each other.
 ///
@@ -72,9 +74,24 @@ impl Settings {
     where
         C: Connection<Backend = Sqlite>,
     {
-        connection
-            .batch_execute(&self.to_sql())
+        self.set(connection)
             .map_err(|cause| failed_while("setting up a connection to SQLite", cause))
+    }
+
+    /// SQLite does not wait for others where it turns on WAL, so that is done here.
+    fn set<C>(&self, connection: &mut C) -> QueryResult<()>
+    where
+        C: Connection<Backend = Sqlite>,
+    {
+        let begun = Instant::now();
+        loop {
+            match connection.batch_execute(&self.to_sql()) {
+                Err(cause) if is_retryable(&cause) && begun.elapsed() < self.busy_timeout => {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                result => return result,
+            }
+        }
     }
 
     fn to_sql(self) -> String {
@@ -82,7 +99,6 @@ impl Settings {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
-        // The timeout first: turning on WAL may have to wait.
         format!(
             "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; \
              PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;",
@@ -97,8 +113,7 @@ where
     C: Connection<Backend = Sqlite> + 'static,
 {
     fn on_acquire(&self, connection: &mut C) -> Result<(), diesel::r2d2::Error> {
-        connection
-            .batch_execute(&self.to_sql())
+        self.set(connection)
             .map_err(diesel::r2d2::Error::QueryError)
     }
 }
