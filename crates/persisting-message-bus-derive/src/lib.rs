@@ -16,17 +16,6 @@ use syn::{DeriveInput, parse_macro_input};
 /// `Deserialize`. The struct is what is serialised; the variant decides its *message type*, the
 /// stable name under which it is stored.
 ///
-/// ```ignore
-/// #[derive(Debug, Topic)]
-/// #[topic(name = "orders")]
-/// enum Orders {
-///     OrderPlaced(OrderPlaced),
-///     #[message(name = "OrderShipped", alias = "OrderSent")]
-///     Shipped(OrderShipped),
-///     Cancelled(Box<OrderCancelled>),
-/// }
-/// ```
-///
 /// On the enum, `#[topic(...)]` takes
 ///
 /// - `name = "orders"`: the name of the topic, at most 255 characters. Required.
@@ -51,15 +40,6 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// Each variant holds one of the topic's message structs, or a `Box` of it; the compiler checks
 /// that it is one. The variants' names are free: names and aliases are the topic's.
-///
-/// ```ignore
-/// #[derive(Debug, EventSet)]
-/// #[event_set(topic = Orders)]
-/// enum Revenue {
-///     OrderPlaced(OrderPlaced),
-///     Cancelled(OrderCancelled),
-/// }
-/// ```
 ///
 /// On the enum, `#[event_set(...)]` takes
 ///

@@ -21,7 +21,7 @@ mod clock;
 mod consumer;
 mod consumer_state;
 mod decorator;
-#[cfg(feature = "diesel")]
+#[cfg(feature = "sqlite")]
 pub mod diesel;
 mod dispatcher;
 mod error;
@@ -53,10 +53,56 @@ pub use repository::{Duplicates, MessageRepository, MessageSource, PageRequest};
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use transactions::{Transactions, TransactionsOn};
 
-/// Implements a topic for an enum of messages.
+/// ```
+/// use persisting_message_bus::Topic;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {
+///     total_cents: i64,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderShipped {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+///     #[message(name = "OrderShipped", alias = "OrderSent")]
+///     Shipped(OrderShipped),
+/// }
+///
+/// assert_eq!(Orders::NAME, "orders");
+/// assert_eq!(Orders::MESSAGES[1].name, "OrderShipped");
+/// ```
+///
 pub use persisting_message_bus_derive::Topic;
 
-/// Implements a checked subset of a topic's messages for an enum.
+/// ```
+/// use persisting_message_bus::{EventSet, Topic};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {}
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderCancelled {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+///     Cancelled(Box<OrderCancelled>),
+/// }
+///
+/// #[derive(EventSet)]
+/// #[event_set(topic = Orders)]
+/// enum Cancellations {
+///     Cancelled(OrderCancelled),
+/// }
+/// ```
+///
 pub use persisting_message_bus_derive::EventSet;
 
 /// What the derives' output names. Not part of the public interface.

@@ -15,10 +15,7 @@ type Name = Cow<'static, str>;
 /// schema.messages.payload = "body".into();
 /// ```
 ///
-/// ```ignore
-/// orders.dispatch(&mut schema.on(&mut connection), &order_placed)?;
-/// consumer.handle_new_messages(&mut schema.on(&mut connection))?;
-/// ```
+/// Wherever a connection is handed in, `&mut schema.on(&mut connection)` can be, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TableSchema {
