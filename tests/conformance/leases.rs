@@ -161,6 +161,17 @@ pub fn a_late_holder_stores_nothing<D: Database>() {
     bus.fence(&current).unwrap();
 }
 
+pub fn a_lease_given_back_stores_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let lease = acquire(&mut bus, "one").unwrap();
+    bus.release(&lease).unwrap();
+    let error = bus.store_cursor(&lease, &moved_to(3, None)).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    assert!(bus.fence(&lease).unwrap_err().is_lease_lost());
+    assert_eq!(cursor(&mut bus), None);
+}
+
 pub fn a_late_holder_cannot_give_back_the_new_lease<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

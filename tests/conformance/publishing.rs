@@ -153,11 +153,26 @@ pub fn a_message_id_twice_in_a_batch_is_refused<D: Database>() {
     let same_id = MessageDispatcher::<Orders>::undecorated()
         .with_decorator(move |headers: &mut Headers| headers.set_message_id(id))
         .with_decorator(DefaultMessageDecorator::new());
-    // More than one statement: what the first ones wrote has to go too.
     let batch = (0..1_000).map(OrderPlaced::number);
     let error = same_id.dispatch_batch(&mut bus, batch).unwrap_err();
     assert!(error.is_duplicate(), "{error}");
     assert!(stored(&mut bus, "orders").is_empty());
+}
+
+pub fn a_batch_is_written_as_a_whole_or_not_at_all<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let id = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    // More than one statement, of which the last one fails.
+    let last_has_that_id = MessageDispatcher::<Orders>::new().with_decorator(repeating(id, 1_000));
+    let batch = (1_000..2_000).map(OrderPlaced::number);
+    let error = last_has_that_id
+        .dispatch_batch(&mut bus, batch)
+        .unwrap_err();
+    assert!(error.is_duplicate(), "{error}");
+    assert_eq!(consume(&mut bus, "all"), [1]);
 }
 
 pub fn a_refused_batch_leaves_the_callers_transaction_usable<D: Database>() {
