@@ -1,6 +1,8 @@
 //! What is special about SQLite.
 
+use std::collections::BTreeSet;
 use std::sync::Barrier;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
@@ -248,19 +250,28 @@ fn an_error_of_diesel_passes_through_the_callers_transaction() {
     assert_eq!(connection.safe_head("orders").unwrap(), Position::START);
 }
 
-/// Counts what is prepared anew.
-struct Prepared(std::sync::mpsc::Sender<String>);
+/// What a connection runs, and what it keeps prepared.
+#[derive(Debug)]
+enum Seen {
+    Run(String),
+    Kept(String),
+}
 
-impl Instrumentation for Prepared {
+struct Observer(Sender<Seen>);
+
+impl Instrumentation for Observer {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        if let InstrumentationEvent::CacheQuery { sql, .. } = event {
-            self.0.send(sql.to_owned()).expect("somebody who counts");
-        }
+        let seen = match event {
+            InstrumentationEvent::StartQuery { query, .. } => Seen::Run(query.to_string()),
+            InstrumentationEvent::CacheQuery { sql, .. } => Seen::Kept(sql.to_owned()),
+            _ => return,
+        };
+        self.0.send(seen).expect("somebody who looks");
     }
 }
 
 #[test]
-fn no_statement_is_prepared_twice() {
+fn every_statement_is_prepared_once() {
     let database = Sqlite::create();
     let mut connection = database.connect();
     let work = |connection: &mut SqliteConnection| {
@@ -276,11 +287,30 @@ fn no_statement_is_prepared_twice() {
         );
         while transactional.handle_new_messages(connection).unwrap() > 0 {}
     };
+    let (sender, seen) = channel();
+    connection.set_instrumentation(Observer(sender));
     work(&mut connection);
-    let (sender, prepared) = std::sync::mpsc::channel();
-    connection.set_instrumentation(Prepared(sender));
+    let first: Vec<Seen> = seen.try_iter().collect();
     work(&mut connection);
-    connection.set_instrumentation(diesel::connection::get_default_instrumentation());
-    let prepared: Vec<String> = prepared.try_iter().collect();
-    assert_eq!(prepared, Vec::<String>::new());
+    let second: Vec<Seen> = seen.try_iter().collect();
+
+    let mut kept = BTreeSet::new();
+    for seen in &first {
+        if let Seen::Kept(text) = seen {
+            assert!(kept.insert(text.as_str()), "prepared twice: {text}");
+        }
+    }
+    for seen in first.iter().chain(&second) {
+        if let Seen::Run(text) = seen {
+            let (text, _binds) = text.split_once(" -- binds").unwrap_or((text, ""));
+            let of_transactions = ["BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"];
+            let transaction = of_transactions.iter().any(|start| text.starts_with(start));
+            assert!(transaction || kept.contains(text), "not kept: {text}");
+        }
+    }
+    assert!(kept.len() > 10);
+    assert!(
+        second.iter().all(|seen| matches!(seen, Seen::Run(_))),
+        "{second:?}"
+    );
 }
