@@ -4,10 +4,12 @@ use std::str::FromStr;
 
 use chrono::Utc;
 use persisting_message_bus::{
-    EventSet, MessageDescriptor, MessageOf, Position, StoredMessage, Topic, Wanted,
+    EventSet, MessageDescriptor, MessageOf, Position, StoredMessage, Topic, TopicDescriptor,
+    Wanted, topics,
 };
+use persisting_message_bus_tests::topics::invoices::Invoices;
 use persisting_message_bus_tests::topics::{
-    Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders,
+    Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders, Payments,
 };
 use uuid::Uuid;
 
@@ -119,4 +121,37 @@ fn an_error_of_decoding_says_where_and_why() {
          0197a5c2-0000-7000-8000-000000000001); the cursor stays before it: add a variant or an \
          alias for \"OrderLost\""
     );
+}
+
+#[test]
+fn a_message_is_taken_out_of_the_topic_again() {
+    let placed = OrderPlaced::number(7);
+    assert_eq!(
+        OrderPlaced::try_from(Orders::from(placed.clone())),
+        Ok(placed.clone())
+    );
+    let other = OrderShipped::try_from(Orders::from(placed.clone()));
+    assert_eq!(other, Err(Orders::OrderPlaced(placed)));
+    let cancelled = OrderCancelled {
+        order: 9,
+        reason: None,
+    };
+    let boxed = Orders::Cancelled(Box::new(cancelled.clone()));
+    assert_eq!(OrderCancelled::try_from(boxed), Ok(cancelled));
+}
+
+#[test]
+fn tools_see_all_topics() {
+    const TOPICS: &[TopicDescriptor] = topics![Orders, Payments, Invoices];
+    let versions: Vec<_> = TOPICS
+        .iter()
+        .flat_map(|topic| {
+            topic
+                .messages
+                .iter()
+                .map(|message| (topic.name, message.name, message.version))
+        })
+        .collect();
+    assert_eq!(versions[0], ("orders", "OrderPlaced", 1));
+    assert_eq!(versions[4], ("invoices", "InvoiceSent", 3));
 }

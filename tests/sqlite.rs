@@ -7,12 +7,14 @@ use std::thread;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use persisting_message_bus::diesel::{TableSchema, migrate};
 use persisting_message_bus::{
-    Error, HandlerError, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-    MessageSource, Position,
+    Error, HandlerError, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    MessageRepository, MessageSource, Position,
 };
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
+use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Payments};
 
 fn orders() -> MessageDispatcher<Orders> {
@@ -165,6 +167,97 @@ fn a_transactional_handler_may_read_first() {
         },
     );
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
+#[test]
+fn a_handler_that_makes_the_database_roll_back_takes_the_cursor_along() {
+    let database = Sqlite::create();
+    let mut bus = database.connect();
+    bus.batch_execute("CREATE TABLE paid (number INTEGER UNIQUE ON CONFLICT ROLLBACK)")
+        .unwrap();
+    bus.batch_execute("INSERT INTO paid VALUES (2)").unwrap();
+    let batch = (1..4).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut SqliteConnection, message: &Message<Orders>| {
+            let insert = format!("INSERT INTO paid VALUES ({})", message.payload().order());
+            match diesel::sql_query(insert).execute(bus) {
+                // It has been paid, the handler thinks.
+                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(()),
+                result => Ok(result.map(drop)?),
+            }
+        },
+    );
+    assert!(consumer.handle_new_messages(&mut bus).is_err());
+    let mut other = database.connect();
+    let status = other.consumer_status("payer", "orders").unwrap().unwrap();
+    assert_eq!(status.cursor, None, "nothing is skipped");
+}
+
+#[test]
+fn an_idle_consumer_writes_nothing_and_waits_for_nobody() {
+    let database = Sqlite::create();
+    let (mut bus, mut writer) = (database.connect(), database.connect());
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    bus.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+    writer
+        .immediate_transaction(|_| {
+            assert_eq!(consumer.handle_new_messages(&mut bus)?, 0);
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    assert_eq!(status.lease_epoch, 1);
+}
+
+#[test]
+fn a_version_needs_a_column() {
+    let database = Sqlite::create();
+    let mut bus = database.connect();
+    let mut schema = TableSchema::default();
+    schema.messages.message_version = None;
+    let invoices = MessageDispatcher::<Invoices>::new();
+    let sent = InvoiceSent {
+        invoice: 1,
+        cents: 100,
+        currency: "EUR".to_owned(),
+    };
+    let error = invoices
+        .dispatch(&mut schema.on(&mut bus), &sent)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no column for its version"),
+        "{error}"
+    );
+    assert_eq!(bus.safe_head("invoices").unwrap(), Position::START);
+}
+
+#[test]
+fn a_table_without_autoincrement_is_refused_where_it_matters() {
+    let database = Sqlite::create();
+    let mut bus = database.connect();
+    bus.batch_execute(
+        "CREATE TABLE copy AS SELECT * FROM public_messages;
+        INSERT INTO copy SELECT 1, 'x', 'orders', 'OrderPlaced', 1, '{}', '{}', '2026-01-01T00:00:00Z'",
+    )
+    .unwrap();
+    let mut schema = TableSchema::default();
+    schema.messages.table = "copy".into();
+    let error = schema.on(&mut bus).last_position().unwrap_err();
+    assert!(error.to_string().contains("AUTOINCREMENT"), "{error}");
+    schema.messages.table = "PUBLIC_messages".into();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    assert_eq!(
+        schema.on(&mut bus).last_position().unwrap(),
+        Position::new(1)
+    );
 }
 
 #[test]

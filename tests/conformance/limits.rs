@@ -1,11 +1,12 @@
 use std::ops::ControlFlow;
 
 use persisting_message_bus::{
-    Duplicates, Headers, LeaseRequest, MAX_NAME_LENGTH, MessageConsumer, MessageConsumerState,
-    MessageRepository, MessageSource, PageRequest, Position, RawMessage,
+    Duplicates, Headers, LeaseRequest, MAX_NAME_LENGTH, Message, MessageConsumer,
+    MessageConsumerState, MessageDispatcher, MessageRepository, MessageSource, MessageTypes,
+    PageRequest, Position, RawMessage,
 };
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::topics::{Measured, Measurements, OrderPlaced, Orders};
 
 use super::consuming::raw;
 use super::{consume, ignore, orders, stored};
@@ -68,6 +69,71 @@ pub fn any_text_comes_back<D: Database>() {
     consumer.handle_new_messages(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(seen, texts.len());
+}
+
+pub fn every_number_comes_back_to_the_last_bit<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let seed = persisting_message_bus_tests::seed();
+    let numbers: Vec<f64> = {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bits = std::iter::repeat_with(|| f64::from_bits(random.u64(..)));
+        bits.filter(|number| number.is_finite())
+            .take(2_000)
+            .collect()
+    };
+    let measurements = MessageDispatcher::<Measurements>::new();
+    let batch = numbers.iter().map(|value| Measured { value: *value });
+    measurements.dispatch_batch(&mut bus, batch).unwrap();
+    let mut seen = Vec::new();
+    let mut consumer =
+        MessageConsumer::<Measurements>::external("all", |message: &Message<Measurements>| {
+            let Measurements::Measured(measured) = message.payload();
+            seen.push(measured.value.to_bits());
+            Ok(())
+        });
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    drop(consumer);
+    assert!(
+        seen.iter()
+            .copied()
+            .eq(numbers.iter().map(|number| number.to_bits()))
+    );
+}
+
+pub fn what_could_not_be_read_back_is_refused<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let no_version = RawMessage {
+        message_version: 0,
+        ..raw("OrderShipped", r#"{"order":1}"#)
+    };
+    let far_future = RawMessage {
+        published_at: chrono::DateTime::<chrono::Utc>::MAX_UTC,
+        ..raw("OrderShipped", r#"{"order":1}"#)
+    };
+    for message in [no_version, far_future] {
+        let error = bus.persist(&[message], Duplicates::Fail).unwrap_err();
+        assert!(error.to_string().contains("nothing was written"), "{error}");
+    }
+    assert!(consume(&mut bus, "all").is_empty());
+}
+
+pub fn a_page_ends_when_its_messages_are_large<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let note = "0123456789".repeat(600 * 1024);
+    for order in 0..7 {
+        let note = note.clone();
+        orders()
+            .dispatch(&mut bus, &OrderPlaced { order, note })
+            .unwrap();
+    }
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    let pages: Vec<_> = (0..4)
+        .map(|_| consumer.handle_new_messages(&mut bus).unwrap())
+        .collect();
+    assert_eq!(pages, [3, 3, 1, 0]);
 }
 
 pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
@@ -157,14 +223,14 @@ pub fn a_page_of_nothing_is_empty<D: Database>() {
         .unwrap();
     let whole = PageRequest {
         topic: "orders",
-        message_types: None,
+        message_types: MessageTypes::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
         limit: 10,
     };
     let no_room = PageRequest { limit: 0, ..whole };
     let no_types = PageRequest {
-        message_types: Some(&[]),
+        message_types: MessageTypes::Only(&[]),
         ..whole
     };
     let behind = PageRequest {

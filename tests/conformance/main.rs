@@ -6,11 +6,14 @@ mod leases;
 mod limits;
 mod publishing;
 mod replaying;
+mod several_topics;
 mod transactional;
+mod unknown;
+mod versions;
 
 use persisting_message_bus::{
-    HandlerError, Message, MessageConsumer, MessageDispatcher, MessageSource, PageRequest,
-    Position, RawMessage,
+    HandlerError, Message, MessageConsumer, MessageDispatcher, MessageSource, MessageTypes,
+    PageRequest, Position, RawMessage,
 };
 use persisting_message_bus_tests::topics::Orders;
 
@@ -72,6 +75,7 @@ macro_rules! conformance_on {
                 a_failing_page_is_searched_for_the_failing_message,
                 a_message_that_fails_at_first_is_handled_once,
                 a_panic_rolls_back,
+                ending_a_transaction_that_is_none_is_an_error,
                 effects_of_a_holder_that_lost_its_lease_are_rolled_back,
             ]
             leases: [
@@ -86,8 +90,32 @@ macro_rules! conformance_on {
                 a_late_holder_cannot_give_back_the_new_lease,
                 an_earlier_lease_of_the_same_owner_is_fenced_too,
                 a_consumer_that_loses_its_lease_says_so_and_stores_nothing,
+                a_slow_page_keeps_the_lease_and_stores_what_is_done,
                 a_failing_page_gives_the_lease_back,
                 of_many_threads_one_gets_the_lease,
+            ]
+            versions: [
+                the_version_is_stored_with_the_message,
+                old_versions_come_as_the_current_one,
+                a_broken_old_version_stops_before_it_and_says_which_it_was,
+                a_newer_version_is_an_unknown_message,
+            ]
+            unknown: [
+                skipping_passes_over_them_and_counts,
+                pages_of_nothing_else_do_not_end_the_work,
+                a_skipped_message_is_counted_once_when_the_next_one_fails,
+                skipping_does_not_pass_over_what_is_broken,
+                a_topics_variant_gets_them,
+                an_event_sets_variant_gets_them_and_not_what_was_not_chosen,
+            ]
+            several_topics: [
+                messages_of_several_topics_come_in_one_order,
+                each_topic_has_its_cursor,
+                a_topic_that_is_ahead_loses_nothing,
+                a_bad_message_stops_all_topics_behind_it,
+                cursors_of_all_topics_commit_with_the_effects,
+                a_locked_topic_gives_the_others_back,
+                the_hook_runs_only_when_all_topics_start,
             ]
             replaying: [
                 the_hook_runs_once_before_the_first_message,
@@ -104,6 +132,9 @@ macro_rules! conformance_on {
             limits: [
                 ten_megabytes_come_back,
                 any_text_comes_back,
+                every_number_comes_back_to_the_last_bit,
+                what_could_not_be_read_back_is_refused,
+                a_page_ends_when_its_messages_are_large,
                 names_of_255_characters_are_kept_and_longer_ones_refused,
                 names_that_some_database_could_not_keep_are_refused,
                 custom_headers_are_checked,
@@ -144,7 +175,7 @@ fn stored(bus: &mut impl MessageSource, topic: &str) -> Vec<(Position, RawMessag
     let up_to = bus.safe_head(topic).expect("a head");
     let request = PageRequest {
         topic,
-        message_types: None,
+        message_types: MessageTypes::All,
         after: Position::START,
         up_to,
         limit: usize::MAX,

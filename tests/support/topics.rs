@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use persisting_message_bus::{EventSet, Topic};
+use persisting_message_bus::{EventSet, RawMessage, Topic};
 use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,107 @@ pub enum Payments {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Paid {
     pub order: u64,
+}
+
+/// A topic of numbers.
+#[derive(Debug, Topic)]
+#[topic(name = "measurements")]
+pub enum Measurements {
+    Measured(Measured),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Measured {
+    pub value: f64,
+}
+
+/// Of two topics: who paid, and what was closed.
+#[derive(Debug, Clone, PartialEq, EventSet)]
+#[event_set(topic = Orders)]
+pub enum Ledger {
+    Shipped(OrderShipped),
+    Cancelled(OrderCancelled),
+    #[event_set(topic = Payments)]
+    Paid(Paid),
+}
+
+/// What is shipped, and whatever a newer program may have put on the topics.
+#[derive(Debug, Clone, PartialEq, EventSet)]
+#[event_set(topic = Orders)]
+pub enum ShippedOrUnknown {
+    Shipped(OrderShipped),
+    #[message(unknown)]
+    Unknown(RawMessage),
+}
+
+/// The topic `orders` as a program sees it that expects to be older than others.
+#[derive(Debug, Clone, PartialEq, Topic)]
+#[topic(name = "orders")]
+pub enum TolerantOrders {
+    OrderPlaced(OrderPlaced),
+    #[message(unknown)]
+    Unknown(Box<RawMessage>),
+}
+
+/// A message in its third version: one struct was read as JSON, one by its struct.
+pub mod invoices {
+    use super::*;
+    use serde_json::Value;
+
+    pub mod v2 {
+        use super::*;
+
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub struct InvoiceSent {
+            pub invoice: u64,
+            pub euros: f64,
+        }
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct InvoiceSent {
+        pub invoice: u64,
+        pub cents: i64,
+        pub currency: String,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Topic)]
+    #[topic(name = "invoices")]
+    pub enum Invoices {
+        #[message(version = 3, previous(1 = json(number_of_invoice), 2 = v2::InvoiceSent))]
+        InvoiceSent(InvoiceSent),
+        Reminded(Reminded),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct Reminded {
+        pub invoice: u64,
+    }
+
+    /// In version 1 the number was a text, under another name.
+    pub fn number_of_invoice(
+        mut payload: Value,
+    ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        let number = payload["number"].as_str().ok_or("the number is no text")?;
+        payload["invoice"] = number.parse::<u64>()?.into();
+        Ok(payload)
+    }
+
+    impl From<v2::InvoiceSent> for InvoiceSent {
+        fn from(sent: v2::InvoiceSent) -> Self {
+            Self {
+                invoice: sent.invoice,
+                cents: (sent.euros * 100.0).round() as i64,
+                currency: "EUR".to_owned(),
+            }
+        }
+    }
+
+    #[derive(Debug, Clone, PartialEq, EventSet)]
+    #[event_set(topic = Invoices)]
+    pub enum Sent {
+        InvoiceSent(InvoiceSent),
+    }
 }
 
 /// A topic whose messages run something when they are decoded: between the lease and the handler.

@@ -1,10 +1,11 @@
 //! What the user wrote, borrowed, so that errors can point at it.
 
 use syn::{
-    Data, DeriveInput, Fields, GenericArgument, Ident, PathArguments, Type, Variant as SynVariant,
+    Data, DeriveInput, Fields, GenericArgument, Ident, LitInt, Path, PathArguments, Type,
+    Variant as SynVariant,
 };
 
-use crate::attributes::{EnumAttributes, MessageAttributes};
+use crate::attributes::{EnumAttributes, Form, MessageAttributes, Previous};
 use crate::errors::Errors;
 
 /// An enum of messages: a topic or an event set.
@@ -18,9 +19,8 @@ pub(crate) struct MessageEnum<'a> {
 pub(crate) struct Variant<'a> {
     pub(crate) original: &'a SynVariant,
     pub(crate) attributes: MessageAttributes,
-    /// The message struct, out of its `Box` if it is in one; `None` where the variant does not hold
-    /// exactly one unnamed field.
-    pub(crate) payload: Option<&'a Type>,
+    /// What the variant holds; `None` where that is not exactly one unnamed field.
+    pub(crate) field: Option<&'a Type>,
 }
 
 impl<'a> MessageEnum<'a> {
@@ -28,12 +28,14 @@ impl<'a> MessageEnum<'a> {
     pub(crate) fn parse(original: &'a DeriveInput, helper: &str, errors: &mut Errors) -> Self {
         let attributes = EnumAttributes::parse(&original.attrs, helper, errors);
         let variants = match &original.data {
-            Data::Enum(data) => Some(
-                data.variants
-                    .iter()
-                    .map(|v| Variant::parse(v, errors))
-                    .collect(),
-            ),
+            Data::Enum(data) => {
+                let variants = data.variants.iter();
+                Some(
+                    variants
+                        .map(|variant| Variant::parse(variant, errors))
+                        .collect(),
+                )
+            }
             Data::Struct(_) | Data::Union(_) => None,
         };
         Self {
@@ -45,50 +47,50 @@ impl<'a> MessageEnum<'a> {
 
     /// The variants that hold a message.
     pub(crate) fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        self.variants.iter().flatten().filter_map(|variant| {
-            variant.payload.map(|payload| Message {
-                variant,
-                ident: &variant.original.ident,
-                payload,
-            })
-        })
-    }
-}
-
-/// A variant that holds a message.
-#[derive(Clone, Copy)]
-pub(crate) struct Message<'a> {
-    variant: &'a Variant<'a>,
-    pub(crate) ident: &'a Ident,
-    pub(crate) payload: &'a Type,
-}
-
-impl Message<'_> {
-    /// The message type under which it is stored.
-    pub(crate) fn name(&self) -> String {
-        self.variant.name()
+        self.variants.iter().flatten().filter_map(Variant::message)
     }
 
-    /// Message types under which it was stored before.
-    pub(crate) fn aliases(&self) -> Vec<String> {
-        let aliases = &self.variant.attributes.aliases;
-        aliases.iter().map(syn::LitStr::value).collect()
+    /// The variant for unknown messages, and what it holds.
+    pub(crate) fn unknown(&self) -> Option<(&'a Ident, &'a Type)> {
+        let mut variants = self.variants.iter().flatten();
+        let unknown = variants.find(|variant| variant.is_unknown())?;
+        Some((&unknown.original.ident, unknown.field?))
+    }
+
+    /// The topic of an event set's message: the variant's own, or the enum's.
+    pub(crate) fn topic_of<'s>(&'s self, variant: &'s Variant<'_>) -> Option<&'s Path> {
+        variant
+            .attributes
+            .topic
+            .as_ref()
+            .or(self.attributes.topic.as_ref())
     }
 }
 
 impl<'a> Variant<'a> {
     fn parse(original: &'a SynVariant, errors: &mut Errors) -> Self {
-        let payload = match &original.fields {
-            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-                fields.unnamed.first().map(|field| out_of_box(&field.ty))
-            }
+        let field = match &original.fields {
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => fields.unnamed.first(),
             _ => None,
         };
         Self {
             original,
             attributes: MessageAttributes::parse(&original.attrs, errors),
-            payload,
+            field: field.map(|field| &field.ty),
         }
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.attributes.unknown.is_some()
+    }
+
+    pub(crate) fn message(&self) -> Option<Message<'_>> {
+        let field = self.field.filter(|_| !self.is_unknown())?;
+        Some(Message {
+            variant: self,
+            ident: &self.original.ident,
+            payload: in_box(field).map_or_else(|| bare(field), bare),
+        })
     }
 
     /// The name in the attribute, or the variant's own.
@@ -100,13 +102,59 @@ impl<'a> Variant<'a> {
     }
 }
 
-fn out_of_box(field: &Type) -> &Type {
-    in_box(field).unwrap_or(field)
+/// A variant that holds a message.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) variant: &'a Variant<'a>,
+    pub(crate) ident: &'a Ident,
+    /// The message struct, out of its `Box` if it is in one.
+    pub(crate) payload: &'a Type,
+}
+
+impl<'a> Message<'a> {
+    /// The message type under which it is stored.
+    pub(crate) fn name(&self) -> String {
+        self.variant.name()
+    }
+
+    pub(crate) fn is_boxed(&self) -> bool {
+        self.variant.field.and_then(in_box).is_some()
+    }
+
+    /// Message types under which it was stored before.
+    pub(crate) fn aliases(&self) -> Vec<String> {
+        let aliases = &self.variant.attributes.aliases;
+        aliases.iter().map(syn::LitStr::value).collect()
+    }
+
+    /// The version that new messages have.
+    pub(crate) fn version(&self) -> u32 {
+        self.variant.attributes.version.as_ref().map_or(1, value)
+    }
+
+    /// The forms of the versions before, the first one's first.
+    pub(crate) fn previous(&self) -> Vec<(u32, &'a Form)> {
+        let previous = self.variant.attributes.previous.iter();
+        let mut previous: Vec<_> = previous.map(|p| (p.value(), &p.form)).collect();
+        previous.sort_by_key(|(version, _)| *version);
+        previous
+    }
+}
+
+impl Previous {
+    pub(crate) fn value(&self) -> u32 {
+        value(&self.number)
+    }
+}
+
+/// The value of a number that parsing has found to be one.
+pub(crate) fn value(number: &LitInt) -> u32 {
+    number.base10_parse().unwrap_or(0)
 }
 
 /// `M` of `Box<M>`, by whichever path `Box` is written.
 fn in_box(field: &Type) -> Option<&Type> {
-    let Type::Path(path) = field else {
+    let Type::Path(path) = bare(field) else {
         return None;
     };
     let last = path.path.segments.last()?;
@@ -116,5 +164,14 @@ fn in_box(field: &Type) -> Option<&Type> {
     match arguments.args.first() {
         Some(GenericArgument::Type(message)) if last.ident == "Box" => Some(message),
         _ => None,
+    }
+}
+
+/// The type without the parentheses or the invisible group of a macro around it.
+fn bare(written: &Type) -> &Type {
+    match written {
+        Type::Group(group) => bare(&group.elem),
+        Type::Paren(paren) => bare(&paren.elem),
+        other => other,
     }
 }

@@ -1,7 +1,9 @@
 //! `#[topic(...)]`, `#[event_set(...)]` and `#[message(...)]`.
 
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, LitStr, Path};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Ident, LitInt, LitStr, Path, Token, Type, parenthesized, token};
 
 use crate::errors::Errors;
 
@@ -19,66 +21,143 @@ pub(crate) struct EnumAttributes {
 /// What stands on a variant.
 #[derive(Default)]
 pub(crate) struct MessageAttributes {
-    /// The first one, to point at.
+    /// The first `#[message(...)]`, to point at.
     pub(crate) first: Option<Attribute>,
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
+    pub(crate) version: Option<LitInt>,
+    pub(crate) previous: Vec<Previous>,
+    /// `unknown`.
+    pub(crate) unknown: Option<Path>,
+    /// `#[event_set(topic = Payments)]`.
+    pub(crate) topic: Option<Path>,
+}
+
+/// `1 = v1::OrderPlaced` or `1 = json(upcast)`: how a version was, or becomes the next one.
+pub(crate) struct Previous {
+    pub(crate) number: LitInt,
+    pub(crate) form: Form,
+}
+
+/// In which form a previous version is read.
+pub(crate) enum Form {
+    /// As this struct, of which the next version is made by `From`.
+    Struct(Type),
+    /// As JSON, of which this function makes the JSON of the next version.
+    Json(Path),
 }
 
 impl EnumAttributes {
     pub(crate) fn parse(attributes: &[Attribute], helper: &str, errors: &mut Errors) -> Self {
         let mut parsed = Self::default();
-        for attribute in attributes.iter().filter(|a| a.path().is_ident(helper)) {
-            let result = attribute.parse_nested_meta(|meta| match helper {
-                _ if meta.path.is_ident("crate") => {
-                    let path = meta.value()?.call(Path::parse_mod_style)?;
-                    set_once(&mut parsed.library, path, &meta)
-                }
-                "topic" if meta.path.is_ident("name") => {
-                    set_once(&mut parsed.name, name(&meta)?, &meta)
-                }
-                "event_set" if meta.path.is_ident("topic") => {
-                    let topic = meta.value()?.parse()?;
-                    set_once(&mut parsed.topic, topic, &meta)
-                }
-                "topic" => Err(meta.error("expected `name = \"...\"` or `crate = ...`")),
-                _ => Err(meta.error("expected `topic = ...` or `crate = ...`")),
-            });
-            if let Err(error) = result {
-                errors.push(error);
+        for_each(attributes, helper, errors, |meta| match helper {
+            _ if meta.path.is_ident("crate") => {
+                let path = meta.value()?;
+                let no_path = |_| path.error("expected a path, without quotes");
+                let path = path.call(Path::parse_mod_style).map_err(no_path)?;
+                set_once(&mut parsed.library, path, meta)
             }
-        }
+            "topic" if meta.path.is_ident("name") => set_once(&mut parsed.name, text(meta)?, meta),
+            "event_set" if meta.path.is_ident("topic") => {
+                set_once(&mut parsed.topic, meta.value()?.parse()?, meta)
+            }
+            "topic" => Err(meta.error("expected `name = \"...\"` or `crate = ...`")),
+            _ => Err(meta.error("expected `topic = ...` or `crate = ...`")),
+        });
         parsed
     }
 }
 
 impl MessageAttributes {
     pub(crate) fn parse(attributes: &[Attribute], errors: &mut Errors) -> Self {
-        let mut parsed = Self::default();
-        for attribute in attributes.iter().filter(|a| a.path().is_ident("message")) {
-            parsed.first.get_or_insert_with(|| attribute.clone());
-            let result = attribute.parse_nested_meta(|meta| {
-                if meta.path.is_ident("name") {
-                    set_once(&mut parsed.name, name(&meta)?, &meta)
-                } else if meta.path.is_ident("alias") {
-                    parsed.aliases.push(name(&meta)?);
-                    Ok(())
-                } else {
-                    Err(meta.error("expected `name = \"...\"` or `alias = \"...\"`"))
-                }
-            });
-            if let Err(error) = result {
-                errors.push(error);
+        let of_message = attributes.iter().find(|a| a.path().is_ident("message"));
+        let mut parsed = Self {
+            first: of_message.cloned(),
+            ..Self::default()
+        };
+        for_each(attributes, "message", errors, |meta| parsed.set(meta));
+        for_each(attributes, "event_set", errors, |meta| {
+            match meta.path.is_ident("topic") {
+                true => set_once(&mut parsed.topic, meta.value()?.parse()?, meta),
+                false => Err(meta.error("expected `topic = ...`")),
             }
-        }
+        });
         parsed
+    }
+
+    fn set(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        if meta.path.is_ident("name") {
+            set_once(&mut self.name, text(meta)?, meta)
+        } else if meta.path.is_ident("alias") {
+            self.aliases.push(text(meta)?);
+            Ok(())
+        } else if meta.path.is_ident("version") {
+            set_once(&mut self.version, number(meta.value()?)?, meta)
+        } else if meta.path.is_ident("previous") {
+            let versions;
+            parenthesized!(versions in meta.input);
+            let versions = Punctuated::<_, Token![,]>::parse_terminated(&versions)?;
+            self.previous.extend(versions);
+            Ok(())
+        } else if meta.path.is_ident("unknown") {
+            set_once(&mut self.unknown, meta.path.clone(), meta)
+        } else {
+            Err(meta.error(
+                "expected `name = \"...\"`, `alias = \"...\"`, `version = ...`, `previous(...)` or `unknown`",
+            ))
+        }
     }
 }
 
-fn name(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
+impl Parse for Previous {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let number = number(input)?;
+        input.parse::<Token![=]>()?;
+        let is_json = input
+            .fork()
+            .parse::<Ident>()
+            .is_ok_and(|ident| ident == "json");
+        let form = if is_json && input.peek2(token::Paren) {
+            input.parse::<Ident>()?;
+            let function;
+            parenthesized!(function in input);
+            Form::Json(function.parse()?)
+        } else {
+            Form::Struct(input.parse()?)
+        };
+        Ok(Self { number, form })
+    }
+}
+
+fn for_each(
+    attributes: &[Attribute],
+    name: &str,
+    errors: &mut Errors,
+    mut set: impl FnMut(&ParseNestedMeta<'_>) -> syn::Result<()>,
+) {
+    for attribute in attributes.iter().filter(|a| a.path().is_ident(name)) {
+        if let Err(error) = attribute.parse_nested_meta(|meta| set(&meta)) {
+            errors.push(error);
+        }
+    }
+}
+
+fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     let value = meta.value()?;
     let no_text = |_| value.error("a name is a text: write it in quotes");
     value.parse().map_err(no_text)
+}
+
+fn number(input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let no_number = |_| input.error("a version is a number from 1: write it as such");
+    let number: LitInt = input.parse().map_err(no_number)?;
+    match number.base10_parse::<u32>() {
+        Ok(_) => Ok(number),
+        Err(_) => Err(syn::Error::new(
+            number.span(),
+            format!("a version is a number from 1 to {}", u32::MAX),
+        )),
+    }
 }
 
 fn set_once<T>(slot: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {

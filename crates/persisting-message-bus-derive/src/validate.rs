@@ -1,12 +1,13 @@
 //! Every rule that a topic or an event set has to keep. What needs types is left to the compiler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Data, Fields};
+use syn::{Data, Fields, LitInt, Type};
 
-use crate::ast::{MessageEnum, Variant};
+use crate::ast::{Message, MessageEnum, Variant, value};
+use crate::attributes::Form;
 use crate::errors::Errors;
 
 const LONGEST_NAME: usize = 255;
@@ -23,24 +24,146 @@ pub(crate) fn topic(input: &MessageEnum<'_>, errors: &mut Errors) {
         None => {}
     }
     for variant in input.variants.iter().flatten() {
-        names_are_allowed(variant, errors);
+        if variant.is_unknown() {
+            unknown_is_nothing_else(variant, errors);
+        } else {
+            names_are_allowed(variant, errors);
+            versions_are_complete(variant, errors);
+        }
     }
     names_are_unique(input, errors);
 }
 
 pub(crate) fn event_set(input: &MessageEnum<'_>, errors: &mut Errors) {
     is_enum_of_messages(input, "event set", errors);
-    if input.attributes.topic.is_none() && errors.is_empty() {
-        errors.at(
+    every_message_has_a_topic(input, errors);
+    for variant in input.variants.iter().flatten() {
+        if variant.is_unknown() {
+            unknown_is_nothing_else(variant, errors);
+            if let Some(topic) = &variant.attributes.topic {
+                errors.at(
+                    topic,
+                    "the variant for unknown messages is for all topics: leave this out",
+                );
+            }
+        } else if let Some(attribute) = &variant.attributes.first {
+            errors.at(
+                attribute,
+                "names, aliases and versions belong to the topic: move this to the variant there",
+            );
+        }
+    }
+}
+
+fn every_message_has_a_topic(input: &MessageEnum<'_>, errors: &mut Errors) {
+    let without: Vec<_> = input
+        .messages()
+        .filter(|message| input.topic_of(message.variant).is_none())
+        .collect();
+    // A mistake in the attribute was reported already.
+    if without.is_empty() || !errors.is_empty() {
+        return;
+    }
+    if without.len() == input.messages().count() {
+        return errors.at(
             &input.original.ident,
             "an event set needs its topic: add `#[event_set(topic = ...)]` with the topic's enum",
         );
     }
-    for variant in input.variants.iter().flatten() {
-        if let Some(attribute) = &variant.attributes.first {
+    for message in without {
+        errors.at(
+            message.ident,
+            "of which topic is this message? Add `#[event_set(topic = ...)]` to the variant, or to the enum",
+        );
+    }
+}
+
+fn unknown_is_nothing_else(variant: &Variant<'_>, errors: &mut Errors) {
+    let attributes = &variant.attributes;
+    let named = attributes.name.is_some() || !attributes.aliases.is_empty();
+    if named || attributes.version.is_some() || !attributes.previous.is_empty() {
+        errors.at(
+            &attributes.first,
+            "the variant for unknown messages has no name and no version: leave `unknown` alone",
+        );
+    }
+}
+
+/// The versions from 1 to the current one are each there once.
+fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
+    let attributes = &variant.attributes;
+    let Some(current) = &attributes.version else {
+        if let Some(previous) = attributes.previous.first() {
+            let message = "previous versions need the current one: add `version = ...`";
+            errors.at(&previous.number, message);
+        }
+        return;
+    };
+    let current_value = value(current);
+    if current_value == 0 {
+        return errors.at(
+            current,
+            "versions begin at 1: write `version = 1`, or leave it out",
+        );
+    }
+    let mut seen = HashSet::new();
+    for previous in &attributes.previous {
+        let number = previous.value();
+        if number == 0 {
             errors.at(
-                attribute,
-                "names and aliases belong to the topic: move this to the variant there",
+                &previous.number,
+                "versions begin at 1: number the oldest one 1",
+            );
+        } else if number >= current_value {
+            let message = format!(
+                "this is not before the current version: raise `version` to {}",
+                number.saturating_add(1)
+            );
+            errors.at(&previous.number, message);
+        } else if !seen.insert(number) {
+            errors.at(
+                &previous.number,
+                format!("version {number} stands here twice: leave one"),
+            );
+        }
+    }
+    if errors.is_empty() {
+        no_version_is_missing(variant, current, &seen, errors);
+        structs_are_followed_by_structs(variant, errors);
+    }
+}
+
+fn no_version_is_missing(
+    variant: &Variant<'_>,
+    current: &LitInt,
+    seen: &HashSet<u32>,
+    errors: &mut Errors,
+) {
+    if let Some(missing) = (1..value(current)).find(|version| !seen.contains(version)) {
+        let ident = &variant.original.ident;
+        errors.at(
+            current,
+            format!(
+                "how was version {missing} written? Add `{missing} = v{missing}::{ident}`, its struct, \
+                 or `{missing} = json(...)`, a function on its JSON, to `previous(...)`"
+            ),
+        );
+    }
+}
+
+/// A struct becomes the next version by `From`, which needs a struct there.
+fn structs_are_followed_by_structs(variant: &Variant<'_>, errors: &mut Errors) {
+    for previous in &variant.attributes.previous {
+        let next = variant
+            .attributes
+            .previous
+            .iter()
+            .find(|next| next.value() == previous.value() + 1);
+        if let (Form::Struct(tokens), Some(Form::Json(_))) = (&previous.form, next.map(|n| &n.form))
+        {
+            errors.at(
+                tokens,
+                "the next version is read as JSON, so there is no struct that this one could become: write `json(...)` here too",
             );
         }
     }
@@ -65,20 +188,33 @@ fn is_enum_of_messages(input: &MessageEnum<'_>, what: &str, errors: &mut Errors)
             ),
         );
     }
-    if variants.is_empty() {
+    if variants.iter().all(Variant::is_unknown) {
         errors.at(
             &original.ident,
             format!("the {what} has no messages: add a variant such as `OrderPlaced(OrderPlaced)`"),
         );
     }
     for variant in variants {
-        holds_one_message(variant, errors);
+        holds_one_message(input, variant, errors);
     }
-    payloads_are_unique(variants, errors);
+    payloads_are_unique(input, errors);
+    for second in variants
+        .iter()
+        .filter(|variant| variant.is_unknown())
+        .skip(1)
+    {
+        errors.at(
+            &second.attributes.unknown,
+            "there is a variant for unknown messages already: leave one",
+        );
+    }
 }
 
-fn holds_one_message(variant: &Variant<'_>, errors: &mut Errors) {
-    if variant.payload.is_some() {
+fn holds_one_message(input: &MessageEnum<'_>, variant: &Variant<'_>, errors: &mut Errors) {
+    if let Some(message) = variant.message() {
+        return holds_a_struct(input, message.payload, errors);
+    }
+    if variant.field.is_some() {
         return;
     }
     let ident = &variant.original.ident;
@@ -93,22 +229,42 @@ fn holds_one_message(variant: &Variant<'_>, errors: &mut Errors) {
     );
 }
 
-fn payloads_are_unique(variants: &[Variant<'_>], errors: &mut Errors) {
+fn holds_a_struct(input: &MessageEnum<'_>, payload: &Type, errors: &mut Errors) {
+    let is_enum_itself = match payload {
+        Type::Path(path) => path.path.is_ident("Self") || path.path.is_ident(&input.original.ident),
+        _ => false,
+    };
+    if is_enum_itself {
+        errors.at(
+            payload,
+            "a variant cannot hold the enum itself: give it a message struct",
+        );
+    }
+    if let Type::Reference(reference) = payload {
+        let message =
+            "a message is read back from the database: hold the struct instead of a reference";
+        errors.at(reference.and_token, message);
+    }
+}
+
+/// On its topic, a struct stands for one message type.
+fn payloads_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
     let mut seen = HashMap::new();
-    for variant in variants {
-        let Some(payload) = variant.payload else {
-            continue;
-        };
-        let message = payload.to_token_stream().to_string();
-        if let Some(first) = seen.get(&message) {
+    for message in input.messages() {
+        let topic = input
+            .topic_of(message.variant)
+            .to_token_stream()
+            .to_string();
+        let payload = message.payload.to_token_stream().to_string();
+        if let Some(first) = seen.get(&(topic.clone(), payload.clone())) {
             errors.at(
-                payload,
+                message.payload,
                 format!(
                     "`{first}` holds this message already: give each variant a struct of its own"
                 ),
             );
         } else {
-            seen.insert(message, variant.original.ident.to_string());
+            seen.insert((topic, payload), message.ident);
         }
     }
 }
@@ -147,7 +303,7 @@ fn name_is_allowed(name: &str, tokens: impl ToTokens, what: &str, errors: &mut E
 /// No two of all names and aliases are the same.
 fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
     let mut seen: HashMap<String, String> = HashMap::new();
-    for variant in input.variants.iter().flatten() {
+    for Message { variant, .. } in input.messages() {
         let ident = &variant.original.ident;
         let own = match &variant.attributes.name {
             Some(name) => quote!(#name),

@@ -1,14 +1,15 @@
 use std::ops::ControlFlow;
 
 use crate::{
-    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, MessageConsumerState,
-    MessageRepository, MessageSource, PageRequest, Position, RawMessage, StoreCursor,
-    StoredMessage,
+    ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, MessageSource, PageRequest,
+    Position, StoreCursor, StoredMessage,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
 ///
-/// A Diesel connection is a bus by itself and needs no joining.
+/// A Diesel connection is a bus by itself and needs no joining. Where the two are joined, a
+/// transaction is one of the state only: so messages cannot be dispatched on a joined bus, and
+/// those that it reads have to be committed.
 #[derive(Debug, Clone, Default)]
 pub struct MessageBus<M, S> {
     /// Where messages come from and go to.
@@ -42,19 +43,9 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
     }
 }
 
-impl<M: MessageRepository, S> MessageRepository for MessageBus<M, S> {
-    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
-        self.messages.persist(messages, duplicates)
-    }
-}
-
 impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         self.state.acquire(request)
-    }
-
-    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
-        self.state.fence(lease)
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {

@@ -26,9 +26,9 @@ pub trait MessageConsumerState {
     ///
     /// [`Error::is_lease_lost`] when another owner has taken it since; or when the state cannot be
     /// read.
-    fn fence(&mut self, lease: &Lease) -> Result<(), Error>;
-
     /// Stores the cursor, and prolongs the lease or gives it back.
+    ///
+    /// In a transaction, nobody takes the lease from then on until it ends.
     ///
     /// # Errors
     ///

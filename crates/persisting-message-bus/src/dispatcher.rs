@@ -84,6 +84,9 @@ impl<T: Topic> MessageDispatcher<T> {
 
     /// Publishes one message and returns its id.
     ///
+    /// JSON knows no infinite number and no NaN: serde writes them as `null`, which an `f64` does not
+    /// read back. Use an `Option<f64>` where they can occur.
+    ///
     /// # Errors
     ///
     /// Nothing was written when the message cannot be serialised, no decorator set a message id or

@@ -21,6 +21,7 @@ mod clock;
 mod consumer;
 mod consumer_state;
 mod decorator;
+mod derived;
 #[cfg(feature = "sqlite")]
 pub mod diesel;
 mod dispatcher;
@@ -33,12 +34,14 @@ mod position;
 mod raw_message;
 mod repository;
 mod topic;
+mod topics;
 mod transactions;
 
 pub use bus::MessageBus;
 pub use clock::{Clock, SystemClock};
 pub use consumer::{
     Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
+    UnknownMessages,
 };
 pub use consumer_state::{ConsumerStatus, Lease, LeaseRequest, MessageConsumerState, StoreCursor};
 pub use decorator::{DefaultMessageDecorator, MessageDecorator};
@@ -49,8 +52,9 @@ pub use message::Message;
 pub use name::MAX_NAME_LENGTH;
 pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
-pub use repository::{Duplicates, MessageRepository, MessageSource, PageRequest};
+pub use repository::{Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest};
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
+pub use topics::TopicDescriptor;
 pub use transactions::{Transactions, TransactionsOn};
 
 /// ```
@@ -108,9 +112,7 @@ pub use persisting_message_bus_derive::EventSet;
 /// What the derives' output names. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::topic::{
-        EncodedPayload, Registered, decode_payload, encode_payload, unknown_message,
-    };
+    pub use crate::derived::*;
     pub use crate::{
         Error, EventSet, MessageDescriptor, MessageOf, Selection, StoredMessage, Topic, Wanted,
     };

@@ -17,6 +17,11 @@ impl Position {
         Self(id)
     }
 
+    /// The last position before this one.
+    pub(crate) fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The row's `id`.
     #[must_use]
     pub const fn get(self) -> i64 {

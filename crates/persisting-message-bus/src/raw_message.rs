@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use uuid::Uuid;
 
 use crate::{Error, Position, name};
@@ -78,10 +78,18 @@ impl RawMessage {
     }
 }
 
-/// Checks what every backend has to refuse: names that some could not store.
+/// Checks what every backend has to refuse: what some could not store, or not give back.
 pub(crate) fn validate(messages: &[RawMessage]) -> Result<(), Error> {
     messages.iter().try_for_each(|message| {
         name::validate("topic", &message.topic)?;
-        name::validate("message type", &message.message_type)
+        name::validate("message type", &message.message_type)?;
+        if message.message_version == 0 {
+            return Err(Error::unstorable(message, "versions begin at 1"));
+        }
+        if !(0..=9999).contains(&message.published_at.year()) {
+            let problem = "the time of recording is outside of the years 0 to 9999";
+            return Err(Error::unstorable(message, problem));
+        }
+        Ok(())
     })
 }

@@ -38,8 +38,8 @@ pub trait MessageSource {
 pub struct PageRequest<'a> {
     /// Messages of this topic only.
     pub topic: &'a str,
-    /// Messages of these types only, or all.
-    pub message_types: Option<&'a [&'a str]>,
+    /// Messages of these types only.
+    pub message_types: MessageTypes<'a>,
     /// Messages after this position.
     pub after: Position,
     /// Messages up to and including this position: the safe head.
@@ -48,14 +48,26 @@ pub struct PageRequest<'a> {
     pub limit: usize,
 }
 
-impl PageRequest<'_> {
-    /// Whether a message of this topic and type is asked for.
+/// Which message types are asked for, by their wire names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageTypes<'a> {
+    /// Every message.
+    All,
+    /// Messages of these types.
+    Only(&'a [&'a str]),
+    /// Messages of other types than these.
+    Except(&'a [&'a str]),
+}
+
+impl MessageTypes<'_> {
+    /// Whether messages of this type are asked for.
     #[must_use]
-    pub fn selects(&self, topic: &str, message_type: &str) -> bool {
-        self.topic == topic
-            && self
-                .message_types
-                .is_none_or(|wanted| wanted.contains(&message_type))
+    pub fn include(&self, message_type: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(&message_type),
+            Self::Except(names) => !names.contains(&message_type),
+        }
     }
 }
 

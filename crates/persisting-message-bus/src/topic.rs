@@ -1,6 +1,3 @@
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::{Error, StoredMessage};
 
 /// A closed set of message types under one name. Implemented by [`derive(Topic)`](macro@crate::Topic).
@@ -36,12 +33,20 @@ pub struct MessageDescriptor {
     pub version: u32,
 }
 
+impl MessageDescriptor {
+    /// The name and the aliases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
 /// A message that can be dispatched on the topic `T`: each of its message structs, and the topic's
 /// enum itself. Implemented by [`derive(Topic)`](macro@crate::Topic).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message of topic `{T}`",
     label = "not a message of topic `{T}`",
-    note = "to put it on the topic, add a variant around it to the enum: `enum {T} {{ ..., MessageType({Self}) }}`"
+    note = "to put a message struct on the topic, add a variant around it to the enum: `enum {T} {{ ..., MessageType({Self}) }}`",
+    note = "the enum of a topic with an `#[message(unknown)]` variant cannot be dispatched, only its message structs can"
 )]
 pub trait MessageOf<T: Topic> {
     /// Its type's entry in [`Topic::MESSAGES`].
@@ -104,39 +109,11 @@ pub enum Wanted {
     All,
     /// These only; the others are passed over by the repository.
     Only(&'static [&'static MessageDescriptor]),
-}
-
-/// A message struct that has a variant on the topic `T`. The derives write and check it.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a message of topic `{T}`",
-    label = "not a message of topic `{T}`",
-    note = "an event set is a subset of its topic: use one of the structs in the variants of `{T}`, or add this one to `{T}`"
-)]
-pub trait Registered<T> {
-    /// Its index in [`Topic::MESSAGES`].
-    const INDEX: usize;
-}
-
-/// A payload as JSON.
-#[doc(hidden)]
-pub type EncodedPayload = Result<String, serde_json::Error>;
-
-/// Writes a payload.
-#[doc(hidden)]
-pub fn encode_payload<M: Serialize>(message: &M) -> EncodedPayload {
-    serde_json::to_string(message)
-}
-
-/// Reads a payload, and says which message it was if that fails.
-#[doc(hidden)]
-pub fn decode_payload<M: DeserializeOwned>(message: &StoredMessage<'_>) -> Result<M, Error> {
-    serde_json::from_str(message.payload).map_err(|cause| Error::decode(message, cause))
-}
-
-/// The error for a message whose type `T` does not know.
-#[doc(hidden)]
-#[must_use]
-pub fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Error {
-    Error::unknown_message(message, expected)
+    /// These, and those that the topic does not know.
+    OnlyAndUnknown {
+        /// The types that are wanted.
+        chosen: &'static [&'static MessageDescriptor],
+        /// All types of the topic.
+        known: &'static [MessageDescriptor],
+    },
 }

@@ -15,7 +15,8 @@ pub trait Transactions {
     ///
     /// # Errors
     ///
-    /// When the database refuses; nothing has taken effect then.
+    /// When the database refuses; nothing has taken effect then, unless a statement made the database
+    /// end the transaction before (`ON CONFLICT ROLLBACK` does).
     fn commit(&mut self) -> Result<(), Error>;
 
     /// Undoes the changes since `begin`.

@@ -1,53 +1,156 @@
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{Ident, Path};
 
 use super::topic::decoded;
+use super::unknown;
 use crate::ast::{Message, MessageEnum};
+
+/// What an event set wants of one topic.
+struct OfTopic<'a> {
+    topic: &'a Path,
+    messages: Vec<Message<'a>>,
+}
 
 pub(super) fn impls(event_set: &MessageEnum<'_>) -> TokenStream {
     let ident = &event_set.original.ident;
-    let topic = &event_set.attributes.topic;
-    let expected = format!("event set `{ident}`");
-    let messages: Vec<_> = event_set.messages().collect();
-    let idents: Vec<_> = messages.iter().map(|message| message.ident).collect();
-    let indices: Vec<_> = messages
-        .iter()
-        .map(|message| index(topic.as_ref(), message))
-        .collect();
-    let decoded = messages.iter().map(decoded);
+    let topics = by_topic(event_set);
+    let selections = topics.iter().map(|of_topic| selection(event_set, of_topic));
+    let decoded = decode(event_set, &topics);
+    let names = topics.iter().flat_map(OfTopic::message_type_arms);
+    let unknown_arm = unknown::message_type_arm(event_set);
+    let refusals = refusals(ident, &topics);
     quote! {
+        #refusals
+
         #[automatically_derived]
         impl __bus::EventSet for #ident {
-            const SELECTIONS: &'static [__bus::Selection] = &[__bus::Selection {
-                topic: <#topic as __bus::Topic>::NAME,
-                wanted: __bus::Wanted::Only(&[
-                    #(&<#topic as __bus::Topic>::MESSAGES[#indices],)*
-                ]),
-            }];
+            const SELECTIONS: &'static [__bus::Selection] = &[#(#selections),*];
 
             fn decode(
                 message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                match <#topic as __bus::Topic>::index_of(message.message_type) {
-                    #(::core::option::Option::Some(#indices) => #decoded,)*
-                    _ => ::core::result::Result::Err(__bus::unknown_message(message, #expected)),
-                }
+                #decoded
             }
 
             fn message_type(&self) -> &::core::primitive::str {
-                let index = match self {
-                    #(Self::#idents(_) => #indices,)*
-                };
-                <#topic as __bus::Topic>::MESSAGES[index].name
+                match self {
+                    #(#names)*
+                    #unknown_arm
+                }
             }
         }
     }
 }
 
-/// The index of the payload among the topic's messages; does not compile where it is none of them.
-fn index(topic: Option<&syn::Path>, message: &Message<'_>) -> TokenStream {
-    let payload = message.payload;
-    let registry = quote!(<#topic as __bus::Topic>::Registry);
-    quote_spanned!(payload.span()=> <#payload as __bus::Registered<#registry>>::INDEX)
+/// What only the compiler can tell: that differently written paths mean the same.
+fn refusals(ident: &Ident, topics: &[OfTopic<'_>]) -> TokenStream {
+    let names = topics.iter().map(|of_topic| of_topic.topic);
+    let names = quote!(&[#(<#names as __bus::Topic>::NAME),*]);
+    let repeated = topics.iter().map(|of_topic| {
+        let indices = of_topic.indices();
+        quote_spanned!(ident.span()=> __bus::refuse_repeated(&[#(#indices),*]);)
+    });
+    quote_spanned! {ident.span()=>
+        const _: () = {
+            __bus::refuse_repeated_topics(#names);
+            #(#repeated)*
+        };
+    }
+}
+
+/// The messages of each topic, in the order in which the topics appear.
+fn by_topic<'a>(event_set: &'a MessageEnum<'_>) -> Vec<OfTopic<'a>> {
+    let mut topics: Vec<OfTopic<'a>> = Vec::new();
+    for message in event_set.messages() {
+        let Some(topic) = event_set.topic_of(message.variant) else {
+            continue;
+        };
+        let tokens = topic.to_token_stream().to_string();
+        let known = topics
+            .iter_mut()
+            .find(|known| known.topic.to_token_stream().to_string() == tokens);
+        match known {
+            Some(known) => known.messages.push(message),
+            None => topics.push(OfTopic {
+                topic,
+                messages: vec![message],
+            }),
+        }
+    }
+    topics
+}
+
+fn selection(event_set: &MessageEnum<'_>, of_topic: &OfTopic<'_>) -> TokenStream {
+    let topic = of_topic.topic;
+    let indices = of_topic.indices();
+    let chosen = quote!(&[#(&<#topic as __bus::Topic>::MESSAGES[#indices],)*]);
+    let wanted = match event_set.unknown() {
+        None => quote!(Only(#chosen)),
+        Some(_) => quote!(OnlyAndUnknown {
+            chosen: #chosen,
+            known: <#topic as __bus::Topic>::MESSAGES,
+        }),
+    };
+    quote! {
+        __bus::Selection {
+            topic: <#topic as __bus::Topic>::NAME,
+            wanted: __bus::Wanted::#wanted,
+        }
+    }
+}
+
+fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
+    let expected = format!("event set `{}`", event_set.original.ident);
+    let unknown = quote!(::core::result::Result::Err(__bus::unknown_message(message, #expected)));
+    let arms = topics.iter().map(|of_topic| {
+        let topic = of_topic.topic;
+        let registry = quote!(<#topic as __bus::Topic>::Registry);
+        let indices = of_topic.indices();
+        let decoded = of_topic
+            .messages
+            .iter()
+            .map(|message| decoded(&registry, message));
+        quote! {
+            topic if topic == <#topic as __bus::Topic>::NAME => {
+                match <#topic as __bus::Topic>::index_of(message.message_type) {
+                    #(::core::option::Option::Some(#indices) => #decoded,)*
+                    _ => #unknown,
+                }
+            }
+        }
+    });
+    unknown::catch(
+        event_set,
+        &quote! {
+            match message.topic {
+                #(#arms)*
+                _ => #unknown,
+            }
+        },
+    )
+}
+
+impl OfTopic<'_> {
+    /// The indices of the payloads among the topic's messages; they do not compile where a payload
+    /// is none of them.
+    fn indices(&self) -> Vec<TokenStream> {
+        let topic = self.topic;
+        let registry = quote!(<#topic as __bus::Topic>::Registry);
+        let index = |message: &Message<'_>| {
+            let payload = message.payload;
+            quote_spanned!(payload.span()=> <#payload as __bus::Registered<#registry>>::INDEX)
+        };
+        self.messages.iter().map(index).collect()
+    }
+
+    fn message_type_arms(&self) -> Vec<TokenStream> {
+        let topic = self.topic;
+        let arm = |(message, index): (&Message<'_>, TokenStream)| {
+            let ident = message.ident;
+            quote!(Self::#ident(_) => <#topic as __bus::Topic>::MESSAGES[#index].name,)
+        };
+        self.messages.iter().zip(self.indices()).map(arm).collect()
+    }
 }

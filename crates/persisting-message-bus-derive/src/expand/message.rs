@@ -3,15 +3,38 @@ use quote::{quote, quote_spanned};
 use syn::Ident;
 use syn::spanned::Spanned;
 
-use crate::ast::Message;
+use super::versions;
+use crate::ast::{Message, MessageEnum};
 
 /// What makes a struct a message of the topic.
-pub(super) fn impls(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
-    let message_of = message_of(topic, index, message);
-    let from = from(topic, message);
+pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>) -> TokenStream {
+    let ident = &topic.original.ident;
+    let registered = registered(ident, index, message);
+    let message_of = message_of(ident, index, message);
+    let from = from(ident, message);
+    let try_from = try_from(topic, message);
     quote! {
+        #registered
         #message_of
         #from
+        #try_from
+    }
+}
+
+fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
+    let payload = message.payload;
+    let decode = versions::decode(message);
+    quote! {
+        #[automatically_derived]
+        impl __bus::Registered<#topic> for #payload {
+            const INDEX: ::core::primitive::usize = #index;
+
+            fn decode(
+                message: &__bus::StoredMessage<'_>,
+            ) -> ::core::result::Result<Self, __bus::Error> {
+                #decode
+            }
+        }
     }
 }
 
@@ -19,11 +42,6 @@ fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
     let payload = message.payload;
     let encode = quote_spanned!(payload.span()=> __bus::encode_payload::<#payload>);
     quote! {
-        #[automatically_derived]
-        impl __bus::Registered<#topic> for #payload {
-            const INDEX: ::core::primitive::usize = #index;
-        }
-
         #[automatically_derived]
         impl __bus::MessageOf<#topic> for #payload {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {
@@ -37,7 +55,7 @@ fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
     }
 }
 
-fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
+pub(super) fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
     let ident = message.ident;
     let payload = message.payload;
     quote! {
@@ -45,6 +63,35 @@ fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
         impl ::core::convert::From<#payload> for #topic {
             fn from(payload: #payload) -> Self {
                 Self::#ident(::core::convert::From::from(payload))
+            }
+        }
+    }
+}
+
+/// The message, if it is in the enum; the enum, if it is another.
+pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
+    let ident = &topic.original.ident;
+    let variant = message.ident;
+    let payload = message.payload;
+    let unboxed = match message.is_boxed() {
+        true => quote!(*payload),
+        false => quote!(payload),
+    };
+    let is_only_one = topic
+        .variants
+        .as_ref()
+        .is_some_and(|variants| variants.len() == 1);
+    let others = (!is_only_one).then(|| quote!(other => ::core::result::Result::Err(other),));
+    quote! {
+        #[automatically_derived]
+        impl ::core::convert::TryFrom<#ident> for #payload {
+            type Error = #ident;
+
+            fn try_from(message: #ident) -> ::core::result::Result<Self, #ident> {
+                match message {
+                    #ident::#variant(payload) => ::core::result::Result::Ok(#unboxed),
+                    #others
+                }
             }
         }
     }

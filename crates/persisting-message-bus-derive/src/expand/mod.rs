@@ -4,6 +4,8 @@ mod event_set;
 mod message;
 mod stub;
 mod topic;
+mod unknown;
+mod versions;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -41,6 +43,7 @@ fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> Tok
     let errors = errors.to_compile_errors();
     quote! {
         #errors
+        #[allow(deprecated)]
         const _: () = {
             use #library::__private as __bus;
             #impls

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
+use syn::Ident;
 
+use super::message::{from, try_from};
 use crate::ast::MessageEnum;
 
 pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
@@ -54,38 +56,29 @@ fn messages(topic: &MessageEnum<'_>) -> TokenStream {
         return TokenStream::new();
     }
     let ident = &topic.original.ident;
+    let own = message(ident, &ident.to_token_stream());
     let mut seen = HashSet::new();
-    let own = ident.to_token_stream();
-    let payloads = topic
+    let impls = topic
         .messages()
-        .map(|message| message.payload.to_token_stream());
-    let impls = std::iter::once(own)
-        .chain(payloads)
-        .filter(|payload| seen.insert(payload.to_string()))
-        .map(|payload| message(ident, &payload));
-    let conversions = topic.messages().map(|message| {
-        let (variant, payload) = (message.ident, message.payload);
-        (variant, payload.to_token_stream())
-    });
-    let mut seen = HashSet::new();
-    let conversions = conversions
-        .filter(|(_, payload)| seen.insert(payload.to_string()))
-        .map(|(variant, payload)| {
-            quote! {
-                impl ::core::convert::From<#payload> for #ident {
-                    fn from(payload: #payload) -> Self {
-                        Self::#variant(::core::convert::From::from(payload))
-                    }
-                }
-            }
+        .filter(|message| seen.insert(message.payload.to_token_stream().to_string()))
+        .map(|of_variant| {
+            let of_struct = message(ident, &of_variant.payload.to_token_stream());
+            let from = from(ident, &of_variant);
+            let try_from = try_from(topic, &of_variant);
+            quote!(#of_struct #from #try_from)
         });
-    quote!(#(#impls)* #(#conversions)*)
+    quote!(#own #(#impls)*)
 }
 
-fn message(topic: &syn::Ident, message: &TokenStream) -> TokenStream {
+fn message(topic: &Ident, message: &TokenStream) -> TokenStream {
     quote! {
         impl __bus::Registered<#topic> for #message {
             const INDEX: ::core::primitive::usize = 0;
+            fn decode(
+                message: &__bus::StoredMessage<'_>,
+            ) -> ::core::result::Result<Self, __bus::Error> {
+                ::core::result::Result::Err(__bus::unknown_message(message, ""))
+            }
         }
         impl __bus::MessageOf<#topic> for #message {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {

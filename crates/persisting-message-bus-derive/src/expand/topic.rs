@@ -1,8 +1,7 @@
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use quote::quote;
 
-use super::message;
+use super::{message, unknown};
 use crate::ast::{Message, MessageEnum};
 
 pub(super) fn impls(topic: &MessageEnum<'_>) -> TokenStream {
@@ -11,10 +10,14 @@ pub(super) fn impls(topic: &MessageEnum<'_>) -> TokenStream {
     let impls = messages
         .iter()
         .enumerate()
-        .map(|(index, message)| message::impls(ident, index, message));
+        .map(|(index, message)| message::impls(topic, index, message));
     let topic_impl = topic_impl(topic, &messages);
     let event_set_impl = event_set_impl(topic, &messages);
-    let message_of_impl = message::of_topic_itself(ident, &messages);
+    // What is unknown cannot be dispatched, so neither can an enum that may hold it.
+    let message_of_impl = match topic.unknown() {
+        None => message::of_topic_itself(ident, &messages),
+        Some(_) => TokenStream::new(),
+    };
     quote! {
         #topic_impl
         #event_set_impl
@@ -53,9 +56,21 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
     let name = &topic.attributes.name;
     let expected = format!("topic `{ident}`");
     let patterns = messages.iter().map(pattern);
-    let decoded = messages.iter().map(decoded);
+    let decoded = messages
+        .iter()
+        .map(|message| decoded(&quote!(Self), message));
+    let decoded = unknown::catch(
+        topic,
+        &quote! {
+            match message.message_type {
+                #(#patterns => #decoded,)*
+                _ => ::core::result::Result::Err(__bus::unknown_message(message, #expected)),
+            }
+        },
+    );
     let idents = messages.iter().map(|message| message.ident);
     let names = messages.iter().map(Message::name);
+    let unknown_arm = unknown::message_type_arm(topic);
     quote! {
         #[automatically_derived]
         impl __bus::EventSet for #ident {
@@ -67,15 +82,13 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
             fn decode(
                 message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                match message.message_type {
-                    #(#patterns => #decoded,)*
-                    _ => ::core::result::Result::Err(__bus::unknown_message(message, #expected)),
-                }
+                #decoded
             }
 
             fn message_type(&self) -> &::core::primitive::str {
                 match self {
                     #(Self::#idents(_) => #names,)*
+                    #unknown_arm
                 }
             }
         }
@@ -85,8 +98,9 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
 fn descriptor(message: &Message<'_>) -> TokenStream {
     let name = message.name();
     let aliases = message.aliases();
+    let version = message.version();
     quote! {
-        __bus::MessageDescriptor { name: #name, aliases: &[#(#aliases),*], version: 1 }
+        __bus::MessageDescriptor { name: #name, aliases: &[#(#aliases),*], version: #version }
     }
 }
 
@@ -97,13 +111,12 @@ fn pattern(message: &Message<'_>) -> TokenStream {
     quote!(#name #(| #aliases)*)
 }
 
-/// The payload, decoded and put in its variant. `From` puts it in a `Box` where it has to.
-pub(super) fn decoded(message: &Message<'_>) -> TokenStream {
+/// The message, decoded and put in its variant. `From` puts it in a `Box` where it has to.
+pub(super) fn decoded(topic: &TokenStream, message: &Message<'_>) -> TokenStream {
     let ident = message.ident;
     let payload = message.payload;
-    let decode = quote_spanned!(payload.span()=> __bus::decode_payload::<#payload>);
     quote! {
-        match #decode(message) {
+        match <#payload as __bus::Registered<#topic>>::decode(message) {
             ::core::result::Result::Ok(payload) => {
                 ::core::result::Result::Ok(Self::#ident(::core::convert::From::from(payload)))
             }

@@ -1,11 +1,9 @@
 use std::fmt;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::handler::{HandlePages, HandlerError, PageOutcome};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then};
 use super::page::Page;
-use crate::{
-    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, Position, StoreCursor,
-};
+use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState};
 
 type BeforeReplay = Box<dyn FnMut() -> Result<(), HandlerError> + Send>;
 
@@ -37,21 +35,22 @@ impl<F> External<F> {
     }
 
     /// Calls the hook, and remembers that the consumer has left the start.
-    fn leave_start<B>(&mut self, bus: &mut B, lease: &Lease, hold: Duration) -> Result<(), Error>
+    fn leave_start<S, B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        page: &mut Page<S>,
+    ) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
     {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        hook().map_err(|cause| Error::before_replay(&lease.topic, cause))?;
-        bus.store_cursor(
-            lease,
-            &StoreCursor {
-                cursor: Some(Position::START),
-                hold: Some(hold),
-            },
-        )
+        hook().map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        leases.leave_start(bus)?;
+        page.mark_started();
+        Ok(())
     }
 }
 
@@ -61,36 +60,37 @@ where
     B: MessageConsumerState + ?Sized,
     F: FnMut(&Message<S>) -> Result<(), HandlerError>,
 {
-    fn handle_page(
-        &mut self,
-        bus: &mut B,
-        lease: &Lease,
-        lease_duration: Duration,
-        mut page: Page<S>,
-    ) -> PageOutcome {
+    fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
-            && let Err(error) = self.leave_start(bus, lease, lease_duration)
+            && let Err(error) = self.leave_start(bus, leases, page)
         {
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
+        let mut stored = Instant::now();
         for message in &page.messages {
             if let Err(cause) = (self.handler)(message) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
             outcome.handled += 1;
+            // A slow page stores what is done and prolongs the lease before it can expire.
+            if stored.elapsed() > leases.duration / 3 {
+                if let Err(error) = leases.store(bus, page, outcome.handled, Then::Hold) {
+                    outcome.failure = Some(error);
+                    return outcome;
+                }
+                stored = Instant::now();
+            }
         }
-        let cursor = page.cursor_after(outcome.handled);
         if outcome.failure.is_none() {
             outcome.failure = page.failure.take();
         }
-        if cursor == page.start {
+        if page.stands_still() {
             return outcome;
         }
-        let store = StoreCursor { cursor, hold: None };
-        match bus.store_cursor(lease, &store) {
-            Ok(()) => outcome.lease_released = true,
+        match leases.store(bus, page, outcome.handled, Then::Release) {
+            Ok(()) => outcome.leases_released = true,
             Err(error) => outcome.add_failure(error),
         }
         outcome

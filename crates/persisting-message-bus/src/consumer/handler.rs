@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use super::page::Page;
-use crate::{Error, Lease};
+use crate::{Error, Lease, MessageConsumerState, Position, StoreCursor};
 
 /// What a handler fails with: any error, through `?`.
 pub type HandlerError = Box<dyn StdError + Send + Sync>;
@@ -11,13 +11,21 @@ pub type HandlerError = Box<dyn StdError + Send + Sync>;
 /// [`Transactional`](crate::Transactional) only.
 pub trait HandlePages<S, B: ?Sized> {
     #[doc(hidden)]
-    fn handle_page(
-        &mut self,
-        bus: &mut B,
-        lease: &Lease,
-        lease_duration: Duration,
-        page: Page<S>,
-    ) -> PageOutcome;
+    fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome;
+}
+
+/// The leases on the topics of a page, in the same order.
+#[derive(Debug)]
+pub struct Leases {
+    pub(super) leases: Vec<Lease>,
+    pub(super) duration: Duration,
+}
+
+/// What becomes of the leases when cursors are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Hold,
+    Release,
 }
 
 /// What became of a page.
@@ -25,7 +33,71 @@ pub trait HandlePages<S, B: ?Sized> {
 pub struct PageOutcome {
     pub(super) handled: usize,
     pub(super) failure: Option<Error>,
-    pub(super) lease_released: bool,
+    pub(super) leases_released: bool,
+}
+
+impl Leases {
+    /// Stores where the consumer stands when it has handled so many messages of the page.
+    pub(super) fn store<S, B>(
+        &self,
+        bus: &mut B,
+        page: &Page<S>,
+        handled: usize,
+        then: Then,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        for (lease, (span, cursor)) in self.leases.iter().zip(page.cursors_after(handled)) {
+            if then == Then::Release || cursor != span.start {
+                self.store_one(bus, lease, cursor, then)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that the consumer has left the start.
+    pub(super) fn leave_start<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let start = Some(Position::START);
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| self.store_one(bus, lease, start, Then::Hold))
+    }
+
+    fn store_one<B>(
+        &self,
+        bus: &mut B,
+        lease: &Lease,
+        cursor: Option<Position>,
+        then: Then,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let hold = (then == Then::Hold).then_some(self.duration);
+        bus.store_cursor(lease, &StoreCursor { cursor, hold })
+    }
+
+    /// Gives them back, all that can be.
+    pub(super) fn release<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| bus.release(lease))
+    }
+
+    /// The topics, for errors.
+    pub(super) fn topics(&self) -> String {
+        let topics: Vec<_> = self
+            .leases
+            .iter()
+            .map(|lease| lease.topic.as_str())
+            .collect();
+        topics.join(", ")
+    }
 }
 
 impl PageOutcome {

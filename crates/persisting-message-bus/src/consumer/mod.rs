@@ -5,7 +5,10 @@ mod handler;
 mod page;
 mod reset;
 mod search;
+mod settings;
+mod topic_reader;
 mod transactional;
+mod unknown;
 
 use std::marker::PhantomData;
 use std::process;
@@ -17,12 +20,13 @@ pub use self::external::External;
 pub use self::handler::{HandlePages, HandlerError};
 pub use self::reset::ResetTo;
 pub use self::transactional::{Each, Pages, Transactional};
+pub use self::unknown::UnknownMessages;
 
-use self::handler::PageOutcome;
-use self::page::TopicReader;
-use crate::{
-    Error, EventSet, Lease, LeaseRequest, Message, MessageConsumerState, MessageSource, name,
-};
+use self::handler::{Leases, PageOutcome};
+use self::page::Page;
+use self::settings::Settings;
+use self::topic_reader::TopicReader;
+use crate::{Error, EventSet, LeaseRequest, Message, MessageConsumerState, MessageSource, name};
 
 /// Handles the messages of a topic or an event set, and remembers how far it is.
 ///
@@ -75,10 +79,11 @@ use crate::{
 pub struct MessageConsumer<S, H = ()> {
     name: String,
     owner: String,
-    lease_duration: Duration,
-    page_size: usize,
+    settings: Settings,
+    /// By name, so that two consumers take their leases in the same order.
     topics: Vec<TopicReader>,
     handler: H,
+    skipped: u64,
     event_set: PhantomData<fn() -> S>,
 }
 
@@ -135,28 +140,39 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Self {
             name: name.into(),
             owner: format!("process {} {}", process::id(), Uuid::now_v7()),
-            lease_duration: Duration::from_secs(30),
-            page_size: 500,
-            topics: S::SELECTIONS.iter().map(TopicReader::new).collect(),
+            settings: Settings::default(),
+            topics: topic_reader::of_event_set::<S>(),
             handler,
+            skipped: 0,
             event_set: PhantomData,
         }
     }
 
     /// Sets how many messages a page has at most; 500 without this. Zero is taken as 1.
+    ///
+    /// Whatever this says, a page ends behind the message with which its payloads and headers reach
+    /// 16 MiB.
     #[must_use]
     pub fn page_size(mut self, messages: usize) -> Self {
-        self.page_size = messages.max(1);
+        self.settings.page_size = messages.max(1);
         self
     }
 
     /// Sets how long the lease lasts, in milliseconds (finer is cut off); 30 seconds without this.
     ///
-    /// It has to be longer than handling a page takes. After a crash, it is how long the next
-    /// holder has to wait. Zero lets another holder in at any time.
+    /// After a crash, it is how long the next holder has to wait. An external handler has to be done
+    /// with one message, a transactional one with a page, within two thirds of it. Zero lets another
+    /// holder in at any time.
     #[must_use]
     pub fn lease_duration(mut self, duration: Duration) -> Self {
-        self.lease_duration = duration;
+        self.settings.lease_duration = duration;
+        self
+    }
+
+    /// Sets what happens to messages that the event set does not know; they fail without this.
+    #[must_use]
+    pub fn unknown_messages(mut self, unknown: UnknownMessages) -> Self {
+        self.settings.unknown = unknown;
         self
     }
 
@@ -166,10 +182,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &self.name
     }
 
+    /// How many unknown messages this consumer passed over since it was made, with
+    /// [`UnknownMessages::Skip`].
+    #[must_use]
+    pub fn skipped_messages(&self) -> u64 {
+        self.skipped
+    }
+
     /// Handles the next page of messages and returns how many were handled: zero when there are no
     /// new ones.
     ///
-    /// It takes the lease, and gives it back before it returns.
+    /// When there are new ones it takes the lease, and gives it back before it returns; when there
+    /// are none it only reads. Messages of several topics come in the order of their positions.
     ///
     /// # Errors
     ///
@@ -178,7 +202,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///   the cursor stands behind them.
     /// - [`Error::is_bad_message`]: a message has an unknown type or does not decode. Likewise.
     /// - [`Error::is_lease_lost`]: handling took longer than the lease, and another holder came.
-    ///   Nothing was stored.
+    ///   What was not stored before will be handled again.
     /// - [`Error::is_broken_cursor`]: the stored cursor cannot be right. Nothing was handled.
     /// - When the bus cannot be read or written.
     pub fn handle_new_messages<B>(&mut self, bus: &mut B) -> Result<usize, Error>
@@ -186,49 +210,108 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let mut handled = 0;
-        for topic in 0..self.topics.len() {
-            handled += self
-                .handle_page(bus, topic)
-                .map_err(|error| error.of_consumer(&self.name))?;
-        }
-        Ok(handled)
+        self.handle(bus)
+            .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn handle_page<B>(&mut self, bus: &mut B, topic: usize) -> Result<usize, Error>
+    fn handle<B>(&mut self, bus: &mut B) -> Result<usize, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let reader = &self.topics[topic];
-        let lease = self.acquire(bus, reader.topic)?;
-        let outcome = match reader.read(bus, lease.cursor, self.page_size) {
-            Ok(page) => self
-                .handler
-                .handle_page(bus, &lease, self.lease_duration, page),
-            Err(error) => PageOutcome::failed(error),
-        };
-        let released = match outcome.lease_released {
-            true => Ok(()),
-            false => bus.release(&lease),
-        };
-        match (outcome.failure, released) {
-            (None, Ok(())) => Ok(outcome.handled),
-            (Some(error), Ok(())) | (None, Err(error)) => Err(error),
-            (Some(error), Err(second)) => Err(error.followed_by(second)),
+        name::validate("consumer", &self.name)?;
+        while !self.is_caught_up(bus)? {
+            let (handled, caught_up) = self.handle_page(bus)?;
+            if handled > 0 || caught_up {
+                return Ok(handled);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Without the lease: a consumer that has nothing to do writes nothing.
+    fn is_caught_up<B>(&self, bus: &mut B) -> Result<bool, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        for reader in &self.topics {
+            let status = bus.consumer_status(&self.name, reader.topic)?;
+            let cursor = status.and_then(|status| status.cursor);
+            if !reader.is_caught_up(bus, cursor)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Handles a page, and returns how many messages that were and whether it was the last one for
+    /// now.
+    fn handle_page<B>(&mut self, bus: &mut B) -> Result<(usize, bool), Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
+        let leases = self.acquire(bus)?;
+        let mut outcome = PageOutcome::default();
+        let mut caught_up = true;
+        match self.read(bus, &leases) {
+            Ok(mut page) => {
+                outcome = self.handler.handle_page(bus, &leases, &mut page);
+                self.skipped += page.skipped_after(outcome.handled) as u64;
+                caught_up = page.caught_up;
+            }
+            Err(error) => outcome.add_failure(error),
+        }
+        if !outcome.leases_released
+            && let Err(error) = leases.release(bus)
+        {
+            outcome.add_failure(error);
+        }
+        match outcome.failure {
+            None => Ok((outcome.handled, caught_up)),
+            Some(error) => Err(error),
         }
     }
 
-    fn acquire<B>(&self, bus: &mut B, topic: &str) -> Result<Lease, Error>
+    fn read<B>(&self, bus: &mut B, leases: &Leases) -> Result<Page<S>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let topics = self.topics.iter().zip(&leases.leases);
+        let read = topics.map(|(reader, lease)| {
+            let page = reader.read(bus, lease.cursor, &self.settings)?;
+            Ok((reader.topic, lease.cursor, page))
+        });
+        let read = read.collect::<Result<_, Error>>()?;
+        Ok(Page::merge(read, self.settings.page_size))
+    }
+
+    /// Takes the leases on all topics, or none.
+    fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
-        name::validate("consumer", &self.name)?;
-        bus.acquire(&LeaseRequest {
-            consumer: &self.name,
-            topic,
-            owner: &self.owner,
-            duration: self.lease_duration,
-        })
+        let mut acquired = Leases {
+            leases: Vec::with_capacity(self.topics.len()),
+            duration: self.settings.lease_duration,
+        };
+        for reader in &self.topics {
+            let lease = bus.acquire(&LeaseRequest {
+                consumer: &self.name,
+                topic: reader.topic,
+                owner: &self.owner,
+                duration: self.settings.lease_duration,
+            });
+            match lease {
+                Ok(lease) => acquired.leases.push(lease),
+                Err(error) => {
+                    return Err(match acquired.release(bus) {
+                        Ok(()) => error,
+                        Err(second) => error.followed_by(second),
+                    });
+                }
+            }
+        }
+        Ok(acquired)
     }
 }

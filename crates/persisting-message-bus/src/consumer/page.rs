@@ -1,143 +1,137 @@
-use std::ops::ControlFlow;
+use super::topic_reader::TopicPage;
+use crate::{Error, Message, Position};
 
-use crate::{Error, EventSet, Message, MessageSource, PageRequest, Position, Selection, Wanted};
-
-/// Reads pages of what an event set wants to see of one topic.
-#[derive(Debug)]
-pub(super) struct TopicReader {
-    pub(super) topic: &'static str,
-    /// The names and aliases that the repository is asked for; `None` asks for all.
-    message_types: Option<Vec<&'static str>>,
-}
-
-/// Decoded messages, and where the consumer stands when it has handled them.
+/// Messages of one or several topics in the order of their positions, and where the consumer stands
+/// on each topic before and behind them.
 #[derive(Debug)]
 pub struct Page<S> {
-    /// The cursor before the page; `None` at the start.
-    pub(super) start: Option<Position>,
     pub(super) messages: Vec<Message<S>>,
-    /// The cursor behind the whole page: beyond what was not wanted, in front of what failed.
-    pub(super) end: Option<Position>,
+    pub(super) spans: Vec<Span>,
+    /// Whether there is nothing behind the page for now.
+    pub(super) caught_up: bool,
     /// Why the page ends where it does, if that is a message that cannot be handed out.
     pub(super) failure: Option<Error>,
 }
 
-impl TopicReader {
-    pub(super) fn new(selection: &'static Selection) -> Self {
-        let message_types = match selection.wanted {
-            Wanted::All => None,
-            Wanted::Only(messages) => Some(
-                messages
-                    .iter()
-                    .flat_map(|message| {
-                        std::iter::once(message.name).chain(message.aliases.iter().copied())
-                    })
-                    .collect(),
-            ),
-        };
-        Self {
-            topic: selection.topic,
-            message_types,
-        }
-    }
-
-    pub(super) fn read<S, B>(
-        &self,
-        bus: &mut B,
-        start: Option<Position>,
-        page_size: usize,
-    ) -> Result<Page<S>, Error>
-    where
-        S: EventSet,
-        B: MessageSource + ?Sized,
-    {
-        let after = start.unwrap_or(Position::START);
-        let safe_head = bus.safe_head(self.topic)?;
-        self.check_cursor(bus, after, safe_head)?;
-        if after >= safe_head {
-            return Ok(Page::empty(start));
-        }
-        let mut messages = Vec::new();
-        let mut failure = None;
-        let request = PageRequest {
-            topic: self.topic,
-            message_types: self.message_types.as_deref(),
-            after,
-            up_to: safe_head,
-            limit: page_size,
-        };
-        let read = bus.read_page(
-            &request,
-            &mut |stored| match Message::decode(self.topic, stored) {
-                Ok(message) => {
-                    messages.push(message);
-                    ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            },
-        );
-        let failure = failure.or(read.err());
-        let last = messages.last().map(Message::position);
-        let end = match failure.is_none() && messages.len() < page_size {
-            true => Some(safe_head),
-            false => last.or(start),
-        };
-        Ok(Page {
-            start,
-            messages,
-            end,
-            failure,
-        })
-    }
-
-    /// A cursor beyond the last message is right only if those messages were pruned since.
-    fn check_cursor<B>(&self, bus: &mut B, cursor: Position, head: Position) -> Result<(), Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        if (Position::START..=head).contains(&cursor) {
-            return Ok(());
-        }
-        let last = bus.last_position()?;
-        match (Position::START..=last).contains(&cursor) {
-            true => Ok(()),
-            false => Err(Error::broken_cursor(self.topic, cursor, last)),
-        }
-    }
+/// Where the consumer stands on one topic: `None` at the start.
+#[derive(Debug)]
+pub(super) struct Span {
+    pub(super) topic: &'static str,
+    pub(super) start: Option<Position>,
+    pub(super) end: Option<Position>,
+    /// Where unknown messages are passed over.
+    pub(super) skipped: Vec<Position>,
 }
 
+/// What was read of one topic, from the cursor on.
+pub(super) type Read<S> = (&'static str, Option<Position>, TopicPage<S>);
+
 impl<S> Page<S> {
-    fn empty(start: Option<Position>) -> Self {
-        Self {
-            start,
+    /// Merges what was read of each topic.
+    ///
+    /// A topic that has more than was read, or fails, holds the others back: what stands behind
+    /// that is left for the next page.
+    pub(super) fn merge(read: Vec<Read<S>>, page_size: usize) -> Self {
+        let bound = read.iter().filter_map(|(_, _, page)| page.bound()).min();
+        let mut merged = Self {
             messages: Vec::new(),
-            end: start,
+            spans: Vec::new(),
+            caught_up: bound.is_none(),
             failure: None,
+        };
+        for (topic, start, mut page) in read {
+            if page.bound() == bound {
+                merged.failure = merged.failure.or(page.failure.take());
+            }
+            merged.messages.append(&mut page.messages);
+            merged.spans.push(Span {
+                topic,
+                start,
+                end: page.end,
+                skipped: page.skipped,
+            });
+        }
+        if merged.spans.len() > 1 {
+            merged.order_up_to(bound, page_size);
+        }
+        merged
+    }
+
+    /// Puts the messages in order, and leaves those out that are behind the bound or the page's
+    /// size.
+    fn order_up_to(&mut self, bound: Option<Position>, page_size: usize) {
+        self.messages.sort_by_key(Message::position);
+        let within = |message: &Message<S>| bound.is_none_or(|bound| message.position() <= bound);
+        let count = self.messages.partition_point(within);
+        if count > page_size {
+            self.failure = None;
+            self.caught_up = false;
+        }
+        let left_out = self.messages.split_off(count.min(page_size));
+        for span in &mut self.spans {
+            if last_of(&left_out, span.topic).is_some() {
+                span.end = last_of(&self.messages, span.topic).or(span.start);
+                self.caught_up = false;
+            }
         }
     }
 
     /// Whether there is nothing to handle and nothing to pass over.
     pub(super) fn stands_still(&self) -> bool {
-        self.start == self.end
+        self.spans.iter().all(|span| span.start == span.end)
     }
 
-    /// Whether the consumer leaves the start with this page.
+    /// Whether the consumer leaves the start, on all of its topics, with this page.
     pub(super) fn leaves_start(&self) -> bool {
-        self.start.is_none() && !self.stands_still()
+        self.spans.iter().all(|span| span.start.is_none()) && !self.stands_still()
     }
 
-    /// The cursor when the first `handled` messages are handled, of which there is at least one or
-    /// the page has none.
-    pub(super) fn cursor_after(&self, handled: usize) -> Option<Position> {
-        if handled == self.messages.len() {
-            return self.end;
+    /// The consumer has left the start, and stands before all messages.
+    pub(super) fn mark_started(&mut self) {
+        for span in &mut self.spans {
+            span.start = Some(Position::START);
+            span.end = span.end.or(span.start);
         }
-        let last = handled
-            .checked_sub(1)
-            .and_then(|index| self.messages.get(index));
-        last.map(Message::position).or(self.start)
+    }
+
+    /// The topics' cursors when the first `handled` messages are handled.
+    pub(super) fn cursors_after(
+        &self,
+        handled: usize,
+    ) -> impl Iterator<Item = (&Span, Option<Position>)> {
+        let all = handled >= self.messages.len();
+        let messages = self.messages.get(..handled).unwrap_or(&self.messages);
+        self.spans.iter().map(move |span| match all {
+            true => (span, span.end),
+            false => (span, last_of(messages, span.topic).or(span.start)),
+        })
+    }
+
+    /// How many unknown messages are passed over when the first `handled` messages are handled.
+    pub(super) fn skipped_after(&self, handled: usize) -> usize {
+        let skipped = |(span, cursor): (&Span, Option<Position>)| {
+            span.skipped
+                .iter()
+                .filter(|at| Some(**at) <= cursor)
+                .count()
+        };
+        self.cursors_after(handled).map(skipped).sum()
+    }
+}
+
+fn last_of<S>(messages: &[Message<S>], topic: &str) -> Option<Position> {
+    let mut latest_first = messages.iter().rev();
+    let last = latest_first.find(|message| message.topic() == topic);
+    last.map(Message::position)
+}
+
+impl<S> TopicPage<S> {
+    /// Up to where other topics' messages may be handled together with these, if there is a bound.
+    fn bound(&self) -> Option<Position> {
+        let read = self.end.unwrap_or(Position::START);
+        match &self.failure {
+            Some(error) => Some(error.position().map_or(read, Position::before)),
+            None => (!self.caught_up).then_some(read),
+        }
     }
 }

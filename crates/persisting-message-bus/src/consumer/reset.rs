@@ -1,5 +1,6 @@
 use crate::{
     Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, StoreCursor,
+    name,
 };
 
 /// Where a consumer goes on after a reset.
@@ -27,28 +28,27 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        for reader in &self.topics {
-            self.reset_topic(bus, reader.topic, to)
-                .map_err(|error| error.of_consumer(&self.name))?;
-        }
-        Ok(())
+        self.reset_topics(bus, to)
+            .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn reset_topic<B>(&self, bus: &mut B, topic: &str, to: ResetTo) -> Result<(), Error>
+    fn reset_topics<B>(&self, bus: &mut B, to: ResetTo) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let lease = self.acquire(bus, topic)?;
-        let moved = cursor_for(bus, topic, to).and_then(|cursor| {
-            let store = StoreCursor { cursor, hold: None };
-            bus.store_cursor(&lease, &store)
+        name::validate("consumer", &self.name)?;
+        let leases = self.acquire(bus)?;
+        let cursors = leases.leases.iter();
+        let cursors = cursors.map(|lease| cursor_for(bus, &lease.topic, to));
+        let moved = cursors.collect::<Result<Vec<_>, _>>().and_then(|cursors| {
+            let mut moves = leases.leases.iter().zip(cursors);
+            moves.try_for_each(|(lease, cursor)| {
+                bus.store_cursor(lease, &StoreCursor { cursor, hold: None })
+            })
         });
-        match moved {
-            Ok(()) => Ok(()),
-            Err(error) => Err(match bus.release(&lease) {
-                Ok(()) => error,
-                Err(second) => error.followed_by(second),
-            }),
+        match (moved, leases.release(bus)) {
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (moved, released) => moved.and(released),
         }
     }
 }

@@ -1,14 +1,10 @@
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
-use super::handler::{HandlePages, HandlerError, PageOutcome};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then};
 use super::page::Page;
 use super::search::Search;
-use crate::{
-    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, Position, StoreCursor,
-    TransactionsOn,
-};
+use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState, TransactionsOn};
 
 type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
 
@@ -49,50 +45,49 @@ impl<C: ?Sized, H> Transactional<C, H> {
         }
     }
 
-    /// Calls the hook, and remembers that the consumer has left the start.
-    fn leave_start<B>(&mut self, bus: &mut B, lease: &Lease, hold: Duration) -> Result<(), Error>
+    /// Remembers that the consumer has left the start, and calls the hook.
+    fn leave_start<S, B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        page: &mut Page<S>,
+    ) -> Result<(), Error>
     where
         B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        let store = StoreCursor {
-            cursor: Some(Position::START),
-            hold: Some(hold),
-        };
         bus.in_transaction(|bus| {
-            bus.fence(lease)?;
-            hook(bus.connection()).map_err(|cause| Error::before_replay(&lease.topic, cause))?;
-            bus.store_cursor(lease, &store)
-        })
+            leases.leave_start(bus)?;
+            hook(bus.connection()).map_err(|cause| Error::before_replay(&leases.topics(), cause))
+        })?;
+        page.mark_started();
+        Ok(())
     }
 
-    /// Handles a range of the page and stores the cursor behind it, in one transaction.
+    /// Handles a range of the page and stores the cursors behind it, in one transaction.
+    ///
+    /// The cursors come first: that write fences the effects off from whoever took the lease, and a
+    /// handler whose statement makes the database roll back takes them along.
     fn attempt<S, B>(
         &mut self,
         bus: &mut B,
-        lease: &Lease,
+        leases: &Leases,
         page: &Page<S>,
         range: Range<usize>,
-        hold: Option<Duration>,
+        then: Then,
     ) -> Result<(), Failure>
     where
         S: EventSet,
         B: MessageConsumerState + TransactionsOn<C> + ?Sized,
         H: HandleMessages<S, C>,
     {
-        let store = StoreCursor {
-            cursor: page.cursor_after(range.end),
-            hold,
-        };
         bus.in_transaction(|bus| {
-            bus.fence(lease)?;
+            leases.store(bus, page, range.end, then)?;
             self.handler
                 .handle(bus.connection(), &page.messages[range])
-                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
-            bus.store_cursor(lease, &store)?;
-            Ok(())
+                .map_err(|(index, cause)| Failure::Handler(index, cause))
         })
     }
 }
@@ -104,23 +99,20 @@ where
     B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     H: HandleMessages<S, C>,
 {
-    fn handle_page(
-        &mut self,
-        bus: &mut B,
-        lease: &Lease,
-        lease_duration: Duration,
-        page: Page<S>,
-    ) -> PageOutcome {
+    fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
-            && let Err(error) = self.leave_start(bus, lease, lease_duration)
+            && let Err(error) = self.leave_start(bus, leases, page)
         {
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
         let mut search = Search::over(page.messages.len());
         while !page.stands_still() {
-            let hold = (!search.reaches_end()).then_some(lease_duration);
-            match self.attempt(bus, lease, &page, search.range(), hold) {
+            let then = match search.reaches_end() {
+                true => Then::Release,
+                false => Then::Hold,
+            };
+            match self.attempt(bus, leases, page, search.range(), then) {
                 Ok(()) => search.succeeded(),
                 Err(Failure::Bus(error)) => {
                     outcome.failure = Some(error);
@@ -133,12 +125,12 @@ where
                 break;
             }
             if search.is_done() {
-                outcome.lease_released = true;
+                outcome.leases_released = true;
                 break;
             }
         }
         outcome.handled = search.handled();
-        outcome.failure = outcome.failure.or(page.failure);
+        outcome.failure = outcome.failure.or_else(|| page.failure.take());
         outcome
     }
 }

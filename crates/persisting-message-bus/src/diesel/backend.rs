@@ -49,8 +49,6 @@ pub trait StoreBackend<C>: Backend {
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error>;
 
-    fn fence(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error>;
-
     fn store_cursor(
         connection: &mut C,
         schema: &TableSchema,

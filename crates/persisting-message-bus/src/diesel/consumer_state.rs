@@ -14,10 +14,6 @@ where
         C::Backend::acquire(self.connection, self.schema, request)
     }
 
-    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
-        C::Backend::fence(self.connection, self.schema, lease)
-    }
-
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         C::Backend::store_cursor(self.connection, self.schema, lease, store)
     }
@@ -42,10 +38,6 @@ where
 {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         TableSchema::DEFAULT.on(self).acquire(request)
-    }
-
-    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
-        TableSchema::DEFAULT.on(self).fence(lease)
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {

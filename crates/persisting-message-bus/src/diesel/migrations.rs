@@ -7,8 +7,9 @@ use crate::Error;
 /// date. Does nothing when they are.
 ///
 /// Several processes may call it at the same time. What was done is recorded by Diesel's migration
-/// harness in `__diesel_schema_migrations`, beside the application's own migrations. The files are
-/// in the package's folder `migrations` too, for those who run them in another way.
+/// harness in `__diesel_schema_migrations`, beside the application's own migrations; `diesel
+/// migration revert` does not know it there. Who reverts migrations with Diesel's command line copies
+/// the files from the package's folder `migrations` among their own instead of calling this.
 ///
 /// # Errors
 ///

@@ -41,6 +41,12 @@ where
         if messages.is_empty() {
             return Ok(0);
         }
+        if self.schema.messages.message_version.is_none()
+            && let Some(message) = messages.iter().find(|message| message.message_version > 1)
+        {
+            let problem = "the table has no column for its version";
+            return Err(Error::unstorable(message, problem));
+        }
         C::Backend::persist(self.connection, self.schema, messages, duplicates)
     }
 }

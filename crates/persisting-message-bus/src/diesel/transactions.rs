@@ -1,6 +1,7 @@
 use diesel::Connection;
 use diesel::connection::TransactionManager;
 
+use super::error::failed_while;
 use super::{OnTables, StoreBackend};
 use crate::{Error, MessageBus, MessageSource, Transactions, TransactionsOn};
 
@@ -10,15 +11,18 @@ where
     C::Backend: StoreBackend<C>,
 {
     fn begin(&mut self) -> Result<(), Error> {
-        Ok(C::TransactionManager::begin_transaction(self)?)
+        C::TransactionManager::begin_transaction(self)
+            .map_err(|cause| failed_while("beginning a transaction", cause))
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        Ok(C::TransactionManager::commit_transaction(self)?)
+        C::TransactionManager::commit_transaction(self)
+            .map_err(|cause| failed_while("committing a transaction", cause))
     }
 
     fn roll_back(&mut self) -> Result<(), Error> {
-        Ok(C::TransactionManager::rollback_transaction(self)?)
+        C::TransactionManager::rollback_transaction(self)
+            .map_err(|cause| failed_while("rolling back a transaction", cause))
     }
 }
 

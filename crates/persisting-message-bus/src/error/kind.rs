@@ -56,6 +56,35 @@ pub(super) enum Kind {
         expected: &'static str,
     },
     #[error(
+        "the {at} has version {version}, which is newer than the {current} that this program knows; \
+         the cursor stays before it: deploy a program that knows it, or skip unknown messages"
+    )]
+    NewerVersion {
+        at: Location,
+        version: u32,
+        current: u32,
+    },
+    #[error(
+        "cannot turn version {version} of the {at} into the next one; the cursor stays before it: \
+         correct the function in `previous(...)`"
+    )]
+    Upcast {
+        at: Location,
+        version: u32,
+        #[source]
+        cause: BoxError,
+    },
+    #[error(
+        "cannot dispatch {message_type} on topic \"{topic}\" (message id {message_id}): {problem}; \
+         nothing was written"
+    )]
+    Unstorable {
+        topic: String,
+        message_type: String,
+        message_id: Uuid,
+        problem: &'static str,
+    },
+    #[error(
         "cannot decode the {0}; the cursor stays before it: make its struct accept what is stored"
     )]
     Decode(Location, #[source] serde_json::Error),

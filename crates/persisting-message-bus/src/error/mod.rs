@@ -57,9 +57,20 @@ impl Error {
         matches!(
             self.kind(),
             Kind::Unknown { .. }
+                | Kind::NewerVersion { .. }
+                | Kind::Upcast { .. }
                 | Kind::Decode(..)
                 | Kind::DecodeHeaders(..)
                 | Kind::BrokenRow { .. }
+        )
+    }
+
+    /// A message's type or version is not known to this program. Newer programs may know it.
+    #[must_use]
+    pub fn is_unknown_message(&self) -> bool {
+        matches!(
+            self.kind(),
+            Kind::Unknown { .. } | Kind::NewerVersion { .. }
         )
     }
 
@@ -81,7 +92,8 @@ impl Error {
         matches!(self.kind(), Kind::MissingHeader { .. })
     }
 
-    /// The same call may succeed when it is made again: another writer was in the way.
+    /// The same call, or inside a transaction the whole transaction, may succeed when it is made
+    /// again: another writer was in the way.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
@@ -96,6 +108,8 @@ impl Error {
     pub fn position(&self) -> Option<Position> {
         match self.kind() {
             Kind::Unknown { at, .. }
+            | Kind::NewerVersion { at, .. }
+            | Kind::Upcast { at, .. }
             | Kind::Decode(at, _)
             | Kind::DecodeHeaders(at, _)
             | Kind::Handler(at, _) => Some(at.position),
@@ -214,6 +228,34 @@ impl Error {
         Kind::Unknown { at, expected }.into()
     }
 
+    pub(crate) fn newer_version(message: &StoredMessage<'_>, current: u32) -> Self {
+        Kind::NewerVersion {
+            at: Location::of_stored(message),
+            version: message.message_version,
+            current,
+        }
+        .into()
+    }
+
+    pub(crate) fn upcast(message: &StoredMessage<'_>, cause: BoxError) -> Self {
+        Kind::Upcast {
+            at: Location::of_stored(message),
+            version: message.message_version,
+            cause,
+        }
+        .into()
+    }
+
+    pub(crate) fn unstorable(message: &RawMessage, problem: &'static str) -> Self {
+        Kind::Unstorable {
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+            message_id: message.message_id,
+            problem,
+        }
+        .into()
+    }
+
     pub(crate) fn decode(message: &StoredMessage<'_>, cause: serde_json::Error) -> Self {
         Kind::Decode(Location::of_stored(message), cause).into()
     }
@@ -247,7 +289,8 @@ impl Error {
     }
 
     /// This error, and the one that came after it while its consequences were cleared up.
-    pub(crate) fn followed_by(self, second: Self) -> Self {
+    pub(crate) fn followed_by(self, mut second: Self) -> Self {
+        second.0.consumer = None;
         Kind::Twofold {
             first: self,
             second,

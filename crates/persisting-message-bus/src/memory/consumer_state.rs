@@ -113,10 +113,6 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
             .write(|consumers| consumers.entry(key).or_default().take(request))
     }
 
-    fn fence(&mut self, lease: &Lease) -> Result<(), Error> {
-        self.write_fenced(lease, |_| ())
-    }
-
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         self.write_fenced(lease, |state| state.store(store))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::InMemoryMessageBus;
 use super::shared::Shared;
 use crate::raw_message::validate;
 use crate::{
@@ -107,7 +108,8 @@ impl MessageSource for InMemoryMessageRepository {
     ) -> Result<(), Error> {
         let page: Vec<_> = self.log.read(|log| {
             log.range(request.after, request.up_to)
-                .filter(|(_, message)| request.selects(&message.topic, &message.message_type))
+                .filter(|(_, message)| message.topic == request.topic)
+                .filter(|(_, message)| request.message_types.include(&message.message_type))
                 .take(request.limit)
                 .map(|(position, message)| (position, Arc::clone(message)))
                 .collect()
@@ -125,5 +127,12 @@ impl MessageRepository for InMemoryMessageRepository {
     fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
         validate(messages)?;
         self.log.write(|log| log.append(messages, duplicates))
+    }
+}
+
+/// In memory, the messages are in the same transaction as the state.
+impl MessageRepository for InMemoryMessageBus {
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        self.messages.persist(messages, duplicates)
     }
 }

@@ -1,4 +1,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::Error;
+
+/// As long as the SQL backends wait by default.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A handle to a shared value that changes in transactions, one at a time.
 ///
@@ -28,28 +34,30 @@ impl<T: Clone> Shared<T> {
 
     /// Changes the value, in the open transaction or in one of its own. `change` has to leave the
     /// value as it is where it returns an error.
-    pub(super) fn write<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+    pub(super) fn write<R>(
+        &mut self,
+        change: impl FnOnce(&mut T) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         if let Some(copy) = self.open.last_mut() {
             return change(copy);
         }
-        self.cell.start_writing();
+        self.cell.start_writing()?;
         let result = change(&mut lock(&self.cell.committed));
         self.cell.stop_writing();
         result
     }
 
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
         if self.open.is_empty() {
-            self.cell.start_writing();
+            self.cell.start_writing()?;
         }
         let copy = self.read(T::clone);
         self.open.push(copy);
+        Ok(())
     }
 
-    pub(super) fn commit(&mut self) {
-        let Some(changed) = self.open.pop() else {
-            return;
-        };
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        let changed = self.open.pop().ok_or_else(no_transaction)?;
         match self.open.last_mut() {
             Some(outer) => *outer = changed,
             None => {
@@ -57,31 +65,41 @@ impl<T: Clone> Shared<T> {
                 self.cell.stop_writing();
             }
         }
+        Ok(())
     }
 
-    pub(super) fn roll_back(&mut self) {
-        if self.open.pop().is_some() && self.open.is_empty() {
+    pub(super) fn roll_back(&mut self) -> Result<(), Error> {
+        self.open.pop().ok_or_else(no_transaction)?;
+        if self.open.is_empty() {
             self.cell.stop_writing();
         }
+        Ok(())
     }
 }
 
 impl<T> Cell<T> {
-    fn start_writing(&self) {
-        let mut writing = lock(&self.writing);
-        while *writing {
-            writing = self
-                .writer_left
-                .wait(writing)
-                .unwrap_or_else(PoisonError::into_inner);
+    fn start_writing(&self) -> Result<(), Error> {
+        let writing = lock(&self.writing);
+        let (mut writing, waited) = self
+            .writer_left
+            .wait_timeout_while(writing, BUSY_TIMEOUT, |writing| *writing)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            let cause = "another transaction on the same memory is open";
+            return Err(Error::repository("waiting for another writer", cause, true));
         }
         *writing = true;
+        Ok(())
     }
 
     fn stop_writing(&self) {
         *lock(&self.writing) = false;
         self.writer_left.notify_one();
     }
+}
+
+fn no_transaction() -> Error {
+    Error::repository("ending a transaction", "there is none", false)
 }
 
 /// The values behind the locks are whole at all times, also when a holder panicked.

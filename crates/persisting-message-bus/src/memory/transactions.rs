@@ -5,21 +5,21 @@ use crate::{Error, Transactions, TransactionsOn};
 /// two transactions cannot wait for each other.
 impl Transactions for InMemoryMessageBus {
     fn begin(&mut self) -> Result<(), Error> {
-        self.messages.log.begin();
-        self.state.consumers.begin();
-        Ok(())
+        self.messages.log.begin()?;
+        match self.state.consumers.begin() {
+            Ok(()) => Ok(()),
+            Err(error) => self.messages.log.roll_back().and(Err(error)),
+        }
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        self.messages.log.commit();
-        self.state.consumers.commit();
-        Ok(())
+        self.messages.log.commit()?;
+        self.state.consumers.commit()
     }
 
     fn roll_back(&mut self) -> Result<(), Error> {
-        self.messages.log.roll_back();
-        self.state.consumers.roll_back();
-        Ok(())
+        self.messages.log.roll_back()?;
+        self.state.consumers.roll_back()
     }
 }
 

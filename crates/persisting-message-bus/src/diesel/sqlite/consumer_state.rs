@@ -130,24 +130,6 @@ where
     Ok(Error::locked(request, owner, expires_at))
 }
 
-/// A write, so that a transaction that begins with it waits for other writers and then keeps them
-/// out.
-pub(super) fn fence<C>(
-    connection: &mut C,
-    table: &ConsumerStateTable,
-    lease: &Lease,
-) -> Result<(), Error>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let epoch = &table.lease_epoch;
-    let set = [Name(epoch), Sql(" = "), Name(epoch)];
-    match update_held(connection, table, lease, set, "checking the lease")? {
-        true => Ok(()),
-        false => Err(Error::lease_lost(lease)),
-    }
-}
-
 pub(super) fn store_cursor<C>(
     connection: &mut C,
     table: &ConsumerStateTable,

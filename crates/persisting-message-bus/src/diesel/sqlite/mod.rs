@@ -69,10 +69,6 @@ where
         consumer_state::acquire(connection, &schema.consumer_state, request)
     }
 
-    fn fence(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error> {
-        consumer_state::fence(connection, &schema.consumer_state, lease)
-    }
-
     fn store_cursor(
         connection: &mut C,
         schema: &TableSchema,

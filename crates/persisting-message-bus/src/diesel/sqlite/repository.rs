@@ -12,7 +12,7 @@ use crate::diesel::MessageTable;
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::Part::{Name, Number, Sql, Text as Bind};
 use crate::diesel::statement::Statement;
-use crate::{Duplicates, Error, PageRequest, Position, RawMessage, StoredMessage};
+use crate::{Duplicates, Error, MessageTypes, PageRequest, Position, RawMessage, StoredMessage};
 
 /// With one writer at a time, whatever has a lower position than a committed message is committed
 /// or rolled back too.
@@ -38,14 +38,17 @@ where
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
 }
 
-/// What AUTOINCREMENT remembers.
+/// What AUTOINCREMENT remembers: NULL, which is an error, for a table with rows but without it.
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Sqlite>,
 {
     let statement = Statement::new([
-        Sql("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = "),
+        Sql("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = "),
         Bind(&table.table),
+        Sql(" COLLATE NOCASE), CASE WHEN EXISTS (SELECT 1 FROM "),
+        Name(&table.table),
+        Sql(") THEN NULL ELSE 0 END)"),
     ]);
     position(connection, statement).map_err(|cause| {
         let doing = format!(
@@ -60,7 +63,7 @@ fn position<C>(connection: &mut C, statement: Statement<'_>) -> QueryResult<Posi
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let id = first_row(connection, statement, |[id]| integer(id, "id"))?;
+    let id = first_row(connection, statement, |[id]| integer(id, "position"))?;
     Ok(id.map_or(Position::START, Position::new))
 }
 
@@ -113,8 +116,13 @@ fn page<'a>(table: &'a MessageTable, request: &'a PageRequest<'_>) -> Statement<
     let (after, up_to) = (request.after.get(), request.up_to.get());
     parts.extend([Sql(" AND "), Name(&table.id), Sql(" > "), Number(after)]);
     parts.extend([Sql(" AND "), Name(&table.id), Sql(" <= "), Number(up_to)]);
-    if let Some(types) = request.message_types {
-        parts.extend([Sql(" AND "), Name(&table.message_type), Sql(" IN (")]);
+    let (operator, types) = match request.message_types {
+        MessageTypes::All => ("", None),
+        MessageTypes::Only(types) => (" IN (", Some(types)),
+        MessageTypes::Except(types) => (" NOT IN (", Some(types)),
+    };
+    if let Some(types) = types {
+        parts.extend([Sql(" AND "), Name(&table.message_type), Sql(operator)]);
         for (index, message_type) in types.iter().enumerate() {
             parts.extend([Sql(if index == 0 { "" } else { ", " }), Bind(message_type)]);
         }

@@ -1,0 +1,71 @@
+//! Reading a message in every version that it ever had.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::ast::Message;
+use crate::attributes::Form;
+
+/// The body of a function that decodes `message` into the current struct.
+pub(super) fn decode(message: &Message<'_>) -> TokenStream {
+    let payload = message.payload;
+    let current = message.version();
+    let decode = quote_spanned!(payload.span()=> __bus::decode_payload::<#payload>);
+    let previous = message.previous();
+    let upcasts = (0..previous.len()).map(|first| upcast(message, &previous[first..]));
+    let numbers = previous.iter().map(|(number, _)| number);
+    quote! {
+        match message.message_version {
+            #current => #decode(message),
+            #(#numbers => { #upcasts })*
+            _ => ::core::result::Result::Err(__bus::newer_version(message, #current)),
+        }
+    }
+}
+
+/// Decodes the first of these versions and turns it into the next ones, up to the current struct.
+fn upcast(message: &Message<'_>, versions: &[(u32, &Form)]) -> TokenStream {
+    let mut steps = TokenStream::new();
+    let nexts = versions.iter().skip(1).map(|(_, form)| *form);
+    let current = Form::Struct(message.payload.clone());
+    let mut is_first = true;
+    for ((_, form), next) in versions.iter().zip(nexts.chain([&current])) {
+        steps.extend(match (form, is_first) {
+            (Form::Struct(of), true) => quote_spanned! {of.span()=>
+                let payload = __bus::decode_payload::<#of>(message)?;
+            },
+            (Form::Json(_), true) => quote!(let payload = __bus::payload_as_json(message)?;),
+            (_, false) => TokenStream::new(),
+        });
+        steps.extend(step(form, next));
+        is_first = false;
+    }
+    quote! {
+        #steps
+        ::core::result::Result::Ok(payload)
+    }
+}
+
+/// Turns a `payload` of one version into that of the next.
+fn step(form: &Form, next: &Form) -> TokenStream {
+    match (form, next) {
+        (Form::Struct(of), Form::Struct(next)) => quote_spanned! {of.span()=>
+            let payload = __bus::upcast::<#of, #next>(payload);
+        },
+        (Form::Json(function), Form::Struct(next)) => {
+            let upcast =
+                quote_spanned!(function.span()=> __bus::upcast_json(message, #function, payload)?);
+            let decode = quote_spanned!(next.span()=> __bus::decode_json::<#next>);
+            quote! {
+                let payload = #upcast;
+                let payload = #decode(message, payload)?;
+            }
+        }
+        // After a struct, validation has refused it.
+        (Form::Json(function), Form::Json(_)) => quote_spanned! {function.span()=>
+            let payload = __bus::upcast_json(message, #function, payload)?;
+        },
+        (Form::Struct(_), Form::Json(_)) => TokenStream::new(),
+    }
+}

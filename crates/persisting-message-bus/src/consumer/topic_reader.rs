@@ -1,0 +1,176 @@
+use std::ops::ControlFlow;
+
+use super::settings::Settings;
+use super::unknown::UnknownMessages;
+use crate::{
+    Error, EventSet, Message, MessageSource, MessageTypes, PageRequest, Position, Selection, Wanted,
+};
+
+/// Reads what an event set wants to see of one topic.
+#[derive(Debug)]
+pub(super) struct TopicReader {
+    pub(super) topic: &'static str,
+    filter: Filter,
+}
+
+/// Names and aliases that the repository is asked for.
+#[derive(Debug)]
+enum Filter {
+    All,
+    Only(Vec<&'static str>),
+    Except(Vec<&'static str>),
+}
+
+/// What was read of one topic for a page.
+#[derive(Debug)]
+pub(super) struct TopicPage<S> {
+    pub(super) messages: Vec<Message<S>>,
+    /// Everything of the topic up to here was read: beyond what was not wanted, in front of what
+    /// failed.
+    pub(super) end: Option<Position>,
+    /// Whether the topic has nothing behind `end` for now.
+    pub(super) caught_up: bool,
+    /// Where messages stand that are unknown and passed over.
+    pub(super) skipped: Vec<Position>,
+    /// Why the page ends where it does, if that is a message that cannot be handed out.
+    pub(super) failure: Option<Error>,
+}
+
+/// A reader for each topic of the event set, by the topics' names.
+pub(super) fn of_event_set<S: EventSet>() -> Vec<TopicReader> {
+    let mut readers: Vec<_> = S::SELECTIONS.iter().map(TopicReader::new).collect();
+    readers.sort_by_key(|reader| reader.topic);
+    readers
+}
+
+impl TopicReader {
+    fn new(selection: &'static Selection) -> Self {
+        let filter = match selection.wanted {
+            Wanted::All => Filter::All,
+            Wanted::Only(chosen) => {
+                let names = chosen.iter().flat_map(|message| message.names());
+                Filter::Only(names.collect())
+            }
+            Wanted::OnlyAndUnknown { chosen, known } => {
+                let others = known.iter().filter(|message| !chosen.contains(message));
+                Filter::Except(others.flat_map(|message| message.names()).collect())
+            }
+        };
+        Self {
+            topic: selection.topic,
+            filter,
+        }
+    }
+
+    /// Whether there is nothing behind the cursor.
+    pub(super) fn is_caught_up<B>(
+        &self,
+        bus: &mut B,
+        cursor: Option<Position>,
+    ) -> Result<bool, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let head = bus.safe_head(self.topic)?;
+        let cursor = cursor.unwrap_or(Position::START);
+        self.check_cursor(bus, cursor, head)?;
+        Ok(cursor >= head)
+    }
+
+    pub(super) fn read<S, B>(
+        &self,
+        bus: &mut B,
+        start: Option<Position>,
+        settings: &Settings,
+    ) -> Result<TopicPage<S>, Error>
+    where
+        S: EventSet,
+        B: MessageSource + ?Sized,
+    {
+        let after = start.unwrap_or(Position::START);
+        let head = bus.safe_head(self.topic)?;
+        self.check_cursor(bus, after, head)?;
+        let mut page = TopicPage::empty(start);
+        if after >= head {
+            return Ok(page);
+        }
+        let request = PageRequest {
+            topic: self.topic,
+            message_types: self.filter.as_types(),
+            after,
+            up_to: head,
+            limit: settings.page_size,
+        };
+        let mut received = 0;
+        let mut room = Settings::PAGE_BYTES;
+        let read = bus.read_page(&request, &mut |stored| {
+            match Message::decode(self.topic, stored) {
+                Ok(message) => page.messages.push(message),
+                Err(error) if settings.unknown.passes_over(&error) => {
+                    page.skipped.push(stored.position);
+                }
+                Err(error) => {
+                    page.failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            received += 1;
+            page.end = Some(stored.position);
+            room = room.saturating_sub(stored.payload.len() + stored.headers.len());
+            match room {
+                0 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        page.failure = page.failure.or(read.err());
+        page.caught_up = page.failure.is_none() && received < settings.page_size && room > 0;
+        if page.caught_up {
+            page.end = Some(head);
+        }
+        Ok(page)
+    }
+
+    /// A cursor beyond the last message is right only if those messages were pruned since.
+    fn check_cursor<B>(&self, bus: &mut B, cursor: Position, head: Position) -> Result<(), Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        if (Position::START..=head).contains(&cursor) {
+            return Ok(());
+        }
+        let last = bus.last_position()?;
+        match (Position::START..=last).contains(&cursor) {
+            true => Ok(()),
+            false => Err(Error::broken_cursor(self.topic, cursor, last)),
+        }
+    }
+}
+
+impl Filter {
+    fn as_types(&self) -> MessageTypes<'_> {
+        match self {
+            Self::All => MessageTypes::All,
+            Self::Only(names) => MessageTypes::Only(names),
+            Self::Except(names) if names.is_empty() => MessageTypes::All,
+            Self::Except(names) => MessageTypes::Except(names),
+        }
+    }
+}
+
+impl UnknownMessages {
+    fn passes_over(self, error: &Error) -> bool {
+        self == Self::Skip && error.is_unknown_message()
+    }
+}
+
+impl<S> TopicPage<S> {
+    fn empty(start: Option<Position>) -> Self {
+        Self {
+            messages: Vec::new(),
+            end: start,
+            caught_up: true,
+            skipped: Vec::new(),
+            failure: None,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+/// What a consumer does with a message that its event set does not know: one of a type that the
+/// topic does not have, or of a version that is newer than the code.
+///
+/// An event set with an `#[message(unknown)]` variant gets such messages in that variant, whatever
+/// this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownMessages {
+    /// Stop in front of it with an error.
+    #[default]
+    Fail,
+    /// Pass over it and count it, see
+    /// [`skipped_messages`](crate::MessageConsumer::skipped_messages).
+    Skip,
+}

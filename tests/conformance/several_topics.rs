@@ -1,0 +1,234 @@
+use persisting_message_bus::{
+    Duplicates, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    MessageRepository, MessageSource, Position, RawMessage,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::seed;
+use persisting_message_bus_tests::topics::{
+    Ledger, OrderPlaced, OrderShipped, Orders, Paid, Payments,
+};
+
+use super::consuming::raw;
+use super::orders;
+
+fn payments() -> MessageDispatcher<Payments> {
+    MessageDispatcher::new()
+}
+
+fn ship(bus: &mut impl MessageRepository, order: u64) {
+    orders().dispatch(bus, &OrderShipped { order }).unwrap();
+}
+
+fn pay(bus: &mut impl MessageRepository, order: u64) {
+    payments().dispatch(bus, &Paid { order }).unwrap();
+}
+
+fn number(message: &Message<Ledger>) -> u64 {
+    match message.payload() {
+        Ledger::Shipped(shipped) => shipped.order,
+        Ledger::Cancelled(cancelled) => cancelled.order,
+        Ledger::Paid(paid) => paid.order,
+    }
+}
+
+fn cursor(bus: &mut impl MessageConsumerState, topic: &str) -> Option<Position> {
+    let status = bus.consumer_status("ledger", topic).unwrap();
+    status.and_then(|status| status.cursor)
+}
+
+pub fn messages_of_several_topics_come_in_one_order<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let mut random = fastrand::Rng::with_seed(seed());
+    let mut expected = Vec::new();
+    for order in 0..200 {
+        match random.u8(0..10) {
+            0..3 => ship(&mut bus, order),
+            3..9 => pay(&mut bus, order),
+            _ => {
+                orders()
+                    .dispatch(&mut bus, &OrderPlaced::number(order))
+                    .unwrap();
+                continue;
+            }
+        }
+        expected.push(order);
+    }
+    for page_size in [1, 7, 500] {
+        let mut seen = Vec::new();
+        let name = format!("ledger {page_size}");
+        let mut consumer =
+            MessageConsumer::<Ledger>::external(&name, |message: &Message<Ledger>| {
+                seen.push(number(message));
+                Ok(())
+            })
+            .page_size(page_size);
+        loop {
+            let page = consumer.handle_new_messages(&mut bus).unwrap();
+            assert!(page <= page_size);
+            if page == 0 {
+                break;
+            }
+        }
+        drop(consumer);
+        assert_eq!(seen, expected, "pages of {page_size}");
+    }
+}
+
+pub fn each_topic_has_its_cursor<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    ship(&mut bus, 1);
+    pay(&mut bus, 2);
+    pay(&mut bus, 3);
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(4))
+        .unwrap();
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    for topic in ["orders", "payments"] {
+        let head = bus.safe_head(topic).unwrap();
+        assert_eq!(cursor(&mut bus, topic), Some(head));
+    }
+}
+
+pub fn a_topic_that_is_ahead_loses_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    // Many payments, then a shipment, then payments: the shipment is far behind a page of payments.
+    for order in 0..20 {
+        pay(&mut bus, order);
+    }
+    ship(&mut bus, 20);
+    pay(&mut bus, 21);
+    let mut seen = Vec::new();
+    let mut failing = Some(12);
+    let mut consumer =
+        MessageConsumer::<Ledger>::external("ledger", |message: &Message<Ledger>| {
+            if failing == Some(number(message)) {
+                failing = None;
+                return Err("not now".into());
+            }
+            seen.push(number(message));
+            Ok(())
+        })
+        .page_size(5);
+    let mut failures = 0;
+    loop {
+        match consumer.handle_new_messages(&mut bus) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(_) => failures += 1,
+        }
+    }
+    drop(consumer);
+    assert_eq!(failures, 1);
+    assert_eq!(seen, (0..22).collect::<Vec<_>>());
+}
+
+pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    pay(&mut bus, 1);
+    bus.persist(&[raw("OrderShipped", "{}")], Duplicates::Fail)
+        .unwrap();
+    pay(&mut bus, 3);
+    ship(&mut bus, 4);
+    let bad_payment = RawMessage {
+        topic: "payments".into(),
+        ..raw("Paid", "{}")
+    };
+    bus.persist(&[bad_payment], Duplicates::Fail).unwrap();
+    let mut seen = Vec::new();
+    let mut consumer =
+        MessageConsumer::<Ledger>::external("ledger", |message: &Message<Ledger>| {
+            seen.push(number(message));
+            Ok(())
+        });
+    for _ in 0..2 {
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        assert_eq!(error.position(), Some(Position::new(2)), "{error:?}");
+    }
+    drop(consumer);
+    assert_eq!(seen, [1]);
+    assert_eq!(cursor(&mut bus, "payments"), Some(Position::new(1)));
+    assert_eq!(cursor(&mut bus, "orders"), None);
+}
+
+pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    for order in 0..10 {
+        match order % 2 {
+            0 => ship(&mut bus, order),
+            _ => pay(&mut bus, order),
+        }
+    }
+    let mut fails = true;
+    let mut consumer = MessageConsumer::<Ledger>::transactional(
+        "ledger",
+        |bus: &mut D::Bus, message: &Message<Ledger>| {
+            orders().dispatch(bus, &OrderPlaced::number(number(message)))?;
+            match number(message) == 6 && std::mem::take(&mut fails) {
+                true => Err("not now".into()),
+                false => Ok(()),
+            }
+        },
+    );
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(cursor(&mut bus, "payments"), Some(Position::new(6)));
+    assert_eq!(cursor(&mut bus, "orders"), Some(Position::new(5)));
+    let mut consumer = MessageConsumer::<Ledger>::transactional(
+        "ledger",
+        |bus: &mut D::Bus, message: &Message<Ledger>| {
+            orders().dispatch(bus, &OrderPlaced::number(number(message)))?;
+            Ok(())
+        },
+    );
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    let stored = super::stored(&mut bus, "orders");
+    let effects = stored
+        .iter()
+        .filter(|(_, raw)| raw.message_type == "OrderPlaced");
+    let effects = effects.map(|(_, raw)| {
+        serde_json::from_str::<OrderPlaced>(&raw.payload)
+            .unwrap()
+            .order
+    });
+    assert_eq!(effects.collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+}
+
+pub fn a_locked_topic_gives_the_others_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    ship(&mut bus, 1);
+    pay(&mut bus, 2);
+    let request = persisting_message_bus::LeaseRequest {
+        consumer: "ledger",
+        topic: "payments",
+        owner: "somebody",
+        duration: std::time::Duration::from_secs(3_600),
+    };
+    bus.acquire(&request).unwrap();
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
+    assert!(
+        consumer
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_locked()
+    );
+    let mut of_orders = MessageConsumer::<Orders>::external("ledger", super::ignore);
+    assert_eq!(of_orders.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
+pub fn the_hook_runs_only_when_all_topics_start<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    ship(&mut bus, 1);
+    let mut of_orders = MessageConsumer::<Orders>::external("ledger", super::ignore);
+    of_orders.handle_new_messages(&mut bus).unwrap();
+    pay(&mut bus, 2);
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore)
+        .before_replay(|| Err("it does not start from the beginning".into()));
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+}

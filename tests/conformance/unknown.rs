@@ -1,0 +1,139 @@
+use persisting_message_bus::{
+    Duplicates, Message, MessageConsumer, MessageConsumerState, MessageRepository, MessageSource,
+    UnknownMessages,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{
+    OrderPlaced, OrderShipped, Orders, ShippedOrUnknown, TolerantOrders,
+};
+
+use super::consuming::raw;
+use super::orders;
+
+/// Placed, unknown, shipped, unknown, placed.
+fn publish(bus: &mut impl MessageRepository) {
+    orders().dispatch(bus, &OrderPlaced::number(1)).unwrap();
+    bus.persist(
+        &[raw("OrderTeleported", r#"{"to":"Mars"}"#)],
+        Duplicates::Fail,
+    )
+    .unwrap();
+    orders().dispatch(bus, &OrderShipped { order: 3 }).unwrap();
+    bus.persist(&[raw("OrderVanished", "not even JSON")], Duplicates::Fail)
+        .unwrap();
+    orders().dispatch(bus, &OrderPlaced::number(5)).unwrap();
+}
+
+pub fn skipping_passes_over_them_and_counts<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish(&mut bus);
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        seen.push(message.payload().order());
+        Ok(())
+    })
+    .unknown_messages(UnknownMessages::Skip)
+    .page_size(2);
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    assert_eq!(consumer.skipped_messages(), 2);
+    drop(consumer);
+    assert_eq!(seen, [1, 3, 5]);
+}
+
+pub fn pages_of_nothing_else_do_not_end_the_work<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    for _ in 0..10 {
+        bus.persist(&[raw("OrderTeleported", "{}")], Duplicates::Fail)
+            .unwrap();
+    }
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore)
+        .unknown_messages(UnknownMessages::Skip)
+        .page_size(2);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.skipped_messages(), 10);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn a_skipped_message_is_counted_once_when_the_next_one_fails<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish(&mut bus);
+    let mut failures = 2;
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        if message.payload().order() == 3 && failures > 0 {
+            failures -= 1;
+            return Err("not now".into());
+        }
+        Ok(())
+    })
+    .unknown_messages(UnknownMessages::Skip);
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    assert_eq!(consumer.skipped_messages(), 2);
+}
+
+pub fn skipping_does_not_pass_over_what_is_broken<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    bus.persist(&[raw("OrderPlaced", "{}")], Duplicates::Fail)
+        .unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore)
+        .unknown_messages(UnknownMessages::Skip);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_bad_message() && !error.is_unknown_message());
+    assert_eq!(consumer.skipped_messages(), 0);
+}
+
+pub fn a_topics_variant_gets_them<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish(&mut bus);
+    let mut seen = Vec::new();
+    let mut consumer =
+        MessageConsumer::<TolerantOrders>::external("all", |message: &Message<TolerantOrders>| {
+            seen.push(message.message_type().to_owned());
+            if let TolerantOrders::Unknown(raw) = message.payload() {
+                assert_eq!(raw.message_id, message.message_id());
+                assert_eq!(raw.topic, "orders");
+            }
+            Ok(())
+        });
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 5);
+    drop(consumer);
+    let types = [
+        "OrderPlaced",
+        "OrderTeleported",
+        "OrderShipped",
+        "OrderVanished",
+        "OrderPlaced",
+    ];
+    assert_eq!(seen, types);
+}
+
+pub fn an_event_sets_variant_gets_them_and_not_what_was_not_chosen<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish(&mut bus);
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<ShippedOrUnknown>::external(
+        "shipped",
+        |message: &Message<ShippedOrUnknown>| {
+            seen.push(match message.payload() {
+                ShippedOrUnknown::Shipped(shipped) => shipped.order.to_string(),
+                ShippedOrUnknown::Unknown(raw) => raw.payload.clone(),
+            });
+            Ok(())
+        },
+    );
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    drop(consumer);
+    assert_eq!(seen, [r#"{"to":"Mars"}"#, "3", "not even JSON"]);
+    let status = bus.consumer_status("shipped", "orders").unwrap().unwrap();
+    assert_eq!(status.cursor, Some(bus.safe_head("orders").unwrap()));
+}
