@@ -57,6 +57,16 @@ impl<'a> MessageEnum<'a> {
         Some((&unknown.original.ident, unknown.field?))
     }
 
+    /// Whether a type is the enum itself.
+    pub(crate) fn is_itself(&self, payload: &Type) -> bool {
+        match payload {
+            Type::Path(path) => ["Self", &self.original.ident.to_string()]
+                .iter()
+                .any(|name| path.path.is_ident(name)),
+            _ => false,
+        }
+    }
+
     /// The topic of an event set's message: the variant's own, or the enum's.
     pub(crate) fn topic_of<'s>(&'s self, variant: &'s Variant<'_>) -> Option<&'s Path> {
         variant

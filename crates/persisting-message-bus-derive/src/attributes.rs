@@ -53,7 +53,8 @@ impl EnumAttributes {
         for_each(attributes, helper, errors, |meta| match helper {
             _ if meta.path.is_ident("crate") => {
                 let path = meta.value()?;
-                let no_path = |_| path.error("expected a path, without quotes");
+                let span = path.span();
+                let no_path = |_| syn::Error::new(span, "expected a path, without quotes");
                 let path = path.call(Path::parse_mod_style).map_err(no_path)?;
                 set_once(&mut parsed.library, path, meta)
             }
@@ -144,12 +145,14 @@ fn for_each(
 
 fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     let value = meta.value()?;
-    let no_text = |_| value.error("a name is a text: write it in quotes");
+    let span = value.span();
+    let no_text = |_| syn::Error::new(span, "a name is a text: write it in quotes");
     value.parse().map_err(no_text)
 }
 
 fn number(input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let no_number = |_| input.error("a version is a number from 1: write it as such");
+    let span = input.span();
+    let no_number = |_| syn::Error::new(span, "a version is a number from 1, without quotes");
     let number: LitInt = input.parse().map_err(no_number)?;
     match number.base10_parse::<u32>() {
         Ok(_) => Ok(number),

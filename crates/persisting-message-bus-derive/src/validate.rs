@@ -223,18 +223,18 @@ fn holds_one_message(input: &MessageEnum<'_>, variant: &Variant<'_>, errors: &mu
         Fields::Named(_) => "has named fields",
         Fields::Unnamed(_) => "holds something else",
     };
+    let right = match variant.is_unknown() {
+        true => format!("`{ident}(RawMessage)`"),
+        false => format!("`{ident}({ident})` with a struct of that name"),
+    };
     errors.at(
         variant_without_attributes(variant),
-        format!("a variant holds one message struct, this one {shape}: write `{ident}({ident})` with a struct of that name"),
+        format!("a variant holds one message struct, this one {shape}: write {right}"),
     );
 }
 
 fn holds_a_struct(input: &MessageEnum<'_>, payload: &Type, errors: &mut Errors) {
-    let is_enum_itself = match payload {
-        Type::Path(path) => path.path.is_ident("Self") || path.path.is_ident(&input.original.ident),
-        _ => false,
-    };
-    if is_enum_itself {
+    if input.is_itself(payload) {
         errors.at(
             payload,
             "a variant cannot hold the enum itself: give it a message struct",

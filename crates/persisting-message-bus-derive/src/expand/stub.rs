@@ -60,6 +60,7 @@ fn messages(topic: &MessageEnum<'_>) -> TokenStream {
     let mut seen = HashSet::new();
     let impls = topic
         .messages()
+        .filter(|message| !topic.is_itself(message.payload))
         .filter(|message| seen.insert(message.payload.to_token_stream().to_string()))
         .map(|of_variant| {
             let of_struct = message(ident, &of_variant.payload.to_token_stream());

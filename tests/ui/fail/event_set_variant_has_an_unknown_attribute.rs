@@ -1,0 +1,29 @@
+use persisting_message_bus::{EventSet, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Serialize, Deserialize)]
+struct Paid {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+#[derive(Topic)]
+#[topic(name = "payments")]
+enum Payments {
+    Paid(Paid),
+}
+
+#[derive(EventSet)]
+#[event_set(topic = Orders)]
+enum Ledger {
+    #[event_set(name = "OrderPlaced")]
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

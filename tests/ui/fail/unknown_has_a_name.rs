@@ -1,0 +1,19 @@
+use persisting_message_bus::{RawMessage, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+    #[message(unknown, name = "Unknown")]
+    Unknown(RawMessage),
+}
+
+fn main() {
+    let mut bus = persisting_message_bus::memory::InMemoryMessageBus::default();
+    let orders = persisting_message_bus::MessageDispatcher::<Orders>::new();
+    let _ = orders.dispatch(&mut bus, &OrderPlaced {});
+}
