@@ -11,6 +11,7 @@
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (feature `sqlite`) |
 //! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
+//! | test what you have built on it | `testing::Scenario`, `testing::Golden` (feature `testing`) |
 //! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`TransactionsOn`] |
 //!
 //! The [README](https://docs.rs/crate/persisting-message-bus) has a complete example and the
@@ -33,6 +34,8 @@ mod name;
 mod position;
 mod raw_message;
 mod repository;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic;
 mod topics;
 mod transactions;

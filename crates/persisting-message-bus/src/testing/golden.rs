@@ -1,0 +1,235 @@
+use std::env;
+use std::fs;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::difference;
+use crate::{MessageDescriptor, MessageOf, Position, StoredMessage, Topic};
+
+/// When set, the files are written instead of checked.
+const UPDATE: &str = "UPDATE_GOLDEN";
+
+/// The wire form of a topic, kept in a file.
+///
+/// The file lists the topic's messages, with names, aliases, versions and samples. A change of any of
+/// them fails, with the lines that changed. Running the test once with `UPDATE_GOLDEN=1` accepts the
+/// change and writes the file; what the wire form was before is then kept in the file as *former*,
+/// and has to decode for ever: so that a rename without an alias, or a changed field without a new
+/// version, cannot be accepted.
+///
+/// ```no_run
+/// use persisting_message_bus::testing::Golden;
+/// # use persisting_message_bus::Topic;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct OrderPlaced { order: u32 }
+/// # #[derive(Serialize, Deserialize)]
+/// # struct OrderShipped { order: u32 }
+/// # #[derive(Topic)]
+/// # #[topic(name = "orders")]
+/// # enum Orders { OrderPlaced(OrderPlaced), OrderShipped(OrderShipped) }
+///
+/// #[test]
+/// fn the_wire_form_of_orders_has_not_changed() {
+///     Golden::<Orders>::new("tests/golden/orders.json")
+///         .sample(&OrderPlaced { order: 1 })
+///         .sample(&OrderShipped { order: 1 })
+///         .check();
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is checked before `check`"]
+pub struct Golden<T> {
+    path: PathBuf,
+    samples: Vec<Form>,
+    topic: PhantomData<fn() -> T>,
+}
+
+/// What the file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    topic: String,
+    messages: Vec<Form>,
+    /// Earlier wire forms, which have to decode for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<Form>,
+}
+
+/// A sample of a message on the wire.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Form {
+    name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
+    version: u32,
+    sample: Value,
+}
+
+impl<T: Topic> Golden<T> {
+    /// With the file at this path; a relative one begins at the package's folder, in which tests
+    /// run.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            samples: Vec::new(),
+            topic: PhantomData,
+        }
+    }
+
+    /// Adds a sample. Each message of the topic needs one at least; more of them show what is
+    /// optional.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written as JSON.
+    pub fn sample<M: MessageOf<T>>(mut self, message: &M) -> Self {
+        let payload = message.to_payload().map_err(|error| error.to_string());
+        let value = payload.and_then(|payload| {
+            serde_json::from_str(&payload).map_err(|error| format!("{error} in {payload}"))
+        });
+        match value {
+            Ok(sample) => self.samples.push(Form::new(message.descriptor(), sample)),
+            Err(error) => panic!("a sample cannot be written: {error}"),
+        }
+        self
+    }
+
+    /// Compares with the file, or writes it when the environment has `UPDATE_GOLDEN`.
+    ///
+    /// # Panics
+    ///
+    /// When a message has no sample, a sample or a former wire form does not decode, or the file
+    /// says something else.
+    pub fn check(self) {
+        self.expect_a_sample_of_each_message();
+        let kept = self.read();
+        let updating = env::var_os(UPDATE).is_some();
+        let former = kept.as_ref().map_or(Vec::new(), |kept| match updating {
+            true => self.former_after(kept),
+            false => kept.former.clone(),
+        });
+        for form in self.samples.iter().chain(&former) {
+            form.expect_to_decode::<T>();
+        }
+        let found = File {
+            topic: T::NAME.to_owned(),
+            messages: self.samples.clone(),
+            former,
+        };
+        match updating {
+            true => self.write(&found.to_text()),
+            false => self.compare(kept.as_ref(), &found),
+        }
+    }
+
+    fn expect_a_sample_of_each_message(&self) {
+        for message in T::MESSAGES {
+            let has_sample = self.samples.iter().any(|form| form.name == message.name);
+            assert!(
+                has_sample,
+                "{} of topic \"{}\" has no sample: add `.sample(...)` of it",
+                message.name,
+                T::NAME
+            );
+        }
+    }
+
+    /// The former wire forms of the file, and those of its messages that are former now.
+    fn former_after(&self, kept: &File) -> Vec<Form> {
+        let mut former = kept.former.clone();
+        for form in &kept.messages {
+            if !self.samples.contains(form) && !former.contains(form) {
+                former.push(form.clone());
+            }
+        }
+        former
+    }
+
+    fn compare(&self, kept: Option<&File>, found: &File) {
+        let accept = format!("{UPDATE}=1 accepts it");
+        let Some(kept) = kept else {
+            panic!("there is no file {} yet: {accept}", self.path.display());
+        };
+        let (expected, found) = (kept.to_text(), found.to_text());
+        assert!(
+            expected == found,
+            "the wire form of topic \"{}\" is not that of {}. Programs that run now may not \
+             understand it: keep the name or add an alias, keep the fields or add a version. \
+             {accept}, if that has been done.\n{}",
+            T::NAME,
+            self.path.display(),
+            difference(&expected, &found)
+        );
+    }
+
+    fn read(&self) -> Option<File> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        match serde_json::from_str(&text) {
+            Ok(file) => Some(file),
+            Err(error) => panic!("{} is not a golden file: {error}", self.path.display()),
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        if let Err(error) = fs::create_dir_all(folder).and_then(|()| fs::write(&self.path, text)) {
+            panic!("{} cannot be written: {error}", self.path.display());
+        }
+    }
+}
+
+impl File {
+    fn to_text(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text + "\n",
+            Err(error) => panic!("the golden file cannot be written: {error}"),
+        }
+    }
+}
+
+impl Form {
+    fn new(message: &MessageDescriptor, sample: Value) -> Self {
+        Self {
+            name: message.name.to_owned(),
+            aliases: message
+                .aliases
+                .iter()
+                .map(|&alias| alias.to_owned())
+                .collect(),
+            version: message.version,
+            sample,
+        }
+    }
+
+    fn expect_to_decode<T: Topic>(&self) {
+        let (name, version, topic) = (&self.name, self.version, T::NAME);
+        let current = T::index_of(name).map(|index| T::MESSAGES[index].version);
+        assert!(
+            current >= Some(version),
+            "version {version} of {name} is on topic \"{topic}\" for ever, and not known any more: \
+             give its successor an alias, or a version"
+        );
+        let payload = self.sample.to_string();
+        let decoded = T::decode(&StoredMessage {
+            position: Position::START,
+            message_id: Uuid::nil(),
+            topic,
+            message_type: name,
+            message_version: version,
+            payload: &payload,
+            headers: "{}",
+            published_at: DateTime::<Utc>::UNIX_EPOCH,
+        });
+        if let Err(error) = decoded {
+            panic!(
+                "version {version} of {name} is on topic \"{topic}\" for ever, and does not decode: \
+                 {error:#}: {payload}"
+            );
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The helpers for tests of users: that they find what they promise to find.
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::Command;
+
+use diesel::SqliteConnection;
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::testing::{Golden, Scenario};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Topic};
+use persisting_message_bus_tests::databases::{Database, Sqlite};
+use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices, Reminded};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+
+fn placed(orders: std::ops::Range<u64>) -> Vec<Orders> {
+    orders
+        .map(|order| OrderPlaced::number(order).into())
+        .collect()
+}
+
+fn paid(orders: std::ops::Range<u64>) -> Vec<Payments> {
+    orders.map(|order| Paid { order }.into()).collect()
+}
+
+fn pay(
+    bus: &mut InMemoryMessageBus,
+    message: &Message<Orders>,
+) -> Result<(), persisting_message_bus::HandlerError> {
+    let order = message.payload().order();
+    if order == 13 {
+        return Err("an unlucky number".into());
+    }
+    MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order })?;
+    Ok(())
+}
+
+/// What a closure panics with.
+fn complaint(of: impl FnOnce() + std::panic::UnwindSafe) -> String {
+    let complaint = catch_unwind(of).unwrap_err();
+    match complaint.downcast::<String>() {
+        Ok(text) => *text,
+        Err(text) => (*text.downcast::<&str>().unwrap()).to_owned(),
+    }
+}
+
+#[test]
+fn a_scenario_that_holds_passes() {
+    Scenario::new()
+        .given(paid(100..101))
+        .given(placed(1..3))
+        .when(MessageConsumer::<Orders>::transactional("payer", pay))
+        .then_dispatched(paid(1..3))
+        .then(|bus| assert_eq!(bus.messages.messages().len(), 5));
+}
+
+#[test]
+fn a_scenario_runs_on_a_database_too() {
+    let database = Sqlite::create();
+    let payments = MessageDispatcher::<Payments>::new();
+    let consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |connection: &mut SqliteConnection, message: &Message<Orders>| {
+            payments.dispatch(
+                connection,
+                &Paid {
+                    order: message.payload().order(),
+                },
+            )?;
+            Ok(())
+        },
+    );
+    Scenario::on(database.connect())
+        .given(placed(1..3))
+        .when(consumer)
+        .then_dispatched(paid(1..3));
+}
+
+#[test]
+fn other_messages_than_expected_are_shown() {
+    let text = complaint(|| {
+        Scenario::new()
+            .given(placed(1..3))
+            .when(MessageConsumer::<Orders>::transactional("payer", pay))
+            .then_dispatched(paid(2..4));
+    });
+    for part in [
+        "topic \"payments\"",
+        "Paid",
+        "-  \"order\": 3",
+        "+  \"order\": 1",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_failure_is_shown_where_it_is_not_expected() {
+    let run = || {
+        Scenario::new()
+            .given(placed(12..15))
+            .when(MessageConsumer::<Orders>::transactional("payer", pay))
+    };
+    let text = complaint(move || drop(run().then_dispatched(paid(12..13))));
+    assert!(text.contains("an unlucky number"), "{text}");
+    run()
+        .then_failed(|error| assert!(error.is_handler_failure()))
+        .then_dispatched(paid(12..13));
+    let text = complaint(|| {
+        let scenario = Scenario::new().given(placed(1..2));
+        let consumer = MessageConsumer::<Orders>::transactional("payer", pay);
+        drop(scenario.when(consumer).then_failed(|_| {}));
+    });
+    assert_eq!(text, "the consumer did not fail");
+}
+
+const GOLDEN: &str = "data/invoices.golden.json";
+
+fn invoices(path: &Path) -> Golden<Invoices> {
+    Golden::new(path)
+        .sample(&InvoiceSent {
+            invoice: 1,
+            cents: 1_250,
+            currency: "EUR".to_owned(),
+        })
+        .sample(&Reminded { invoice: 1 })
+}
+
+#[test]
+fn the_wire_form_of_invoices_has_not_changed() {
+    invoices(Path::new(GOLDEN)).check();
+}
+
+/// Checks against the golden file after a change to it.
+fn complaint_after(change: impl FnOnce(String) -> String) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoices.json");
+    fs::write(&path, change(fs::read_to_string(GOLDEN).unwrap())).unwrap();
+    complaint(move || invoices(&path).check())
+}
+
+#[test]
+fn a_changed_wire_form_is_shown_line_by_line() {
+    for (kept, shown) in [
+        ("\"version\": 3", "-      \"version\": 2"),
+        ("\"cents\"", "-        \"pence\": 1250"),
+        ("\"Reminded\"", "-      \"name\": \"Warned\""),
+    ] {
+        let before = match kept {
+            "\"version\": 3" => "\"version\": 2",
+            "\"cents\"" => "\"pence\"",
+            _ => "\"Warned\"",
+        };
+        let text = complaint_after(|file| file.replacen(kept, before, 1));
+        assert!(text.contains(shown), "{shown} in {text}");
+        assert!(text.contains("UPDATE_GOLDEN=1"), "{text}");
+    }
+}
+
+#[test]
+fn a_former_wire_form_has_to_decode_for_ever() {
+    let with_former = |former: &str| {
+        let former = former.to_owned();
+        move |file: String| {
+            let end = file.rfind("\n}").unwrap();
+            format!("{},\n  \"former\": [{former}]\n}}\n", &file[..end])
+        }
+    };
+    let renamed = r#"{"name": "Warned", "version": 1, "sample": {"invoice": 1}}"#;
+    let text = complaint_after(with_former(renamed));
+    assert!(text.contains("Warned") && text.contains("alias"), "{text}");
+    let changed = r#"{"name": "Reminded", "version": 1, "sample": {"number": 1}}"#;
+    let text = complaint_after(with_former(changed));
+    assert!(text.contains("missing field `invoice`"), "{text}");
+}
+
+#[test]
+fn a_message_without_a_sample_is_named() {
+    let text = complaint(|| {
+        let sent = Reminded { invoice: 1 };
+        Golden::<Invoices>::new(GOLDEN).sample(&sent).check();
+    });
+    assert!(text.contains("InvoiceSent"), "{text}");
+}
+
+/// What `UPDATE_GOLDEN=1` does, in a process of its own: see the test below.
+#[test]
+fn check_the_golden_file_of_the_environment() {
+    if let Ok(path) = std::env::var("GOLDEN_FILE") {
+        invoices(Path::new(&path)).check();
+    }
+}
+
+#[test]
+fn a_change_can_be_accepted_when_the_former_wire_form_decodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new folder").join("invoices.json");
+    let update = || {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["check_the_golden_file_of_the_environment", "--exact"])
+            .env("GOLDEN_FILE", &path)
+            .env("UPDATE_GOLDEN", "1")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(update(), "there was no file");
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        fs::read_to_string(GOLDEN).unwrap()
+    );
+
+    let version_2 = fs::read_to_string(&path)
+        .unwrap()
+        .replacen("\"version\": 3", "\"version\": 2", 1)
+        .replacen(
+            "\"cents\": 1250,\n        \"currency\": \"EUR\",",
+            "\"euros\": 12.5,",
+            1,
+        );
+    fs::write(&path, version_2).unwrap();
+    assert!(update(), "version 2 still decodes");
+    let file = fs::read_to_string(&path).unwrap();
+    assert!(
+        file.contains("\"former\"") && file.contains("\"euros\": 12.5"),
+        "{file}"
+    );
+    invoices(&path).check();
+
+    let unreadable = file.replace("\"euros\": 12.5", "\"dollars\": 12.5");
+    fs::write(&path, &unreadable).unwrap();
+    assert!(!update(), "it cannot be accepted");
+    assert_eq!(fs::read_to_string(&path).unwrap(), unreadable);
+    assert_eq!(Invoices::NAME, "invoices");
+}
