@@ -86,7 +86,10 @@ fn flights_killed_at_any_moment_ends_with_the_same_table() {
         assert!(status.code().is_none_or(|code| code == 0), "{status}");
         killed += usize::from(status.code().is_none());
     }
-    assert!(killed > 0, "every run came to its end before it was killed");
+    assert!(
+        killed > 4,
+        "most runs came to their end before they were killed"
+    );
     let end = text_of(flights(folder.path()).output().unwrap());
     assert_eq!(end, expected, "after {killed} kills");
 }

@@ -9,7 +9,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
 use persisting_message_bus::{
-    EventSet, HandlePages, HandlerError, Message, MessageConsumer, MessageSource,
+    EventSet, HandlePages, HandlerError, Message, MessageConsumer, MessageConsumerState,
+    MessageSource,
 };
 
 use crate::topic::{Cancellations, Flights};
@@ -197,7 +198,7 @@ where
             Ok(0) => break,
             Ok(page) => {
                 handled += page as u64;
-                progress.inc(page as u64);
+                progress.set_position(cursor(consumer.name(), connection)?);
             }
             // The lease of a run that was killed.
             Err(error) if error.is_locked() => thread::sleep(Duration::from_millis(50)),
@@ -206,4 +207,11 @@ where
     }
     progress.finish_and_clear();
     Ok(handled)
+}
+
+/// How far a consumer is.
+fn cursor(consumer: &str, connection: &mut SqliteConnection) -> Result<u64, Box<dyn Error>> {
+    let status = connection.consumer_status(consumer, "flights")?;
+    let cursor = status.and_then(|status| status.cursor);
+    Ok(u64::try_from(cursor.unwrap_or_default().get())?)
 }

@@ -27,9 +27,18 @@ use syn::{DeriveInput, parse_macro_input};
 ///   this.
 /// - `alias = "OrderSent"`: a message type under which such messages were stored before; may be
 ///   repeated.
+/// - `version = 3`: the version of the struct's wire form; 1 without this. It is stored with each
+///   message.
+/// - `previous(1 = v1::OrderPlaced, 2 = v2::OrderPlaced)`: how each version before was written. A
+///   stored message is read as the struct of its version, which becomes the next one by `From`, and
+///   so on. `1 = json(upcast)` reads it as JSON instead, of which `fn upcast(Value) -> Result<Value,
+///   E>` makes the JSON of the next version.
+/// - `unknown`, alone: the variant, which holds a `RawMessage` (or a `Box` of it), gets the messages
+///   that the enum does not know: of other types, or of versions newer than the code. A topic's
+///   enum with this variant cannot be dispatched itself, only its message structs can.
 ///
-/// It implements `Topic`, `EventSet` and `MessageOf` for the enum, and `MessageOf` and `Into` the
-/// enum for each message.
+/// It implements `Topic`, `EventSet` and `MessageOf` for the enum, and for each message `MessageOf`,
+/// `Into` the enum and `TryFrom` the enum, whose error is the enum.
 #[proc_macro_derive(Topic, attributes(topic, message))]
 pub fn derive_topic(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -39,12 +48,19 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// Makes an event set of an enum: the messages of a topic that one consumer wants to see.
 ///
 /// Each variant holds one of the topic's message structs, or a `Box` of it; the compiler checks
-/// that it is one. The variants' names are free: names and aliases are the topic's.
+/// that it is one. The variants' names are free: names, aliases and versions are the topic's.
 ///
 /// On the enum, `#[event_set(...)]` takes
 ///
-/// - `topic = Orders`: the topic's enum. Required.
+/// - `topic = Orders`: the topic's enum. Required, unless each variant has its own.
 /// - `crate = path::to::persisting_message_bus`: where the library is, for those who re-export it.
+///
+/// On a variant, `#[event_set(topic = Payments)]` says that its message is of another topic. A
+/// consumer of several topics has a cursor on each, and gets the messages in the order of their
+/// positions.
+///
+/// `#[message(unknown)]` on a variant that holds a `RawMessage` makes it the one for messages that
+/// the topics do not know, as in a topic.
 ///
 /// It implements `EventSet` for the enum.
 #[proc_macro_derive(EventSet, attributes(event_set, message))]

@@ -84,6 +84,38 @@ pub use transactions::{Transactions, TransactionsOn};
 /// assert_eq!(Orders::MESSAGES[1].name, "OrderShipped");
 /// ```
 ///
+/// A message whose struct has changed:
+///
+/// ```
+/// use persisting_message_bus::Topic;
+/// use serde::{Deserialize, Serialize};
+///
+/// mod v1 {
+///     #[derive(serde::Serialize, serde::Deserialize)]
+///     pub struct OrderPlaced {
+///         pub total: f64,
+///     }
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {
+///     total_cents: i64,
+/// }
+///
+/// impl From<v1::OrderPlaced> for OrderPlaced {
+///     fn from(placed: v1::OrderPlaced) -> Self {
+///         Self { total_cents: (placed.total * 100.0).round() as i64 }
+///     }
+/// }
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     #[message(version = 2, previous(1 = v1::OrderPlaced))]
+///     OrderPlaced(OrderPlaced),
+/// }
+/// ```
+///
 pub use persisting_message_bus_derive::Topic;
 
 /// ```
