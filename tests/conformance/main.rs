@@ -113,6 +113,7 @@ macro_rules! conformance_on {
                 each_topic_has_its_cursor,
                 a_topic_that_is_ahead_loses_nothing,
                 a_bad_message_stops_all_topics_behind_it,
+                of_several_bad_messages_the_first_one_is_told,
                 cursors_of_all_topics_commit_with_the_effects,
                 a_locked_topic_gives_the_others_back,
                 the_hook_runs_only_when_all_topics_start,

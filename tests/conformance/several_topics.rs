@@ -155,6 +155,38 @@ pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
     assert_eq!(cursor(&mut bus, "orders"), None);
 }
 
+pub fn of_several_bad_messages_the_first_one_is_told<D: Database>() {
+    for first in ["orders", "payments"] {
+        let database = D::create();
+        let mut bus = database.connect();
+        let second = match first {
+            "orders" => "payments",
+            _ => "orders",
+        };
+        for topic in [first, second] {
+            pay(&mut bus, 1);
+            ship(&mut bus, 2);
+            let bad = RawMessage {
+                topic: topic.into(),
+                ..raw(
+                    if topic == "orders" {
+                        "OrderShipped"
+                    } else {
+                        "Paid"
+                    },
+                    "{}",
+                )
+            };
+            bus.persist(&[bad], Duplicates::Fail).unwrap();
+        }
+        let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
+        for _ in 0..2 {
+            let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+            assert_eq!(error.position(), Some(Position::new(3)), "{error:?}");
+        }
+    }
+}
+
 pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

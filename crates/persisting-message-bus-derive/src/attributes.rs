@@ -15,7 +15,7 @@ pub(crate) struct EnumAttributes {
     /// `topic = Orders`, of an event set.
     pub(crate) topic: Option<Path>,
     /// `crate = path`.
-    pub(crate) library: Option<Path>,
+    pub(crate) crate_path: Option<Path>,
 }
 
 /// What stands on a variant.
@@ -56,7 +56,7 @@ impl EnumAttributes {
                 let span = path.span();
                 let no_path = |_| syn::Error::new(span, "expected a path, without quotes");
                 let path = path.call(Path::parse_mod_style).map_err(no_path)?;
-                set_once(&mut parsed.library, path, meta)
+                set_once(&mut parsed.crate_path, path, meta)
             }
             "topic" if meta.path.is_ident("name") => set_once(&mut parsed.name, text(meta)?, meta),
             "event_set" if meta.path.is_ident("topic") => {

@@ -39,7 +39,7 @@ pub(crate) fn event_set(input: &DeriveInput) -> TokenStream {
 
 /// The impls where they leave no names behind, and the errors.
 fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> TokenStream {
-    let library = library(input.attributes.library.as_ref());
+    let library = library(input.attributes.crate_path.as_ref());
     let errors = errors.to_compile_errors();
     quote! {
         #errors

@@ -4,6 +4,7 @@ mod external;
 mod handler;
 mod page;
 mod reset;
+mod run;
 mod search;
 mod settings;
 mod topic_reader;
@@ -22,11 +23,9 @@ pub use self::reset::ResetTo;
 pub use self::transactional::{Each, Pages, Transactional};
 pub use self::unknown::UnknownMessages;
 
-use self::handler::{Leases, PageOutcome};
-use self::page::Page;
 use self::settings::Settings;
 use self::topic_reader::TopicReader;
-use crate::{Error, EventSet, LeaseRequest, Message, MessageConsumerState, MessageSource, name};
+use crate::{EventSet, Message};
 
 /// Handles the messages of a topic or an event set, and remembers how far it is.
 ///
@@ -187,131 +186,5 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     #[must_use]
     pub fn skipped_messages(&self) -> u64 {
         self.skipped
-    }
-
-    /// Handles the next page of messages and returns how many were handled: zero when there are no
-    /// new ones.
-    ///
-    /// When there are new ones it takes the lease, and gives it back before it returns; when there
-    /// are none it only reads. Messages of several topics come in the order of their positions.
-    ///
-    /// # Errors
-    ///
-    /// - [`Error::is_locked`]: another holder of the same name is at work.
-    /// - [`Error::is_handler_failure`]: the handler failed. The messages before are handled and
-    ///   the cursor stands behind them.
-    /// - [`Error::is_bad_message`]: a message has an unknown type or does not decode. Likewise.
-    /// - [`Error::is_lease_lost`]: handling took longer than the lease, and another holder came.
-    ///   What was not stored before will be handled again.
-    /// - [`Error::is_broken_cursor`]: the stored cursor cannot be right. Nothing was handled.
-    /// - When the bus cannot be read or written.
-    pub fn handle_new_messages<B>(&mut self, bus: &mut B) -> Result<usize, Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-        H: HandlePages<S, B>,
-    {
-        self.handle(bus)
-            .map_err(|error| error.of_consumer(&self.name))
-    }
-
-    fn handle<B>(&mut self, bus: &mut B) -> Result<usize, Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-        H: HandlePages<S, B>,
-    {
-        name::validate("consumer", &self.name)?;
-        while !self.is_caught_up(bus)? {
-            let (handled, caught_up) = self.handle_page(bus)?;
-            if handled > 0 || caught_up {
-                return Ok(handled);
-            }
-        }
-        Ok(0)
-    }
-
-    /// Without the lease: a consumer that has nothing to do writes nothing.
-    fn is_caught_up<B>(&self, bus: &mut B) -> Result<bool, Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-    {
-        for reader in &self.topics {
-            let status = bus.consumer_status(&self.name, reader.topic)?;
-            let cursor = status.and_then(|status| status.cursor);
-            if !reader.is_caught_up(bus, cursor)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Handles a page, and returns how many messages that were and whether it was the last one for
-    /// now.
-    fn handle_page<B>(&mut self, bus: &mut B) -> Result<(usize, bool), Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-        H: HandlePages<S, B>,
-    {
-        let leases = self.acquire(bus)?;
-        let mut outcome = PageOutcome::default();
-        let mut caught_up = true;
-        match self.read(bus, &leases) {
-            Ok(mut page) => {
-                outcome = self.handler.handle_page(bus, &leases, &mut page);
-                self.skipped += page.skipped_after(outcome.handled) as u64;
-                caught_up = page.caught_up;
-            }
-            Err(error) => outcome.add_failure(error),
-        }
-        if !outcome.leases_released
-            && let Err(error) = leases.release(bus)
-        {
-            outcome.add_failure(error);
-        }
-        match outcome.failure {
-            None => Ok((outcome.handled, caught_up)),
-            Some(error) => Err(error),
-        }
-    }
-
-    fn read<B>(&self, bus: &mut B, leases: &Leases) -> Result<Page<S>, Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        let topics = self.topics.iter().zip(&leases.leases);
-        let read = topics.map(|(reader, lease)| {
-            let page = reader.read(bus, lease.cursor, &self.settings)?;
-            Ok((reader.topic, lease.cursor, page))
-        });
-        let read = read.collect::<Result<_, Error>>()?;
-        Ok(Page::merge(read, self.settings.page_size))
-    }
-
-    /// Takes the leases on all topics, or none.
-    fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let mut acquired = Leases {
-            leases: Vec::with_capacity(self.topics.len()),
-            duration: self.settings.lease_duration,
-        };
-        for reader in &self.topics {
-            let lease = bus.acquire(&LeaseRequest {
-                consumer: &self.name,
-                topic: reader.topic,
-                owner: &self.owner,
-                duration: self.settings.lease_duration,
-            });
-            match lease {
-                Ok(lease) => acquired.leases.push(lease),
-                Err(error) => {
-                    return Err(match acquired.release(bus) {
-                        Ok(()) => error,
-                        Err(second) => error.followed_by(second),
-                    });
-                }
-            }
-        }
-        Ok(acquired)
     }
 }

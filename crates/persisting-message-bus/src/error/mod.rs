@@ -1,15 +1,13 @@
 //! The one error type of the library: opaque, with predicates to decide by and texts to read.
 
+mod construct;
 mod kind;
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
-
-use self::kind::{Kind, Location};
-use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
+use self::kind::Kind;
+use crate::Position;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -119,196 +117,13 @@ impl Error {
     }
 }
 
-/// For those who write a repository or a consumer state of their own.
 impl Error {
-    /// The repository failed while `doing` something, such as "reading a page of topic orders".
-    /// `retryable` says whether the same call may succeed when it is made again.
-    pub fn repository(
-        doing: impl Into<String>,
-        cause: impl Into<Box<dyn StdError + Send + Sync>>,
-        retryable: bool,
-    ) -> Self {
-        Kind::Repository {
-            doing: doing.into(),
-            retryable,
-            cause: cause.into(),
-        }
-        .into()
-    }
-
-    /// Another owner holds the lease; `expires_at` by the state's clock.
-    #[must_use]
-    pub fn locked(
-        request: &LeaseRequest<'_>,
-        owner: Option<String>,
-        expires_at: Option<DateTime<Utc>>,
-    ) -> Self {
-        let or_unknown = "unknown".to_owned();
-        Self::from(Kind::Locked {
-            topic: request.topic.to_owned(),
-            owner: owner.unwrap_or_else(|| or_unknown.clone()),
-            expires_at: expires_at.map_or(or_unknown, |time| time.to_rfc3339()),
-        })
-        .of_consumer(request.consumer)
-    }
-
-    /// Another owner took the lease.
-    #[must_use]
-    pub fn lease_lost(lease: &Lease) -> Self {
-        Self::from(Kind::LeaseLost {
-            topic: lease.topic.clone(),
-            owner: lease.owner.clone(),
-            epoch: lease.epoch,
-        })
-        .of_consumer(&lease.consumer)
-    }
-
-    /// The repository has a message with this id already.
-    #[must_use]
-    pub fn duplicate_message(message: &RawMessage) -> Self {
-        Kind::Duplicate {
-            message_id: message.message_id,
-            topic: message.topic.to_string(),
-            message_type: message.message_type.to_string(),
-        }
-        .into()
-    }
-
-    /// The row at `position` holds something that is no message.
-    pub fn broken_row(
-        topic: &str,
-        position: Position,
-        cause: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Kind::BrokenRow {
-            topic: topic.to_owned(),
-            position,
-            cause: cause.into(),
-        }
-        .into()
-    }
-}
-
-impl Error {
-    pub(crate) fn invalid_name(what: &'static str, name: &str, problem: String) -> Self {
-        Kind::InvalidName {
-            what,
-            name: name.to_owned(),
-            problem,
-        }
-        .into()
-    }
-
-    pub(crate) fn missing_header(header: &'static str, topic: &str, message_type: &str) -> Self {
-        Kind::MissingHeader {
-            header,
-            topic: topic.to_owned(),
-            message_type: message_type.to_owned(),
-        }
-        .into()
-    }
-
-    pub(crate) fn encode(
-        topic: &str,
-        message_type: &str,
-        message_id: Uuid,
-        cause: serde_json::Error,
-    ) -> Self {
-        Kind::Encode {
-            topic: topic.to_owned(),
-            message_type: message_type.to_owned(),
-            message_id,
-            cause,
-        }
-        .into()
-    }
-
-    pub(crate) fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Self {
-        let at = Location::of_stored(message);
-        Kind::Unknown { at, expected }.into()
-    }
-
-    pub(crate) fn newer_version(message: &StoredMessage<'_>, current: u32) -> Self {
-        Kind::NewerVersion {
-            at: Location::of_stored(message),
-            version: message.message_version,
-            current,
-        }
-        .into()
-    }
-
-    pub(crate) fn upcast(message: &StoredMessage<'_>, cause: BoxError) -> Self {
-        Kind::Upcast {
-            at: Location::of_stored(message),
-            version: message.message_version,
-            cause,
-        }
-        .into()
-    }
-
-    pub(crate) fn unstorable(message: &RawMessage, problem: &'static str) -> Self {
-        Kind::Unstorable {
-            topic: message.topic.to_string(),
-            message_type: message.message_type.to_string(),
-            message_id: message.message_id,
-            problem,
-        }
-        .into()
-    }
-
-    pub(crate) fn decode(message: &StoredMessage<'_>, cause: serde_json::Error) -> Self {
-        Kind::Decode(Location::of_stored(message), cause).into()
-    }
-
-    pub(crate) fn decode_headers<S: EventSet>(
-        message: &Message<S>,
-        cause: serde_json::Error,
-    ) -> Self {
-        Kind::DecodeHeaders(Location::of(message), cause).into()
-    }
-
-    pub(crate) fn handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
-        Kind::Handler(Location::of(message), cause).into()
-    }
-
-    pub(crate) fn before_replay(topic: &str, cause: BoxError) -> Self {
-        Kind::BeforeReplay {
-            topic: topic.to_owned(),
-            cause,
-        }
-        .into()
-    }
-
-    pub(crate) fn broken_cursor(topic: &str, cursor: Position, last: Position) -> Self {
-        Kind::BrokenCursor {
-            topic: topic.to_owned(),
-            cursor,
-            last,
-        }
-        .into()
-    }
-
-    /// This error, and the one that came after it while its consequences were cleared up.
-    pub(crate) fn followed_by(self, mut second: Self) -> Self {
-        second.0.consumer = None;
-        Kind::Twofold {
-            first: self,
-            second,
-        }
-        .into()
-    }
-
     /// What went wrong first.
     fn kind(&self) -> &Kind {
         match &self.0.kind {
             Kind::Twofold { first, .. } => first.kind(),
             kind => kind,
         }
-    }
-
-    pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
-        self.0.consumer.get_or_insert_with(|| consumer.to_owned());
-        self
     }
 }
 

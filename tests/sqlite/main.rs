@@ -1,0 +1,17 @@
+//! What is special about SQLite.
+
+mod rows;
+mod statements;
+mod tables;
+mod transactions;
+
+use persisting_message_bus::{HandlerError, MessageDispatcher};
+use persisting_message_bus_tests::topics::Orders;
+
+fn orders() -> MessageDispatcher<Orders> {
+    MessageDispatcher::new()
+}
+
+fn ignore<M>(_message: &M) -> Result<(), HandlerError> {
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Transactions: who waits for whom, and what goes back with them.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use persisting_message_bus::{
+    Error, Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageRepository,
+    MessageSource, Position,
+};
+use persisting_message_bus_tests::databases::{Database, Sqlite};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+
+use super::{ignore, orders};
+
+#[test]
+fn a_transaction_that_read_first_is_told_to_begin_immediately() {
+    let database = Sqlite::create();
+    let (mut one, mut other) = (database.connect(), database.connect());
+    let error = one
+        .transaction(|one| {
+            one.safe_head("orders")?;
+            orders().dispatch(&mut other, &OrderPlaced::number(1))?;
+            orders().dispatch(one, &OrderPlaced::number(2))
+        })
+        .unwrap_err();
+    assert!(error.is_retryable());
+    assert!(
+        error.to_string().contains("immediate_transaction"),
+        "{error}"
+    );
+    orders()
+        .dispatch(&mut one, &OrderPlaced::number(3))
+        .unwrap();
+}
+
+#[test]
+fn a_transactional_handler_may_read_first() {
+    let database = Sqlite::create();
+    let (mut bus, mut other) = (database.connect(), database.connect());
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    other.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut SqliteConnection, _: &Message<Orders>| {
+            bus.safe_head("payments")?;
+            let payments = MessageDispatcher::<Payments>::new();
+            let kept_out = payments.dispatch(&mut other, &Paid { order: 2 });
+            assert!(kept_out.unwrap_err().is_retryable());
+            payments.dispatch(bus, &Paid { order: 1 })?;
+            Ok(())
+        },
+    );
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
+#[test]
+fn a_handler_that_makes_the_database_roll_back_takes_the_cursor_along() {
+    let database = Sqlite::create();
+    let mut bus = database.connect();
+    bus.batch_execute("CREATE TABLE paid (number INTEGER UNIQUE ON CONFLICT ROLLBACK)")
+        .unwrap();
+    bus.batch_execute("INSERT INTO paid VALUES (2)").unwrap();
+    let batch = (1..4).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut SqliteConnection, message: &Message<Orders>| {
+            let insert = format!("INSERT INTO paid VALUES ({})", message.payload().order());
+            match diesel::sql_query(insert).execute(bus) {
+                // It has been paid, the handler thinks.
+                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(()),
+                result => Ok(result.map(drop)?),
+            }
+        },
+    );
+    assert!(consumer.handle_new_messages(&mut bus).is_err());
+    let mut other = database.connect();
+    let status = other.consumer_status("payer", "orders").unwrap().unwrap();
+    assert_eq!(status.cursor, None, "nothing is skipped");
+}
+
+#[test]
+fn an_idle_consumer_writes_nothing_and_waits_for_nobody() {
+    let database = Sqlite::create();
+    let (mut bus, mut writer) = (database.connect(), database.connect());
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    bus.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+    writer
+        .immediate_transaction(|_| {
+            assert_eq!(consumer.handle_new_messages(&mut bus)?, 0);
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    assert_eq!(status.lease_epoch, 1);
+}
+
+#[test]
+fn a_connection_is_a_repository_as_a_trait_object_too() {
+    let database = Sqlite::create();
+    let mut connection = database.connect();
+    let repository: &mut dyn MessageRepository = &mut connection;
+    orders()
+        .dispatch(repository, &OrderPlaced::number(1))
+        .unwrap();
+    assert_eq!(repository.safe_head("orders").unwrap(), Position::new(1));
+}
+
+#[test]
+fn an_error_of_diesel_passes_through_the_callers_transaction() {
+    let database = Sqlite::create();
+    let mut connection = database.connect();
+    let result: Result<(), Error> = connection.immediate_transaction(|connection| {
+        orders().dispatch(connection, &OrderPlaced::number(1))?;
+        diesel::sql_query("INSERT INTO nowhere VALUES (1)").execute(connection)?;
+        Ok(())
+    });
+    let text = format!("{:#}", result.unwrap_err());
+    assert!(text.contains("no such table: nowhere"), "{text}");
+    assert_eq!(connection.safe_head("orders").unwrap(), Position::START);
+}
