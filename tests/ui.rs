@@ -10,6 +10,7 @@ use std::path::PathBuf;
 fn mistakes_do_not_compile_and_hygiene_does() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("ui/fail/*.rs");
+    cases.compile_fail("ui/several/*.rs");
     cases.pass("ui/pass/*.rs");
 }
 

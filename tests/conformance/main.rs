@@ -104,12 +104,15 @@ macro_rules! conformance_on {
                 skipping_passes_over_them_and_counts,
                 pages_of_nothing_else_do_not_end_the_work,
                 a_skipped_message_is_counted_once_when_the_next_one_fails,
+                what_was_not_passed_is_not_counted,
                 skipping_does_not_pass_over_what_is_broken,
                 a_topics_variant_gets_them,
                 an_event_sets_variant_gets_them_and_not_what_was_not_chosen,
             ]
             several_topics: [
                 messages_of_several_topics_come_in_one_order,
+                what_is_published_between_two_topics_keeps_its_order,
+                the_lease_of_a_topic_without_messages_is_held_as_long,
                 each_topic_has_its_cursor,
                 a_topic_that_is_ahead_loses_nothing,
                 a_bad_message_stops_all_topics_behind_it,

@@ -1,6 +1,11 @@
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
-    Duplicates, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    MessageRepository, MessageSource, Position, RawMessage,
+    Duplicates, Error, Message, MessageBus, MessageConsumer, MessageConsumerState,
+    MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
+    StoredMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -73,6 +78,78 @@ pub fn messages_of_several_topics_come_in_one_order<D: Database>() {
         drop(consumer);
         assert_eq!(seen, expected, "pages of {page_size}");
     }
+}
+
+/// A bus on which somebody publishes an order and its payment when a head is looked at.
+struct Busy<B> {
+    bus: B,
+    next: u64,
+}
+
+impl<B: MessageRepository> MessageSource for Busy<B> {
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        let head = self.bus.safe_head(topic)?;
+        ship(&mut self.bus, self.next);
+        pay(&mut self.bus, self.next);
+        self.next += 1;
+        Ok(head)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.bus.last_position()
+    }
+
+    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
+        self.bus.horizon(topics)
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.bus.read_page(request, receive)
+    }
+}
+
+pub fn what_is_published_between_two_topics_keeps_its_order<D: Database>() {
+    let database = D::create();
+    let mut bus = MessageBus::new(
+        Busy {
+            bus: database.connect(),
+            next: 0,
+        },
+        InMemoryMessageConsumerState::new(),
+    );
+    let mut seen = Vec::new();
+    let mut consumer =
+        MessageConsumer::<Ledger>::external("ledger", |message: &Message<Ledger>| {
+            seen.push(message.position());
+            Ok(())
+        });
+    for _ in 0..5 {
+        consumer.handle_new_messages(&mut bus).unwrap();
+    }
+    drop(consumer);
+    assert!(seen.len() > 10);
+    assert!(seen.is_sorted(), "{seen:?}");
+}
+
+pub fn the_lease_of_a_topic_without_messages_is_held_as_long<D: Database>() {
+    let database = D::create();
+    let (mut bus, mut other) = (database.connect(), database.connect());
+    for order in 0..4 {
+        pay(&mut bus, order);
+    }
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", |_: &Message<Ledger>| {
+        std::thread::sleep(Duration::from_millis(80));
+        let status = other.consumer_status("ledger", "orders")?;
+        let expires_at = status.and_then(|status| status.lease_expires_at);
+        assert!(expires_at > Some(chrono::Utc::now()), "it expired");
+        Ok(())
+    })
+    .lease_duration(Duration::from_millis(200));
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 4);
 }
 
 pub fn each_topic_has_its_cursor<D: Database>() {

@@ -31,6 +31,8 @@ pub(crate) struct MessageAttributes {
     pub(crate) unknown: Option<Path>,
     /// `#[event_set(topic = Payments)]`.
     pub(crate) topic: Option<Path>,
+    /// Whether some of it could not be read, which was reported.
+    pub(crate) is_broken: bool,
 }
 
 /// `1 = v1::OrderPlaced` or `1 = json(upcast)`: how a version was, or becomes the next one.
@@ -76,7 +78,9 @@ impl MessageAttributes {
             first: of_message.cloned(),
             ..Self::default()
         };
+        let others = errors.count();
         for_each(attributes, "message", errors, |meta| parsed.set(meta));
+        parsed.is_broken = errors.count() > others;
         for_each(attributes, "event_set", errors, |meta| {
             match meta.path.is_ident("topic") {
                 true => set_once(&mut parsed.topic, meta.value()?.parse()?, meta),

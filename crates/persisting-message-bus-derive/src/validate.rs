@@ -92,6 +92,9 @@ fn unknown_is_nothing_else(variant: &Variant<'_>, errors: &mut Errors) {
 /// The versions from 1 to the current one are each there once.
 fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
     let attributes = &variant.attributes;
+    if attributes.is_broken {
+        return;
+    }
     let Some(current) = &attributes.version else {
         if let Some(previous) = attributes.previous.first() {
             let message = "previous versions need the current one: add `version = ...`";
@@ -106,6 +109,7 @@ fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
             "versions begin at 1: write `version = 1`, or leave it out",
         );
     }
+    let others = errors.count();
     let mut seen = HashSet::new();
     for previous in &attributes.previous {
         let number = previous.value();
@@ -127,7 +131,7 @@ fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
             );
         }
     }
-    if errors.is_empty() {
+    if errors.count() == others {
         no_version_is_missing(variant, current, &seen, errors);
         structs_are_followed_by_structs(variant, errors);
     }

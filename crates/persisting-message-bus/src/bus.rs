@@ -34,6 +34,10 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         self.messages.last_position()
     }
 
+    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
+        self.messages.horizon(topics)
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,

@@ -19,13 +19,6 @@ pub trait MessageConsumerState {
     /// expiry. Also when a name is too long, or the state cannot be read or written.
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error>;
 
-    /// Makes sure that the lease is still held, and that nobody takes it before the transaction
-    /// ends that this is called in.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::is_lease_lost`] when another owner has taken it since; or when the state cannot be
-    /// read.
     /// Stores the cursor, and prolongs the lease or gives it back.
     ///
     /// In a transaction, nobody takes the lease from then on until it ends.

@@ -31,8 +31,8 @@ pub trait HoldsUnknown {
     /// Keeps the message.
     fn hold(message: &StoredMessage<'_>) -> Self;
 
-    /// The name of its type.
-    fn message_type(&self) -> &str;
+    /// The message as it was stored.
+    fn stored(&self) -> &RawMessage;
 }
 
 impl HoldsUnknown for RawMessage {
@@ -40,8 +40,8 @@ impl HoldsUnknown for RawMessage {
         message.to_raw()
     }
 
-    fn message_type(&self) -> &str {
-        &self.message_type
+    fn stored(&self) -> &RawMessage {
+        self
     }
 }
 
@@ -50,8 +50,8 @@ impl HoldsUnknown for Box<RawMessage> {
         Box::new(message.to_raw())
     }
 
-    fn message_type(&self) -> &str {
-        &self.message_type
+    fn stored(&self) -> &RawMessage {
+        self
     }
 }
 
@@ -91,18 +91,19 @@ pub fn decode_payload<M: DeserializeOwned>(message: &StoredMessage<'_>) -> Resul
     serde_json::from_str(message.payload).map_err(|cause| Error::decode(message, cause))
 }
 
-/// Reads a payload for a function on JSON.
+/// Reads a payload for a function on JSON. Integers of more than 64 bits become floats there.
 pub fn payload_as_json(message: &StoredMessage<'_>) -> Result<Value, Error> {
     decode_payload(message)
 }
 
-/// Calls a function that makes the JSON of the next version.
+/// Calls the function that makes of the JSON of a `version` that of the next one.
 pub fn upcast_json<E: Into<HandlerError>>(
     message: &StoredMessage<'_>,
+    version: u32,
     upcast: impl FnOnce(Value) -> Result<Value, E>,
     payload: Value,
 ) -> Result<Value, Error> {
-    upcast(payload).map_err(|cause| Error::upcast(message, cause.into()))
+    upcast(payload).map_err(|cause| Error::upcast(message, version, cause.into()))
 }
 
 /// Reads what a function on JSON has made.

@@ -20,6 +20,20 @@ pub trait MessageSource {
     /// When the source cannot be read.
     fn last_position(&mut self) -> Result<Position, Error>;
 
+    /// Up to where messages of several topics can be read in one order: nothing of these topics can
+    /// still be committed below that.
+    ///
+    /// Without an implementation of its own it is the last position, which is right where positions
+    /// are handed out in the order of commits.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read.
+    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
+        let _ = topics;
+        self.last_position()
+    }
+
     /// Hands the messages of one page to `receive`, lowest position first, until it breaks.
     ///
     /// # Errors

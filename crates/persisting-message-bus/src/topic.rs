@@ -18,6 +18,10 @@ pub trait Topic: EventSet {
     /// Its message types, in the order of the variants.
     const MESSAGES: &'static [MessageDescriptor];
 
+    /// The message in the enum as JSON; an unknown one as it was stored.
+    #[doc(hidden)]
+    fn encode(&self) -> Result<String, serde_json::Error>;
+
     /// The index in [`MESSAGES`](Self::MESSAGES) of the type with this name or alias.
     fn index_of(message_type: &str) -> Option<usize>;
 }

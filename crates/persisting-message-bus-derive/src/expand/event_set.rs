@@ -29,7 +29,7 @@ pub(super) fn impls(event_set: &MessageEnum<'_>) -> TokenStream {
             const SELECTIONS: &'static [__bus::Selection] = &[#(#selections),*];
 
             fn decode(
-                message: &__bus::StoredMessage<'_>,
+                __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
                 #decoded
             }
@@ -103,7 +103,7 @@ fn selection(event_set: &MessageEnum<'_>, of_topic: &OfTopic<'_>) -> TokenStream
 
 fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
     let expected = format!("event set `{}`", event_set.original.ident);
-    let unknown = quote!(::core::result::Result::Err(__bus::unknown_message(message, #expected)));
+    let unknown = quote!(::core::result::Result::Err(__bus::unknown_message(__message, #expected)));
     let arms = topics.iter().map(|of_topic| {
         let topic = of_topic.topic;
         let registry = quote!(<#topic as __bus::Topic>::Registry);
@@ -113,8 +113,8 @@ fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
             .iter()
             .map(|message| decoded(&registry, message));
         quote! {
-            topic if topic == <#topic as __bus::Topic>::NAME => {
-                match <#topic as __bus::Topic>::index_of(message.message_type) {
+            __topic if __topic == <#topic as __bus::Topic>::NAME => {
+                match <#topic as __bus::Topic>::index_of(__message.message_type) {
                     #(::core::option::Option::Some(#indices) => #decoded,)*
                     _ => #unknown,
                 }
@@ -124,7 +124,7 @@ fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
     unknown::catch(
         event_set,
         &quote! {
-            match message.topic {
+            match __message.topic {
                 #(#arms)*
                 _ => #unknown,
             }

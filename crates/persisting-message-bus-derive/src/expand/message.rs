@@ -1,8 +1,8 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Ident;
-use syn::spanned::Spanned;
 
+use super::at;
 use super::versions;
 use crate::ast::{Message, MessageEnum};
 
@@ -24,13 +24,13 @@ pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>
 fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
     let payload = message.payload;
     let decode = versions::decode(message);
-    quote! {
+    quote_spanned! {at(payload)=>
         #[automatically_derived]
         impl __bus::Registered<#topic> for #payload {
             const INDEX: ::core::primitive::usize = #index;
 
             fn decode(
-                message: &__bus::StoredMessage<'_>,
+                __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
                 #decode
             }
@@ -40,8 +40,8 @@ fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
 
 fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
     let payload = message.payload;
-    let encode = quote_spanned!(payload.span()=> __bus::encode_payload::<#payload>);
-    quote! {
+    let encode = quote_spanned!(at(payload)=> __bus::encode_payload::<#payload>);
+    quote_spanned! {at(payload)=>
         #[automatically_derived]
         impl __bus::MessageOf<#topic> for #payload {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {
@@ -61,8 +61,8 @@ pub(super) fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl ::core::convert::From<#payload> for #topic {
-            fn from(payload: #payload) -> Self {
-                Self::#ident(::core::convert::From::from(payload))
+            fn from(__payload: #payload) -> Self {
+                Self::#ident(::core::convert::From::from(__payload))
             }
         }
     }
@@ -74,22 +74,22 @@ pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenS
     let variant = message.ident;
     let payload = message.payload;
     let unboxed = match message.is_boxed() {
-        true => quote!(*payload),
-        false => quote!(payload),
+        true => quote!(*__payload),
+        false => quote!(__payload),
     };
     let is_only_one = topic
         .variants
         .as_ref()
         .is_some_and(|variants| variants.len() == 1);
-    let others = (!is_only_one).then(|| quote!(other => ::core::result::Result::Err(other),));
+    let others = (!is_only_one).then(|| quote!(__other => ::core::result::Result::Err(__other),));
     quote! {
         #[automatically_derived]
         impl ::core::convert::TryFrom<#ident> for #payload {
             type Error = #ident;
 
-            fn try_from(message: #ident) -> ::core::result::Result<Self, #ident> {
-                match message {
-                    #ident::#variant(payload) => ::core::result::Result::Ok(#unboxed),
+            fn try_from(__message: #ident) -> ::core::result::Result<Self, #ident> {
+                match __message {
+                    #ident::#variant(__payload) => ::core::result::Result::Ok(#unboxed),
                     #others
                 }
             }
@@ -100,24 +100,19 @@ pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenS
 /// The topic's enum is a message of the topic too: the one in its variant.
 pub(super) fn of_topic_itself(topic: &Ident, messages: &[Message<'_>]) -> TokenStream {
     let idents: Vec<_> = messages.iter().map(|message| message.ident).collect();
-    let payloads = messages.iter().map(|message| message.payload);
     let indices = 0..messages.len();
     quote! {
         #[automatically_derived]
         impl __bus::MessageOf<#topic> for #topic {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {
-                let index = match self {
+                let __index = match self {
                     #(Self::#idents(_) => #indices,)*
                 };
-                &<#topic as __bus::Topic>::MESSAGES[index]
+                &<#topic as __bus::Topic>::MESSAGES[__index]
             }
 
             fn to_payload(&self) -> __bus::EncodedPayload {
-                match self {
-                    #(Self::#idents(payload) => {
-                        <#payloads as __bus::MessageOf<#topic>>::to_payload(payload)
-                    })*
-                }
+                <Self as __bus::Topic>::encode(self)
             }
         }
     }

@@ -7,8 +7,9 @@ mod topic;
 mod unknown;
 mod versions;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
+use syn::spanned::Spanned;
 use syn::{DeriveInput, Path};
 
 use crate::ast::MessageEnum;
@@ -49,6 +50,12 @@ fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> Tok
             #impls
         };
     }
+}
+
+/// The place of these tokens for errors, with the names of the derive's own place: those of a macro
+/// that wrote the tokens are others.
+fn at(tokens: &impl Spanned) -> Span {
+    tokens.span().resolved_at(Span::call_site())
 }
 
 fn library(path: Option<&Path>) -> TokenStream {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::Ident;
+use syn::{Ident, LitStr};
 
 use super::message::{from, try_from};
 use crate::ast::MessageEnum;
@@ -15,11 +15,24 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = topic.original.generics.split_for_impl();
     let event_set = event_set(topic);
     let messages = messages(topic);
+    // Like the right ones: two topics that are both wrong do not have the same name.
+    let name = topic
+        .attributes
+        .name
+        .as_ref()
+        .map_or_else(|| ident.to_string(), LitStr::value);
+    let descriptors = topic.messages().map(|message| {
+        let name = message.name();
+        quote!(__bus::MessageDescriptor { name: #name, aliases: &[], version: 1 })
+    });
     quote! {
         impl #impl_generics __bus::Topic for #ident #type_generics #where_clause {
             type Registry = Self;
-            const NAME: &'static ::core::primitive::str = "";
-            const MESSAGES: &'static [__bus::MessageDescriptor] = &[];
+            const NAME: &'static ::core::primitive::str = #name;
+            const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
+            fn encode(&self) -> __bus::EncodedPayload {
+                ::core::result::Result::Ok(::core::default::Default::default())
+            }
             fn index_of(
                 _: &::core::primitive::str,
             ) -> ::core::option::Option<::core::primitive::usize> {
@@ -38,9 +51,9 @@ pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
         impl #impl_generics __bus::EventSet for #ident #type_generics #where_clause {
             const SELECTIONS: &'static [__bus::Selection] = &[];
             fn decode(
-                message: &__bus::StoredMessage<'_>,
+                __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                ::core::result::Result::Err(__bus::unknown_message(message, ""))
+                ::core::result::Result::Err(__bus::unknown_message(__message, ""))
             }
             fn message_type(&self) -> &::core::primitive::str {
                 ""
@@ -56,14 +69,15 @@ fn messages(topic: &MessageEnum<'_>) -> TokenStream {
         return TokenStream::new();
     }
     let ident = &topic.original.ident;
-    let own = message(ident, &ident.to_token_stream());
+    let own = message(ident, &ident.to_token_stream(), 0);
     let mut seen = HashSet::new();
     let impls = topic
         .messages()
-        .filter(|message| !topic.is_itself(message.payload))
-        .filter(|message| seen.insert(message.payload.to_token_stream().to_string()))
-        .map(|of_variant| {
-            let of_struct = message(ident, &of_variant.payload.to_token_stream());
+        .enumerate()
+        .filter(|(_, message)| !topic.is_itself(message.payload))
+        .filter(|(_, message)| seen.insert(message.payload.to_token_stream().to_string()))
+        .map(|(index, of_variant)| {
+            let of_struct = message(ident, &of_variant.payload.to_token_stream(), index);
             let from = from(ident, &of_variant);
             let try_from = try_from(topic, &of_variant);
             quote!(#of_struct #from #try_from)
@@ -71,14 +85,14 @@ fn messages(topic: &MessageEnum<'_>) -> TokenStream {
     quote!(#own #(#impls)*)
 }
 
-fn message(topic: &Ident, message: &TokenStream) -> TokenStream {
+fn message(topic: &Ident, message: &TokenStream, index: usize) -> TokenStream {
     quote! {
         impl __bus::Registered<#topic> for #message {
-            const INDEX: ::core::primitive::usize = 0;
+            const INDEX: ::core::primitive::usize = #index;
             fn decode(
-                message: &__bus::StoredMessage<'_>,
+                __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                ::core::result::Result::Err(__bus::unknown_message(message, ""))
+                ::core::result::Result::Err(__bus::unknown_message(__message, ""))
             }
         }
         impl __bus::MessageOf<#topic> for #message {

@@ -32,6 +32,9 @@ fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream 
     let descriptors = messages.iter().map(descriptor);
     let indices = 0..messages.len();
     let patterns = messages.iter().map(pattern);
+    let idents = messages.iter().map(|message| message.ident);
+    let payloads = messages.iter().map(|message| message.payload);
+    let unknown_arm = unknown::encode_arm(topic);
     quote! {
         #[automatically_derived]
         impl __bus::Topic for #ident {
@@ -39,10 +42,19 @@ fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream 
             const NAME: &'static ::core::primitive::str = #name;
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
 
+            fn encode(&self) -> __bus::EncodedPayload {
+                match self {
+                    #(Self::#idents(__payload) => {
+                        <#payloads as __bus::MessageOf<Self>>::to_payload(__payload)
+                    })*
+                    #unknown_arm
+                }
+            }
+
             fn index_of(
-                message_type: &::core::primitive::str,
+                __message_type: &::core::primitive::str,
             ) -> ::core::option::Option<::core::primitive::usize> {
-                match message_type {
+                match __message_type {
                     #(#patterns => ::core::option::Option::Some(#indices),)*
                     _ => ::core::option::Option::None,
                 }
@@ -62,9 +74,9 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
     let decoded = unknown::catch(
         topic,
         &quote! {
-            match message.message_type {
+            match __message.message_type {
                 #(#patterns => #decoded,)*
-                _ => ::core::result::Result::Err(__bus::unknown_message(message, #expected)),
+                _ => ::core::result::Result::Err(__bus::unknown_message(__message, #expected)),
             }
         },
     );
@@ -80,7 +92,7 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
             }];
 
             fn decode(
-                message: &__bus::StoredMessage<'_>,
+                __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
                 #decoded
             }
@@ -116,11 +128,11 @@ pub(super) fn decoded(topic: &TokenStream, message: &Message<'_>) -> TokenStream
     let ident = message.ident;
     let payload = message.payload;
     quote! {
-        match <#payload as __bus::Registered<#topic>>::decode(message) {
-            ::core::result::Result::Ok(payload) => {
-                ::core::result::Result::Ok(Self::#ident(::core::convert::From::from(payload)))
+        match <#payload as __bus::Registered<#topic>>::decode(__message) {
+            ::core::result::Result::Ok(__payload) => {
+                ::core::result::Result::Ok(Self::#ident(::core::convert::From::from(__payload)))
             }
-            ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+            ::core::result::Result::Err(__error) => ::core::result::Result::Err(__error),
         }
     }
 }

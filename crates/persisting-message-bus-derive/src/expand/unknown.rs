@@ -2,8 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::Ident;
 
+use super::at;
 use crate::ast::MessageEnum;
 
 /// Puts what is unknown in `decoded` in the variant for it, if the enum has one.
@@ -11,20 +12,35 @@ pub(super) fn catch(input: &MessageEnum<'_>, decoded: &TokenStream) -> TokenStre
     let Some((ident, field)) = input.unknown() else {
         return decoded.clone();
     };
-    let keep = quote_spanned!(field.span()=> <#field as __bus::HoldsUnknown>::hold);
+    let keep = quote_spanned!(at(field)=> <#field as __bus::HoldsUnknown>::hold);
     quote! {
         match { #decoded } {
-            ::core::result::Result::Err(error) if error.is_unknown_message() => {
-                ::core::result::Result::Ok(Self::#ident(#keep(message)))
+            ::core::result::Result::Err(__error) if __error.is_unknown_message() => {
+                ::core::result::Result::Ok(Self::#ident(#keep(__message)))
             }
-            decoded => decoded,
+            __decoded => __decoded,
         }
     }
 }
 
 /// The arm of `message_type` for the variant.
 pub(super) fn message_type_arm(input: &MessageEnum<'_>) -> Option<TokenStream> {
+    let (ident, stored) = stored(input)?;
+    Some(quote!(Self::#ident(__unknown) => &#stored(__unknown).message_type,))
+}
+
+/// The arm of `encode` for the variant.
+pub(super) fn encode_arm(input: &MessageEnum<'_>) -> Option<TokenStream> {
+    let (ident, stored) = stored(input)?;
+    Some(quote! {
+        Self::#ident(__unknown) => {
+            ::core::result::Result::Ok(::core::clone::Clone::clone(&#stored(__unknown).payload))
+        }
+    })
+}
+
+fn stored<'a>(input: &MessageEnum<'a>) -> Option<(&'a Ident, TokenStream)> {
     let (ident, field) = input.unknown()?;
-    let message_type = quote_spanned!(field.span()=> <#field as __bus::HoldsUnknown>::message_type);
-    Some(quote!(Self::#ident(unknown) => #message_type(unknown),))
+    let stored = quote_spanned!(at(field)=> <#field as __bus::HoldsUnknown>::stored);
+    Some((ident, stored))
 }

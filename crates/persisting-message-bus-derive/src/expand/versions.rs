@@ -2,8 +2,8 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 
+use super::at;
 use crate::ast::Message;
 use crate::attributes::Form;
 
@@ -11,15 +11,15 @@ use crate::attributes::Form;
 pub(super) fn decode(message: &Message<'_>) -> TokenStream {
     let payload = message.payload;
     let current = message.version();
-    let decode = quote_spanned!(payload.span()=> __bus::decode_payload::<#payload>);
+    let decode = quote_spanned!(at(payload)=> __bus::decode_payload::<#payload>);
     let previous = message.previous();
     let upcasts = (0..previous.len()).map(|first| upcast(message, &previous[first..]));
     let numbers = previous.iter().map(|(number, _)| number);
     quote! {
-        match message.message_version {
-            #current => #decode(message),
+        match __message.message_version {
+            #current => #decode(__message),
             #(#numbers => { #upcasts })*
-            _ => ::core::result::Result::Err(__bus::newer_version(message, #current)),
+            _ => ::core::result::Result::Err(__bus::newer_version(__message, #current)),
         }
     }
 }
@@ -30,41 +30,40 @@ fn upcast(message: &Message<'_>, versions: &[(u32, &Form)]) -> TokenStream {
     let nexts = versions.iter().skip(1).map(|(_, form)| *form);
     let current = Form::Struct(message.payload.clone());
     let mut is_first = true;
-    for ((_, form), next) in versions.iter().zip(nexts.chain([&current])) {
+    for ((number, form), next) in versions.iter().zip(nexts.chain([&current])) {
         steps.extend(match (form, is_first) {
-            (Form::Struct(of), true) => quote_spanned! {of.span()=>
-                let payload = __bus::decode_payload::<#of>(message)?;
+            (Form::Struct(of), true) => quote_spanned! {at(of)=>
+                let __payload = __bus::decode_payload::<#of>(__message)?;
             },
-            (Form::Json(_), true) => quote!(let payload = __bus::payload_as_json(message)?;),
+            (Form::Json(_), true) => quote!(let __payload = __bus::payload_as_json(__message)?;),
             (_, false) => TokenStream::new(),
         });
-        steps.extend(step(form, next));
+        steps.extend(step(*number, form, next));
         is_first = false;
     }
     quote! {
         #steps
-        ::core::result::Result::Ok(payload)
+        ::core::result::Result::Ok(__payload)
     }
 }
 
 /// Turns a `payload` of one version into that of the next.
-fn step(form: &Form, next: &Form) -> TokenStream {
+fn step(number: u32, form: &Form, next: &Form) -> TokenStream {
     match (form, next) {
-        (Form::Struct(of), Form::Struct(next)) => quote_spanned! {of.span()=>
-            let payload = __bus::upcast::<#of, #next>(payload);
+        (Form::Struct(of), Form::Struct(next)) => quote_spanned! {at(of)=>
+            let __payload = __bus::upcast::<#of, #next>(__payload);
         },
         (Form::Json(function), Form::Struct(next)) => {
-            let upcast =
-                quote_spanned!(function.span()=> __bus::upcast_json(message, #function, payload)?);
-            let decode = quote_spanned!(next.span()=> __bus::decode_json::<#next>);
+            let upcast = quote_spanned!(at(function)=> __bus::upcast_json(__message, #number, #function, __payload)?);
+            let decode = quote_spanned!(at(next)=> __bus::decode_json::<#next>);
             quote! {
-                let payload = #upcast;
-                let payload = #decode(message, payload)?;
+                let __payload = #upcast;
+                let __payload = #decode(__message, __payload)?;
             }
         }
         // After a struct, validation has refused it.
-        (Form::Json(function), Form::Json(_)) => quote_spanned! {function.span()=>
-            let payload = __bus::upcast_json(message, #function, payload)?;
+        (Form::Json(function), Form::Json(_)) => quote_spanned! {at(function)=>
+            let __payload = __bus::upcast_json(__message, #number, #function, __payload)?;
         },
         (Form::Struct(_), Form::Json(_)) => TokenStream::new(),
     }

@@ -80,6 +80,7 @@ where
                     outcome.failure = Some(error);
                     return outcome;
                 }
+                outcome.skipped = page.skipped_after(outcome.handled);
                 stored = Instant::now();
             }
         }
@@ -90,7 +91,10 @@ where
             return outcome;
         }
         match leases.store(bus, page, outcome.handled, Then::Release) {
-            Ok(()) => outcome.leases_released = true,
+            Ok(()) => {
+                outcome.skipped = page.skipped_after(outcome.handled);
+                outcome.leases_released = true;
+            }
             Err(error) => outcome.add_failure(error),
         }
         outcome

@@ -32,6 +32,8 @@ pub(super) enum Then {
 #[derive(Debug, Default)]
 pub struct PageOutcome {
     pub(super) handled: usize,
+    /// How many unknown messages the stored cursors have passed.
+    pub(super) skipped: usize,
     pub(super) failure: Option<Error>,
     pub(super) leases_released: bool,
 }
@@ -48,12 +50,9 @@ impl Leases {
     where
         B: MessageConsumerState + ?Sized,
     {
-        for (lease, (span, cursor)) in self.leases.iter().zip(page.cursors_after(handled)) {
-            if then == Then::Release || cursor != span.start {
-                self.store_one(bus, lease, cursor, then)?;
-            }
-        }
-        Ok(())
+        // Those of topics without a message too: they have to be held as long.
+        let mut cursors = self.leases.iter().zip(page.cursors_after(handled));
+        cursors.try_for_each(|(lease, (_, cursor))| self.store_one(bus, lease, cursor, then))
     }
 
     /// Remembers that the consumer has left the start.

@@ -149,8 +149,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     /// Sets how many messages a page has at most; 500 without this. Zero is taken as 1.
     ///
-    /// Whatever this says, a page ends behind the message with which its payloads and headers reach
-    /// 16 MiB.
+    /// Whatever this says, a topic's part of a page ends behind the message with which its payloads
+    /// and headers reach 16 MiB.
     #[must_use]
     pub fn page_size(mut self, messages: usize) -> Self {
         self.settings.page_size = messages.max(1);

@@ -1,6 +1,6 @@
 use crate::{
     Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, StoreCursor,
-    name,
+    Transactions, name,
 };
 
 /// Where a consumer goes on after a reset.
@@ -15,7 +15,7 @@ pub enum ResetTo {
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Moves the cursor, on every topic that the consumer reads. The next
+    /// Moves the cursor, on every topic that the consumer reads or on none. The next
     /// [`handle_new_messages`](Self::handle_new_messages) goes on from there.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// - When the bus cannot be read or written.
     pub fn reset<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
     where
-        B: MessageSource + MessageConsumerState + ?Sized,
+        B: MessageSource + MessageConsumerState + Transactions,
     {
         self.reset_topics(bus, to)
             .map_err(|error| error.of_consumer(&self.name))
@@ -34,16 +34,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     fn reset_topics<B>(&self, bus: &mut B, to: ResetTo) -> Result<(), Error>
     where
-        B: MessageSource + MessageConsumerState + ?Sized,
+        B: MessageSource + MessageConsumerState + Transactions,
     {
         name::validate("consumer", &self.name)?;
         let leases = self.acquire(bus)?;
         let cursors = leases.leases.iter();
         let cursors = cursors.map(|lease| cursor_for(bus, &lease.topic, to));
         let moved = cursors.collect::<Result<Vec<_>, _>>().and_then(|cursors| {
-            let mut moves = leases.leases.iter().zip(cursors);
-            moves.try_for_each(|(lease, cursor)| {
-                bus.store_cursor(lease, &StoreCursor { cursor, hold: None })
+            bus.in_transaction(|bus| {
+                let mut moves = leases.leases.iter().zip(cursors);
+                moves.try_for_each(|(lease, cursor)| {
+                    bus.store_cursor(lease, &StoreCursor { cursor, hold: None })
+                })
             })
         });
         match (moved, leases.release(bus)) {

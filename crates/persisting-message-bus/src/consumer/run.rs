@@ -3,7 +3,7 @@
 use super::MessageConsumer;
 use super::handler::{HandlePages, Leases, PageOutcome};
 use super::page::Page;
-use crate::{Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, name};
+use crate::{Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, name};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles the next page of messages and returns how many were handled: zero when there are no
@@ -74,7 +74,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         match self.read(bus, &leases) {
             Ok(mut page) => {
                 outcome = self.handler.handle_page(bus, &leases, &mut page);
-                self.skipped += page.skipped_after(outcome.handled) as u64;
+                self.skipped += outcome.skipped as u64;
                 caught_up = page.caught_up;
             }
             Err(error) => outcome.add_failure(error),
@@ -94,13 +94,27 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + ?Sized,
     {
+        let horizon = self.horizon(bus)?;
         let topics = self.topics.iter().zip(&leases.leases);
         let read = topics.map(|(reader, lease)| {
-            let page = reader.read(bus, lease.cursor, &self.settings)?;
+            let page = reader.read(bus, lease.cursor, horizon, &self.settings)?;
             Ok((reader.topic, lease.cursor, page))
         });
         let read = read.collect::<Result<_, Error>>()?;
         Ok(Page::merge(read, self.settings.page_size))
+    }
+
+    /// Up to where several topics can be read in one order: before any of them is read, so that
+    /// nothing that is committed meanwhile gets between.
+    fn horizon<B>(&self, bus: &mut B) -> Result<Option<Position>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        if self.topics.len() < 2 {
+            return Ok(None);
+        }
+        let topics: Vec<_> = self.topics.iter().map(|reader| reader.topic).collect();
+        bus.horizon(&topics).map(Some)
     }
 
     /// Takes the leases on all topics, or none.

@@ -77,10 +77,12 @@ impl TopicReader {
         Ok(cursor >= head)
     }
 
+    /// Reads on from the cursor, up to the horizon if there is one.
     pub(super) fn read<S, B>(
         &self,
         bus: &mut B,
         start: Option<Position>,
+        horizon: Option<Position>,
         settings: &Settings,
     ) -> Result<TopicPage<S>, Error>
     where
@@ -90,15 +92,16 @@ impl TopicReader {
         let after = start.unwrap_or(Position::START);
         let head = bus.safe_head(self.topic)?;
         self.check_cursor(bus, after, head)?;
-        let mut page = TopicPage::empty(start);
-        if after >= head {
+        let up_to = horizon.map_or(head, |horizon| head.min(horizon));
+        let mut page = TopicPage::empty(start, head == up_to);
+        if after >= up_to {
             return Ok(page);
         }
         let request = PageRequest {
             topic: self.topic,
             message_types: self.filter.as_types(),
             after,
-            up_to: head,
+            up_to,
             limit: settings.page_size,
         };
         let mut received = 0;
@@ -123,9 +126,10 @@ impl TopicReader {
             }
         });
         page.failure = page.failure.or(read.err());
-        page.caught_up = page.failure.is_none() && received < settings.page_size && room > 0;
-        if page.caught_up {
-            page.end = Some(head);
+        if page.failure.is_none() && received < settings.page_size && room > 0 {
+            page.end = Some(up_to);
+        } else {
+            page.caught_up = false;
         }
         Ok(page)
     }
@@ -164,11 +168,11 @@ impl UnknownMessages {
 }
 
 impl<S> TopicPage<S> {
-    fn empty(start: Option<Position>) -> Self {
+    fn empty(start: Option<Position>, caught_up: bool) -> Self {
         Self {
             messages: Vec::new(),
             end: start,
-            caught_up: true,
+            caught_up,
             skipped: Vec::new(),
             failure: None,
         }

@@ -113,7 +113,10 @@ where
                 false => Then::Hold,
             };
             match self.attempt(bus, leases, page, search.range(), then) {
-                Ok(()) => search.succeeded(),
+                Ok(()) => {
+                    search.succeeded();
+                    outcome.skipped = page.skipped_after(search.handled());
+                }
                 Err(Failure::Bus(error)) => {
                     outcome.failure = Some(error);
                     break;

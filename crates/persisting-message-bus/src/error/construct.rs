@@ -127,10 +127,10 @@ impl Error {
         .into()
     }
 
-    pub(crate) fn upcast(message: &StoredMessage<'_>, cause: BoxError) -> Self {
+    pub(crate) fn upcast(message: &StoredMessage<'_>, version: u32, cause: BoxError) -> Self {
         Kind::Upcast {
             at: Location::of_stored(message),
-            version: message.message_version,
+            version,
             cause,
         }
         .into()

@@ -1,5 +1,6 @@
 use std::env;
 use std::fs;
+use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::difference;
 use crate::{MessageDescriptor, MessageOf, Position, StoredMessage, Topic};
 
-/// When set, the files are written instead of checked.
+/// When set, but not to 0, the files are written instead of checked.
 const UPDATE: &str = "UPDATE_GOLDEN";
 
 /// The wire form of a topic, kept in a file.
@@ -108,7 +109,17 @@ impl<T: Topic> Golden<T> {
     pub fn check(self) {
         self.expect_a_sample_of_each_message();
         let kept = self.read();
-        let updating = env::var_os(UPDATE).is_some();
+        let updating = env::var(UPDATE).is_ok_and(|value| !["", "0"].contains(&value.as_str()));
+        if let Some(kept) = &kept {
+            assert!(
+                kept.topic == T::NAME,
+                "the topic \"{}\" of {} is called \"{}\" now: no consumer would find what is stored. \
+                 Keep the name",
+                kept.topic,
+                self.path.display(),
+                T::NAME
+            );
+        }
         let former = kept.as_ref().map_or(Vec::new(), |kept| match updating {
             true => self.former_after(kept),
             false => kept.former.clone(),
@@ -143,7 +154,8 @@ impl<T: Topic> Golden<T> {
     fn former_after(&self, kept: &File) -> Vec<Form> {
         let mut former = kept.former.clone();
         for form in &kept.messages {
-            if !self.samples.contains(form) && !former.contains(form) {
+            let is_current = self.samples.iter().any(|sample| sample.covers(form));
+            if !is_current && !former.contains(form) {
                 former.push(form.clone());
             }
         }
@@ -168,7 +180,11 @@ impl<T: Topic> Golden<T> {
     }
 
     fn read(&self) -> Option<File> {
-        let text = fs::read_to_string(&self.path).ok()?;
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => panic!("{} cannot be read: {error}", self.path.display()),
+        };
         match serde_json::from_str(&text) {
             Ok(file) => Some(file),
             Err(error) => panic!("{} is not a golden file: {error}", self.path.display()),
@@ -206,30 +222,68 @@ impl Form {
         }
     }
 
+    /// Whether this form says of the message all that the other one says.
+    fn covers(&self, other: &Self) -> bool {
+        let (own, others) = (&self.aliases, &other.aliases);
+        (&self.name, self.version, &self.sample) == (&other.name, other.version, &other.sample)
+            && others.iter().all(|alias| own.contains(alias))
+    }
+
     fn expect_to_decode<T: Topic>(&self) {
-        let (name, version, topic) = (&self.name, self.version, T::NAME);
+        for name in self.aliases.iter().chain([&self.name]) {
+            if let Err(why) = self.decode::<T>(name) {
+                panic!(
+                    "version {} of {name} is on topic \"{}\" for ever, but {why}: {}",
+                    self.version,
+                    T::NAME,
+                    self.sample
+                );
+            }
+        }
+    }
+
+    /// Decodes the sample as a message of that name; what is of the current version has to come back
+    /// whole.
+    fn decode<T: Topic>(&self, name: &str) -> Result<(), String> {
         let current = T::index_of(name).map(|index| T::MESSAGES[index].version);
-        assert!(
-            current >= Some(version),
-            "version {version} of {name} is on topic \"{topic}\" for ever, and not known any more: \
-             give its successor an alias, or a version"
-        );
+        if current < Some(self.version) {
+            return Err(
+                "is not known any more; give its successor an alias or a version".to_owned(),
+            );
+        }
         let payload = self.sample.to_string();
         let decoded = T::decode(&StoredMessage {
             position: Position::START,
             message_id: Uuid::nil(),
-            topic,
+            topic: T::NAME,
             message_type: name,
-            message_version: version,
+            message_version: self.version,
             payload: &payload,
             headers: "{}",
             published_at: DateTime::<Utc>::UNIX_EPOCH,
         });
-        if let Err(error) = decoded {
-            panic!(
-                "version {version} of {name} is on topic \"{topic}\" for ever, and does not decode: \
-                 {error:#}: {payload}"
-            );
+        let message = decoded.map_err(|error| format!("does not decode: {error:#}"))?;
+        let encoded = message.encode().map_err(|error| error.to_string())?;
+        let again = serde_json::from_str(&encoded).map_err(|error| error.to_string())?;
+        match current > Some(self.version) || keeps(&self.sample, &again) {
+            true => Ok(()),
+            false => Err(format!(
+                "comes back as {again}; keep the names of its fields, or add a version"
+            )),
         }
+    }
+}
+
+/// Whether everything in `value` is in `again` too. What is null may be missing.
+fn keeps(value: &Value, again: &Value) -> bool {
+    match (value, again) {
+        (Value::Object(fields), Value::Object(again)) => fields
+            .iter()
+            .all(|(name, field)| keeps(field, again.get(name).unwrap_or(&Value::Null))),
+        (Value::Array(values), Value::Array(again)) => {
+            let mut pairs = values.iter().zip(again);
+            values.len() == again.len() && pairs.all(|(value, again)| keeps(value, again))
+        }
+        (value, again) => value == again,
     }
 }

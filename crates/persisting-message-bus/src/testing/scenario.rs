@@ -58,7 +58,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Scenario<B = InMemoryMessageBus> {
     bus: B,
-    given_up_to: Position,
+    /// The last position that was given; `None` before a consumer ran.
+    given_up_to: Option<Position>,
     failure: Option<Error>,
 }
 
@@ -82,18 +83,26 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     pub fn on(bus: B) -> Self {
         Self {
             bus,
-            given_up_to: Position::START,
+            given_up_to: None,
             failure: None,
         }
     }
 
-    /// Puts messages on their topic.
+    /// Puts messages on the topic `T`: values of its enum, or of one of its messages.
     ///
     /// # Panics
     ///
-    /// When they cannot be dispatched.
+    /// When they cannot be dispatched, or a consumer ran already.
     #[must_use = "a scenario says something only with its `then`"]
-    pub fn given<T: Topic + MessageOf<T>>(mut self, messages: impl IntoIterator<Item = T>) -> Self {
+    pub fn given<T, M>(mut self, messages: impl IntoIterator<Item = M>) -> Self
+    where
+        T: Topic,
+        M: MessageOf<T>,
+    {
+        assert!(
+            self.given_up_to.is_none(),
+            "the consumer ran already: what is given comes before `.when(...)`"
+        );
         let dispatcher = MessageDispatcher::<T>::new();
         if let Err(error) = dispatcher.dispatch_batch(&mut self.bus, messages) {
             panic!("the given messages cannot be dispatched: {error:#}");
@@ -101,21 +110,24 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         self
     }
 
-    /// Lets the consumer handle everything that is there, until it has or fails.
+    /// Lets the consumer handle everything that is there, until it has or fails. There may be several
+    /// of them, one after the other.
     ///
     /// # Panics
     ///
-    /// When the bus cannot be read.
+    /// When the bus cannot be read, or an earlier consumer failed.
     #[must_use = "a scenario says something only with its `then`"]
     pub fn when<S, H>(mut self, mut consumer: MessageConsumer<S, H>) -> Self
     where
         S: EventSet,
         H: HandlePages<S, B>,
     {
-        self.given_up_to = match self.bus.last_position() {
+        self.expect_no_failure();
+        let last = match self.bus.last_position() {
             Ok(position) => position,
             Err(error) => panic!("the bus cannot be read: {error:#}"),
         };
+        self.given_up_to.get_or_insert(last);
         self.failure = loop {
             match consumer.handle_new_messages(&mut self.bus) {
                 Ok(0) => break None,
@@ -130,18 +142,19 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     ///
     /// # Panics
     ///
-    /// When they were not, with the difference; or when the consumer failed.
-    pub fn then_dispatched<T: Topic + MessageOf<T>>(
-        mut self,
-        expected: impl IntoIterator<Item = T>,
-    ) -> Self {
-        self.expect_no_failure();
-        let written = |message: T| match message.to_payload() {
+    /// When they were not, with the difference; or when the consumer failed, or none ran.
+    pub fn then_dispatched<T, M>(mut self, expected: impl IntoIterator<Item = M>) -> Self
+    where
+        T: Topic,
+        M: MessageOf<T>,
+    {
+        let given_up_to = self.expect_to_have_run();
+        let written = |message: M| match message.to_payload() {
             Ok(payload) => on_paper(message.descriptor().name, &payload),
             Err(error) => panic!("an expected message cannot be written: {error}"),
         };
         let expected: String = expected.into_iter().map(written).collect();
-        let found = self.dispatched(T::NAME);
+        let found = self.dispatched(T::NAME, given_up_to);
         assert!(
             expected == found,
             "other messages were dispatched on topic \"{}\" than expected:\n{}",
@@ -155,9 +168,9 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     ///
     /// # Panics
     ///
-    /// When the consumer failed.
+    /// When the consumer failed, or none ran.
     pub fn then(mut self, look: impl FnOnce(&mut B)) -> Self {
-        self.expect_no_failure();
+        self.expect_to_have_run();
         look(&mut self.bus);
         self
     }
@@ -175,6 +188,14 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         self
     }
 
+    fn expect_to_have_run(&self) -> Position {
+        self.expect_no_failure();
+        match self.given_up_to {
+            Some(position) => position,
+            None => panic!("no consumer ran: add `.when(...)`"),
+        }
+    }
+
     fn expect_no_failure(&self) {
         if let Some(error) = &self.failure {
             panic!("the consumer failed: {error:#}");
@@ -182,13 +203,13 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     }
 
     /// What was dispatched on a topic while the consumer ran.
-    fn dispatched(&mut self, topic: &str) -> String {
+    fn dispatched(&mut self, topic: &str, after: Position) -> String {
         let mut found = String::new();
         let read = self.bus.last_position().and_then(|last| {
             let request = PageRequest {
                 topic,
                 message_types: MessageTypes::All,
-                after: self.given_up_to,
+                after,
                 up_to: last,
                 limit: usize::MAX,
             };
