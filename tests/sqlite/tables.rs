@@ -160,3 +160,23 @@ fn a_table_without_autoincrement_is_refused_where_it_matters() {
         Position::new(1)
     );
 }
+
+#[test]
+fn gaps_are_passed_page_by_page() {
+    let database = Sqlite::create();
+    let mut connection = database.connect();
+    let batch = (0..100).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut connection, batch).unwrap();
+    connection
+        .batch_execute("DELETE FROM public_messages WHERE id % 10 > 1 OR id BETWEEN 30 AND 70")
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        seen.push(message.position().get());
+        Ok(())
+    })
+    .page_size(2);
+    while consumer.handle_new_messages(&mut connection).unwrap() > 0 {}
+    drop(consumer);
+    assert_eq!(seen, [1, 10, 11, 20, 21, 71, 80, 81, 90, 91, 100]);
+}

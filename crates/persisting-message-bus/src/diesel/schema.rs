@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use super::statement::Names;
+
 type Name = Cow<'static, str>;
 
 /// The names of the tables and their columns.
@@ -113,4 +115,36 @@ impl Default for TableSchema {
 pub struct OnTables<'a, C> {
     pub(super) connection: &'a mut C,
     pub(super) schema: &'a TableSchema,
+}
+
+impl Names for MessageTable {
+    fn name(&self, key: &str) -> Option<&str> {
+        Some(match key {
+            "table" => &self.table,
+            "id" => &self.id,
+            "message_id" => &self.message_id,
+            "topic" => &self.topic,
+            "message_type" => &self.message_type,
+            "message_version" => self.message_version.as_deref()?,
+            "payload" => &self.payload,
+            "headers" => &self.headers,
+            "published_at" => &self.published_at,
+            _ => return None,
+        })
+    }
+}
+
+impl Names for ConsumerStateTable {
+    fn name(&self, key: &str) -> Option<&str> {
+        Some(match key {
+            "table" => &self.table,
+            "consumer" => &self.consumer,
+            "topic" => &self.topic,
+            "cursor" => &self.cursor,
+            "lease_owner" => &self.lease_owner,
+            "lease_epoch" => &self.lease_epoch,
+            "lease_expires_at" => &self.lease_expires_at,
+            _ => return None,
+        })
+    }
 }

@@ -7,12 +7,45 @@ use diesel::sqlite::Sqlite;
 use super::rows::{first_row, integer, optional_integer, optional_text, time};
 use crate::diesel::ConsumerStateTable;
 use crate::diesel::error::failed_while;
-use crate::diesel::statement::Part::{Name, Number, OptionalNumber, Sql, Text};
-use crate::diesel::statement::{Part, Statement};
+use crate::diesel::statement::Value::{Number, OptionalNumber, Text};
+use crate::diesel::statement::{Statement, Value};
 use crate::{ConsumerStatus, Error, Lease, LeaseRequest, Position, StoreCursor};
 
-/// Milliseconds, in a form whose order as text is the order in time.
-const NOW: Part<'static> = Sql("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')");
+// Times are the database's, in milliseconds and in a form whose order as text is the order in time.
+
+/// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
+const TAKE: &str = "
+    INSERT INTO {table} AS held
+        ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
+    VALUES (?, ?, ?, 1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?))
+    ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
+        {lease_owner} = excluded.{lease_owner},
+        {lease_epoch} = held.{lease_epoch} + 1,
+        {lease_expires_at} = excluded.{lease_expires_at}
+    WHERE held.{lease_owner} IS NULL
+        OR held.{lease_owner} = excluded.{lease_owner}
+        OR held.{lease_expires_at} <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    RETURNING {cursor}, {lease_epoch}";
+
+const STORE_AND_HOLD: &str = "
+    UPDATE {table}
+    SET {cursor} = ?, {lease_expires_at} = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
+const STORE_AND_RELEASE: &str = "
+    UPDATE {table}
+    SET {cursor} = ?, {lease_owner} = NULL, {lease_expires_at} = NULL
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
+const RELEASE: &str = "
+    UPDATE {table}
+    SET {lease_owner} = NULL, {lease_expires_at} = NULL
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
+const STATUS: &str = "
+    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}
+    FROM {table}
+    WHERE {consumer} = ? AND {topic} = ?";
 
 pub(super) fn acquire<C>(
     connection: &mut C,
@@ -23,16 +56,14 @@ where
     C: LoadConnection<Backend = Sqlite>,
 {
     let ahead = ahead(request.duration);
-    let taken = first_row(
-        connection,
-        take(table, request, &ahead),
-        |[cursor, epoch]| {
-            Ok((
-                optional_integer(cursor, "cursor")?.map(Position::new),
-                integer(epoch, "lease_epoch")?,
-            ))
-        },
-    );
+    let values = [request.consumer, request.topic, request.owner, &ahead].map(Text);
+    let take = Statement::new(TAKE, table, values);
+    let taken = first_row(connection, take, |[cursor, epoch]| {
+        Ok((
+            optional_integer(cursor, "cursor")?.map(Position::new),
+            integer(epoch, "lease_epoch")?,
+        ))
+    });
     let failed = |cause| failed(request.consumer, request.topic, "taking the lease", cause);
     let Some((cursor, epoch)) = taken.map_err(failed)? else {
         return Err(locked(connection, table, request)?);
@@ -44,74 +75,6 @@ where
         epoch,
         cursor,
     })
-}
-
-/// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
-fn take<'a>(
-    table: &'a ConsumerStateTable,
-    request: &'a LeaseRequest<'_>,
-    ahead: &'a str,
-) -> Statement<'a> {
-    let owner = &table.lease_owner;
-    let epoch = &table.lease_epoch;
-    let expires_at = &table.lease_expires_at;
-    let mut parts = vec![Sql("INSERT INTO "), Name(&table.table), Sql(" AS held (")];
-    parts.extend([
-        Name(&table.consumer),
-        Sql(", "),
-        Name(&table.topic),
-        Sql(", "),
-    ]);
-    parts.extend([
-        Name(owner),
-        Sql(", "),
-        Name(epoch),
-        Sql(", "),
-        Name(expires_at),
-    ]);
-    parts.extend([
-        Sql(") VALUES ("),
-        Text(request.consumer),
-        Sql(", "),
-        Text(request.topic),
-    ]);
-    parts.extend([Sql(", "), Text(request.owner), Sql(", 1, ")]);
-    parts.extend(time_ahead(ahead));
-    parts.extend([
-        Sql(") ON CONFLICT ("),
-        Name(&table.consumer),
-        Sql(", "),
-        Name(&table.topic),
-    ]);
-    parts.extend([
-        Sql(") DO UPDATE SET "),
-        Name(owner),
-        Sql(" = excluded."),
-        Name(owner),
-    ]);
-    parts.extend([
-        Sql(", "),
-        Name(epoch),
-        Sql(" = held."),
-        Name(epoch),
-        Sql(" + 1, "),
-    ]);
-    parts.extend([Name(expires_at), Sql(" = excluded."), Name(expires_at)]);
-    parts.extend([Sql(" WHERE held."), Name(owner), Sql(" IS NULL OR held.")]);
-    parts.extend([
-        Name(owner),
-        Sql(" = excluded."),
-        Name(owner),
-        Sql(" OR held."),
-    ]);
-    parts.extend([Name(expires_at), Sql(" <= "), NOW]);
-    parts.extend([
-        Sql(" RETURNING "),
-        Name(&table.cursor),
-        Sql(", "),
-        Name(epoch),
-    ]);
-    Statement::new(parts)
 }
 
 /// Who holds the lease that could not be taken.
@@ -139,17 +102,13 @@ pub(super) fn store_cursor<C>(
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let ahead = store.hold.map(ahead);
     let cursor = OptionalNumber(store.cursor.map(Position::get));
-    let mut set = vec![Name(&table.cursor), Sql(" = "), cursor, Sql(", ")];
-    match &ahead {
-        Some(ahead) => {
-            set.extend([Name(&table.lease_expires_at), Sql(" = ")]);
-            set.extend(time_ahead(ahead));
-        }
-        None => set.extend(no_holder(table)),
-    }
-    match update_held(connection, table, lease, set, "storing the cursor")? {
+    let ahead = store.hold.map(ahead);
+    let (sql, values) = match &ahead {
+        Some(ahead) => (STORE_AND_HOLD, vec![cursor, Text(ahead)]),
+        None => (STORE_AND_RELEASE, vec![cursor]),
+    };
+    match update_held(connection, table, lease, sql, values, "storing the cursor")? {
         true => Ok(()),
         false => Err(Error::lease_lost(lease)),
     }
@@ -163,8 +122,15 @@ pub(super) fn release<C>(
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let set = no_holder(table);
-    update_held(connection, table, lease, set, "giving the lease back").map(drop)
+    update_held(
+        connection,
+        table,
+        lease,
+        RELEASE,
+        [],
+        "giving the lease back",
+    )
+    .map(drop)
 }
 
 /// Updates the consumer's row if the lease is still held, and says whether it is.
@@ -172,28 +138,16 @@ fn update_held<'a, C>(
     connection: &mut C,
     table: &'a ConsumerStateTable,
     lease: &'a Lease,
-    set: impl IntoIterator<Item = Part<'a>>,
+    sql: &'static str,
+    values: impl IntoIterator<Item = Value<'a>>,
     doing: &str,
 ) -> Result<bool, Error>
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let mut parts = vec![Sql("UPDATE "), Name(&table.table), Sql(" SET ")];
-    parts.extend(set);
-    parts.extend(of_consumer(table, &lease.consumer, &lease.topic));
-    parts.extend([
-        Sql(" AND "),
-        Name(&table.lease_owner),
-        Sql(" = "),
-        Text(&lease.owner),
-    ]);
-    parts.extend([
-        Sql(" AND "),
-        Name(&table.lease_epoch),
-        Sql(" = "),
-        Number(lease.epoch),
-    ]);
-    match connection.execute_returning_count(&Statement::new(parts)) {
+    let held = [&lease.consumer, &lease.topic, &lease.owner].map(|text| Text(text));
+    let values = values.into_iter().chain(held).chain([Number(lease.epoch)]);
+    match connection.execute_returning_count(&Statement::new(sql, table, values)) {
         Ok(updated) => Ok(updated == 1),
         Err(cause) => Err(failed(&lease.consumer, &lease.topic, doing, cause)),
     }
@@ -208,65 +162,19 @@ pub(super) fn consumer_status<C>(
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let mut parts = vec![Sql("SELECT "), Name(&table.cursor)];
-    for column in [
-        &table.lease_owner,
-        &table.lease_epoch,
-        &table.lease_expires_at,
-    ] {
-        parts.extend([Sql(", "), Name(column)]);
-    }
-    parts.extend([Sql(" FROM "), Name(&table.table)]);
-    parts.extend(of_consumer(table, consumer, topic));
-    first_row(
-        connection,
-        Statement::new(parts),
-        |[cursor, owner, epoch, expires_at]| {
-            let expires_at = optional_text(expires_at, "lease_expires_at")?;
-            Ok(ConsumerStatus {
-                cursor: optional_integer(cursor, "cursor")?.map(Position::new),
-                lease_owner: optional_text(owner, "lease_owner")?.map(str::to_owned),
-                lease_epoch: integer(epoch, "lease_epoch")?,
-                lease_expires_at: expires_at
-                    .map(|text| time(text, "lease_expires_at"))
-                    .transpose()?,
-            })
-        },
-    )
+    let status = Statement::new(STATUS, table, [Text(consumer), Text(topic)]);
+    first_row(connection, status, |[cursor, owner, epoch, expires_at]| {
+        let expires_at = optional_text(expires_at, "lease_expires_at")?;
+        Ok(ConsumerStatus {
+            cursor: optional_integer(cursor, "cursor")?.map(Position::new),
+            lease_owner: optional_text(owner, "lease_owner")?.map(str::to_owned),
+            lease_epoch: integer(epoch, "lease_epoch")?,
+            lease_expires_at: expires_at
+                .map(|text| time(text, "lease_expires_at"))
+                .transpose()?,
+        })
+    })
     .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
-}
-
-fn of_consumer<'a>(
-    table: &'a ConsumerStateTable,
-    consumer: &'a str,
-    topic: &'a str,
-) -> [Part<'a>; 8] {
-    let (consumer, topic) = (Text(consumer), Text(topic));
-    let (is, and) = (Sql(" = "), Sql(" AND "));
-    [
-        Sql(" WHERE "),
-        Name(&table.consumer),
-        is,
-        consumer,
-        and,
-        Name(&table.topic),
-        is,
-        topic,
-    ]
-}
-
-fn no_holder(table: &ConsumerStateTable) -> [Part<'_>; 4] {
-    let (owner, expires_at) = (Name(&table.lease_owner), Name(&table.lease_expires_at));
-    [owner, Sql(" = NULL, "), expires_at, Sql(" = NULL")]
-}
-
-/// The time so far ahead by the clock of the database.
-fn time_ahead(ahead: &str) -> [Part<'_>; 3] {
-    [
-        Sql("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', "),
-        Text(ahead),
-        Sql(")"),
-    ]
 }
 
 /// SQLite's modifier for a time ahead. Its calendar ends with the year 9999.

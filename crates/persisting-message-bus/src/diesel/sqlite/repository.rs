@@ -10,8 +10,8 @@ use super::insert;
 use super::rows::{BrokenColumn, Column, first_row, integer, text, time, with_columns};
 use crate::diesel::MessageTable;
 use crate::diesel::error::failed_while;
-use crate::diesel::statement::Part::{Name, Number, Sql, Text as Bind};
 use crate::diesel::statement::Statement;
+use crate::diesel::statement::Value::{Number, Text};
 use crate::{Duplicates, Error, MessageTypes, PageRequest, Position, RawMessage, StoredMessage};
 
 /// With one writer at a time, whatever has a lower position than a committed message is committed
@@ -24,16 +24,8 @@ pub(super) fn safe_head<C>(
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let statement = Statement::new([
-        Sql("SELECT coalesce(max("),
-        Name(&table.id),
-        Sql("), 0) FROM "),
-        Name(&table.table),
-        Sql(" WHERE "),
-        Name(&table.topic),
-        Sql(" = "),
-        Bind(topic),
-    ]);
+    let sql = "SELECT coalesce(max({id}), 0) FROM {table} WHERE {topic} = ?";
+    let statement = Statement::new(sql, table, [Text(topic)]);
     position(connection, statement)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
 }
@@ -43,13 +35,11 @@ pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Resu
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let statement = Statement::new([
-        Sql("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = "),
-        Bind(&table.table),
-        Sql(" COLLATE NOCASE), CASE WHEN EXISTS (SELECT 1 FROM "),
-        Name(&table.table),
-        Sql(") THEN NULL ELSE 0 END)"),
-    ]);
+    let sql = "SELECT coalesce(
+            (SELECT seq FROM sqlite_sequence WHERE name = ? COLLATE NOCASE),
+            CASE WHEN EXISTS (SELECT 1 FROM {table}) THEN NULL ELSE 0 END
+        )";
+    let statement = Statement::new(sql, table, [Text(&table.table)]);
     position(connection, statement).map_err(|cause| {
         let doing = format!(
             "reading the last position of table \"{}\", whose key has to be AUTOINCREMENT",
@@ -97,45 +87,35 @@ where
 }
 
 fn page<'a>(table: &'a MessageTable, request: &'a PageRequest<'_>) -> Statement<'a> {
-    let version = table.message_version.as_deref();
-    let mut parts = vec![Sql("SELECT ")];
-    for column in [&table.id, &table.message_id, &table.message_type] {
-        parts.extend([Name(column), Sql(", ")]);
-    }
-    parts.extend([version.map_or(Sql("1"), Name), Sql(", ")]);
-    for column in [&table.payload, &table.headers] {
-        parts.extend([Name(column), Sql(", ")]);
-    }
-    parts.extend([Name(&table.published_at), Sql(" FROM "), Name(&table.table)]);
-    parts.extend([
-        Sql(" WHERE "),
-        Name(&table.topic),
-        Sql(" = "),
-        Bind(request.topic),
-    ]);
-    let (after, up_to) = (request.after.get(), request.up_to.get());
-    parts.extend([Sql(" AND "), Name(&table.id), Sql(" > "), Number(after)]);
-    parts.extend([Sql(" AND "), Name(&table.id), Sql(" <= "), Number(up_to)]);
     let (operator, types) = match request.message_types {
         MessageTypes::All => ("", None),
-        MessageTypes::Only(types) => (" IN (", Some(types)),
-        MessageTypes::Except(types) => (" NOT IN (", Some(types)),
+        MessageTypes::Only(types) => ("AND {message_type} IN", Some(types)),
+        MessageTypes::Except(types) => ("AND {message_type} NOT IN", Some(types)),
     };
-    if let Some(types) = types {
-        parts.extend([Sql(" AND "), Name(&table.message_type), Sql(operator)]);
-        for (index, message_type) in types.iter().enumerate() {
-            parts.extend([Sql(if index == 0 { "" } else { ", " }), Bind(message_type)]);
-        }
-        parts.push(Sql(")"));
-    }
+    let filter = types.map_or(String::new(), |types| {
+        format!("{operator} ({})", vec!["?"; types.len()].join(", "))
+    });
+    let version = match table.message_version {
+        Some(_) => "{message_version}",
+        None => "1",
+    };
+    let sql = format!(
+        "SELECT {{id}}, {{message_id}}, {{message_type}}, {version}, {{payload}}, {{headers}}, \
+         {{published_at}} FROM {{table}} \
+         WHERE {{topic}} = ? AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT ?"
+    );
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-    parts.extend([
-        Sql(" ORDER BY "),
-        Name(&table.id),
-        Sql(" LIMIT "),
-        Number(limit),
-    ]);
-    Statement::new(parts)
+    let values = [
+        Text(request.topic),
+        Number(request.after.get()),
+        Number(request.up_to.get()),
+    ];
+    let types = types.unwrap_or_default().iter().map(|name| Text(name));
+    Statement::new(
+        sql,
+        table,
+        values.into_iter().chain(types).chain([Number(limit)]),
+    )
 }
 
 fn message<'v>(
@@ -222,14 +202,8 @@ where
     let mut seen = HashSet::new();
     messages.iter().find(|message| {
         let id = message.message_id.to_string();
-        let statement = Statement::new([
-            Sql("SELECT 1 FROM "),
-            Name(&table.table),
-            Sql(" WHERE "),
-            Name(&table.message_id),
-            Sql(" = "),
-            Bind(&id),
-        ]);
+        let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
+        let statement = Statement::new(sql, table, [Text(&id)]);
         let stored = first_row(connection, statement, |[]| Ok(()));
         !seen.insert(message.message_id) || matches!(stored, Ok(Some(())))
     })
