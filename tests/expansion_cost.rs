@@ -71,9 +71,10 @@ impl Program {
             .env("CARGO_INCREMENTAL", "0")
             .stdout(Stdio::null())
             .status()?;
-        match status.success() {
-            true => Ok(begun.elapsed()),
-            false => Err("the program does not compile".into()),
+        if status.success() {
+            Ok(begun.elapsed())
+        } else {
+            Err("the program does not compile".into())
         }
     }
 }

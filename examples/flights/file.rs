@@ -44,9 +44,10 @@ impl FlightsFile {
         file.by_ref().take(2).read_to_end(&mut start)?;
         file.rewind()?;
         let bytes = BufReader::with_capacity(1 << 16, watch(file));
-        let text: Box<dyn Read> = match start == [0x1f, 0x8b] {
-            true => Box::new(MultiGzDecoder::new(bytes)),
-            false => Box::new(bytes),
+        let text: Box<dyn Read> = if start == [0x1f, 0x8b] {
+            Box::new(MultiGzDecoder::new(bytes))
+        } else {
+            Box::new(bytes)
         };
         let mut reader = Reader::from_reader(text);
         let headers = reader.byte_headers()?.clone();

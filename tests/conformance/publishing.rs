@@ -297,10 +297,7 @@ where
         let rolls_back = random.bool();
         let result = bus.in_transaction(|bus| {
             orders().dispatch_batch(bus, numbers.clone().map(OrderPlaced::number))?;
-            match rolls_back {
-                true => Err(Refused),
-                false => Ok(()),
-            }
+            if rolls_back { Err(Refused) } else { Ok(()) }
         });
         if result.is_ok() {
             committed.extend(numbers);

@@ -76,9 +76,10 @@ pub fn the_hook_is_not_repeated_when_the_first_message_fails<D: Database>() {
     let mut failures = 2;
     let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         failures -= 1;
-        match failures >= 0 {
-            true => Err("not yet".into()),
-            false => Ok(()),
+        if failures >= 0 {
+            Err("not yet".into())
+        } else {
+            Ok(())
         }
     })
     .before_replay(hook);
@@ -127,9 +128,10 @@ pub fn a_transactional_hook_is_rolled_back_when_it_fails<D: Database>() {
         })
         .before_replay(move |bus: &mut D::Bus| {
             MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order: 1 })?;
-            match std::mem::take(&mut fails) {
-                true => Err("not yet".into()),
-                false => Ok(()),
+            if std::mem::take(&mut fails) {
+                Err("not yet".into())
+            } else {
+                Ok(())
             }
         });
     consumer.handle_new_messages(&mut bus).unwrap_err();

@@ -280,9 +280,10 @@ pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
         "ledger",
         |bus: &mut D::Bus, message: &Message<Ledger>| {
             orders().dispatch(bus, &OrderPlaced::number(number(message)))?;
-            match number(message) == 6 && std::mem::take(&mut fails) {
-                true => Err("not now".into()),
-                false => Ok(()),
+            if number(message) == 6 && std::mem::take(&mut fails) {
+                Err("not now".into())
+            } else {
+                Ok(())
             }
         },
     );

@@ -63,9 +63,10 @@ pub fn a_failing_message_rolls_back_its_own_effects_only<D: Database>() {
             |bus: &mut D::Bus, message: &Message<Orders>| {
                 let order = message.payload().order();
                 pay(bus, order)?;
-                match order == 6 && broken {
-                    true => Err("no money".into()),
-                    false => Ok(()),
+                if order == 6 && broken {
+                    Err("no money".into())
+                } else {
+                    Ok(())
                 }
             },
         );
@@ -91,19 +92,23 @@ pub fn a_failing_page_is_searched_for_the_failing_message<D: Database>() {
             for message in messages {
                 pay(bus, message.payload().order())?;
             }
-            match messages
+            if messages
                 .iter()
                 .any(|message| message.payload().order() == 67)
             {
-                true => Err("no money".into()),
-                false => Ok(()),
+                Err("no money".into())
+            } else {
+                Ok(())
             }
         },
     );
     for _ in 0..2 {
         let error = consumer.handle_new_messages(&mut bus).unwrap_err();
         assert!(error.is_handler_failure());
-        assert_eq!(error.position().map(|position| position.get()), Some(68));
+        assert_eq!(
+            error.position().map(persisting_message_bus::Position::get),
+            Some(68)
+        );
         assert_eq!(paid(&mut bus), (0..67).collect::<Vec<_>>());
     }
 }
@@ -118,9 +123,10 @@ pub fn a_message_that_fails_at_first_is_handled_once<D: Database>() {
                 pay(bus, message.payload().order())?;
             }
             failures -= 1;
-            match failures >= 0 {
-                true => Err("not now".into()),
-                false => Ok(()),
+            if failures >= 0 {
+                Err("not now".into())
+            } else {
+                Ok(())
             }
         },
     );

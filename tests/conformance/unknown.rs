@@ -88,9 +88,10 @@ pub fn what_was_not_passed_is_not_counted<D: Database>() {
         .unknown_messages(UnknownMessages::Skip)
         .before_replay(move || {
             failures -= 1;
-            match failures >= 0 {
-                true => Err("not yet".into()),
-                false => Ok(()),
+            if failures >= 0 {
+                Err("not yet".into())
+            } else {
+                Ok(())
             }
         });
     consumer.handle_new_messages(&mut bus).unwrap_err();

@@ -82,9 +82,10 @@ impl MessageAttributes {
         for_each(attributes, "message", errors, |meta| parsed.set(meta));
         parsed.is_broken = errors.count() > others;
         for_each(attributes, "event_set", errors, |meta| {
-            match meta.path.is_ident("topic") {
-                true => set_once(&mut parsed.topic, meta.value()?.parse()?, meta),
-                false => Err(meta.error("expected `topic = ...`")),
+            if meta.path.is_ident("topic") {
+                set_once(&mut parsed.topic, meta.value()?.parse()?, meta)
+            } else {
+                Err(meta.error("expected `topic = ...`"))
             }
         });
         parsed

@@ -227,9 +227,10 @@ fn holds_one_message(input: &MessageEnum<'_>, variant: &Variant<'_>, errors: &mu
         Fields::Named(_) => "has named fields",
         Fields::Unnamed(_) => "holds something else",
     };
-    let right = match variant.is_unknown() {
-        true => format!("`{ident}(RawMessage)`"),
-        false => format!("`{ident}({ident})` with a struct of that name"),
+    let right = if variant.is_unknown() {
+        format!("`{ident}(RawMessage)`")
+    } else {
+        format!("`{ident}({ident})` with a struct of that name")
     };
     errors.at(
         variant_without_attributes(variant),
@@ -309,18 +310,20 @@ fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
     let mut seen: HashMap<String, String> = HashMap::new();
     for Message { variant, .. } in input.messages() {
         let ident = &variant.original.ident;
-        let own = match &variant.attributes.name {
-            Some(name) => quote!(#name),
-            None => quote!(#ident),
+        let own = if let Some(name) = &variant.attributes.name {
+            quote!(#name)
+        } else {
+            quote!(#ident)
         };
         let aliases = variant.attributes.aliases.iter();
         let names = std::iter::once((variant.name(), own))
             .chain(aliases.map(|alias| (alias.value(), quote!(#alias))));
         for (name, tokens) in names {
             if let Some(first) = seen.get(&name) {
-                let problem = match *ident == first {
-                    true => "stands here twice: leave one".to_owned(),
-                    false => format!("is `{first}`'s already: choose another name"),
+                let problem = if *ident == first {
+                    "stands here twice: leave one".to_owned()
+                } else {
+                    format!("is `{first}`'s already: choose another name")
                 };
                 errors.at(tokens, format!("the message type \"{name}\" {problem}"));
             } else {

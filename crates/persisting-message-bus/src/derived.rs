@@ -1,4 +1,9 @@
 //! What the derives' output calls. Not part of the public interface.
+#![expect(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "nobody calls it by hand"
+)]
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

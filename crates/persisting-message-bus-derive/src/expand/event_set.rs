@@ -86,12 +86,13 @@ fn selection(event_set: &MessageEnum<'_>, of_topic: &OfTopic<'_>) -> TokenStream
     let topic = of_topic.topic;
     let indices = of_topic.indices();
     let chosen = quote!(&[#(&<#topic as __bus::Topic>::MESSAGES[#indices],)*]);
-    let wanted = match event_set.unknown() {
-        None => quote!(Only(#chosen)),
-        Some(_) => quote!(OnlyAndUnknown {
+    let wanted = if event_set.unknown().is_none() {
+        quote!(Only(#chosen))
+    } else {
+        quote!(OnlyAndUnknown {
             chosen: #chosen,
             known: <#topic as __bus::Topic>::MESSAGES,
-        }),
+        })
     };
     quote! {
         __bus::Selection {

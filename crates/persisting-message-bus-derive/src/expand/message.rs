@@ -73,9 +73,10 @@ pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenS
     let ident = &topic.original.ident;
     let variant = message.ident;
     let payload = message.payload;
-    let unboxed = match message.is_boxed() {
-        true => quote!(*__payload),
-        false => quote!(__payload),
+    let unboxed = if message.is_boxed() {
+        quote!(*__payload)
+    } else {
+        quote!(__payload)
     };
     let is_only_one = topic
         .variants

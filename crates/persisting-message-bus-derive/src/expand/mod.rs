@@ -20,9 +20,10 @@ pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     let mut errors = Errors::default();
     let topic = MessageEnum::parse(input, "topic", &mut errors);
     validate::topic(&topic, &mut errors);
-    let impls = match errors.is_empty() {
-        true => topic::impls(&topic),
-        false => stub::topic(&topic),
+    let impls = if errors.is_empty() {
+        topic::impls(&topic)
+    } else {
+        stub::topic(&topic)
     };
     unnamed(&topic, &impls, &errors)
 }
@@ -31,9 +32,10 @@ pub(crate) fn event_set(input: &DeriveInput) -> TokenStream {
     let mut errors = Errors::default();
     let event_set = MessageEnum::parse(input, "event_set", &mut errors);
     validate::event_set(&event_set, &mut errors);
-    let impls = match errors.is_empty() {
-        true => event_set::impls(&event_set),
-        false => stub::event_set(&event_set),
+    let impls = if errors.is_empty() {
+        event_set::impls(&event_set)
+    } else {
+        stub::event_set(&event_set)
     };
     unnamed(&event_set, &impls, &errors)
 }
@@ -59,8 +61,9 @@ fn at(tokens: &impl Spanned) -> Span {
 }
 
 fn library(path: Option<&Path>) -> TokenStream {
-    match path {
-        Some(path) => quote!(#path),
-        None => quote!(::persisting_message_bus),
+    if let Some(path) = path {
+        quote!(#path)
+    } else {
+        quote!(::persisting_message_bus)
     }
 }

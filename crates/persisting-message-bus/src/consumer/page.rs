@@ -101,9 +101,12 @@ impl<S> Page<S> {
     ) -> impl Iterator<Item = (&Span, Option<Position>)> {
         let all = handled >= self.messages.len();
         let messages = self.messages.get(..handled).unwrap_or(&self.messages);
-        self.spans.iter().map(move |span| match all {
-            true => (span, span.end),
-            false => (span, last_of(messages, span.topic).or(span.start)),
+        self.spans.iter().map(move |span| {
+            if all {
+                (span, span.end)
+            } else {
+                (span, last_of(messages, span.topic).or(span.start))
+            }
         })
     }
 

@@ -64,9 +64,10 @@ where
         ResetTo::End => bus.safe_head(topic).map(Some),
         ResetTo::Position(position) => {
             let last = bus.last_position()?;
-            match (Position::START..=last).contains(&position) {
-                true => Ok(Some(position)),
-                false => Err(Error::broken_cursor(topic, position, last)),
+            if (Position::START..=last).contains(&position) {
+                Ok(Some(position))
+            } else {
+                Err(Error::broken_cursor(topic, position, last))
             }
         }
     }

@@ -59,15 +59,12 @@ impl Search {
     /// The attempt on [`range`](Self::range) was rolled back, because the message at `offset` in it
     /// failed, or some message where that is not known.
     pub(super) fn failed(&mut self, offset: Option<usize>, cause: HandlerError) {
-        match offset {
-            Some(offset) => {
-                self.end = self.handled + offset;
-                self.failing = Some((self.end, cause));
-            }
-            None => {
-                self.limit = self.end;
-                self.end = self.handled + (self.end - self.handled) / 2;
-            }
+        if let Some(offset) = offset {
+            self.end = self.handled + offset;
+            self.failing = Some((self.end, cause));
+        } else {
+            self.limit = self.end;
+            self.end = self.handled + (self.end - self.handled) / 2;
         }
     }
 

@@ -3,7 +3,8 @@ use std::ops::ControlFlow;
 use super::settings::Settings;
 use super::unknown::UnknownMessages;
 use crate::{
-    Error, EventSet, Message, MessageSource, MessageTypes, PageRequest, Position, Selection, Wanted,
+    Error, EventSet, Message, MessageDescriptor, MessageSource, MessageTypes, PageRequest,
+    Position, Selection, Wanted,
 };
 
 /// Reads what an event set wants to see of one topic.
@@ -53,7 +54,7 @@ impl TopicReader {
             }
             Wanted::OnlyAndUnknown { chosen, known } => {
                 let others = known.iter().filter(|message| !chosen.contains(message));
-                Filter::Except(others.flat_map(|message| message.names()).collect())
+                Filter::Except(others.flat_map(MessageDescriptor::names).collect())
             }
         };
         Self {
@@ -143,9 +144,10 @@ impl TopicReader {
             return Ok(());
         }
         let last = bus.last_position()?;
-        match (Position::START..=last).contains(&cursor) {
-            true => Ok(()),
-            false => Err(Error::broken_cursor(self.topic, cursor, last)),
+        if (Position::START..=last).contains(&cursor) {
+            Ok(())
+        } else {
+            Err(Error::broken_cursor(self.topic, cursor, last))
         }
     }
 }

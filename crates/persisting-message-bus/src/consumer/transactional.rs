@@ -108,9 +108,10 @@ where
         let mut outcome = PageOutcome::default();
         let mut search = Search::over(page.messages.len());
         while !page.stands_still() {
-            let then = match search.reaches_end() {
-                true => Then::Release,
-                false => Then::Hold,
+            let then = if search.reaches_end() {
+                Then::Release
+            } else {
+                Then::Hold
             };
             match self.attempt(bus, leases, page, search.range(), then) {
                 Ok(()) => {

@@ -63,18 +63,15 @@ where
         while let Some(at) = rest.find(['{', '?']) {
             let (sql, placeholder) = rest.split_at(at);
             out.push_sql(sql);
-            rest = match placeholder
+            rest = if let Some((key, behind)) = placeholder
                 .strip_prefix('{')
                 .and_then(|name| name.split_once('}'))
             {
-                Some((key, behind)) => {
-                    out.push_identifier(self.name(key)?)?;
-                    behind
-                }
-                None => {
-                    bind(values.next(), &mut out)?;
-                    &placeholder[1..]
-                }
+                out.push_identifier(self.name(key)?)?;
+                behind
+            } else {
+                bind(values.next(), &mut out)?;
+                &placeholder[1..]
             };
         }
         out.push_sql(rest);

@@ -58,12 +58,11 @@ impl<T: Clone> Shared<T> {
 
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         let changed = self.open.pop().ok_or_else(no_transaction)?;
-        match self.open.last_mut() {
-            Some(outer) => *outer = changed,
-            None => {
-                *lock(&self.cell.committed) = changed;
-                self.cell.stop_writing();
-            }
+        if let Some(outer) = self.open.last_mut() {
+            *outer = changed;
+        } else {
+            *lock(&self.cell.committed) = changed;
+            self.cell.stop_writing();
         }
         Ok(())
     }

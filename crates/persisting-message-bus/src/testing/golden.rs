@@ -120,9 +120,12 @@ impl<T: Topic> Golden<T> {
                 T::NAME
             );
         }
-        let former = kept.as_ref().map_or(Vec::new(), |kept| match updating {
-            true => self.former_after(kept),
-            false => kept.former.clone(),
+        let former = kept.as_ref().map_or(Vec::new(), |kept| {
+            if updating {
+                self.former_after(kept)
+            } else {
+                kept.former.clone()
+            }
         });
         for form in self.samples.iter().chain(&former) {
             form.expect_to_decode::<T>();
@@ -132,9 +135,10 @@ impl<T: Topic> Golden<T> {
             messages: self.samples.clone(),
             former,
         };
-        match updating {
-            true => self.write(&found.to_text()),
-            false => self.compare(kept.as_ref(), &found),
+        if updating {
+            self.write(&found.to_text());
+        } else {
+            self.compare(kept.as_ref(), &found);
         }
     }
 
@@ -265,11 +269,12 @@ impl Form {
         let message = decoded.map_err(|error| format!("does not decode: {error:#}"))?;
         let encoded = message.encode().map_err(|error| error.to_string())?;
         let again = serde_json::from_str(&encoded).map_err(|error| error.to_string())?;
-        match current > Some(self.version) || keeps(&self.sample, &again) {
-            true => Ok(()),
-            false => Err(format!(
+        if current > Some(self.version) || keeps(&self.sample, &again) {
+            Ok(())
+        } else {
+            Err(format!(
                 "comes back as {again}; keep the names of its fields, or add a version"
-            )),
+            ))
         }
     }
 }

@@ -108,9 +108,10 @@ where
         Some(ahead) => (STORE_AND_HOLD, vec![cursor, Text(ahead)]),
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
-    match update_held(connection, table, lease, sql, values, "storing the cursor")? {
-        true => Ok(()),
-        false => Err(Error::lease_lost(lease)),
+    if update_held(connection, table, lease, sql, values, "storing the cursor")? {
+        Ok(())
+    } else {
+        Err(Error::lease_lost(lease))
     }
 }
 
