@@ -112,6 +112,7 @@ macro_rules! conformance_on {
             several_topics: [
                 messages_of_several_topics_come_in_one_order,
                 what_is_published_between_two_topics_keeps_its_order,
+                what_cannot_be_read_yet_is_not_waited_for,
                 the_lease_of_a_topic_without_messages_is_held_as_long,
                 each_topic_has_its_cursor,
                 a_topic_that_is_ahead_loses_nothing,

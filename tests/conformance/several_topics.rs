@@ -135,6 +135,43 @@ pub fn what_is_published_between_two_topics_keeps_its_order<D: Database>() {
     assert!(seen.is_sorted(), "{seen:?}");
 }
 
+/// A bus on which nothing can be read in one order yet.
+struct Held<B>(B);
+
+impl<B: MessageRepository> MessageSource for Held<B> {
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        self.0.safe_head(topic)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.0.last_position()
+    }
+
+    fn horizon(&mut self, _topics: &[&str]) -> Result<Position, Error> {
+        Ok(Position::START)
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.0.read_page(request, receive)
+    }
+}
+
+pub fn what_cannot_be_read_yet_is_not_waited_for<D: Database>() {
+    let database = D::create();
+    let mut messages = database.connect();
+    ship(&mut messages, 1);
+    pay(&mut messages, 2);
+    let mut bus = MessageBus::new(Held(messages), InMemoryMessageConsumerState::new());
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore)
+        .before_replay(|| Err("it has not started".into()));
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(cursor(&mut bus, "orders"), None);
+}
+
 pub fn the_lease_of_a_topic_without_messages_is_held_as_long<D: Database>() {
     let database = D::create();
     let (mut bus, mut other) = (database.connect(), database.connect());

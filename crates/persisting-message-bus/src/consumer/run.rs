@@ -73,9 +73,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let mut caught_up = true;
         match self.read(bus, &leases) {
             Ok(mut page) => {
+                // What cannot be read yet is not waited for here.
+                caught_up = page.caught_up || page.stands_still();
                 outcome = self.handler.handle_page(bus, &leases, &mut page);
                 self.skipped += outcome.skipped as u64;
-                caught_up = page.caught_up;
             }
             Err(error) => outcome.add_failure(error),
         }
