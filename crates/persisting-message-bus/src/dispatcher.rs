@@ -85,7 +85,8 @@ impl<T: Topic> MessageDispatcher<T> {
     /// Publishes one message and returns its id.
     ///
     /// JSON knows no infinite number and no NaN: serde writes them as `null`, which an `f64` does not
-    /// read back. Use an `Option<f64>` where they can occur.
+    /// read back. Use an `Option<f64>` where they can occur. Nor is a payload read back that nests
+    /// deeper than 128 levels.
     ///
     /// # Errors
     ///
