@@ -175,14 +175,13 @@ fn ignore<M>(_message: &M) -> Result<(), HandlerError> {
     Ok(())
 }
 
-/// Everything that is stored on a topic.
+/// Everything that is stored on a topic, as far as this connection sees it.
 fn stored(bus: &mut impl MessageSource, topic: &str) -> Vec<(Position, RawMessage)> {
-    let up_to = bus.safe_head(topic).expect("a head");
     let request = PageRequest {
         topic,
         message_types: MessageTypes::All,
         after: Position::START,
-        up_to,
+        up_to: Position::new(i64::MAX),
         limit: usize::MAX,
     };
     let mut messages = Vec::new();

@@ -5,7 +5,7 @@ use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
     Duplicates, Error, Message, MessageBus, MessageConsumer, MessageConsumerState,
     MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    StoredMessage,
+    Sightings, StoredMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -80,27 +80,35 @@ pub fn messages_of_several_topics_come_in_one_order<D: Database>() {
     }
 }
 
-/// A bus on which somebody publishes an order and its payment when a head is looked at.
+/// A bus on which somebody publishes an order and its payment behind each look at a topic.
 struct Busy<B> {
     bus: B,
     next: u64,
 }
 
-impl<B: MessageRepository> MessageSource for Busy<B> {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
-        let head = self.bus.safe_head(topic)?;
+impl<B: MessageRepository> Busy<B> {
+    fn publish(&mut self) {
         ship(&mut self.bus, self.next);
         pay(&mut self.bus, self.next);
         self.next += 1;
+    }
+}
+
+impl<B: MessageRepository> MessageSource for Busy<B> {
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        let horizon = self.bus.horizon(topic, sightings)?;
+        self.publish();
+        Ok(horizon)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        let head = self.bus.head(topic, horizon)?;
+        self.publish();
         Ok(head)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
         self.bus.last_position()
-    }
-
-    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
-        self.bus.horizon(topics)
     }
 
     fn read_page(
@@ -139,16 +147,16 @@ pub fn what_is_published_between_two_topics_keeps_its_order<D: Database>() {
 struct Held<B>(B);
 
 impl<B: MessageRepository> MessageSource for Held<B> {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
-        self.0.safe_head(topic)
+    fn horizon(&mut self, _topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+        Ok(Position::START)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        self.0.head(topic, horizon)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
         self.0.last_position()
-    }
-
-    fn horizon(&mut self, _topics: &[&str]) -> Result<Position, Error> {
-        Ok(Position::START)
     }
 
     fn read_page(

@@ -140,7 +140,7 @@ pub fn a_panic_rolls_back<D: Database>() {
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         bus.in_transaction(|bus| {
             orders().dispatch(bus, &OrderPlaced::number(3)).unwrap();
-            match bus.safe_head("orders")? {
+            match bus.last_position()? {
                 Position::START => Ok::<_, Error>(()),
                 _ => std::panic::resume_unwind(Box::new("a bug")),
             }

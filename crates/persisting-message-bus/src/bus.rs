@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use crate::{
     ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, MessageSource, PageRequest,
-    Position, StoreCursor, StoredMessage,
+    Position, Sightings, StoreCursor, StoredMessage,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -26,16 +26,16 @@ impl<M, S> MessageBus<M, S> {
 }
 
 impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
-        self.messages.safe_head(topic)
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        self.messages.horizon(topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        self.messages.head(topic, horizon)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
         self.messages.last_position()
-    }
-
-    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
-        self.messages.horizon(topics)
     }
 
     fn read_page(

@@ -34,6 +34,7 @@ mod name;
 mod position;
 mod raw_message;
 mod repository;
+mod sightings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod topic;
@@ -56,6 +57,7 @@ pub use name::MAX_NAME_LENGTH;
 pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
 pub use repository::{Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest};
+pub use sightings::Sightings;
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use topics::TopicDescriptor;
 pub use transactions::{Transactions, TransactionsOn};

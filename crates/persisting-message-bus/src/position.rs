@@ -2,8 +2,8 @@ use std::fmt;
 
 /// Where a message stands in its repository.
 ///
-/// In SQL it is the row's `id`. Positions grow in the order of commits of one topic's publishers and
-/// may have gaps. [`Position::START`], 0, stands before all messages.
+/// In SQL it is the row's `id`. What is dispatched after another message's commit has the larger one;
+/// there may be gaps. [`Position::START`], 0, stands before all messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(i64);
 

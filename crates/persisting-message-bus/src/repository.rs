@@ -1,16 +1,39 @@
 use std::ops::ControlFlow;
 
-use crate::{Error, Position, RawMessage, StoredMessage};
+use crate::{Error, Position, RawMessage, Sightings, StoredMessage};
 
 /// Something that messages can be read from, one topic at a time, in the order of their positions.
 pub trait MessageSource {
-    /// The highest position of the topic's messages below which nothing can still be committed;
-    /// [`Position::START`] where the topic has none.
+    /// Up to where the topic can be read: nothing of it can still be committed at or below that
+    /// position.
+    ///
+    /// With it come `sightings` of the topic's publishers, which the reader keeps for its next look.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, or cannot tell: it is a standby, or the call is inside a
+    /// transaction that does not see what others commit meanwhile.
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error>;
+
+    /// The highest position of the topic's messages up to the horizon; [`Position::START`] where
+    /// there are none.
     ///
     /// # Errors
     ///
     /// When the source cannot be read.
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error>;
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error>;
+
+    /// The safe head: the highest position of the topic's messages below which nothing can still be
+    /// committed. While publishers are at work it may be lower for somebody who looks for the first
+    /// time than for a reader who has looked before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`horizon`](Self::horizon) and [`head`](Self::head).
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        let horizon = self.horizon(topic, &mut Sightings::default())?;
+        self.head(topic, horizon)
+    }
 
     /// The highest position that the source ever handed out, on any topic, also if that message was
     /// pruned since. A cursor beyond it cannot be right.
@@ -19,20 +42,6 @@ pub trait MessageSource {
     ///
     /// When the source cannot be read.
     fn last_position(&mut self) -> Result<Position, Error>;
-
-    /// Up to where messages of several topics can be read in one order: nothing of these topics can
-    /// still be committed below that.
-    ///
-    /// Without an implementation of its own it is the last position, which is right where positions
-    /// are handed out in the order of commits.
-    ///
-    /// # Errors
-    ///
-    /// When the source cannot be read.
-    fn horizon(&mut self, topics: &[&str]) -> Result<Position, Error> {
-        let _ = topics;
-        self.last_position()
-    }
 
     /// Hands the messages of one page to `receive`, lowest position first, until it breaks.
     ///

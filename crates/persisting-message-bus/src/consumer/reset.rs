@@ -1,3 +1,4 @@
+use super::topic_reader::TopicReader;
 use crate::{
     Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, StoreCursor,
     Transactions, name,
@@ -23,6 +24,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// - [`Error::is_locked`]: a holder of the same name is at work. Nothing was moved.
     /// - [`Error::is_broken_cursor`]: the position is negative, or beyond the last one that was
     ///   handed out. Nothing was moved.
+    /// - [`Error::is_retryable`]: publishers were at work all the time, so that the end could not be
+    ///   told. Nothing was moved.
     /// - When the bus cannot be read or written.
     pub fn reset<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
     where
@@ -32,14 +35,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn reset_topics<B>(&self, bus: &mut B, to: ResetTo) -> Result<(), Error>
+    fn reset_topics<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + Transactions,
     {
         name::validate("consumer", &self.name)?;
         let leases = self.acquire(bus)?;
-        let cursors = leases.leases.iter();
-        let cursors = cursors.map(|lease| cursor_for(bus, &lease.topic, to));
+        let cursors = self.topics.iter_mut();
+        let cursors = cursors.map(|reader| cursor_for(bus, reader, to));
         let moved = cursors.collect::<Result<Vec<_>, _>>().and_then(|cursors| {
             bus.in_transaction(|bus| {
                 let mut moves = leases.leases.iter().zip(cursors);
@@ -55,19 +58,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 }
 
-fn cursor_for<B>(bus: &mut B, topic: &str, to: ResetTo) -> Result<Option<Position>, Error>
+fn cursor_for<B>(
+    bus: &mut B,
+    reader: &mut TopicReader,
+    to: ResetTo,
+) -> Result<Option<Position>, Error>
 where
     B: MessageSource + ?Sized,
 {
     match to {
         ResetTo::Start => Ok(None),
-        ResetTo::End => bus.safe_head(topic).map(Some),
+        ResetTo::End => reader.end(bus).map(Some),
         ResetTo::Position(position) => {
             let last = bus.last_position()?;
             if (Position::START..=last).contains(&position) {
                 Ok(Some(position))
             } else {
-                Err(Error::broken_cursor(topic, position, last))
+                Err(Error::broken_cursor(reader.topic, position, last))
             }
         }
     }

@@ -37,24 +37,44 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: HandlePages<S, B>,
     {
         name::validate("consumer", &self.name)?;
-        while !self.is_caught_up(bus)? {
-            let (handled, caught_up) = self.handle_page(bus)?;
+        loop {
+            let heads = self.heads(bus)?;
+            if self.is_caught_up(bus, &heads)? {
+                return Ok(0);
+            }
+            let (handled, caught_up) = self.handle_page(bus, &heads)?;
             if handled > 0 || caught_up {
                 return Ok(handled);
             }
         }
-        Ok(0)
+    }
+
+    /// Up to where each topic is read: messages of several topics come in one order, so that the
+    /// topic that can be read the least far holds back the others.
+    fn heads<B>(&mut self, bus: &mut B) -> Result<Vec<Position>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let horizons = self.topics.iter_mut().map(|reader| reader.horizon(bus));
+        let horizon = horizons.reduce(|one, other| Ok(one?.min(other?)));
+        let horizon = horizon.unwrap_or(Ok(Position::START))?;
+        let heads = self
+            .topics
+            .iter()
+            .map(|reader| bus.head(reader.topic, horizon));
+        heads.collect()
     }
 
     /// Without the lease: a consumer that has nothing to do writes nothing.
-    fn is_caught_up<B>(&self, bus: &mut B) -> Result<bool, Error>
+    fn is_caught_up<B>(&self, bus: &mut B, heads: &[Position]) -> Result<bool, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        for reader in &self.topics {
+        for (reader, head) in self.topics.iter().zip(heads) {
             let status = bus.consumer_status(&self.name, reader.topic)?;
-            let cursor = status.and_then(|status| status.cursor);
-            if !reader.is_caught_up(bus, cursor)? {
+            let cursor = status.and_then(|status| status.cursor).unwrap_or_default();
+            reader.check_cursor(bus, cursor, *head)?;
+            if cursor < *head {
                 return Ok(false);
             }
         }
@@ -63,7 +83,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     /// Handles a page, and returns how many messages that were and whether it was the last one for
     /// now.
-    fn handle_page<B>(&mut self, bus: &mut B) -> Result<(usize, bool), Error>
+    fn handle_page<B>(&mut self, bus: &mut B, heads: &[Position]) -> Result<(usize, bool), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
@@ -71,10 +91,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let leases = self.acquire(bus)?;
         let mut outcome = PageOutcome::default();
         let mut caught_up = true;
-        match self.read(bus, &leases) {
+        match self.read(bus, &leases, heads) {
             Ok(mut page) => {
-                // What cannot be read yet is not waited for here.
-                caught_up = page.caught_up || page.stands_still();
+                caught_up = page.caught_up;
                 outcome = self.handler.handle_page(bus, &leases, &mut page);
                 self.skipped += outcome.skipped as u64;
             }
@@ -91,31 +110,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
-    fn read<B>(&self, bus: &mut B, leases: &Leases) -> Result<Page<S>, Error>
+    fn read<B>(&self, bus: &mut B, leases: &Leases, heads: &[Position]) -> Result<Page<S>, Error>
     where
         B: MessageSource + ?Sized,
     {
-        let horizon = self.horizon(bus)?;
-        let topics = self.topics.iter().zip(&leases.leases);
-        let read = topics.map(|(reader, lease)| {
-            let page = reader.read(bus, lease.cursor, horizon, &self.settings)?;
+        let topics = self.topics.iter().zip(&leases.leases).zip(heads);
+        let read = topics.map(|((reader, lease), head)| {
+            let page = reader.read(bus, lease.cursor, *head, &self.settings)?;
             Ok((reader.topic, lease.cursor, page))
         });
         let read = read.collect::<Result<_, Error>>()?;
         Ok(Page::merge(read, self.settings.page_size))
-    }
-
-    /// Up to where several topics can be read in one order: before any of them is read, so that
-    /// nothing that is committed meanwhile gets between.
-    fn horizon<B>(&self, bus: &mut B) -> Result<Option<Position>, Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        if self.topics.len() < 2 {
-            return Ok(None);
-        }
-        let topics: Vec<_> = self.topics.iter().map(|reader| reader.topic).collect();
-        bus.horizon(&topics).map(Some)
     }
 
     /// Takes the leases on all topics, or none.

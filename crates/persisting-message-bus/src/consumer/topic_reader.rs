@@ -4,7 +4,7 @@ use super::settings::Settings;
 use super::unknown::UnknownMessages;
 use crate::{
     Error, EventSet, Message, MessageDescriptor, MessageSource, MessageTypes, PageRequest,
-    Position, Selection, Wanted,
+    Position, Selection, Sightings, Wanted,
 };
 
 /// Reads what an event set wants to see of one topic.
@@ -12,6 +12,7 @@ use crate::{
 pub(super) struct TopicReader {
     pub(super) topic: &'static str,
     filter: Filter,
+    sightings: Sightings,
 }
 
 /// Names and aliases that the repository is asked for.
@@ -60,30 +61,39 @@ impl TopicReader {
         Self {
             topic: selection.topic,
             filter,
+            sightings: Sightings::default(),
         }
     }
 
-    /// Whether there is nothing behind the cursor.
-    pub(super) fn is_caught_up<B>(
-        &self,
-        bus: &mut B,
-        cursor: Option<Position>,
-    ) -> Result<bool, Error>
+    /// Up to where the topic can be read for now.
+    pub(super) fn horizon<B>(&mut self, bus: &mut B) -> Result<Position, Error>
     where
         B: MessageSource + ?Sized,
     {
-        let head = bus.safe_head(self.topic)?;
-        let cursor = cursor.unwrap_or(Position::START);
-        self.check_cursor(bus, cursor, head)?;
-        Ok(cursor >= head)
+        bus.horizon(self.topic, &mut self.sightings)
     }
 
-    /// Reads on from the cursor, up to the horizon if there is one.
+    /// Behind the messages that are there now.
+    pub(super) fn end<B>(&mut self, bus: &mut B) -> Result<Position, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let horizon = self.horizon(bus)?;
+        if self.sightings.are_complete() {
+            bus.head(self.topic, horizon)
+        } else {
+            let doing = format!("looking for the end of topic \"{}\"", self.topic);
+            let cause = "publishers that were there before have not ended their transactions";
+            Err(Error::repository(doing, cause, true))
+        }
+    }
+
+    /// Reads on from the cursor, up to the head.
     pub(super) fn read<S, B>(
         &self,
         bus: &mut B,
         start: Option<Position>,
-        horizon: Option<Position>,
+        head: Position,
         settings: &Settings,
     ) -> Result<TopicPage<S>, Error>
     where
@@ -91,18 +101,17 @@ impl TopicReader {
         B: MessageSource + ?Sized,
     {
         let after = start.unwrap_or(Position::START);
-        let head = bus.safe_head(self.topic)?;
         self.check_cursor(bus, after, head)?;
-        let up_to = horizon.map_or(head, |horizon| head.min(horizon));
-        let mut page = TopicPage::empty(start, head == up_to);
-        if after >= up_to {
+        // A cursor behind the head is that of a holder who has seen more meanwhile.
+        let mut page = TopicPage::empty(start, after <= head);
+        if after >= head {
             return Ok(page);
         }
         let request = PageRequest {
             topic: self.topic,
             message_types: self.filter.as_types(),
             after,
-            up_to,
+            up_to: head,
             limit: settings.page_size,
         };
         let mut received = 0;
@@ -128,15 +137,21 @@ impl TopicReader {
         });
         page.failure = page.failure.or(read.err());
         if page.failure.is_none() && received < settings.page_size && room > 0 {
-            page.end = Some(up_to);
+            page.end = Some(head);
         } else {
             page.caught_up = false;
         }
         Ok(page)
     }
 
-    /// A cursor beyond the last message is right only if those messages were pruned since.
-    fn check_cursor<B>(&self, bus: &mut B, cursor: Position, head: Position) -> Result<(), Error>
+    /// A cursor beyond the head is right if there are messages that cannot be read yet, or were and
+    /// are pruned since; not if that position was never handed out.
+    pub(super) fn check_cursor<B>(
+        &self,
+        bus: &mut B,
+        cursor: Position,
+        head: Position,
+    ) -> Result<(), Error>
     where
         B: MessageSource + ?Sized,
     {

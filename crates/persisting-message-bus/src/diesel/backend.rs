@@ -5,7 +5,7 @@ use diesel::backend::Backend;
 use super::TableSchema;
 use crate::{
     ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
-    StoreCursor, StoredMessage,
+    Sightings, StoreCursor, StoredMessage,
 };
 
 /// The SQL of one database, on any connection to it. The features `sqlite`, ... implement it.
@@ -25,7 +25,19 @@ use crate::{
 pub trait StoreBackend<C>: Backend {
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
-    fn safe_head(connection: &mut C, schema: &TableSchema, topic: &str) -> Result<Position, Error>;
+    fn horizon(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        sightings: &mut Sightings,
+    ) -> Result<Position, Error>;
+
+    fn head(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        horizon: Position,
+    ) -> Result<Position, Error>;
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;
 

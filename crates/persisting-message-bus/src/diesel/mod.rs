@@ -7,9 +7,13 @@
 
 mod backend;
 mod consumer_state;
+mod duplicates;
 mod error;
+mod leases;
+mod messages;
 mod migrations;
 mod repository;
+mod rows;
 mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

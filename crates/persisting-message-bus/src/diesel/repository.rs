@@ -6,7 +6,7 @@ use super::{OnTables, StoreBackend, TableSchema};
 use crate::raw_message::validate;
 use crate::{
     Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    StoredMessage,
+    Sightings, StoredMessage,
 };
 
 impl<C> MessageSource for OnTables<'_, C>
@@ -14,8 +14,12 @@ where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
-        C::Backend::safe_head(self.connection, self.schema, topic)
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        C::Backend::horizon(self.connection, self.schema, topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        C::Backend::head(self.connection, self.schema, topic, horizon)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -56,8 +60,12 @@ where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
-        TableSchema::DEFAULT.on(self).safe_head(topic)
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        TableSchema::DEFAULT.on(self).horizon(topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        TableSchema::DEFAULT.on(self).head(topic, horizon)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {

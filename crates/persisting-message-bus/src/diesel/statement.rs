@@ -2,6 +2,7 @@
 //! connection.
 
 use std::borrow::Cow;
+use std::slice::Iter;
 
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -9,8 +10,8 @@ use diesel::result::{Error as DieselError, QueryResult};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text, Untyped};
 
-/// A statement: SQL in which `{table}`, `{topic}`, ... stand for names, and `?` for each value in
-/// turn.
+/// A statement: SQL in which `{table}`, `{topic}`, ... stand for names, `{now}`, ... for what a
+/// database says in its own way, and `?` for each value in turn.
 pub(super) struct Statement<'a> {
     sql: Cow<'static, str>,
     names: &'a dyn Names,
@@ -21,6 +22,25 @@ pub(super) struct Statement<'a> {
 pub(super) trait Names {
     /// The name that `{key}` stands for.
     fn name(&self, key: &str) -> Option<&str>;
+}
+
+/// What databases say in different ways.
+pub(super) trait Dialect: Backend {
+    /// `{now}`: the present time, also in a transaction that began long ago.
+    const NOW: &'static str;
+    /// `{ahead}`: the time so many milliseconds from now, which are its value.
+    const AHEAD: &'static str;
+    /// `{uuid}`: the UUID whose text is its value.
+    const UUID: &'static str = "?";
+    /// `{text}`: a text that is compared letter by letter, whatever a column's collation says.
+    const TEXT: &'static str = "?";
+    /// `{messages}`: the message table, to be read by topic and position.
+    const MESSAGES: &'static str = "{table}";
+    /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
+    const OF_TOPIC: &'static str = "{topic} = ?";
+
+    /// Binds a value.
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()>;
 }
 
 /// A value in a statement.
@@ -44,22 +64,13 @@ impl<'a> Statement<'a> {
         }
     }
 
-    fn name(&self, key: &str) -> QueryResult<&str> {
-        let unknown = || DieselError::QueryBuilderError(format!("no name for {{{key}}}").into());
-        self.names.name(key).ok_or_else(unknown)
-    }
-}
-
-impl<DB> QueryFragment<DB> for Statement<'_>
-where
-    DB: Backend + HasSqlType<Text> + HasSqlType<BigInt>,
-    str: ToSql<Text, DB>,
-    i64: ToSql<BigInt, DB>,
-    Option<i64>: ToSql<Nullable<BigInt>, DB>,
-{
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        let mut values = self.values.iter();
-        let mut rest = &*self.sql;
+    fn walk<'b, DB: Dialect>(
+        &'b self,
+        sql: &str,
+        values: &mut Iter<'b, Value<'a>>,
+        out: &mut AstPass<'_, 'b, DB>,
+    ) -> QueryResult<()> {
+        let mut rest = sql;
         while let Some(at) = rest.find(['{', '?']) {
             let (sql, placeholder) = rest.split_at(at);
             out.push_sql(sql);
@@ -67,19 +78,47 @@ where
                 .strip_prefix('{')
                 .and_then(|name| name.split_once('}'))
             {
-                out.push_identifier(self.name(key)?)?;
+                match of_dialect::<DB>(key) {
+                    Some(sql) => self.walk(sql, values, out)?,
+                    None => out.push_identifier(self.name(key)?)?,
+                }
                 behind
             } else {
-                bind(values.next(), &mut out)?;
+                let no_value = || DieselError::QueryBuilderError("a `?` has no value".into());
+                DB::bind(values.next().ok_or_else(no_value)?, out)?;
                 &placeholder[1..]
             };
         }
         out.push_sql(rest);
         Ok(())
     }
+
+    fn name(&self, key: &str) -> QueryResult<&str> {
+        let unknown = || DieselError::QueryBuilderError(format!("no name for {{{key}}}").into());
+        self.names.name(key).ok_or_else(unknown)
+    }
 }
 
-fn bind<'b, DB>(value: Option<&'b Value<'_>>, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "now" => DB::NOW,
+        "ahead" => DB::AHEAD,
+        "uuid" => DB::UUID,
+        "text" => DB::TEXT,
+        "messages" => DB::MESSAGES,
+        "of_topic" => DB::OF_TOPIC,
+        _ => return None,
+    })
+}
+
+impl<DB: Dialect> QueryFragment<DB> for Statement<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.walk(&self.sql, &mut self.values.iter(), &mut out)
+    }
+}
+
+/// How every database binds values, once it is known that it has their types.
+pub(super) fn bind<'b, DB>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
 where
     DB: Backend + HasSqlType<Text> + HasSqlType<BigInt>,
     str: ToSql<Text, DB>,
@@ -87,12 +126,11 @@ where
     Option<i64>: ToSql<Nullable<BigInt>, DB>,
 {
     match value {
-        Some(Value::Text(text)) => out.push_bind_param::<Text, str>(text),
-        Some(Value::Number(number)) => out.push_bind_param::<BigInt, i64>(number),
-        Some(Value::OptionalNumber(number)) => {
+        Value::Text(text) => out.push_bind_param::<Text, str>(text),
+        Value::Number(number) => out.push_bind_param::<BigInt, i64>(number),
+        Value::OptionalNumber(number) => {
             out.push_bind_param::<Nullable<BigInt>, Option<i64>>(number)
         }
-        None => Err(DieselError::QueryBuilderError("a `?` has no value".into())),
     }
 }
 

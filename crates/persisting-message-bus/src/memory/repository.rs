@@ -9,7 +9,7 @@ use super::shared::Shared;
 use crate::raw_message::validate;
 use crate::{
     Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    StoredMessage,
+    Sightings, StoredMessage,
 };
 
 /// Keeps messages in memory. Clones share them.
@@ -87,12 +87,16 @@ fn position(count: usize) -> Position {
 }
 
 impl MessageSource for InMemoryMessageRepository {
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+    /// There is one writer at a time.
+    fn horizon(&mut self, _topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+        self.last_position()
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
         Ok(self.log.read(|log| {
-            let last = log
-                .messages
-                .iter()
-                .rposition(|message| message.topic == topic);
+            let up_to = usize::try_from(horizon.get()).unwrap_or(0);
+            let visible = &log.messages[..log.messages.len().min(up_to)];
+            let last = visible.iter().rposition(|message| message.topic == topic);
             last.map_or(Position::START, |index| position(index + 1))
         }))
     }

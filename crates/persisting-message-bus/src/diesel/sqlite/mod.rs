@@ -6,7 +6,6 @@
 //!   statement of the transaction be a write.
 //! - [`Settings`] sets what several connections to one file need: WAL and a busy timeout.
 
-mod consumer_state;
 mod insert;
 mod migrations;
 mod repository;
@@ -21,10 +20,10 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema};
+use super::{StoreBackend, TableSchema, leases, messages};
 use crate::{
     ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
-    StoreCursor, StoredMessage,
+    Sightings, StoreCursor, StoredMessage,
 };
 
 impl<C> StoreBackend<C> for Sqlite
@@ -35,8 +34,22 @@ where
         migrations::migrate(connection)
     }
 
-    fn safe_head(connection: &mut C, schema: &TableSchema, topic: &str) -> Result<Position, Error> {
-        repository::safe_head(connection, &schema.messages, topic)
+    fn horizon(
+        connection: &mut C,
+        schema: &TableSchema,
+        _topic: &str,
+        _sightings: &mut Sightings,
+    ) -> Result<Position, Error> {
+        repository::last_position(connection, &schema.messages)
+    }
+
+    fn head(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        horizon: Position,
+    ) -> Result<Position, Error> {
+        messages::head(connection, &schema.messages, topic, horizon)
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
@@ -49,7 +62,7 @@ where
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        repository::read_page(connection, &schema.messages, request, receive)
+        messages::read_page(connection, &schema.messages, request, receive)
     }
 
     fn persist(
@@ -66,7 +79,7 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        consumer_state::acquire(connection, &schema.consumer_state, request)
+        leases::acquire(connection, &schema.consumer_state, request)
     }
 
     fn store_cursor(
@@ -75,11 +88,11 @@ where
         lease: &Lease,
         store: &StoreCursor,
     ) -> Result<(), Error> {
-        consumer_state::store_cursor(connection, &schema.consumer_state, lease, store)
+        leases::store_cursor(connection, &schema.consumer_state, lease, store)
     }
 
     fn release(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error> {
-        consumer_state::release(connection, &schema.consumer_state, lease)
+        leases::release(connection, &schema.consumer_state, lease)
     }
 
     fn consumer_status(
@@ -88,6 +101,6 @@ where
         consumer: &str,
         topic: &str,
     ) -> Result<Option<ConsumerStatus>, Error> {
-        consumer_state::consumer_status(connection, &schema.consumer_state, consumer, topic)
+        leases::status(connection, &schema.consumer_state, consumer, topic)
     }
 }

@@ -1,36 +1,32 @@
-use std::collections::HashSet;
-use std::ops::ControlFlow;
-
 use diesel::connection::{LoadConnection, TransactionManager};
-use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
-use uuid::Uuid;
 
 use super::insert;
-use super::rows::{BrokenColumn, Column, first_row, integer, text, time, with_columns};
 use crate::diesel::MessageTable;
+use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
 use crate::diesel::error::failed_while;
-use crate::diesel::statement::Statement;
-use crate::diesel::statement::Value::{Number, Text};
-use crate::{Duplicates, Error, MessageTypes, PageRequest, Position, RawMessage, StoredMessage};
+use crate::diesel::rows::first_row;
+use crate::diesel::statement::Value::Text;
+use crate::diesel::statement::{self, Dialect, Statement, Value};
+use crate::{Duplicates, Error, Position, RawMessage};
 
-/// With one writer at a time, whatever has a lower position than a committed message is committed
-/// or rolled back too.
-pub(super) fn safe_head<C>(
-    connection: &mut C,
-    table: &MessageTable,
-    topic: &str,
-) -> Result<Position, Error>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let sql = "SELECT coalesce(max({id}), 0) FROM {table} WHERE {topic} = ?";
-    let statement = Statement::new(sql, table, [Text(topic)]);
-    position(connection, statement)
-        .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+/// Times are texts, in milliseconds and in a form whose order as text is the order in time.
+impl Dialect for Sqlite {
+    const NOW: &'static str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+    const AHEAD: &'static str =
+        "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+' || (? / 1000.0) || ' seconds')";
+
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        statement::bind(value, out)
+    }
 }
 
 /// What AUTOINCREMENT remembers: NULL, which is an error, for a table with rows but without it.
+///
+/// With one writer at a time, whatever has a lower position than a committed message is committed
+/// or rolled back too: so this is the horizon of every topic.
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Sqlite>,
@@ -40,127 +36,15 @@ where
             CASE WHEN EXISTS (SELECT 1 FROM {table}) THEN NULL ELSE 0 END
         )";
     let statement = Statement::new(sql, table, [Text(&table.table)]);
-    position(connection, statement).map_err(|cause| {
+    let last = first_row(connection, statement, |[last]| {
+        last.integer("position").map(Position::new)
+    });
+    last.map(Option::unwrap_or_default).map_err(|cause| {
         let doing = format!(
             "reading the last position of table \"{}\", whose key has to be AUTOINCREMENT",
             table.table
         );
         failed_while(doing, cause)
-    })
-}
-
-fn position<C>(connection: &mut C, statement: Statement<'_>) -> QueryResult<Position>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let id = first_row(connection, statement, |[id]| integer(id, "position"))?;
-    Ok(id.map_or(Position::START, Position::new))
-}
-
-pub(super) fn read_page<C>(
-    connection: &mut C,
-    table: &MessageTable,
-    request: &PageRequest<'_>,
-    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-) -> Result<(), Error>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let failed = |cause| {
-        let (topic, after) = (request.topic, request.after);
-        failed_while(
-            format!("reading topic \"{topic}\" after position {after}"),
-            cause,
-        )
-    };
-    let rows = connection.load(page(table, request)).map_err(failed)?;
-    for row in rows {
-        let row = row.map_err(failed)?;
-        let next = with_columns(&row, |columns| {
-            message(request.topic, columns).map(|message| receive(&message))
-        });
-        if next?.is_break() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-fn page<'a>(table: &'a MessageTable, request: &'a PageRequest<'_>) -> Statement<'a> {
-    let (operator, types) = match request.message_types {
-        MessageTypes::All => ("", None),
-        MessageTypes::Only(types) => ("AND {message_type} IN", Some(types)),
-        MessageTypes::Except(types) => ("AND {message_type} NOT IN", Some(types)),
-    };
-    let filter = types.map_or(String::new(), |types| {
-        format!("{operator} ({})", vec!["?"; types.len()].join(", "))
-    });
-    let version = match table.message_version {
-        Some(_) => "{message_version}",
-        None => "1",
-    };
-    let sql = format!(
-        "SELECT {{id}}, {{message_id}}, {{message_type}}, {version}, {{payload}}, {{headers}}, \
-         {{published_at}} FROM {{table}} \
-         WHERE {{topic}} = ? AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT ?"
-    );
-    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-    let values = [
-        Text(request.topic),
-        Number(request.after.get()),
-        Number(request.up_to.get()),
-    ];
-    let types = types.unwrap_or_default().iter().map(|name| Text(name));
-    Statement::new(
-        sql,
-        table,
-        values.into_iter().chain(types).chain([Number(limit)]),
-    )
-}
-
-fn message<'v>(
-    topic: &'v str,
-    [id, columns @ ..]: &'v mut [Column<'_, '_, '_>; 7],
-) -> Result<StoredMessage<'v>, Error> {
-    let position = integer(id, "id")
-        .map(Position::new)
-        .map_err(|broken| Error::repository(format!("reading topic \"{topic}\""), broken, false))?;
-    message_at(position, topic, columns)
-        .map_err(|broken| Error::broken_row(topic, position, broken))
-}
-
-fn message_at<'v>(
-    position: Position,
-    topic: &'v str,
-    columns: &'v mut [Column<'_, '_, '_>; 6],
-) -> Result<StoredMessage<'v>, BrokenColumn> {
-    let [id, message_type, version, payload, headers, published_at] = columns;
-    Ok(StoredMessage {
-        position,
-        message_id: message_id(text(id, "message_id")?)?,
-        topic,
-        message_type: text(message_type, "message_type")?,
-        message_version: message_version(integer(version, "message_version")?)?,
-        payload: text(payload, "payload")?,
-        headers: text(headers, "headers")?,
-        published_at: time(text(published_at, "published_at")?, "published_at")?,
-    })
-}
-
-fn message_id(text: &str) -> Result<Uuid, BrokenColumn> {
-    Uuid::try_parse(text).map_err(|_| BrokenColumn {
-        column: "message_id",
-        expected: "a UUID",
-        found: format!("{text:?}"),
-    })
-}
-
-fn message_version(found: i64) -> Result<u32, BrokenColumn> {
-    let version = u32::try_from(found).ok().filter(|version| *version > 0);
-    version.ok_or_else(|| BrokenColumn {
-        column: "message_version",
-        expected: "a version from 1",
-        found: found.to_string(),
     })
 }
 
@@ -180,32 +64,6 @@ where
             return Error::duplicate_message(duplicate);
         }
         failed_while(persisting(connection, messages), cause)
-    })
-}
-
-fn is_unique_violation(cause: &DieselError) -> bool {
-    matches!(
-        cause,
-        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)
-    )
-}
-
-/// The message whose id is there already, or stands twice in the batch.
-fn first_duplicate<'a, C>(
-    connection: &mut C,
-    table: &MessageTable,
-    messages: &'a [RawMessage],
-) -> Option<&'a RawMessage>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let mut seen = HashSet::new();
-    messages.iter().find(|message| {
-        let id = message.message_id.to_string();
-        let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
-        let statement = Statement::new(sql, table, [Text(&id)]);
-        let stored = first_row(connection, statement, |[]| Ok(()));
-        !seen.insert(message.message_id) || matches!(stored, Ok(Some(())))
     })
 }
 

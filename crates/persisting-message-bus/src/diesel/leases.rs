@@ -1,35 +1,34 @@
+//! The statements of the consumer state, as every database understands them.
+
 use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 use diesel::result::Error as DieselError;
-use diesel::sqlite::Sqlite;
 
-use super::rows::{first_row, integer, optional_integer, optional_text, time};
-use crate::diesel::ConsumerStateTable;
-use crate::diesel::error::failed_while;
-use crate::diesel::statement::Value::{Number, OptionalNumber, Text};
-use crate::diesel::statement::{Statement, Value};
+use super::ConsumerStateTable;
+use super::error::failed_while;
+use super::rows::{ReadValue, first_row};
+use super::statement::Value::{Number, OptionalNumber, Text};
+use super::statement::{Dialect, Statement, Value};
 use crate::{ConsumerStatus, Error, Lease, LeaseRequest, Position, StoreCursor};
-
-// Times are the database's, in milliseconds and in a form whose order as text is the order in time.
 
 /// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
 const TAKE: &str = "
     INSERT INTO {table} AS held
         ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
-    VALUES (?, ?, ?, 1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?))
+    VALUES (?, ?, ?, 1, {ahead})
     ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
         {lease_owner} = excluded.{lease_owner},
         {lease_epoch} = held.{lease_epoch} + 1,
         {lease_expires_at} = excluded.{lease_expires_at}
     WHERE held.{lease_owner} IS NULL
         OR held.{lease_owner} = excluded.{lease_owner}
-        OR held.{lease_expires_at} <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+        OR held.{lease_expires_at} <= {now}
     RETURNING {cursor}, {lease_epoch}";
 
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {lease_expires_at} = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)
+    SET {cursor} = ?, {lease_expires_at} = {ahead}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const STORE_AND_RELEASE: &str = "
@@ -47,46 +46,62 @@ const STATUS: &str = "
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ?";
 
+/// Takes the lease in one statement, where the database has ON CONFLICT and RETURNING.
 pub(super) fn acquire<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
 {
-    let ahead = ahead(request.duration);
-    let values = [request.consumer, request.topic, request.owner, &ahead].map(Text);
-    let take = Statement::new(TAKE, table, values);
-    let taken = first_row(connection, take, |[cursor, epoch]| {
-        Ok((
-            optional_integer(cursor, "cursor")?.map(Position::new),
-            integer(epoch, "lease_epoch")?,
-        ))
-    });
-    let failed = |cause| failed(request.consumer, request.topic, "taking the lease", cause);
-    let Some((cursor, epoch)) = taken.map_err(failed)? else {
-        return Err(locked(connection, table, request)?);
-    };
-    Ok(Lease {
-        consumer: request.consumer.to_owned(),
-        topic: request.topic.to_owned(),
-        owner: request.owner.to_owned(),
-        epoch,
-        cursor,
+    let names = [request.consumer, request.topic, request.owner].map(Text);
+    let values = names.into_iter().chain([milliseconds(request.duration)]);
+    let taken = take(connection, request, Statement::new(TAKE, table, values))?;
+    match taken {
+        Some(lease) => Ok(lease),
+        None => Err(locked(connection, table, request)?),
+    }
+}
+
+/// The lease, if the statement returns its cursor and epoch.
+pub(super) fn take<C>(
+    connection: &mut C,
+    request: &LeaseRequest<'_>,
+    statement: Statement<'_>,
+) -> Result<Option<Lease>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    first_row(connection, statement, |[cursor, epoch]| {
+        Ok(Lease {
+            consumer: request.consumer.to_owned(),
+            topic: request.topic.to_owned(),
+            owner: request.owner.to_owned(),
+            epoch: epoch.integer("lease_epoch")?,
+            cursor: cursor.optional_integer("cursor")?.map(Position::new),
+        })
     })
+    .map_err(|cause| taking_failed(request, cause))
+}
+
+pub(super) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselError) -> Error {
+    failed(request.consumer, request.topic, "taking the lease", cause)
 }
 
 /// Who holds the lease that could not be taken.
-fn locked<C>(
+pub(super) fn locked<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     request: &LeaseRequest<'_>,
 ) -> Result<Error, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
 {
-    let holder = consumer_status(connection, table, request.consumer, request.topic)?;
+    let holder = status(connection, table, request.consumer, request.topic)?;
     let (owner, expires_at) = holder
         .map(|status| (status.lease_owner, status.lease_expires_at))
         .unwrap_or_default();
@@ -100,12 +115,12 @@ pub(super) fn store_cursor<C>(
     store: &StoreCursor,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect,
 {
     let cursor = OptionalNumber(store.cursor.map(Position::get));
-    let ahead = store.hold.map(ahead);
-    let (sql, values) = match &ahead {
-        Some(ahead) => (STORE_AND_HOLD, vec![cursor, Text(ahead)]),
+    let (sql, values) = match store.hold {
+        Some(duration) => (STORE_AND_HOLD, vec![cursor, milliseconds(duration)]),
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
     if update_held(connection, table, lease, sql, values, "storing the cursor")? {
@@ -121,17 +136,11 @@ pub(super) fn release<C>(
     lease: &Lease,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect,
 {
-    update_held(
-        connection,
-        table,
-        lease,
-        RELEASE,
-        [],
-        "giving the lease back",
-    )
-    .map(drop)
+    let doing = "giving the lease back";
+    update_held(connection, table, lease, RELEASE, [], doing).map(drop)
 }
 
 /// Updates the consumer's row if the lease is still held, and says whether it is.
@@ -144,7 +153,8 @@ fn update_held<'a, C>(
     doing: &str,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect,
 {
     let held = [&lease.consumer, &lease.topic, &lease.owner].map(|text| Text(text));
     let values = values.into_iter().chain(held).chain([Number(lease.epoch)]);
@@ -154,39 +164,33 @@ where
     }
 }
 
-pub(super) fn consumer_status<C>(
+pub(super) fn status<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     consumer: &str,
     topic: &str,
 ) -> Result<Option<ConsumerStatus>, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
 {
     let status = Statement::new(STATUS, table, [Text(consumer), Text(topic)]);
     first_row(connection, status, |[cursor, owner, epoch, expires_at]| {
-        let expires_at = optional_text(expires_at, "lease_expires_at")?;
         Ok(ConsumerStatus {
-            cursor: optional_integer(cursor, "cursor")?.map(Position::new),
-            lease_owner: optional_text(owner, "lease_owner")?.map(str::to_owned),
-            lease_epoch: integer(epoch, "lease_epoch")?,
-            lease_expires_at: expires_at
-                .map(|text| time(text, "lease_expires_at"))
-                .transpose()?,
+            cursor: cursor.optional_integer("cursor")?.map(Position::new),
+            lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
+            lease_epoch: epoch.integer("lease_epoch")?,
+            lease_expires_at: expires_at.optional_time("lease_expires_at")?,
         })
     })
     .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
 }
 
-/// SQLite's modifier for a time ahead. Its calendar ends with the year 9999.
-fn ahead(duration: Duration) -> String {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    let duration = duration.min(CENTURY);
-    format!(
-        "+{}.{:03} seconds",
-        duration.as_secs(),
-        duration.subsec_millis()
-    )
+/// The databases' calendars end: at the latest, a lease expires in a century.
+pub(super) fn milliseconds(duration: Duration) -> Value<'static> {
+    const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
+    let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(CENTURY);
+    Number(milliseconds.min(CENTURY))
 }
 
 fn failed(consumer: &str, topic: &str, doing: &str, cause: DieselError) -> Error {

@@ -1,0 +1,134 @@
+//! The statements that read messages, as every database understands them.
+
+use std::ops::ControlFlow;
+
+use diesel::connection::LoadConnection;
+
+use super::MessageTable;
+use super::error::failed_while;
+use super::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
+use super::statement::Value::{Number, Text};
+use super::statement::{Dialect, Statement, Value};
+use crate::{Error, MessageTypes, PageRequest, Position, StoredMessage};
+
+/// The topic's highest position up to the horizon.
+pub(super) fn head<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    horizon: Position,
+) -> Result<Position, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let sql = "SELECT {id} FROM {messages} WHERE {of_topic} AND {id} <= ?
+        ORDER BY {id} DESC LIMIT 1";
+    let values = of_topic::<C::Backend>(topic).chain([Number(horizon.get())]);
+    let head = first_row(connection, Statement::new(sql, table, values), |[id]| {
+        id.integer("id").map(Position::new)
+    });
+    head.map(Option::unwrap_or_default)
+        .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+pub(super) fn read_page<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    request: &PageRequest<'_>,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    // Not every database takes an empty list of types.
+    if request.limit == 0 || request.message_types == MessageTypes::Only(&[]) {
+        return Ok(());
+    }
+    let failed = |cause| {
+        let (topic, after) = (request.topic, request.after);
+        failed_while(
+            format!("reading topic \"{topic}\" after position {after}"),
+            cause,
+        )
+    };
+    let page = page::<C::Backend>(table, request);
+    for row in connection.load(page).map_err(failed)? {
+        let row = row.map_err(failed)?;
+        let next = with_columns(&row, |columns| {
+            message(request.topic, columns).map(|message| receive(&message))
+        });
+        if next?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn page<'a, DB: Dialect>(table: &'a MessageTable, request: &'a PageRequest<'_>) -> Statement<'a> {
+    let (operator, types) = match request.message_types {
+        MessageTypes::All | MessageTypes::Except([]) => ("", None),
+        MessageTypes::Only(types) => ("AND {message_type} IN", Some(types)),
+        MessageTypes::Except(types) => ("AND {message_type} NOT IN", Some(types)),
+    };
+    let filter = types.map_or(String::new(), |types| {
+        format!("{operator} ({})", vec!["{text}"; types.len()].join(", "))
+    });
+    let version = match table.message_version {
+        Some(_) => "{message_version}",
+        None => "1",
+    };
+    let sql = format!(
+        "SELECT {{id}}, {{message_id}}, {{message_type}}, {version}, {{payload}}, {{headers}}, \
+         {{published_at}} FROM {{messages}} \
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT ?"
+    );
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let between = [request.after, request.up_to].map(|position| Number(position.get()));
+    let types = types.unwrap_or_default().iter().map(|name| Text(name));
+    let values = of_topic::<DB>(request.topic).chain(between).chain(types);
+    Statement::new(sql, table, values.chain([Number(limit)]))
+}
+
+fn of_topic<DB: Dialect>(topic: &str) -> impl Iterator<Item = Value<'_>> {
+    std::iter::repeat_n(Text(topic), DB::OF_TOPIC.matches('?').count())
+}
+
+fn message<'v, DB: ReadValue>(
+    topic: &'v str,
+    [id, columns @ ..]: &'v mut [Column<'_, DB>; 7],
+) -> Result<StoredMessage<'v>, Error> {
+    let position = id
+        .integer("id")
+        .map(Position::new)
+        .map_err(|broken| Error::repository(format!("reading topic \"{topic}\""), broken, false))?;
+    message_at(position, topic, columns)
+        .map_err(|broken| Error::broken_row(topic, position, broken))
+}
+
+fn message_at<'v, DB: ReadValue>(
+    position: Position,
+    topic: &'v str,
+    [id, message_type, version, payload, headers, published_at]: &'v mut [Column<'_, DB>; 6],
+) -> Result<StoredMessage<'v>, BrokenColumn> {
+    Ok(StoredMessage {
+        position,
+        message_id: id.uuid("message_id")?,
+        topic,
+        message_type: message_type.text("message_type")?,
+        message_version: message_version(version.integer("message_version")?)?,
+        payload: payload.text("payload")?,
+        headers: headers.text("headers")?,
+        published_at: published_at.time("published_at")?,
+    })
+}
+
+fn message_version(found: i64) -> Result<u32, BrokenColumn> {
+    let version = u32::try_from(found).ok().filter(|version| *version > 0);
+    version.ok_or_else(|| BrokenColumn {
+        column: "message_version",
+        expected: "a version from 1",
+        found: found.to_string(),
+    })
+}

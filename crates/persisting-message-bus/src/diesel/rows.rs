@@ -1,0 +1,139 @@
+//! Columns as a database hands them out, whatever the table says that they hold.
+
+use chrono::{DateTime, Utc};
+use diesel::backend::Backend;
+use diesel::connection::LoadConnection;
+use diesel::result::{Error as DieselError, QueryResult};
+use diesel::row::{Field, Row};
+use uuid::Uuid;
+
+use super::statement::{Dialect, Statement};
+
+/// How a database's values are read.
+pub(super) trait ReadValue: Backend {
+    /// An integer of any width.
+    fn integer(value: &mut Self::RawValue<'_>, column: &'static str) -> Result<i64, BrokenColumn>;
+
+    /// A text, borrowed from the row.
+    fn text<'v>(
+        value: &'v mut Self::RawValue<'_>,
+        column: &'static str,
+    ) -> Result<&'v str, BrokenColumn>;
+
+    /// A UUID, as text where the database has no type for it.
+    fn uuid(value: &mut Self::RawValue<'_>, column: &'static str) -> Result<Uuid, BrokenColumn> {
+        let text = Self::text(value, column)?;
+        Uuid::try_parse(text).map_err(|_| BrokenColumn {
+            column,
+            expected: "a UUID",
+            found: format!("{text:?}"),
+        })
+    }
+
+    /// A point in time.
+    fn time(
+        value: &mut Self::RawValue<'_>,
+        column: &'static str,
+    ) -> Result<DateTime<Utc>, BrokenColumn>;
+}
+
+/// Something in a column that should not be there.
+#[derive(Debug, thiserror::Error)]
+#[error("the column {column} should hold {expected}, and holds {found}")]
+pub(super) struct BrokenColumn {
+    pub(super) column: &'static str,
+    pub(super) expected: &'static str,
+    pub(super) found: String,
+}
+
+/// A column of the current row.
+pub(super) struct Column<'a, DB: Backend>(Option<DB::RawValue<'a>>);
+
+impl<'a, DB: ReadValue> Column<'a, DB> {
+    pub(super) fn optional_integer(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<i64>, BrokenColumn> {
+        let value = self.0.as_mut();
+        value.map(|value| DB::integer(value, column)).transpose()
+    }
+
+    pub(super) fn integer(&mut self, column: &'static str) -> Result<i64, BrokenColumn> {
+        DB::integer(self.value(column, "an integer")?, column)
+    }
+
+    pub(super) fn optional_text(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<&str>, BrokenColumn> {
+        let value = self.0.as_mut();
+        value.map(|value| DB::text(value, column)).transpose()
+    }
+
+    pub(super) fn text(&mut self, column: &'static str) -> Result<&str, BrokenColumn> {
+        DB::text(self.value(column, "a text")?, column)
+    }
+
+    pub(super) fn uuid(&mut self, column: &'static str) -> Result<Uuid, BrokenColumn> {
+        DB::uuid(self.value(column, "a UUID")?, column)
+    }
+
+    pub(super) fn optional_time(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<DateTime<Utc>>, BrokenColumn> {
+        let value = self.0.as_mut();
+        value.map(|value| DB::time(value, column)).transpose()
+    }
+
+    pub(super) fn time(&mut self, column: &'static str) -> Result<DateTime<Utc>, BrokenColumn> {
+        DB::time(self.value(column, "a time")?, column)
+    }
+
+    fn value(
+        &mut self,
+        column: &'static str,
+        expected: &'static str,
+    ) -> Result<&mut DB::RawValue<'a>, BrokenColumn> {
+        self.0.as_mut().ok_or_else(|| BrokenColumn {
+            column,
+            expected,
+            found: "NULL".to_owned(),
+        })
+    }
+}
+
+/// Takes the first `N` columns of a row through `read`.
+pub(super) fn with_columns<'a, DB: ReadValue, T, const N: usize>(
+    row: &impl Row<'a, DB>,
+    read: impl FnOnce(&mut [Column<'_, DB>; N]) -> T,
+) -> T {
+    let fields: [_; N] = std::array::from_fn(|index| row.get(index));
+    let mut columns = fields
+        .each_ref()
+        .map(|field| Column(field.as_ref().and_then(Field::value)));
+    read(&mut columns)
+}
+
+/// Takes the first row through `read` and lets the statement run to its end.
+pub(super) fn first_row<C, T, const N: usize>(
+    connection: &mut C,
+    statement: Statement<'_>,
+    read: impl FnOnce(&mut [Column<'_, C::Backend>; N]) -> Result<T, BrokenColumn>,
+) -> QueryResult<Option<T>>
+where
+    C: LoadConnection,
+    C::Backend: ReadValue + Dialect,
+{
+    let mut rows = connection.load(statement)?;
+    let first = match rows.next() {
+        Some(row) => Some(with_columns(&row?, read)),
+        None => None,
+    };
+    for row in rows {
+        row?;
+    }
+    first
+        .transpose()
+        .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
+}

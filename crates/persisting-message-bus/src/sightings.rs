@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+
+use crate::Position;
+
+/// What the reader of a topic remembers, from one look to the next, of publishers at work.
+///
+/// Backends whose publishers hold one of several *slots* while they are at work need it: a reader
+/// sees which slots are free, and not since when the others are held. Other backends leave it
+/// empty. It belongs to one topic of one database.
+#[derive(Debug, Clone, Default)]
+pub struct Sightings {
+    /// Up to where nothing can still come from whoever holds the slot now.
+    free_at: BTreeMap<u32, Position>,
+    last: Position,
+    /// Whether a slot was held that had never been seen free.
+    incomplete: bool,
+}
+
+impl Sightings {
+    /// Takes in which slots were free after everything up to `last` had been handed out, and
+    /// returns up to where nothing can still be committed.
+    ///
+    /// Whoever holds a slot took it after it was last seen free, and was handed out its positions
+    /// after that. So a slot that is not free now holds the reader at the position of that look, and
+    /// at the start if there was none.
+    pub fn look(
+        &mut self,
+        last: Position,
+        slots: u32,
+        free: impl IntoIterator<Item = u32>,
+    ) -> Position {
+        if last < self.last {
+            // Positions went back: another database, or one that was restored.
+            self.free_at.clear();
+        }
+        self.last = last;
+        self.free_at
+            .extend(free.into_iter().map(|slot| (slot, last)));
+        let seen = (0..slots).map(|slot| self.free_at.get(&slot).copied());
+        let horizon = seen.min().flatten();
+        self.incomplete = horizon.is_none();
+        horizon.unwrap_or_default()
+    }
+
+    /// Whether every slot that was not free at the last look had been seen free before.
+    #[must_use]
+    pub fn are_complete(&self) -> bool {
+        !self.incomplete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(position: i64) -> Position {
+        Position::new(position)
+    }
+
+    #[test]
+    fn what_was_never_seen_free_holds_the_reader_at_the_start() {
+        let mut sightings = Sightings::default();
+        assert_eq!(sightings.look(position(7), 3, [0, 2]), Position::START);
+        assert!(!sightings.are_complete());
+        assert_eq!(sightings.look(position(9), 3, [1]), position(7));
+        assert!(sightings.are_complete());
+    }
+
+    #[test]
+    fn a_slot_that_stays_held_holds_the_reader_where_it_was_last_free() {
+        let mut sightings = Sightings::default();
+        assert_eq!(sightings.look(position(5), 2, [0, 1]), position(5));
+        assert_eq!(sightings.look(position(8), 2, [0]), position(5));
+        assert_eq!(sightings.look(position(11), 2, [0]), position(5));
+        assert_eq!(sightings.look(position(12), 2, [1]), position(11));
+        assert_eq!(sightings.look(position(13), 2, [0, 1]), position(13));
+    }
+
+    #[test]
+    fn positions_that_go_back_are_those_of_another_database() {
+        let mut sightings = Sightings::default();
+        assert_eq!(sightings.look(position(50), 2, [0, 1]), position(50));
+        assert_eq!(sightings.look(position(3), 2, [0]), Position::START);
+        assert!(!sightings.are_complete());
+    }
+}
