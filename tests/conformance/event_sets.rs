@@ -90,7 +90,7 @@ pub fn an_alias_is_chosen_with_its_message<D: Database>() {
 pub fn a_message_outside_the_set_is_no_error<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let outside = [raw("OrderTeleported", "{}"), raw("OrderPlaced", "no JSON")];
+    let outside = [raw("OrderTeleported", "{}"), raw("OrderPlaced", "null")];
     bus.persist(&outside, Duplicates::Fail).unwrap();
     publish(&mut bus, 3..4);
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore);

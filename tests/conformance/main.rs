@@ -153,6 +153,8 @@ conformance_on! {
     memory: persisting_message_bus_tests::databases::Memory,
     sqlite: persisting_message_bus_tests::databases::Sqlite,
     pooled_sqlite: persisting_message_bus_tests::databases::PooledSqlite,
+    postgres: persisting_message_bus_tests::databases::Postgres,
+    pooled_postgres: persisting_message_bus_tests::databases::PooledPostgres,
 }
 
 fn orders() -> MessageDispatcher<Orders> {

@@ -64,3 +64,19 @@ fn times_as_sqlite_writes_them_are_read() {
     });
     assert_eq!(consumer.handle_new_messages(&mut connection).unwrap(), 1);
 }
+
+#[test]
+fn a_payload_that_is_no_json_stops_before_it() {
+    let database = Sqlite::create();
+    let mut connection = database.connect();
+    let batch = (0..2).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut connection, batch).unwrap();
+    connection
+        .batch_execute("UPDATE public_messages SET payload = 'no JSON' WHERE id = 2")
+        .unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()));
+    let error = consumer.handle_new_messages(&mut connection).unwrap_err();
+    assert!(error.is_bad_message(), "{error:?}");
+    assert!(format!("{error:#}").contains("expected ident"), "{error:?}");
+    assert_eq!(error.position(), Some(Position::new(2)));
+}

@@ -23,7 +23,7 @@ mod consumer;
 mod consumer_state;
 mod decorator;
 mod derived;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod diesel;
 mod dispatcher;
 mod error;

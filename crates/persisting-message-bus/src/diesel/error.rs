@@ -21,7 +21,15 @@ pub(super) fn is_retryable(cause: &DieselError) -> bool {
         // SQLite's SQLITE_BUSY and SQLITE_LOCKED have no kind of their own in Diesel.
         DieselError::DatabaseError(_, information) => {
             let message = information.message();
-            message.contains("database is locked") || message.contains("table is locked")
+            [
+                "database is locked",
+                "table is locked",
+                // PostgreSQL's
+                "deadlock detected",
+                "due to lock timeout",
+            ]
+            .iter()
+            .any(|part| message.contains(part))
         }
         _ => false,
     }

@@ -12,6 +12,8 @@ mod error;
 mod leases;
 mod messages;
 mod migrations;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod repository;
 mod rows;
 mod schema;

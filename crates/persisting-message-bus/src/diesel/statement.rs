@@ -12,10 +12,10 @@ use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text, Untyped};
 
 /// A statement: SQL in which `{table}`, `{topic}`, ... stand for names, `{now}`, ... for what a
 /// database says in its own way, and `?` for each value in turn.
-pub(super) struct Statement<'a> {
+pub(super) struct Statement<'a, V = Value<'a>> {
     sql: Cow<'static, str>,
     names: &'a dyn Names,
-    values: Vec<Value<'a>>,
+    values: Vec<V>,
 }
 
 /// The names of a table and its columns.
@@ -51,11 +51,23 @@ pub(super) enum Value<'a> {
     OptionalNumber(Option<i64>),
 }
 
-impl<'a> Statement<'a> {
+/// What can stand for a `?` in the SQL of a database.
+pub(super) trait BindTo<DB: Backend> {
+    /// Binds it.
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>;
+}
+
+impl<DB: Dialect> BindTo<DB> for Value<'_> {
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        DB::bind(self, out)
+    }
+}
+
+impl<'a, V> Statement<'a, V> {
     pub(super) fn new(
         sql: impl Into<Cow<'static, str>>,
         names: &'a dyn Names,
-        values: impl IntoIterator<Item = Value<'a>>,
+        values: impl IntoIterator<Item = V>,
     ) -> Self {
         Self {
             sql: sql.into(),
@@ -67,9 +79,12 @@ impl<'a> Statement<'a> {
     fn walk<'b, DB: Dialect>(
         &'b self,
         sql: &str,
-        values: &mut Iter<'b, Value<'a>>,
+        values: &mut Iter<'b, V>,
         out: &mut AstPass<'_, 'b, DB>,
-    ) -> QueryResult<()> {
+    ) -> QueryResult<()>
+    where
+        V: BindTo<DB>,
+    {
         let mut rest = sql;
         while let Some(at) = rest.find(['{', '?']) {
             let (sql, placeholder) = rest.split_at(at);
@@ -85,7 +100,7 @@ impl<'a> Statement<'a> {
                 behind
             } else {
                 let no_value = || DieselError::QueryBuilderError("a `?` has no value".into());
-                DB::bind(values.next().ok_or_else(no_value)?, out)?;
+                values.next().ok_or_else(no_value)?.bind(out)?;
                 &placeholder[1..]
             };
         }
@@ -111,7 +126,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
     })
 }
 
-impl<DB: Dialect> QueryFragment<DB> for Statement<'_> {
+impl<DB: Dialect, V: BindTo<DB>> QueryFragment<DB> for Statement<'_, V> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.walk(&self.sql, &mut self.values.iter(), &mut out)
     }
@@ -135,12 +150,12 @@ where
 }
 
 /// The text identifies the statement in the cache.
-impl QueryId for Statement<'_> {
+impl<V> QueryId for Statement<'_, V> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
 /// What the columns hold is looked at when they are read.
-impl Query for Statement<'_> {
+impl<V> Query for Statement<'_, V> {
     type SqlType = Untyped;
 }

@@ -1,37 +1,10 @@
-//! Databases to run the same tests on.
-
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::{Connection, SqliteConnection};
 use persisting_message_bus::diesel::migrate;
 use persisting_message_bus::diesel::sqlite::{Durability, Settings};
-use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
 use tempfile::TempDir;
 
-/// An empty database with the bus's tables, which goes away when it is dropped.
-pub trait Database: Sized + Sync {
-    /// A connection to it, on which transactional handlers work too.
-    type Bus: MessageRepository + MessageConsumerState + TransactionsOn<Self::Bus> + Send + 'static;
-
-    fn create() -> Self;
-
-    fn connect(&self) -> Self::Bus;
-}
-
-/// Everything in memory.
-pub struct Memory(InMemoryMessageBus);
-
-impl Database for Memory {
-    type Bus = InMemoryMessageBus;
-
-    fn create() -> Self {
-        Self(InMemoryMessageBus::default())
-    }
-
-    fn connect(&self) -> InMemoryMessageBus {
-        self.0.clone()
-    }
-}
+use super::Database;
 
 /// A SQLite file, with plain connections.
 pub struct Sqlite {

@@ -1,0 +1,119 @@
+//! Many messages in one statement, whose text is always the same.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::fence::hash_of;
+use crate::RawMessage;
+use crate::diesel::MessageTable;
+use crate::diesel::statement::{BindTo, Statement};
+
+/// The most rows of a statement.
+pub(super) const MOST_ROWS: usize = 5_000;
+
+/// Takes the locks that the transaction does not hold yet: a setting that is local to the
+/// transaction remembers them, and is undone with a savepoint as they are. The values: the table, its
+/// column of positions, the topics' hashes.
+const FENCE: &str = "
+    WITH sequence AS MATERIALIZED (
+        SELECT coalesce(
+            pg_get_serial_sequence(quote_ident(name.of_table), name.of_column),
+            quote_ident('the sequence of ' || name.of_table || '.' || name.of_column)
+        )::regclass AS id
+        FROM (SELECT ? AS of_table, ? AS of_column) AS name
+    ), lock AS MATERIALIZED (
+        SELECT class, 'persisting_message_bus.fence_' || to_hex(class) AS setting,
+            (coalesce(pg_sequence_last_value(id), 0) & 2147483647)::integer AS last
+        FROM sequence, unnest(?) AS topic,
+            LATERAL (SELECT (topic # id::oid::bigint)::bit(32)::integer AS class) AS of_topic
+    ), fence AS MATERIALIZED (
+        SELECT count(CASE current_setting(setting, true)
+            WHEN 'held' THEN ''
+            ELSE pg_advisory_xact_lock_shared(class, last)::text
+                || set_config(setting, 'held', true)
+        END) AS held
+        FROM lock
+    )";
+
+/// A position is drawn for a row of the join, and so behind the fence.
+const ROWS: &str = "
+    FROM fence, unnest(?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY AS message
+        (message_id, topic, message_type, message_version, payload, headers, published_at, place)
+    WHERE fence.held > 0
+    ORDER BY place";
+
+/// What is bound: a name, or a column of all rows.
+pub(super) enum Column<'a> {
+    Name(&'a str),
+    Numbers(Vec<i64>),
+    Uuids(Vec<Uuid>),
+    Texts(Vec<&'a str>),
+    Times(Vec<DateTime<Utc>>),
+}
+
+/// Inserts the messages; one whose id is taken is left out or makes the statement fail.
+pub(super) fn insert_messages<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+    leave_out_taken: bool,
+) -> Statement<'a, Column<'a>> {
+    let (version, of_message) = match table.message_version {
+        Some(_) => ("{message_version}, ", "message_version, "),
+        None => ("", ""),
+    };
+    let conflict = if leave_out_taken {
+        "ON CONFLICT DO NOTHING"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
+         {{payload}}, {{headers}}, {{published_at}}) \
+         SELECT message_id, topic, message_type, {of_message}payload::json, headers::json, \
+         published_at {ROWS} {conflict}"
+    );
+    let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
+    let hashes = topics.iter().map(|topic| i64::from(hash_of(topic)));
+    let names = [&table.table, &table.id].map(|name| Column::Name(name));
+    let values = names.into_iter().chain([Column::Numbers(hashes.collect())]);
+    Statement::new(sql, table, values.chain(columns(messages)))
+}
+
+fn columns(messages: &[RawMessage]) -> [Column<'_>; 7] {
+    let texts = |text: fn(&RawMessage) -> &str| Column::Texts(messages.iter().map(text).collect());
+    let versions = messages
+        .iter()
+        .map(|message| i64::from(message.message_version));
+    [
+        Column::Uuids(messages.iter().map(|message| message.message_id).collect()),
+        texts(|message| &message.topic),
+        texts(|message| &message.message_type),
+        Column::Numbers(versions.collect()),
+        texts(|message| &message.payload),
+        texts(|message| &message.headers),
+        Column::Times(
+            messages
+                .iter()
+                .map(|message| message.published_at)
+                .collect(),
+        ),
+    ]
+}
+
+impl BindTo<Pg> for Column<'_> {
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        match self {
+            Self::Name(name) => out.push_bind_param::<Text, str>(name),
+            Self::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers),
+            Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
+            Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),
+            Self::Times(times) => out.push_bind_param::<Array<Timestamptz>, _>(times),
+        }
+    }
+}

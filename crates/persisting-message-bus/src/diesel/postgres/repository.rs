@@ -1,0 +1,91 @@
+use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::result::{Error as DieselError, QueryResult};
+
+use super::fence;
+use super::insert::{MOST_ROWS, insert_messages};
+use crate::diesel::MessageTable;
+use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
+use crate::diesel::error::failed_while;
+use crate::diesel::statement::{self, Dialect, Value};
+use crate::{Duplicates, Error, Position, RawMessage};
+
+impl Dialect for Pg {
+    const NOW: &'static str = "clock_timestamp()";
+    const AHEAD: &'static str = "clock_timestamp() + ? * interval '1 millisecond'";
+    const UUID: &'static str = "CAST(? AS uuid)";
+
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        statement::bind(value, out)
+    }
+}
+
+pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let doing = || format!("reading the last position of table \"{}\"", table.table);
+    let sequence = fence::sequence(connection, table, &doing)?;
+    Ok(Position::new(sequence.last))
+}
+
+pub(super) fn persist<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    messages: &[RawMessage],
+    duplicates: Duplicates,
+) -> Result<usize, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    // A message that is left out is noticed by the count, without an error that would end the
+    // caller's transaction.
+    let leave_out = duplicates == Duplicates::Ignore || messages.len() == 1;
+    let insert = |connection: &mut C, rows| {
+        connection.execute_returning_count(&insert_messages(table, rows, leave_out))
+    };
+    let one_statement = messages.len() <= MOST_ROWS;
+    let inserted = if one_statement && (leave_out || !is_in_transaction(connection)) {
+        insert(connection, messages)
+    } else {
+        connection.transaction(|connection| {
+            let mut chunks = messages.chunks(MOST_ROWS);
+            chunks.try_fold(0, |inserted, rows| Ok(inserted + insert(connection, rows)?))
+        })
+    };
+    let taken = match inserted {
+        Ok(inserted) if duplicates == Duplicates::Ignore || inserted == messages.len() => {
+            return Ok(inserted);
+        }
+        Ok(_) => None,
+        Err(cause) if is_unique_violation(&cause) => Some(cause),
+        Err(cause) => return Err(failed_while(persisting(messages), cause)),
+    };
+    Err(match first_duplicate(connection, table, messages) {
+        Some(duplicate) => Error::duplicate_message(duplicate),
+        // Whoever had the id has deleted it since.
+        None => Error::repository(persisting(messages), TakenId(taken), true),
+    })
+}
+
+/// A message id was taken, and is not any more.
+#[derive(Debug, thiserror::Error)]
+#[error("a message id was taken, and is not any more")]
+struct TakenId(#[source] Option<DieselError>);
+
+pub(super) fn is_in_transaction<C>(connection: &mut C) -> bool
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    !matches!(status.transaction_depth(), Ok(None))
+}
+
+fn persisting(messages: &[RawMessage]) -> String {
+    let topic = messages.first().map_or("", |message| &message.topic);
+    format!(
+        "persisting {} messages of topic \"{topic}\"",
+        messages.len()
+    )
+}

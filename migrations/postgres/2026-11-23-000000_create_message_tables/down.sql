@@ -1,0 +1,2 @@
+DROP TABLE message_consumer_state;
+DROP TABLE public_messages;

@@ -1,0 +1,18 @@
+use persisting_message_bus::memory::InMemoryMessageBus;
+
+use super::Database;
+
+/// Everything in memory.
+pub struct Memory(InMemoryMessageBus);
+
+impl Database for Memory {
+    type Bus = InMemoryMessageBus;
+
+    fn create() -> Self {
+        Self(InMemoryMessageBus::default())
+    }
+
+    fn connect(&self) -> InMemoryMessageBus {
+        self.0.clone()
+    }
+}
