@@ -19,3 +19,26 @@ pub trait Database: Sized + Sync {
 
     fn connect(&self) -> Self::Bus;
 }
+
+/// A database on a server, where transactions of several publishers can be open at once.
+pub trait Server: Database<Bus = <Self as Server>::Plain> {
+    /// Its plain connection.
+    type Plain: MessageRepository
+        + MessageConsumerState
+        + TransactionsOn<Self::Plain>
+        + diesel::Connection
+        + Send
+        + 'static;
+
+    /// Its address, for other programs.
+    fn url(&self) -> String;
+
+    /// A connection to the database at an address.
+    fn connect_to(url: &str) -> Self::Plain;
+
+    /// Begins a transaction of an isolation level.
+    fn begin_with(connection: &mut Self::Plain, isolation: &str);
+
+    /// How many fences publishers hold, as somebody sees it who holds none himself.
+    fn fences(connection: &mut Self::Plain) -> usize;
+}

@@ -1,27 +1,17 @@
+use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error, Pool, PooledConnection};
 use diesel::{Connection, PgConnection};
+use persisting_message_bus::Transactions;
 use persisting_message_bus::diesel::migrate;
 use uuid::Uuid;
 
-use super::Database;
+use super::{Database, Server};
 
 /// A schema on the tests' PostgreSQL server, with plain connections that find it by their search
 /// path.
 pub struct Postgres {
     schema: String,
-}
-
-impl Postgres {
-    /// The name of the schema.
-    pub fn schema(&self) -> &str {
-        &self.schema
-    }
-
-    /// The address of this schema, for other programs.
-    pub fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", server_url(), self.schema)
-    }
 }
 
 fn server_url() -> String {
@@ -32,7 +22,6 @@ fn connect_to_server() -> PgConnection {
     PgConnection::establish(&server_url()).expect("a connection to PostgreSQL")
 }
 
-/// The tables, once for all tests to copy: migrating is tested elsewhere, and takes longer.
 impl Database for Postgres {
     type Bus = PgConnection;
 
@@ -52,6 +41,36 @@ impl Database for Postgres {
         let set = format!("SET search_path = {}", self.schema);
         connection.batch_execute(&set).expect("a search path");
         connection
+    }
+}
+
+impl Server for Postgres {
+    type Plain = PgConnection;
+
+    fn url(&self) -> String {
+        format!("{}?options=-csearch_path%3D{}", server_url(), self.schema)
+    }
+
+    fn connect_to(url: &str) -> PgConnection {
+        PgConnection::establish(url).expect("a connection to PostgreSQL")
+    }
+
+    fn begin_with(connection: &mut PgConnection, isolation: &str) {
+        connection.begin().expect("a transaction");
+        connection
+            .batch_execute(&format!("SET TRANSACTION ISOLATION LEVEL {isolation}"))
+            .expect("an isolation level");
+    }
+
+    /// Those of this schema: its sequence is part of their class.
+    fn fences(connection: &mut PgConnection) -> usize {
+        let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+            AND pid = ANY (SELECT pid FROM pg_locks
+                WHERE relation = 'public_messages'::regclass AND pid <> pg_backend_pid())";
+        let count: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(count)
+            .get_result(connection)
+            .expect("a count");
+        usize::try_from(count).expect("a count")
     }
 }
 

@@ -1,0 +1,74 @@
+//! Publishers in processes of their own.
+//!
+//! This program starts itself again as a publisher: see `publisher`.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use persisting_message_bus::Transactions;
+use persisting_message_bus_tests::databases::{Postgres, Server};
+
+use super::{consume, place};
+
+const DATABASE: &str = "PUBLISHER_DATABASE";
+
+/// The body of a publisher, when the environment makes this process one; it passes otherwise. It
+/// dispatches, says so, and never commits.
+#[test]
+fn publisher() {
+    let Ok(url) = env::var(DATABASE) else {
+        return;
+    };
+    if url.starts_with("postgres:") {
+        dispatch_and_wait::<Postgres>(&url);
+    }
+}
+
+fn dispatch_and_wait<D: Server>(url: &str) {
+    let mut connection = D::connect_to(url);
+    connection.begin().unwrap();
+    place(&mut connection, 1).unwrap();
+    println!("\ndispatched");
+    std::io::stdout().flush().unwrap();
+    // Until it is killed, or its parent is.
+    std::io::stdin().lines().for_each(drop);
+}
+
+fn start_publisher<D: Server>(database: &D) -> Child {
+    let mut publisher = Command::new(env::current_exe().unwrap())
+        .args([
+            "processes::publisher",
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DATABASE, database.url())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(publisher.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "dispatched"));
+    publisher
+}
+
+pub fn a_killed_publisher_lets_the_others_go_on<D: Server>() {
+    let database = D::create();
+    let [mut other, mut consumer] = [(); 2].map(|()| database.connect());
+    place(&mut other, 0).unwrap();
+    let mut publisher = start_publisher(&database);
+    place(&mut other, 2).unwrap();
+    assert_eq!(consume(&mut consumer), [0]);
+    publisher.kill().unwrap();
+    publisher.wait().unwrap();
+    // The server has to notice that nobody is there any more.
+    let killed = Instant::now();
+    let mut delivered = Vec::new();
+    while delivered.is_empty() {
+        assert!(killed.elapsed() < Duration::from_secs(30), "it stalls");
+        delivered = consume(&mut consumer);
+    }
+    assert_eq!(delivered, [2]);
+}
