@@ -1,6 +1,7 @@
-//! What the tests share: topics, and databases to run them on.
+//! What the tests share: topics, databases to run them on, and the servers of those.
 
 pub mod databases;
+pub mod servers;
 pub mod topics;
 
 /// The seed of a randomised test: `SEED` from the environment, or a new one; printed, so that a

@@ -7,6 +7,7 @@ use persisting_message_bus::diesel::migrate;
 use uuid::Uuid;
 
 use super::{Database, Server};
+use crate::servers::postgres_url;
 
 /// A schema on the tests' PostgreSQL server, with plain connections that find it by their search
 /// path.
@@ -14,12 +15,8 @@ pub struct Postgres {
     schema: String,
 }
 
-fn server_url() -> String {
-    std::env::var("POSTGRES_URL").expect("POSTGRES_URL")
-}
-
 fn connect_to_server() -> PgConnection {
-    PgConnection::establish(&server_url()).expect("a connection to PostgreSQL")
+    PgConnection::establish(&postgres_url()).expect("a connection to PostgreSQL")
 }
 
 impl Database for Postgres {
@@ -48,7 +45,7 @@ impl Server for Postgres {
     type Plain = PgConnection;
 
     fn url(&self) -> String {
-        format!("{}?options=-csearch_path%3D{}", server_url(), self.schema)
+        format!("{}?options=-csearch_path%3D{}", postgres_url(), self.schema)
     }
 
     fn connect_to(url: &str) -> PgConnection {
@@ -81,7 +78,7 @@ impl Drop for Postgres {
             self.schema
         );
         // A test may have ended within a transaction, or shut the server down.
-        if let Ok(mut connection) = PgConnection::establish(&server_url()) {
+        if let Ok(mut connection) = PgConnection::establish(&postgres_url()) {
             let limited = format!("SET lock_timeout = '2s'; {drop}");
             let _left_behind = connection.batch_execute(&limited);
         }
@@ -114,7 +111,7 @@ impl Database for PooledPostgres {
             .max_size(16)
             .min_idle(Some(1))
             .connection_customizer(Box::new(InSchema(schema.schema.clone())))
-            .build(ConnectionManager::new(server_url()))
+            .build(ConnectionManager::new(postgres_url()))
             .expect("a pool");
         Self {
             pool,

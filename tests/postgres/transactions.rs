@@ -1,0 +1,116 @@
+//! Statements that fail, and what becomes of the transaction.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use persisting_message_bus::{
+    Error, Headers, Message, MessageConsumer, MessageConsumerState, Transactions,
+};
+use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use uuid::Uuid;
+
+use super::{consume, orders};
+
+#[test]
+fn a_handler_that_breaks_the_transaction_takes_the_cursor_along() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    bus.batch_execute("CREATE TABLE paid (number bigint UNIQUE); INSERT INTO paid VALUES (2)")
+        .unwrap();
+    let batch = (1..4).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut PgConnection, message: &Message<Orders>| {
+            let insert = format!("INSERT INTO paid VALUES ({})", message.payload().order());
+            match diesel::sql_query(insert).execute(bus) {
+                // It has been paid, the handler thinks.
+                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(()),
+                result => Ok(result.map(drop)?),
+            }
+        },
+    );
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+    // Nothing is lost: what was handled is as far as the cursor is.
+    let status = bus.consumer_status("payer", "orders").unwrap().unwrap();
+    let cursor = status.cursor.map_or(0, |cursor| cursor.get());
+    let paid: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(
+        "SELECT count(*) FROM paid WHERE number <> 2",
+    )
+    .get_result(&mut bus)
+    .unwrap();
+    assert_eq!(cursor, paid, "{error:?}");
+}
+
+#[test]
+fn a_refused_message_leaves_the_transaction_usable() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    let id = Uuid::now_v7();
+    let with_id = || Headers::new().with_message_id(id);
+    bus.in_transaction(|bus| {
+        let placed = OrderPlaced::number(1);
+        orders().dispatch_with(bus, &placed, with_id())?;
+        let error = orders().dispatch_with(bus, &placed, with_id()).unwrap_err();
+        assert!(error.is_duplicate(), "{error:?}");
+        orders().dispatch(bus, &OrderPlaced::number(2))
+    })
+    .unwrap();
+    assert_eq!(consume(&mut bus), [1, 2]);
+}
+
+#[test]
+fn what_serializable_transactions_fail_with_can_be_tried_again() {
+    let database = Postgres::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    one.batch_execute("CREATE TABLE stock (amount integer); INSERT INTO stock VALUES (1)")
+        .unwrap();
+    for connection in [&mut one, &mut other] {
+        connection.begin().unwrap();
+        connection
+            .batch_execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT * FROM stock")
+            .unwrap();
+    }
+    for connection in [&mut one, &mut other] {
+        connection
+            .batch_execute("INSERT INTO stock VALUES (2)")
+            .unwrap();
+        orders()
+            .dispatch(connection, &OrderPlaced::number(1))
+            .unwrap();
+    }
+    one.commit().unwrap();
+    let error = other.commit().unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    // The connection is as good as new.
+    let again: Result<_, Error> =
+        other.in_transaction(|other| orders().dispatch(other, &OrderPlaced::number(2)));
+    again.unwrap();
+    assert_eq!(consume(&mut one), [1, 2]);
+}
+
+#[test]
+fn a_deadlock_can_be_tried_again() {
+    let database = Postgres::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    one.batch_execute(
+        "CREATE TABLE stock (id integer, amount integer); INSERT INTO stock VALUES (1, 1), (2, 1)",
+    )
+    .unwrap();
+    let take = |connection: &mut PgConnection, id: i32| {
+        connection.batch_execute(&format!("UPDATE stock SET amount = 0 WHERE id = {id}"))
+    };
+    one.begin().unwrap();
+    other.begin().unwrap();
+    take(&mut one, 1).unwrap();
+    take(&mut other, 2).unwrap();
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| take(&mut one, 2).map(|()| one.commit().unwrap()));
+        let second = scope.spawn(|| take(&mut other, 1).map(|()| other.commit().unwrap()));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    let victim = first.err().or(second.err()).expect("a victim");
+    assert!(Error::from(victim).is_retryable());
+}

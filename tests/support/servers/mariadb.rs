@@ -1,0 +1,132 @@
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::process::{Process, as_user, folder_of, free_port, run, tail, wait_until_ready};
+
+const USER: &str = "mysql";
+
+/// A MariaDB server with an empty database, `bus`, which ends and goes away when it is dropped.
+///
+/// It ends with the thread that started it, too.
+pub struct MariadbServer {
+    process: Option<Process>,
+    folder: TempDir,
+    port: u16,
+    settings: Vec<String>,
+}
+
+impl MariadbServer {
+    /// Starts one that does not care for a loss of power.
+    pub fn start() -> Self {
+        Self::start_with(&["--innodb-flush-log-at-trx-commit=2"])
+    }
+
+    /// Starts one with options such as `--innodb-flush-log-at-trx-commit=1`.
+    pub fn start_with(settings: &[&str]) -> Self {
+        let folder = folder_of(USER);
+        let mut initialise = Command::new("mariadb-install-db");
+        initialise
+            .args(["--no-defaults", "--auth-root-authentication-method=normal"])
+            .args(["--skip-test-db", "--skip-name-resolve"])
+            .arg(format!("--datadir={}/data", folder.path().display()));
+        run(as_user(USER, &[], &initialise));
+        let mut server = Self {
+            process: None,
+            folder,
+            port: free_port(),
+            settings: settings
+                .iter()
+                .map(|setting| (*setting).to_owned())
+                .collect(),
+        };
+        // Somebody else may have been faster to take the port.
+        for _ in 0..5 {
+            if server.try_start_again() {
+                let mut create = server.command("mariadb");
+                create.args(["-e", "CREATE DATABASE bus"]);
+                run(create);
+                return server;
+            }
+            server.port = free_port();
+        }
+        panic!("MariaDB does not start:\n{}", tail(&server.log()));
+    }
+
+    /// The address of its database.
+    pub fn url(&self) -> String {
+        format!("mysql://root@127.0.0.1:{}/bus", self.port)
+    }
+
+    /// Ends every connection and stops.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(process) = &self.process {
+            process.signal(Signal::SIGKILL);
+        }
+        self.process = None;
+    }
+
+    /// Starts it again after it was stopped or killed: with its data, on its port.
+    pub fn start_again(&mut self) {
+        self.process = None;
+        assert!(
+            self.try_start_again(),
+            "MariaDB does not start again:\n{}",
+            tail(&self.log())
+        );
+    }
+
+    /// One of MariaDB's programs, with the address of this server.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command
+            .args([
+                "--no-defaults",
+                "--protocol=tcp",
+                "--host=127.0.0.1",
+                "--user=root",
+            ])
+            .arg(format!("--port={}", self.port));
+        command
+    }
+
+    fn try_start_again(&mut self) -> bool {
+        let folder = self.folder.path().display();
+        let mut command = Command::new("mariadbd");
+        command
+            .args([
+                "--no-defaults",
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+            ])
+            .args(["--max-connections=400", "--innodb-buffer-pool-size=256M"])
+            .args([
+                "--innodb-log-file-size=64M",
+                "--character-set-server=utf8mb4",
+            ])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--datadir={folder}/data"))
+            .arg(format!("--socket={folder}/socket"))
+            .arg(format!("--pid-file={folder}/pid"))
+            .args(&self.settings);
+        let mut process = Process::start(&command, USER, Signal::SIGTERM, &self.log());
+        let is_ready = || {
+            let ping = self.command("mariadb-admin").arg("ping").output();
+            ping.is_ok_and(|output| output.status.success())
+        };
+        let ready = wait_until_ready(&mut process, self.port, is_ready);
+        self.process = ready.then_some(process);
+        ready
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}

@@ -1,0 +1,30 @@
+//! Throwaway database servers: real ones, on free ports of the loopback interface, with their data
+//! in temporary folders.
+
+mod mariadb;
+mod postgres;
+mod process;
+
+use std::env;
+
+pub use self::mariadb::MariadbServer;
+pub use self::postgres::PostgresServer;
+
+/// The address of the PostgreSQL server that all tests share.
+pub fn postgres_url() -> String {
+    url("POSTGRES_URL")
+}
+
+/// The address of the MariaDB server that all tests share.
+pub fn mariadb_url() -> String {
+    url("MARIADB_URL")
+}
+
+fn url(variable: &str) -> String {
+    env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} is not set: run ./test, or `cargo run -p persisting-message-bus-tests --bin \
+             with-servers -- cargo test --workspace --all-features`"
+        )
+    })
+}

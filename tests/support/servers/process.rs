@@ -1,0 +1,149 @@
+//! A server as a process that does not outlive who started it.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User, geteuid};
+use tempfile::TempDir;
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server.
+///
+/// It gets `stop_signal` when the *thread* that started it ends, however that ends.
+pub struct Process {
+    child: Child,
+    stop_signal: Signal,
+}
+
+impl Process {
+    /// Starts a server as `user`, or as oneself without the rights of root.
+    pub fn start(command: &Command, user: &str, stop_signal: Signal, log: &Path) -> Self {
+        let log = fs::File::create(log).expect("a log file");
+        let signal = stop_signal.as_str().trim_start_matches("SIG").to_owned();
+        let child = as_user(user, &["--pdeathsig".to_owned(), signal], command)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("a server process");
+        Self { child, stop_signal }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_some()
+    }
+
+    /// Sends a signal, to the server alone.
+    pub fn signal(&self, signal: Signal) {
+        // It may have ended.
+        let _gone = kill(self.pid(), signal);
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(self.stop_signal);
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if self.has_ended() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.signal(Signal::SIGKILL);
+        drop(self.child.wait());
+    }
+}
+
+/// `command` as another user, if we are root: servers refuse to run as root.
+pub fn as_user(user: &str, options: &[String], command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(options);
+    if geteuid().is_root() {
+        wrapped.args(["--reuid", user, "--regid", user, "--init-groups"]);
+    }
+    wrapped.arg("--").arg(command.get_program());
+    wrapped.args(command.get_args());
+    // A database must not learn of our settings for its clients, such as PGOPTIONS.
+    wrapped
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    wrapped.current_dir("/");
+    wrapped
+}
+
+/// Runs a program to its end.
+pub fn run(mut command: Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|cause| panic!("{command:?}: {cause}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A folder that belongs to the user.
+pub fn folder_of(user: &str) -> TempDir {
+    let folder = tempfile::Builder::new()
+        .prefix("message-bus-")
+        .tempdir()
+        .expect("a temporary folder");
+    if geteuid().is_root() {
+        let user = User::from_name(user)
+            .expect("a list of users")
+            .unwrap_or_else(|| panic!("no user {user}: ./test installs what is needed"));
+        chown(
+            folder.path(),
+            Some(user.uid.as_raw()),
+            Some(user.gid.as_raw()),
+        )
+        .expect("a folder of the user");
+    }
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(folder.path(), private).expect("a private folder");
+    folder
+}
+
+/// A port that nobody listens on now. Somebody else may take it before the server does.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Waits until the server accepts connections and `is_ready`; says no when it has ended instead.
+pub fn wait_until_ready(process: &mut Process, port: u16, is_ready: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if process.has_ended() {
+            return false;
+        }
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() && is_ready() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// The end of a server's log, for the panic that tells that it does not start.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().rev().take(20).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
