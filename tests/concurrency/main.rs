@@ -7,10 +7,12 @@ mod interleavings;
 mod processes;
 mod soak;
 
+use std::sync::{Arc, Mutex};
+
 use persisting_message_bus::{
-    Error, Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageRepository,
-    MessageSource,
+    Error, External, HandlerError, Message, MessageConsumer, MessageDispatcher, MessageRepository,
 };
+use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
 /// Runs every case on a database whose positions are handed out before the commit.
@@ -23,11 +25,12 @@ macro_rules! concurrency_on {
                 interleavings: [
                     a_late_commit_of_the_lower_position_is_not_skipped,
                     a_first_message_is_waited_for,
+                    what_was_read_before_a_publisher_came_is_behind_the_reader,
                     a_rolled_back_position_does_not_stall,
                     a_rolled_back_savepoint_keeps_what_was_before_it,
                     a_publisher_goes_on_behind_a_rolled_back_savepoint,
                     many_open_publishers_commit_in_any_order,
-                    many_messages_in_a_transaction_hold_back_once,
+                    many_messages_in_a_transaction_hold_one_fence,
                     another_topics_publisher_does_not_stall,
                     a_foreign_transaction_does_not_stall,
                     a_foreign_transaction_held_open_makes_delivery_no_slower,
@@ -57,6 +60,7 @@ macro_rules! concurrency_on {
 
 concurrency_on! {
     postgres: Postgres,
+    mariadb: Mariadb,
 }
 
 /// One writer at a time: there is nothing to interleave.
@@ -81,14 +85,53 @@ fn pay(bus: &mut impl MessageRepository, order: u64) -> Result<(), Error> {
         .map(drop)
 }
 
-/// Handles pages until there is nothing new, and returns the numbers of the orders.
-fn consume(bus: &mut (impl MessageSource + MessageConsumerState)) -> Vec<u64> {
-    let mut seen = Vec::new();
-    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
-        seen.push(message.payload().order());
-        Ok(())
-    });
-    while consumer.handle_new_messages(bus).expect("a page") > 0 {}
-    drop(consumer);
-    seen
+/// A consumer that stays, on a database where both topics were published on before.
+struct Reader<D: Database> {
+    database: D,
+    bus: D::Bus,
+    consumer: MessageConsumer<Orders, External<Handler>>,
+    seen: Arc<Mutex<Vec<u64>>>,
+}
+
+type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
+
+impl<D: Database> Reader<D> {
+    /// With two publishers.
+    fn create() -> (Self, [D::Bus; 2]) {
+        let database = D::create();
+        let mut bus = database.connect();
+        place(&mut bus, 0).expect("a message");
+        pay(&mut bus, 0).expect("a message");
+        let mut reader = Self::on(database);
+        assert_eq!(reader.read(), [0]);
+        let publishers = [(); 2].map(|()| reader.database.connect());
+        (reader, publishers)
+    }
+
+    fn on(database: D) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let handled = Arc::clone(&seen);
+        let handler: Handler = Box::new(move |message| {
+            let mut handled = handled.lock().expect("what was seen");
+            handled.push(message.payload().order());
+            Ok(())
+        });
+        Self {
+            bus: database.connect(),
+            database,
+            consumer: MessageConsumer::external("all", handler),
+            seen,
+        }
+    }
+
+    /// Handles pages until there is nothing new, and returns the numbers of the orders.
+    fn read(&mut self) -> Vec<u64> {
+        while self
+            .consumer
+            .handle_new_messages(&mut self.bus)
+            .expect("a page")
+            > 0
+        {}
+        std::mem::take(&mut self.seen.lock().expect("what was seen"))
+    }
 }

@@ -155,6 +155,8 @@ conformance_on! {
     pooled_sqlite: persisting_message_bus_tests::databases::PooledSqlite,
     postgres: persisting_message_bus_tests::databases::Postgres,
     pooled_postgres: persisting_message_bus_tests::databases::PooledPostgres,
+    mariadb: persisting_message_bus_tests::databases::Mariadb,
+    pooled_mariadb: persisting_message_bus_tests::databases::PooledMariadb,
 }
 
 fn orders() -> MessageDispatcher<Orders> {

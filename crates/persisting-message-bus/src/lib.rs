@@ -23,7 +23,7 @@ mod consumer;
 mod consumer_state;
 mod decorator;
 mod derived;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod diesel;
 mod dispatcher;
 mod error;

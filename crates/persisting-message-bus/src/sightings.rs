@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::Position;
 
@@ -10,7 +11,7 @@ use crate::Position;
 #[derive(Debug, Clone, Default)]
 pub struct Sightings {
     /// Up to where nothing can still come from whoever holds the slot now.
-    free_at: BTreeMap<u32, Position>,
+    free_at: BTreeMap<i64, Position>,
     last: Position,
     /// Whether a slot was held that had never been seen free.
     incomplete: bool,
@@ -26,8 +27,8 @@ impl Sightings {
     pub fn look(
         &mut self,
         last: Position,
-        slots: u32,
-        free: impl IntoIterator<Item = u32>,
+        slots: Range<i64>,
+        free: impl IntoIterator<Item = i64>,
     ) -> Position {
         if last < self.last {
             // Positions went back: another database, or one that was restored.
@@ -36,7 +37,7 @@ impl Sightings {
         self.last = last;
         self.free_at
             .extend(free.into_iter().map(|slot| (slot, last)));
-        let seen = (0..slots).map(|slot| self.free_at.get(&slot).copied());
+        let seen = slots.map(|slot| self.free_at.get(&slot).copied());
         let horizon = seen.min().flatten();
         self.incomplete = horizon.is_none();
         horizon.unwrap_or_default()
@@ -60,27 +61,27 @@ mod tests {
     #[test]
     fn what_was_never_seen_free_holds_the_reader_at_the_start() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(7), 3, [0, 2]), Position::START);
+        assert_eq!(sightings.look(position(7), 0..3, [0, 2]), Position::START);
         assert!(!sightings.are_complete());
-        assert_eq!(sightings.look(position(9), 3, [1]), position(7));
+        assert_eq!(sightings.look(position(9), 0..3, [1]), position(7));
         assert!(sightings.are_complete());
     }
 
     #[test]
     fn a_slot_that_stays_held_holds_the_reader_where_it_was_last_free() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(5), 2, [0, 1]), position(5));
-        assert_eq!(sightings.look(position(8), 2, [0]), position(5));
-        assert_eq!(sightings.look(position(11), 2, [0]), position(5));
-        assert_eq!(sightings.look(position(12), 2, [1]), position(11));
-        assert_eq!(sightings.look(position(13), 2, [0, 1]), position(13));
+        assert_eq!(sightings.look(position(5), 0..2, [0, 1]), position(5));
+        assert_eq!(sightings.look(position(8), 0..2, [0]), position(5));
+        assert_eq!(sightings.look(position(11), 0..2, [0]), position(5));
+        assert_eq!(sightings.look(position(12), 0..2, [1]), position(11));
+        assert_eq!(sightings.look(position(13), 0..2, [0, 1]), position(13));
     }
 
     #[test]
     fn positions_that_go_back_are_those_of_another_database() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(50), 2, [0, 1]), position(50));
-        assert_eq!(sightings.look(position(3), 2, [0]), Position::START);
+        assert_eq!(sightings.look(position(50), 0..2, [0, 1]), position(50));
+        assert_eq!(sightings.look(position(3), 0..2, [0]), Position::START);
         assert!(!sightings.are_complete());
     }
 }

@@ -1,11 +1,13 @@
 //! Databases to run the same tests on.
 
+mod mariadb;
 mod memory;
 mod postgres;
 mod sqlite;
 
 use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
 
+pub use self::mariadb::{Mariadb, PooledMariadb};
 pub use self::memory::Memory;
 pub use self::postgres::{PooledPostgres, Postgres};
 pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};

@@ -31,7 +31,7 @@ where
     let mut seen = HashSet::new();
     messages.iter().find(|message| {
         let id = message.message_id.to_string();
-        let sql = "SELECT 1 FROM {table} WHERE {message_id} = {uuid}";
+        let sql = "SELECT 1 FROM {table} WHERE {message_id} = {uuid} {latest}";
         let statement = Statement::new(sql, table, [Text(&id)]);
         let stored = first_row(connection, statement, |[]| Ok(()));
         !seen.insert(message.message_id) || matches!(stored, Ok(Some(())))

@@ -27,6 +27,9 @@ pub(super) fn is_retryable(cause: &DieselError) -> bool {
                 // PostgreSQL's
                 "deadlock detected",
                 "due to lock timeout",
+                // MySQL's and MariaDB's; a deadlock has a kind
+                "Lock wait timeout exceeded",
+                "Record has changed since last read",
             ]
             .iter()
             .any(|part| message.contains(part))

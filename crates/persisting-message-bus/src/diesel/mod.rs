@@ -9,9 +9,13 @@ mod backend;
 mod consumer_state;
 mod duplicates;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod insert;
 mod leases;
 mod messages;
 mod migrations;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod repository;
@@ -24,4 +28,6 @@ mod transactions;
 
 pub use self::backend::StoreBackend;
 pub use self::migrations::migrate;
-pub use self::schema::{ConsumerStateTable, MessageTable, OnTables, TableSchema};
+pub use self::schema::{
+    ConsumerStateTable, MessageTable, OnTables, PublisherSlotsTable, TableSchema,
+};

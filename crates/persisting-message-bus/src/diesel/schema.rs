@@ -25,6 +25,8 @@ pub struct TableSchema {
     pub messages: MessageTable,
     /// The table of cursors and leases.
     pub consumer_state: ConsumerStateTable,
+    /// The table of the publishers' slots, which MySQL and MariaDB need.
+    pub publisher_slots: PublisherSlotsTable,
 }
 
 /// The names of the message table and its columns.
@@ -50,6 +52,9 @@ pub struct MessageTable {
     pub headers: Name,
     /// A time, `published_at`.
     pub published_at: Name,
+    /// The name of the index on topic and position, `PRIMARY`, which MySQL and MariaDB have to be told
+    /// to use. Other databases do not look at it.
+    pub topic_index: Name,
 }
 
 /// The names of the consumer-state table and its columns.
@@ -72,6 +77,18 @@ pub struct ConsumerStateTable {
     pub lease_expires_at: Name,
 }
 
+/// The names of the table of publishers' slots and its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublisherSlotsTable {
+    /// The table, `message_publisher_slots`.
+    pub table: Name,
+    /// A text, `topic`; with the slot it is the primary key.
+    pub topic: Name,
+    /// An integer, `slot`.
+    pub slot: Name,
+}
+
 impl TableSchema {
     pub(super) const DEFAULT: &'static Self = &Self {
         messages: MessageTable {
@@ -84,6 +101,7 @@ impl TableSchema {
             payload: Cow::Borrowed("payload"),
             headers: Cow::Borrowed("headers"),
             published_at: Cow::Borrowed("published_at"),
+            topic_index: Cow::Borrowed("PRIMARY"),
         },
         consumer_state: ConsumerStateTable {
             table: Cow::Borrowed("message_consumer_state"),
@@ -93,6 +111,11 @@ impl TableSchema {
             lease_owner: Cow::Borrowed("lease_owner"),
             lease_epoch: Cow::Borrowed("lease_epoch"),
             lease_expires_at: Cow::Borrowed("lease_expires_at"),
+        },
+        publisher_slots: PublisherSlotsTable {
+            table: Cow::Borrowed("message_publisher_slots"),
+            topic: Cow::Borrowed("topic"),
+            slot: Cow::Borrowed("slot"),
         },
     };
 
@@ -129,6 +152,7 @@ impl Names for MessageTable {
             "payload" => &self.payload,
             "headers" => &self.headers,
             "published_at" => &self.published_at,
+            "topic_index" => &self.topic_index,
             _ => return None,
         })
     }
@@ -144,6 +168,17 @@ impl Names for ConsumerStateTable {
             "lease_owner" => &self.lease_owner,
             "lease_epoch" => &self.lease_epoch,
             "lease_expires_at" => &self.lease_expires_at,
+            _ => return None,
+        })
+    }
+}
+
+impl Names for PublisherSlotsTable {
+    fn name(&self, key: &str) -> Option<&str> {
+        Some(match key {
+            "table" => &self.table,
+            "topic" => &self.topic,
+            "slot" => &self.slot,
             _ => return None,
         })
     }

@@ -34,6 +34,8 @@ pub(super) trait Dialect: Backend {
     const UUID: &'static str = "?";
     /// `{text}`: a text that is compared letter by letter, whatever a column's collation says.
     const TEXT: &'static str = "?";
+    /// `{latest}`: how a SELECT ends that sees what was committed since its transaction began.
+    const LATEST: &'static str = "";
     /// `{messages}`: the message table, to be read by topic and position.
     const MESSAGES: &'static str = "{table}";
     /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
@@ -120,6 +122,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "ahead" => DB::AHEAD,
         "uuid" => DB::UUID,
         "text" => DB::TEXT,
+        "latest" => DB::LATEST,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
         _ => return None,

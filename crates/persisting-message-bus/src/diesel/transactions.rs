@@ -5,6 +5,12 @@ use super::error::failed_while;
 use super::{OnTables, StoreBackend};
 use crate::{Error, MessageBus, MessageSource, Transactions, TransactionsOn};
 
+/// Whether a transaction is open, as far as Diesel knows.
+pub(super) fn is_in_transaction<C: Connection>(connection: &mut C) -> bool {
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    !matches!(status.transaction_depth(), Ok(None))
+}
+
 impl<C> Transactions for C
 where
     C: Connection,

@@ -19,12 +19,12 @@
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
-use super::repository::is_in_transaction;
 use crate::diesel::MessageTable;
 use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
+use crate::diesel::transactions::is_in_transaction;
 use crate::{Error, Position};
 
 /// The sequence, with all that a reader has to know of it, and of where it reads.

@@ -1,4 +1,4 @@
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::{Error as DieselError, QueryResult};
@@ -9,6 +9,7 @@ use crate::diesel::MessageTable;
 use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
+use crate::diesel::transactions::is_in_transaction;
 use crate::{Duplicates, Error, Position, RawMessage};
 
 impl Dialect for Pg {
@@ -73,14 +74,6 @@ where
 #[derive(Debug, thiserror::Error)]
 #[error("a message id was taken, and is not any more")]
 struct TakenId(#[source] Option<DieselError>);
-
-pub(super) fn is_in_transaction<C>(connection: &mut C) -> bool
-where
-    C: LoadConnection<Backend = Pg>,
-{
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    !matches!(status.transaction_depth(), Ok(None))
-}
 
 fn persisting(messages: &[RawMessage]) -> String {
     let topic = messages.first().map_or("", |message| &message.topic);

@@ -1,4 +1,4 @@
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
@@ -10,6 +10,7 @@ use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
+use crate::diesel::transactions::is_in_transaction;
 use crate::{Duplicates, Error, Position, RawMessage};
 
 /// Times are texts, in milliseconds and in a form whose order as text is the order in time.
@@ -73,12 +74,13 @@ where
 {
     let topic = messages.first().map_or("", |message| &message.topic);
     let count = messages.len();
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    match status.transaction_depth() {
-        Ok(None) => format!("persisting {count} messages of topic \"{topic}\""),
-        _ => format!(
-            "persisting {count} messages of topic \"{topic}\" (a transaction that has read before \
-             cannot wait for other writers: dispatch in an immediate_transaction)"
-        ),
+    let doing = format!("persisting {count} messages of topic \"{topic}\"");
+    if is_in_transaction(connection) {
+        format!(
+            "{doing} (a transaction that has read before cannot wait for other writers: dispatch in \
+             an immediate_transaction)"
+        )
+    } else {
+        doing
     }
 }

@@ -1,0 +1,119 @@
+//! MySQL from 8.0.1 and MariaDB from 10.6: publishers hold a slot, so that readers see who is at
+//! work.
+//!
+//! - Positions come from AUTO_INCREMENT, before the commit. A publisher's transaction holds one of 64
+//!   slots of each topic that it publishes on; more of them wait. Readers see which slots are free,
+//!   and remember when they saw the others free. Who inserts rows without this library holds no slot,
+//!   and its late commits are skipped.
+//! - Whoever dispatches or reads on a topic first creates its slots; inside of a transaction, others
+//!   wait for its end, once in a topic's life.
+//! - A message is dispatched in any isolation level. Consumers read outside of the application's
+//!   transactions.
+//! - A deadlock, or waiting too long for a lock, is an error that [is
+//!   retryable](crate::Error::is_retryable): make the transaction again.
+//! - Publishers and readers have to be on one server: a replica, or another node of a cluster, does
+//!   not see the publishers' locks. A server that is `read_only` is refused.
+//!
+//! Tables that others made are described by a [`TableSchema`]: a message table needs an index on topic
+//! and position, whose name is [`topic_index`](crate::diesel::MessageTable::topic_index). The other
+//! two tables are in the migration.
+
+mod consumer_state;
+mod insert;
+mod migrations;
+mod repository;
+mod rows;
+mod server;
+mod slots;
+
+use std::ops::ControlFlow;
+
+use diesel::connection::LoadConnection;
+use diesel::migration::MigrationConnection;
+use diesel::mysql::Mysql;
+use diesel_migrations::MigrationHarness;
+
+use super::{StoreBackend, TableSchema, leases, messages};
+use crate::{
+    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
+    Sightings, StoreCursor, StoredMessage,
+};
+
+impl<C> StoreBackend<C> for Mysql
+where
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql>,
+{
+    fn migrate(connection: &mut C) -> Result<(), Error> {
+        migrations::migrate(connection)
+    }
+
+    fn horizon(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        sightings: &mut Sightings,
+    ) -> Result<Position, Error> {
+        slots::horizon(connection, schema, topic, sightings)
+    }
+
+    fn head(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        horizon: Position,
+    ) -> Result<Position, Error> {
+        messages::head(connection, &schema.messages, topic, horizon)
+    }
+
+    fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
+        repository::last_position(connection, &schema.messages)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        messages::read_page(connection, &schema.messages, request, receive)
+    }
+
+    fn persist(
+        connection: &mut C,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: Duplicates,
+    ) -> Result<usize, Error> {
+        repository::persist(connection, schema, messages, duplicates)
+    }
+
+    fn acquire(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &LeaseRequest<'_>,
+    ) -> Result<Lease, Error> {
+        consumer_state::acquire(connection, &schema.consumer_state, request)
+    }
+
+    fn store_cursor(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        store: &StoreCursor,
+    ) -> Result<(), Error> {
+        leases::store_cursor(connection, &schema.consumer_state, lease, store)
+    }
+
+    fn release(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error> {
+        leases::release(connection, &schema.consumer_state, lease)
+    }
+
+    fn consumer_status(
+        connection: &mut C,
+        schema: &TableSchema,
+        consumer: &str,
+        topic: &str,
+    ) -> Result<Option<ConsumerStatus>, Error> {
+        leases::status(connection, &schema.consumer_state, consumer, topic)
+    }
+}

@@ -1,0 +1,102 @@
+use std::collections::BTreeSet;
+
+use diesel::connection::LoadConnection;
+use diesel::mysql::Mysql;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+
+use super::insert::{insert_all, insert_new};
+use super::slots;
+use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
+use crate::diesel::error::failed_while;
+use crate::diesel::rows::first_row;
+use crate::diesel::statement::Value::Text;
+use crate::diesel::statement::{self, Dialect, Statement, Value};
+use crate::diesel::transactions::is_in_transaction;
+use crate::diesel::{MessageTable, StoreBackend, TableSchema};
+use crate::{Duplicates, Error, Position, RawMessage, Transactions};
+
+/// Times are in UTC: Diesel sets the time zone of each session.
+///
+/// A text that a table of another maker compares without regard to case is looked up by its index
+/// first, and then compared letter by letter.
+impl Dialect for Mysql {
+    const NOW: &'static str = "utc_timestamp(6)";
+    const AHEAD: &'static str = "utc_timestamp(6) + INTERVAL (? * 1000) MICROSECOND";
+    const TEXT: &'static str = "? COLLATE utf8mb4_bin";
+    const LATEST: &'static str = "LOCK IN SHARE MODE";
+    const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
+    const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
+
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        statement::bind(value, out)
+    }
+}
+
+/// The next position is known to the table's status, also if the last rows were pruned. MySQL may
+/// remember an older one for a day: then the last row tells.
+pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let sql = "SELECT greatest(
+            coalesce((SELECT max({id}) FROM {table}), 0),
+            coalesce((SELECT auto_increment - 1 FROM information_schema.tables
+                WHERE table_schema = database() AND table_name = ?), 0)
+        )";
+    let statement = Statement::new(sql, table, [Text(&table.table)]);
+    let last = first_row(connection, statement, |[last]| last.integer("position"));
+    last.map(|last| Position::new(last.unwrap_or(0)))
+        .map_err(|cause| {
+            let doing = format!("reading the last position of table \"{}\"", table.table);
+            failed_while(doing, cause)
+        })
+}
+
+pub(super) fn persist<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+    duplicates: Duplicates,
+) -> Result<usize, Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+    Mysql: StoreBackend<C>,
+{
+    if is_in_transaction(connection) {
+        return write(connection, schema, messages, duplicates);
+    }
+    connection.in_transaction(|connection| write(connection, schema, messages, duplicates))
+}
+
+fn write<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+    duplicates: Duplicates,
+) -> Result<usize, Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let topics: BTreeSet<_> = messages.iter().map(|message| &*message.topic).collect();
+    for topic in topics {
+        slots::lock(connection, &schema.publisher_slots, topic)?;
+    }
+    let table = &schema.messages;
+    let refs: Vec<_> = messages.iter().collect();
+    let inserted = match duplicates {
+        Duplicates::Fail => insert_all(connection, table, &refs),
+        Duplicates::Ignore => insert_new(connection, table, &refs),
+    };
+    inserted.map_err(|cause| {
+        if is_unique_violation(&cause)
+            && let Some(duplicate) = first_duplicate(connection, table, messages)
+        {
+            return Error::duplicate_message(duplicate);
+        }
+        let topic = messages.first().map_or("", |message| &message.topic);
+        let count = messages.len();
+        let doing = format!("persisting {count} messages of topic \"{topic}\"");
+        failed_while(doing, cause)
+    })
+}

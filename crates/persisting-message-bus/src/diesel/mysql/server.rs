@@ -1,0 +1,88 @@
+//! Which server it is, and what it understands.
+
+/// The kind of a server that has SKIP LOCKED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    Mariadb,
+    Mysql,
+}
+
+impl Server {
+    /// The server of a version, as its function `version()` says it; or why it will not do.
+    pub(super) fn of(version: &str) -> Result<Self, String> {
+        let (server, version, needed) = if version.contains("MariaDB") {
+            // In front of it, some say the version of MySQL that they stand in for.
+            let version = version.strip_prefix("5.5.5-").unwrap_or(version);
+            (Self::Mariadb, version, (10, 6, 0))
+        } else {
+            (Self::Mysql, version, (8, 0, 1))
+        };
+        if numbers_of(version) >= needed {
+            return Ok(server);
+        }
+        Err(format!(
+            "the server is {server:?} {version}, which has no SKIP LOCKED: without it, publishers \
+             and readers cannot keep out of each other's way; MariaDB 10.6 or MySQL 8.0.1 is needed"
+        ))
+    }
+
+    /// What a SELECT ends with that passes over locked rows, and locks the others against writers.
+    pub(super) fn lock_in_share_mode(self) -> &'static str {
+        match self {
+            Self::Mariadb => "LOCK IN SHARE MODE SKIP LOCKED",
+            Self::Mysql => "FOR SHARE SKIP LOCKED",
+        }
+    }
+
+    /// An INSERT that waits for nobody: what it begins with.
+    pub(super) fn insert_without_waiting(self) -> &'static str {
+        match self {
+            Self::Mariadb => "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT",
+            // It takes no less.
+            Self::Mysql => "INSERT /*+ SET_VAR(innodb_lock_wait_timeout = 1) */",
+        }
+    }
+}
+
+/// Major, minor and patch level, as far as they are there.
+fn numbers_of(version: &str) -> (u32, u32, u32) {
+    let numbers = version.split(|character: char| !character.is_ascii_digit());
+    let mut numbers = numbers.map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_with_skip_locked_are_taken() {
+        for (version, server) in [
+            ("10.11.19-MariaDB-0+deb12u1", Server::Mariadb),
+            ("10.6.0-MariaDB", Server::Mariadb),
+            ("11.4.2-MariaDB-log", Server::Mariadb),
+            ("5.5.5-10.6.1-MariaDB-1:10.6.1+maria~focal", Server::Mariadb),
+            ("8.0.1", Server::Mysql),
+            ("8.0.36-28 Percona", Server::Mysql),
+            ("9.1.0", Server::Mysql),
+        ] {
+            assert_eq!(Server::of(version), Ok(server), "{version}");
+        }
+    }
+
+    #[test]
+    fn others_are_refused_by_name() {
+        for version in [
+            "10.5.25-MariaDB",
+            "5.5.5-10.3.39-MariaDB",
+            "5.7.44-log",
+            "8.0.0-dmr",
+            "",
+            "none",
+        ] {
+            let refusal = Server::of(version).unwrap_err();
+            assert!(refusal.contains("SKIP LOCKED"), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+DROP TABLE message_publisher_slots;
+DROP TABLE message_consumer_state;
+DROP TABLE public_messages;

@@ -1,0 +1,36 @@
+-- The messages of all topics. "id" is the position. The primary key begins with
+-- the topic, so that a page of a topic is read from one place; names are
+-- compared letter by letter.
+CREATE TABLE public_messages (
+    id BIGINT NOT NULL AUTO_INCREMENT,
+    message_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    topic VARCHAR(255) NOT NULL,
+    message_type VARCHAR(255) NOT NULL,
+    message_version INT UNSIGNED NOT NULL DEFAULT 1,
+    payload LONGTEXT NOT NULL,
+    headers LONGTEXT NOT NULL,
+    published_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (topic, id),
+    UNIQUE KEY id (id),
+    UNIQUE KEY message_id (message_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- One row per consumer and topic: how far it is, and who may work on it.
+-- A cursor that is NULL has not left the start.
+CREATE TABLE message_consumer_state (
+    consumer VARCHAR(255) NOT NULL,
+    topic VARCHAR(255) NOT NULL,
+    `cursor` BIGINT,
+    lease_owner VARCHAR(255),
+    lease_epoch BIGINT NOT NULL DEFAULT 0,
+    lease_expires_at DATETIME(6),
+    PRIMARY KEY (consumer, topic)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- A topic's publishers lock one slot each while they are at work; nothing is
+-- written here after a topic's first message.
+CREATE TABLE message_publisher_slots (
+    topic VARCHAR(255) NOT NULL,
+    slot INT NOT NULL,
+    PRIMARY KEY (topic, slot)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
