@@ -1,8 +1,10 @@
 //! What is special about PostgreSQL.
 
+mod clusters;
 mod fence;
 mod rows;
-
+mod statements;
+mod tables;
 mod transactions;
 
 use persisting_message_bus::{

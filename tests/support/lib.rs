@@ -2,6 +2,7 @@
 
 pub mod databases;
 pub mod servers;
+pub mod statements;
 pub mod topics;
 
 /// The seed of a randomised test: `SEED` from the environment, or a new one; printed, so that a

@@ -19,6 +19,7 @@
 //! two tables are in the migration.
 
 mod consumer_state;
+mod horizon;
 mod insert;
 mod migrations;
 mod repository;
@@ -53,7 +54,7 @@ where
         topic: &str,
         sightings: &mut Sightings,
     ) -> Result<Position, Error> {
-        slots::horizon(connection, schema, topic, sightings)
+        horizon::horizon(connection, schema, topic, sightings)
     }
 
     fn head(

@@ -81,8 +81,8 @@ mod tests {
             "",
             "none",
         ] {
-            let refusal = Server::of(version).unwrap_err();
-            assert!(refusal.contains("SKIP LOCKED"), "{refusal}");
+            let refusal = Server::of(version).err().unwrap_or_default();
+            assert!(refusal.contains("SKIP LOCKED"), "{version}: {refusal}");
         }
     }
 }

@@ -1,0 +1,170 @@
+//! Who waits for whom at the slots, and where they cannot be trusted.
+
+use std::sync::Barrier;
+use std::thread;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use persisting_message_bus::{MessageConsumer, MessageSource, Position, Sightings, Transactions};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::servers::MariadbServer;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::{consume, orders};
+
+fn place(connection: &mut MysqlConnection, order: u64) {
+    orders()
+        .dispatch(connection, &OrderPlaced::number(order))
+        .unwrap();
+}
+
+#[test]
+fn first_publishers_of_a_topic_come_one_after_the_other() {
+    for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
+        let database = Mariadb::create();
+        let start = Barrier::new(8);
+        thread::scope(|scope| {
+            for order in 0..8 {
+                let (database, start) = (&database, &start);
+                scope.spawn(move || {
+                    let mut connection = database.connect();
+                    connection
+                        .batch_execute(&format!(
+                            "SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"
+                        ))
+                        .unwrap();
+                    start.wait();
+                    let mut publish = || {
+                        connection.in_transaction(|connection| {
+                            // Its snapshot is older than the topic.
+                            connection.batch_execute("SELECT 1 FROM message_consumer_state")?;
+                            orders().dispatch(connection, &OrderPlaced::number(order))
+                        })
+                    };
+                    let mut published = publish();
+                    // There, looking for slots locks the place where they are inserted.
+                    while isolation == "SERIALIZABLE"
+                        && published.as_ref().is_err_and(|error| error.is_retryable())
+                    {
+                        published = publish();
+                    }
+                    published.unwrap();
+                });
+            }
+        });
+        let mut delivered = consume(&mut database.connect());
+        delivered.sort_unstable();
+        assert_eq!(delivered, (0..8).collect::<Vec<_>>(), "{isolation}");
+    }
+}
+
+#[test]
+fn a_publisher_whose_snapshot_is_older_than_the_topic_does_not_wait() {
+    let database = Mariadb::create();
+    let [mut one, mut other, mut third] = [(); 3].map(|()| database.connect());
+    one.begin().unwrap();
+    one.batch_execute("SELECT 1 FROM message_publisher_slots")
+        .unwrap();
+    place(&mut other, 1);
+    third.begin().unwrap();
+    place(&mut third, 2);
+    place(&mut one, 3);
+    one.commit().unwrap();
+    third.commit().unwrap();
+    assert_eq!(consume(&mut other), [1, 2, 3]);
+}
+
+#[test]
+fn the_sixty_fifth_publisher_waits() {
+    let database = Mariadb::create();
+    place(&mut database.connect(), 0);
+    let mut publishers: Vec<_> = (1..=64)
+        .map(|order| {
+            let mut publisher = database.connect();
+            publisher.begin().unwrap();
+            place(&mut publisher, order);
+            publisher
+        })
+        .collect();
+    let mut last = database.connect();
+    last.batch_execute("SET innodb_lock_wait_timeout = 1")
+        .unwrap();
+    let error = orders()
+        .dispatch(&mut last, &OrderPlaced::number(65))
+        .unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(
+        error.to_string().contains("slots of topic \"orders\""),
+        "{error}"
+    );
+    last.batch_execute("SET innodb_lock_wait_timeout = 50")
+        .unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| place(&mut last, 65));
+        for publisher in &mut publishers {
+            publisher.commit().unwrap();
+        }
+    });
+    let mut delivered = consume(&mut last);
+    delivered.sort_unstable();
+    assert_eq!(delivered, (0..=65).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_read_within_a_transaction() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 1);
+    bus.begin().unwrap();
+    let error = bus
+        .horizon("orders", &mut Sightings::default())
+        .unwrap_err();
+    assert!(!error.is_retryable());
+    assert!(format!("{error:#}").contains("outside of it"), "{error:#}");
+    bus.roll_back().unwrap();
+    assert_eq!(consume(&mut bus), [1]);
+}
+
+#[test]
+fn a_server_that_is_read_only_is_not_read() {
+    let server = MariadbServer::start();
+    let mut bus = MysqlConnection::establish(&server.url()).unwrap();
+    persisting_message_bus::diesel::migrate(&mut bus).unwrap();
+    place(&mut bus, 1);
+    bus.batch_execute("SET GLOBAL read_only = 1").unwrap();
+    let error = bus.safe_head("orders").unwrap_err();
+    assert!(format!("{error:#}").contains("read_only"), "{error:#}");
+    bus.batch_execute("SET GLOBAL read_only = 0").unwrap();
+    assert_eq!(bus.safe_head("orders").unwrap(), Position::new(1));
+}
+
+#[test]
+fn a_server_that_would_cut_texts_is_not_written() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 1);
+    bus.batch_execute("SET sql_mode = ''").unwrap();
+    let error = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(2))
+        .unwrap_err();
+    let text = format!("{error:#}");
+    assert!(text.contains("STRICT_TRANS_TABLES"), "{text}");
+    assert_eq!(consume(&mut bus), [1]);
+}
+
+#[test]
+fn a_topic_without_publishers_does_not_stall_others() {
+    use persisting_message_bus_tests::topics::{Ledger, OrderShipped};
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    orders()
+        .dispatch(&mut bus, &OrderShipped { order: 1 })
+        .unwrap();
+    let mut consumer = MessageConsumer::<Ledger>::external(
+        "ledger",
+        |_: &persisting_message_bus::Message<Ledger>| Ok(()),
+    );
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    drop(consumer);
+    let _topic = std::marker::PhantomData::<Orders>;
+}

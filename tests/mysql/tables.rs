@@ -1,0 +1,146 @@
+//! Tables: made by migrations, of other names, pruned.
+
+use std::sync::Barrier;
+use std::thread;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use persisting_message_bus::diesel::{TableSchema, migrate};
+use persisting_message_bus::{
+    Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
+};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::{consume, orders};
+
+#[test]
+fn migrating_twice_does_nothing_more() {
+    let database = Mariadb::create();
+    let mut connection = database.connect();
+    orders()
+        .dispatch(&mut connection, &OrderPlaced::number(1))
+        .unwrap();
+    migrate(&mut connection).unwrap();
+    assert_eq!(consume(&mut connection), [1]);
+}
+
+#[test]
+fn many_processes_may_migrate_at_once() {
+    for _ in 0..5 {
+        let database = Mariadb::create();
+        database
+            .connect()
+            .batch_execute(
+                "DROP TABLE public_messages, message_consumer_state, message_publisher_slots,
+                    __diesel_schema_migrations",
+            )
+            .unwrap();
+        let start = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut connection = database.connect();
+                    start.wait();
+                    migrate(&mut connection).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn tables_and_columns_may_have_any_name() {
+    let database = Mariadb::create();
+    let mut connection = database.connect();
+    connection
+        .batch_execute(
+            r"CREATE TABLE `my ``Events``` (
+                `the ID` bigint AUTO_INCREMENT PRIMARY KEY, `order` char(36) NOT NULL UNIQUE,
+                `select` varchar(255) NOT NULL, `Type` varchar(255) NOT NULL, `body` json NOT NULL,
+                `meta;--` json NOT NULL, `at` datetime(6) NOT NULL, KEY `by topic` (`select`, `the ID`));
+            CREATE TABLE `cursors` (`name` varchar(255), `stream` varchar(255), `at` bigint,
+                `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
+                PRIMARY KEY (`name`, `stream`));
+            CREATE TABLE `who?` (`what` varchar(255), `number` int, PRIMARY KEY (`what`, `number`))",
+        )
+        .unwrap();
+    let mut schema = TableSchema::default();
+    schema.messages.table = "my `Events`".into();
+    schema.messages.topic_index = "by topic".into();
+    schema.publisher_slots.table = "who?".into();
+    schema.publisher_slots.topic = "what".into();
+    schema.publisher_slots.slot = "number".into();
+    schema.messages.id = "the ID".into();
+    schema.messages.message_id = "order".into();
+    schema.messages.topic = "select".into();
+    schema.messages.message_type = "Type".into();
+    schema.messages.message_version = None;
+    schema.messages.payload = "body".into();
+    schema.messages.headers = "meta;--".into();
+    schema.messages.published_at = "at".into();
+    schema.consumer_state.table = "cursors".into();
+    schema.consumer_state.consumer = "name".into();
+    schema.consumer_state.topic = "stream".into();
+    schema.consumer_state.cursor = "at".into();
+    schema.consumer_state.lease_owner = "by".into();
+    schema.consumer_state.lease_epoch = "times".into();
+    schema.consumer_state.lease_expires_at = "until".into();
+
+    let batch = (0..3).map(OrderPlaced::number);
+    orders()
+        .dispatch_batch(&mut schema.on(&mut connection), batch)
+        .unwrap();
+    let mut transactional = MessageConsumer::<Orders>::transactional(
+        "transactional",
+        |connection: &mut MysqlConnection, _: &Message<Orders>| {
+            connection.batch_execute("SELECT 1")?;
+            Ok(())
+        },
+    );
+    let handled = transactional.handle_new_messages(&mut schema.on(&mut connection));
+    assert_eq!(handled.unwrap(), 3);
+    assert_eq!(consume(&mut schema.on(&mut connection)), [0, 1, 2]);
+    let last = schema.on(&mut connection).last_position().unwrap();
+    assert_eq!(last, Position::new(3));
+}
+
+#[test]
+fn a_cursor_behind_pruned_messages_is_right() {
+    let database = Mariadb::create();
+    let mut connection = database.connect();
+    let batch = (0..3).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut connection, batch).unwrap();
+    assert_eq!(consume(&mut connection), [0, 1, 2]);
+    connection
+        .batch_execute("DELETE FROM public_messages")
+        .unwrap();
+    assert!(consume(&mut connection).is_empty());
+    orders()
+        .dispatch(&mut connection, &OrderPlaced::number(3))
+        .unwrap();
+    assert_eq!(connection.safe_head("orders").unwrap(), Position::new(4));
+    assert_eq!(consume(&mut connection), [3]);
+}
+
+#[test]
+fn a_version_needs_a_column() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    let mut schema = TableSchema::default();
+    schema.messages.message_version = None;
+    let sent = InvoiceSent {
+        invoice: 1,
+        cents: 100,
+        currency: "EUR".to_owned(),
+    };
+    let error = MessageDispatcher::<Invoices>::new()
+        .dispatch(&mut schema.on(&mut bus), &sent)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no column for its version"),
+        "{error}"
+    );
+    assert_eq!(bus.safe_head("invoices").unwrap(), Position::START);
+}

@@ -1,0 +1,118 @@
+//! Statements that fail, and what becomes of the transaction.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use persisting_message_bus::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::topics::OrderPlaced;
+use uuid::Uuid;
+
+use super::{consume, orders};
+
+#[test]
+fn a_deadlock_can_be_tried_again_and_the_connection_is_as_good_as_new() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    orders()
+        .dispatch(&mut one, &OrderPlaced::number(0))
+        .unwrap();
+    one.batch_execute(
+        "CREATE TABLE stock (id INTEGER PRIMARY KEY); INSERT INTO stock VALUES (1), (2)",
+    )
+    .unwrap();
+    // The victim has published before.
+    let take = |connection: &mut MysqlConnection,
+                order: u64,
+                first: u64,
+                second: u64,
+                start: &std::sync::Barrier| {
+        connection.in_transaction(|connection| {
+            orders().dispatch(connection, &OrderPlaced::number(order))?;
+            lock(connection, first)?;
+            start.wait();
+            lock(connection, second)
+        })
+    };
+    let start = std::sync::Barrier::new(2);
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| take(&mut one, 1, 1, 2, &start));
+        let second = scope.spawn(|| take(&mut other, 2, 2, 1, &start));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    let committed = if first.is_ok() { 1 } else { 2 };
+    let victim = first.and(second).unwrap_err();
+    assert!(victim.is_retryable(), "{victim:?}");
+    for connection in [&mut one, &mut other] {
+        let again: Result<_, Error> = connection
+            .in_transaction(|connection| orders().dispatch(connection, &OrderPlaced::number(3)));
+        again.unwrap();
+    }
+    assert_eq!(consume(&mut one), [0, committed, 3, 3]);
+}
+
+fn lock(connection: &mut MysqlConnection, id: u64) -> Result<(), Error> {
+    diesel::sql_query(format!("UPDATE stock SET id = id WHERE id = {id}")).execute(connection)?;
+    diesel::sql_query(format!("SELECT * FROM stock WHERE id = {id} FOR UPDATE"))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn raw(message_id: Uuid) -> RawMessage {
+    RawMessage {
+        message_id,
+        topic: "orders".into(),
+        message_type: "OrderShipped".into(),
+        message_version: 1,
+        payload: r#"{"order":7}"#.to_owned(),
+        headers: "{}".to_owned(),
+        published_at: chrono::Utc::now(),
+    }
+}
+
+#[test]
+fn duplicates_are_counted_also_when_the_snapshot_does_not_see_them() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    let messages: Vec<_> = (0..600).map(|_| raw(Uuid::now_v7())).collect();
+    one.begin().unwrap();
+    one.batch_execute("SELECT count(*) FROM public_messages")
+        .unwrap();
+    let some = &messages[100..333];
+    assert_eq!(other.persist(some, Duplicates::Fail).unwrap(), 233);
+    let repeated: Vec<_> = messages.iter().chain(&messages[..50]).cloned().collect();
+    let error = one.persist(&repeated, Duplicates::Fail).unwrap_err();
+    assert!(error.is_duplicate(), "{error:?}");
+    assert_eq!(one.persist(&repeated, Duplicates::Ignore).unwrap(), 367);
+    assert_eq!(one.persist(&repeated, Duplicates::Ignore).unwrap(), 0);
+    one.commit().unwrap();
+    assert_eq!(consume(&mut other).len(), 600);
+}
+
+#[test]
+fn what_does_not_fit_fails_also_where_duplicates_are_ignored() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    bus.batch_execute("ALTER TABLE public_messages MODIFY payload VARCHAR(20) NOT NULL")
+        .unwrap();
+    let mut long = raw(Uuid::now_v7());
+    long.payload = format!(r#"{{"order":{}}}"#, u64::MAX);
+    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+        let error = bus
+            .persist(&[raw(Uuid::now_v7()), long.clone()], duplicates)
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("payload"), "{error:#}");
+    }
+    assert!(consume(&mut bus).is_empty());
+}
+
+#[test]
+fn a_batch_of_large_messages_stays_below_the_packet_size() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    let batch = (0..40).map(|order| OrderPlaced {
+        order,
+        note: "x".repeat(1_000_000),
+    });
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    assert_eq!(consume(&mut bus), (0..40).collect::<Vec<_>>());
+}

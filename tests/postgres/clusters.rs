@@ -1,0 +1,69 @@
+//! Servers of their own: a standby, and a cluster that is restored from a dump.
+
+use std::fs;
+use std::process::Stdio;
+
+use diesel::prelude::*;
+use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::{MessageSource, Position};
+use persisting_message_bus_tests::servers::PostgresServer;
+use persisting_message_bus_tests::topics::OrderPlaced;
+
+use super::{consume, orders};
+
+fn connect(server: &PostgresServer) -> PgConnection {
+    PgConnection::establish(&server.url()).unwrap()
+}
+
+#[test]
+fn a_standby_is_not_read() {
+    let mut server = PostgresServer::start();
+    migrate(&mut connect(&server)).unwrap();
+    orders()
+        .dispatch(&mut connect(&server), &OrderPlaced::number(1))
+        .unwrap();
+    server.stop();
+    fs::write(server.data().join("standby.signal"), "").unwrap();
+    server.start_again();
+    let error = connect(&server).safe_head("orders").unwrap_err();
+    let text = format!("{error:#}");
+    for part in ["\"orders\"", "standby", "read from the primary"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_restored_cluster_goes_on_where_the_dump_was_made() {
+    let old = PostgresServer::start();
+    let mut bus = connect(&old);
+    migrate(&mut bus).unwrap();
+    let batch = (0..1_000).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    assert_eq!(consume(&mut bus).len(), 1_000);
+    for order in 1_000..1_003 {
+        orders()
+            .dispatch(&mut bus, &OrderPlaced::number(order))
+            .unwrap();
+    }
+    let dump = old.command("pg_dump").output().unwrap();
+    assert!(dump.status.success());
+
+    let new = PostgresServer::start();
+    let mut restore = new
+        .command("psql")
+        .args(["--quiet", "--set", "ON_ERROR_STOP=1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut restore.stdin.take().unwrap(), &dump.stdout).unwrap();
+    assert!(restore.wait().unwrap().success());
+
+    let mut bus = connect(&new);
+    assert_eq!(consume(&mut bus), [1_000, 1_001, 1_002]);
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1_003))
+        .unwrap();
+    assert_eq!(consume(&mut bus), [1_003]);
+    assert_eq!(bus.safe_head("orders").unwrap(), Position::new(1_004));
+}

@@ -1,0 +1,7 @@
+use persisting_message_bus_tests::databases::Postgres;
+use persisting_message_bus_tests::statements::assert_prepared_once;
+
+#[test]
+fn every_statement_is_prepared_once() {
+    assert_prepared_once::<Postgres>();
+}

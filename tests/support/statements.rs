@@ -1,0 +1,96 @@
+//! What a connection runs, and what it keeps prepared.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Sender, channel};
+
+use diesel::Connection;
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
+
+use crate::databases::Database;
+use crate::topics::{Closed, OrderPlaced, Orders};
+
+/// What was seen of a statement.
+#[derive(Debug)]
+enum Seen {
+    Run(String),
+    Kept(String),
+}
+
+struct Observer(Sender<Seen>);
+
+impl Instrumentation for Observer {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        let seen = match event {
+            InstrumentationEvent::StartQuery { query, .. } => Seen::Run(query.to_string()),
+            InstrumentationEvent::CacheQuery { sql, .. } => Seen::Kept(sql.to_owned()),
+            _ => return,
+        };
+        // Nobody looks any more at the end of a test.
+        let _unseen = self.0.send(seen);
+    }
+}
+
+/// Checks that a connection prepares each statement once, and none when the same is done again.
+pub fn assert_prepared_once<D>()
+where
+    D: Database<Bus: Connection>,
+{
+    let database = D::create();
+    let mut connection = database.connect();
+    let (sender, seen) = channel();
+    connection.set_instrumentation(Observer(sender));
+    publish_and_consume::<D>(&mut connection);
+    let first: Vec<_> = seen.try_iter().collect();
+    publish_and_consume::<D>(&mut connection);
+    let second: Vec<_> = seen.try_iter().collect();
+
+    let mut kept = BTreeSet::new();
+    for seen in &first {
+        if let Seen::Kept(text) = seen {
+            assert!(kept.insert(text.trim()), "prepared twice: {text}");
+        }
+    }
+    for seen in first.iter().chain(&second) {
+        if let Seen::Run(text) = seen {
+            let is_kept = kept.contains(statement(text));
+            assert!(is_kept || is_of_transaction(text), "not kept: {text}");
+        }
+    }
+    assert!(kept.len() > 5);
+    assert!(
+        second.iter().all(|seen| matches!(seen, Seen::Run(_))),
+        "{second:?}"
+    );
+}
+
+fn publish_and_consume<D: Database>(connection: &mut D::Bus) {
+    let orders = MessageDispatcher::<Orders>::new();
+    for size in [1, 2, 7, 100, 1_000, 1_023] {
+        let batch = (0..size).map(OrderPlaced::number);
+        orders.dispatch_batch(connection, batch).expect("a batch");
+    }
+    let mut external =
+        MessageConsumer::<Closed>::external("external", |_: &Message<Closed>| Ok(()));
+    external.handle_new_messages(connection).expect("a page");
+    let mut transactional = MessageConsumer::<Orders>::transactional(
+        "transactional",
+        |_: &mut D::Bus, _: &Message<Orders>| Ok(()),
+    );
+    while transactional
+        .handle_new_messages(connection)
+        .expect("a page")
+        > 0
+    {}
+}
+
+fn statement(text: &str) -> &str {
+    let (text, _binds) = text.split_once(" -- binds").unwrap_or((text, ""));
+    text.trim()
+}
+
+fn is_of_transaction(text: &str) -> bool {
+    ["BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"]
+        .iter()
+        .any(|start| text.trim().starts_with(start))
+}
