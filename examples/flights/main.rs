@@ -1,14 +1,18 @@
-//! cargo run --release --bin flights -- flights-2013.csv.gz --database flights.db
+//! cargo run --release --bin flights -- flights-2013.csv.gz
 //!
 //! Streams the flights of a year (the CSV of the nycflights13 data set, gzip or plain) through a
-//! topic in a SQLite file, with two consumers: delays per carrier, in the transaction that moves
+//! topic in a database, with two consumers: delays per carrier, in the transaction that moves
 //! the cursor, and an event set of the cancellations. Kill it at any moment and start it again: it
 //! goes on where it stopped and ends with the same table.
+//!
+//! The database is a SQLite file, or with `--features postgres,mysql` a server:
+//! `--database-url postgres://localhost/flights`, `--database-url mysql://localhost/flights`.
 
 mod file;
 mod projections;
 mod publish;
 mod report;
+mod store;
 mod topic;
 
 use std::error::Error;
@@ -17,17 +21,19 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use diesel::{Connection, SqliteConnection};
-use persisting_message_bus::diesel::migrate;
 use persisting_message_bus::diesel::sqlite::{Durability, Settings};
 
+use crate::store::Store;
+
 #[derive(Parser)]
-#[command(about = "Streams a year of flights through a topic in SQLite")]
+#[command(about = "Streams a year of flights through a topic in a database")]
 struct Arguments {
     /// The CSV file of flights, gzip or plain
     flights: PathBuf,
-    /// The SQLite file, which keeps what is done between two runs
+    /// The database, which keeps what is done between two runs: a SQLite file, postgres://... or
+    /// mysql://...
     #[arg(long, default_value = "flights.db")]
-    database: String,
+    database_url: String,
     /// How many lines of the file to publish in one transaction
     #[arg(long, default_value_t = 1_000)]
     batch: usize,
@@ -41,17 +47,33 @@ struct Arguments {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let mut connection = SqliteConnection::establish(&arguments.database)?;
-    // What a loss of power undoes here, the next run does again.
-    Settings::default()
-        .durability(Durability::Normal)
-        .apply(&mut connection)?;
-    migrate(&mut connection)?;
-    projections::create_tables(&mut connection)?;
-    app(&arguments, &mut connection)
+    match arguments.database_url.split_once("://") {
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => connect_and_run::<diesel::PgConnection>(&arguments),
+        #[cfg(feature = "mysql")]
+        Some(("mysql", _)) => connect_and_run::<diesel::MysqlConnection>(&arguments),
+        Some((scheme, _)) => Err(format!(
+            "{scheme}:// is not turned on: run with --features postgres or --features mysql"
+        )
+        .into()),
+        None => {
+            let mut connection = SqliteConnection::establish(&arguments.database_url)?;
+            // What a loss of power undoes here, the next run does again.
+            Settings::default()
+                .durability(Durability::Normal)
+                .apply(&mut connection)?;
+            app(&arguments, &mut connection)
+        }
+    }
 }
 
-fn app(arguments: &Arguments, connection: &mut SqliteConnection) -> Result<(), Box<dyn Error>> {
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn connect_and_run<C: Connection + Store>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    app(arguments, &mut C::establish(&arguments.database_url)?)
+}
+
+fn app<C: Store>(arguments: &Arguments, connection: &mut C) -> Result<(), Box<dyn Error>> {
+    connection.prepare()?;
     let begun = Instant::now();
     let published = publish::publish(&arguments.flights, arguments.batch, connection)?;
     report::speed("published", published, begun);

@@ -1,67 +1,15 @@
-//! What the consumers keep: tables beside the messages, in the same file.
+//! The two consumers.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
-use persisting_message_bus::{
-    EventSet, HandlePages, HandlerError, Message, MessageConsumer, MessageConsumerState,
-    MessageSource,
-};
+use persisting_message_bus::{EventSet, HandlePages, HandlerError, Message, MessageConsumer};
 
+use crate::store::{Delays, Store};
 use crate::topic::{Cancellations, Flights};
-
-diesel::table! {
-    published_lines (id) {
-        id -> BigInt,
-        lines -> BigInt,
-    }
-}
-
-diesel::table! {
-    carrier_delays (carrier) {
-        carrier -> Text,
-        departed -> BigInt,
-        departure_delay_minutes -> BigInt,
-        arrived -> BigInt,
-        arrival_delays -> BigInt,
-        arrival_delay_minutes -> BigInt,
-    }
-}
-
-diesel::table! {
-    carrier_cancellations (carrier) {
-        carrier -> Text,
-        cancelled -> BigInt,
-    }
-}
-
-diesel::allow_tables_to_appear_in_same_query!(carrier_delays, carrier_cancellations);
-
-pub fn create_tables(connection: &mut SqliteConnection) -> QueryResult<()> {
-    connection.batch_execute(
-        "CREATE TABLE IF NOT EXISTS published_lines (
-            id INTEGER NOT NULL PRIMARY KEY,
-            lines INTEGER NOT NULL
-        );
-        CREATE TABLE IF NOT EXISTS carrier_delays (
-            carrier TEXT NOT NULL PRIMARY KEY,
-            departed INTEGER NOT NULL,
-            departure_delay_minutes INTEGER NOT NULL,
-            arrived INTEGER NOT NULL,
-            arrival_delays INTEGER NOT NULL,
-            arrival_delay_minutes INTEGER NOT NULL
-        );
-        CREATE TABLE IF NOT EXISTS carrier_cancellations (
-            carrier TEXT NOT NULL PRIMARY KEY,
-            cancelled INTEGER NOT NULL
-        );",
-    )
-}
 
 /// How messages are handled.
 pub struct Pages {
@@ -69,34 +17,18 @@ pub struct Pages {
     pub lease: Duration,
 }
 
-/// What a page adds to a carrier's row.
-#[derive(Debug, Default)]
-struct Delays {
-    departed: i64,
-    departure_minutes: i64,
-    arrived: i64,
-    /// Of those that arrived, how many have a known delay.
-    arrival_delays: i64,
-    arrival_minutes: i64,
-}
-
 /// Brings the delays up to date, and returns how many messages were handled.
-pub fn project_delays(
-    pages: &Pages,
-    connection: &mut SqliteConnection,
-) -> Result<u64, Box<dyn Error>> {
-    let consumer = MessageConsumer::<Flights>::transactional_pages("carrier-delays", add_delays)
-        .before_replay(|connection: &mut SqliteConnection| {
-            diesel::delete(carrier_delays::table).execute(connection)?;
-            Ok(())
-        })
-        .page_size(pages.size)
-        .lease_duration(pages.lease);
+pub fn project_delays<C: Store>(pages: &Pages, connection: &mut C) -> Result<u64, Box<dyn Error>> {
+    let consumer =
+        MessageConsumer::<Flights>::transactional_pages("carrier-delays", add_delays::<C>)
+            .before_replay(|connection: &mut C| Ok(connection.clear_delays()?))
+            .page_size(pages.size)
+            .lease_duration(pages.lease);
     catch_up(consumer, connection)
 }
 
-fn add_delays(
-    connection: &mut SqliteConnection,
+fn add_delays<C: Store>(
+    connection: &mut C,
     messages: &[Message<Flights>],
 ) -> Result<(), HandlerError> {
     let mut carriers: BTreeMap<&str, Delays> = BTreeMap::new();
@@ -117,75 +49,40 @@ fn add_delays(
         }
     }
     for (carrier, delays) in carriers {
-        add(connection, carrier, &delays)?;
+        connection.add_delays(carrier, &delays)?;
     }
     Ok(())
 }
 
-fn add(connection: &mut SqliteConnection, carrier: &str, delays: &Delays) -> QueryResult<usize> {
-    use carrier_delays::dsl;
-    diesel::insert_into(dsl::carrier_delays)
-        .values((
-            dsl::carrier.eq(carrier),
-            dsl::departed.eq(delays.departed),
-            dsl::departure_delay_minutes.eq(delays.departure_minutes),
-            dsl::arrived.eq(delays.arrived),
-            dsl::arrival_delays.eq(delays.arrival_delays),
-            dsl::arrival_delay_minutes.eq(delays.arrival_minutes),
-        ))
-        .on_conflict(dsl::carrier)
-        .do_update()
-        .set((
-            dsl::departed.eq(dsl::departed + delays.departed),
-            dsl::departure_delay_minutes
-                .eq(dsl::departure_delay_minutes + delays.departure_minutes),
-            dsl::arrived.eq(dsl::arrived + delays.arrived),
-            dsl::arrival_delays.eq(dsl::arrival_delays + delays.arrival_delays),
-            dsl::arrival_delay_minutes.eq(dsl::arrival_delay_minutes + delays.arrival_minutes),
-        ))
-        .execute(connection)
-}
-
 /// Brings the cancellations up to date, and returns how many messages were handled.
-pub fn count_cancellations(
+pub fn count_cancellations<C: Store>(
     pages: &Pages,
-    connection: &mut SqliteConnection,
+    connection: &mut C,
 ) -> Result<u64, Box<dyn Error>> {
-    let consumer = MessageConsumer::<Cancellations>::transactional("cancellations", add_cancelled)
-        .before_replay(|connection: &mut SqliteConnection| {
-            diesel::delete(carrier_cancellations::table).execute(connection)?;
-            Ok(())
-        })
-        .page_size(pages.size)
-        .lease_duration(pages.lease);
+    let consumer =
+        MessageConsumer::<Cancellations>::transactional("cancellations", add_cancelled::<C>)
+            .before_replay(|connection: &mut C| Ok(connection.clear_cancelled()?))
+            .page_size(pages.size)
+            .lease_duration(pages.lease);
     catch_up(consumer, connection)
 }
 
-fn add_cancelled(
-    connection: &mut SqliteConnection,
+fn add_cancelled<C: Store>(
+    connection: &mut C,
     message: &Message<Cancellations>,
 ) -> Result<(), HandlerError> {
-    use carrier_cancellations::dsl;
     let Cancellations::Cancelled(cancelled) = message.payload();
-    diesel::insert_into(dsl::carrier_cancellations)
-        .values((
-            dsl::carrier.eq(&cancelled.flight.carrier),
-            dsl::cancelled.eq(1),
-        ))
-        .on_conflict(dsl::carrier)
-        .do_update()
-        .set(dsl::cancelled.eq(dsl::cancelled + 1))
-        .execute(connection)?;
-    Ok(())
+    Ok(connection.add_cancelled(&cancelled.flight.carrier)?)
 }
 
-fn catch_up<S, H>(
+fn catch_up<S, H, C>(
     mut consumer: MessageConsumer<S, H>,
-    connection: &mut SqliteConnection,
+    connection: &mut C,
 ) -> Result<u64, Box<dyn Error>>
 where
     S: EventSet,
-    H: HandlePages<S, SqliteConnection>,
+    H: HandlePages<S, C>,
+    C: Store,
 {
     let head = connection.safe_head("flights")?;
     let style = ProgressStyle::with_template("{msg} {bar:40} {percent:>3}%")?;
@@ -210,7 +107,7 @@ where
 }
 
 /// How far a consumer is.
-fn cursor(consumer: &str, connection: &mut SqliteConnection) -> Result<u64, Box<dyn Error>> {
+fn cursor<C: Store>(consumer: &str, connection: &mut C) -> Result<u64, Box<dyn Error>> {
     let status = connection.consumer_status(consumer, "flights")?;
     let cursor = status.and_then(|status| status.cursor);
     Ok(u64::try_from(cursor.unwrap_or_default().get())?)

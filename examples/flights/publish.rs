@@ -1,25 +1,24 @@
 use std::error::Error;
 use std::path::Path;
 
-use diesel::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
 use persisting_message_bus::MessageDispatcher;
 
 use crate::file::FlightsFile;
-use crate::projections::published_lines;
+use crate::store::Store;
 use crate::topic::Flights;
 
 /// Publishes the lines that are not published yet, and returns how many messages that were.
 ///
 /// How far it is stands in the database, and moves in the transaction that publishes the lines.
-pub fn publish(
+pub fn publish<C: Store>(
     path: &Path,
     batch: usize,
-    connection: &mut SqliteConnection,
+    connection: &mut C,
 ) -> Result<u64, Box<dyn Error>> {
     let progress = bar(path)?;
     let mut file = FlightsFile::open(path, |file| progress.wrap_read(file))?;
-    let mut lines = lines_published(connection)?;
+    let mut lines = u64::try_from(connection.lines_published()?.unwrap_or(0))?;
     file.skip(lines)?;
 
     let dispatcher = MessageDispatcher::<Flights>::new();
@@ -31,8 +30,10 @@ pub fn publish(
             break;
         }
         lines += read;
-        connection.immediate_transaction(|connection| {
-            set_lines_published(connection, lines)?;
+        let number = i64::try_from(lines)?;
+        // It writes first, so that on SQLite it waits its turn.
+        connection.in_transaction(|connection| {
+            connection.set_lines_published(number)?;
             dispatcher.dispatch_batch(connection, &messages)
         })?;
         published += messages.len() as u64;
@@ -41,23 +42,6 @@ pub fn publish(
     }
     progress.finish_and_clear();
     Ok(published)
-}
-
-fn lines_published(connection: &mut SqliteConnection) -> Result<u64, Box<dyn Error>> {
-    let lines = published_lines::table
-        .select(published_lines::lines)
-        .first::<i64>(connection)
-        .optional()?;
-    Ok(u64::try_from(lines.unwrap_or(0))?)
-}
-
-fn set_lines_published(connection: &mut SqliteConnection, lines: u64) -> QueryResult<usize> {
-    diesel::replace_into(published_lines::table)
-        .values((
-            published_lines::id.eq(1),
-            published_lines::lines.eq(lines as i64),
-        ))
-        .execute(connection)
 }
 
 fn bar(path: &Path) -> Result<ProgressBar, Box<dyn Error>> {

@@ -1,21 +1,9 @@
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
-use diesel::prelude::*;
+use diesel::QueryResult;
 
-use crate::projections::{carrier_cancellations, carrier_delays};
-
-/// A carrier's line in the table.
-#[derive(Debug, Default, Queryable)]
-struct Carrier {
-    name: String,
-    departed: i64,
-    departure_delay_minutes: i64,
-    arrived: i64,
-    arrival_delays: i64,
-    arrival_delay_minutes: i64,
-    cancelled: Option<i64>,
-}
+use crate::store::{Carrier, Store};
 
 /// Says how fast that was, beside the table.
 pub fn speed(what: &str, messages: u64, begun: Instant) {
@@ -25,8 +13,8 @@ pub fn speed(what: &str, messages: u64, begun: Instant) {
 }
 
 /// The delays and cancellations of each carrier, and of all.
-pub fn table(connection: &mut SqliteConnection) -> QueryResult<Table> {
-    let carriers = carriers(connection)?;
+pub fn table<C: Store>(connection: &mut C) -> QueryResult<Table> {
+    let carriers = connection.carriers()?;
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header([
         "carrier",
@@ -55,24 +43,6 @@ pub fn table(connection: &mut SqliteConnection) -> QueryResult<Table> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     Ok(table)
-}
-
-fn carriers(connection: &mut SqliteConnection) -> QueryResult<Vec<Carrier>> {
-    use carrier_delays::dsl;
-    let same_carrier = carrier_cancellations::carrier.eq(dsl::carrier);
-    dsl::carrier_delays
-        .left_join(carrier_cancellations::table.on(same_carrier))
-        .select((
-            dsl::carrier,
-            dsl::departed,
-            dsl::departure_delay_minutes,
-            dsl::arrived,
-            dsl::arrival_delays,
-            dsl::arrival_delay_minutes,
-            carrier_cancellations::cancelled.nullable(),
-        ))
-        .order((dsl::departed.desc(), dsl::carrier))
-        .load(connection)
 }
 
 fn cells(carrier: &Carrier) -> [String; 7] {

@@ -3,6 +3,7 @@
 //!
 //! `SOAK_SECONDS=30 cargo test --release --test concurrency soak` lets the soak run longer.
 
+mod between;
 mod interleavings;
 mod processes;
 mod soak;
@@ -40,6 +41,9 @@ macro_rules! concurrency_on {
                     a_dispatch_on_two_topics_holds_back_both,
                     publishers_may_choose_their_isolation,
                     a_snapshot_that_is_too_old_is_not_read,
+                ]
+                between: [
+                    publishers_between_the_statements_of_a_reader_lose_nothing,
                 ]
                 processes: [
                     a_killed_publisher_lets_the_others_go_on,
