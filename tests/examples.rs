@@ -1,16 +1,15 @@
 //! The examples, run as a user runs them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use diesel::dsl::sql;
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
-use persisting_message_bus::diesel::sqlite::Settings;
-use persisting_message_bus::{MessageConsumerState, Position};
+use persisting_message_bus::{MessageConsumerState, MessageSource, Position};
+use persisting_message_bus_tests::databases::{Database, Sqlite};
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server};
+use persisting_message_bus_tests::seed;
 
 const FLIGHTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -49,35 +48,29 @@ fn quickstart_resumes_in_its_second_run() {
     assert_eq!(positions, [Some('5'), Some('6'), Some('8'), Some('C')]);
 }
 
-#[test]
-fn flights_counts_what_the_file_has() {
-    let folder = tempfile::tempdir().unwrap();
-    let table = text_of(flights(folder.path()).output().unwrap());
+fn flights_counts_what_the_file_has(url: &str) {
+    let table = text_of(flights(url).output().unwrap());
     assert_eq!(counts_in_table(&table), counts_in_file());
 }
 
-#[test]
-fn flights_killed_at_any_moment_ends_with_the_same_table() {
-    let seed =
-        std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-
-    let undisturbed = tempfile::tempdir().unwrap();
-    let expected = text_of(flights(undisturbed.path()).output().unwrap());
+/// Kills it at moments of its progress; `undisturbed` is another database, where it runs through.
+fn flights_killed_ends_with_the_same_table<D: Database>(
+    database: &D,
+    url: &str,
+    undisturbed: &D,
+    undisturbed_url: &str,
+) {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let expected = text_of(flights(undisturbed_url).output().unwrap());
     assert_eq!(counts_in_table(&expected), counts_in_file());
-    let all = progress(&mut connect(undisturbed.path()));
+    let all = progress(&mut undisturbed.connect());
 
-    let folder = tempfile::tempdir().unwrap();
-    let mut observer = connect(folder.path());
+    let mut observer = database.connect();
     let mut moments: Vec<i64> = (0..10).map(|_| random.i64(0..all)).collect();
     moments.sort_unstable();
     let mut killed = 0;
     for moment in moments {
-        let mut run = flights(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut run = flights(url).stdout(Stdio::null()).spawn().unwrap();
         while progress(&mut observer) < moment && run.try_wait().unwrap().is_none() {}
         // Somewhere in the transaction that follows.
         thread::sleep(Duration::from_micros(random.u64(0..3_000)));
@@ -90,38 +83,76 @@ fn flights_killed_at_any_moment_ends_with_the_same_table() {
         killed > 4,
         "most runs came to their end before they were killed"
     );
-    let end = text_of(flights(folder.path()).output().unwrap());
+    let end = text_of(flights(url).output().unwrap());
     assert_eq!(end, expected, "after {killed} kills");
 }
 
-fn connect(folder: &Path) -> SqliteConnection {
-    let path = folder.join("flights.db");
-    let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-    Settings::default().apply(&mut connection).unwrap();
-    connection
+mod sqlite {
+    use super::*;
+
+    #[test]
+    fn flights_counts_what_the_file_has() {
+        super::flights_counts_what_the_file_has(&Sqlite::create().path());
+    }
+
+    #[test]
+    fn flights_killed_at_any_moment_ends_with_the_same_table() {
+        let [one, other] = [(); 2].map(|()| Sqlite::create());
+        flights_killed_ends_with_the_same_table(&one, &one.path(), &other, &other.path());
+    }
 }
 
-/// How far publisher and consumers are together. Where there is no table yet, that is nowhere.
-fn progress(connection: &mut SqliteConnection) -> i64 {
-    let lines = sql::<BigInt>("SELECT lines FROM published_lines").get_result(connection);
+#[cfg(all(feature = "postgres", feature = "mysql"))]
+mod servers {
+    use super::*;
+
+    fn counts<D: Server>() {
+        flights_counts_what_the_file_has(&D::create().url());
+    }
+
+    fn killed<D: Server>() {
+        let [one, other] = [(); 2].map(|()| D::create());
+        flights_killed_ends_with_the_same_table(&one, &one.url(), &other, &other.url());
+    }
+
+    #[test]
+    fn flights_on_postgres_counts_what_the_file_has() {
+        counts::<Postgres>();
+    }
+
+    #[test]
+    fn flights_on_postgres_killed_at_any_moment_ends_with_the_same_table() {
+        killed::<Postgres>();
+    }
+
+    #[test]
+    fn flights_on_mariadb_counts_what_the_file_has() {
+        counts::<Mariadb>();
+    }
+
+    #[test]
+    fn flights_on_mariadb_killed_at_any_moment_ends_with_the_same_table() {
+        killed::<Mariadb>();
+    }
+}
+
+/// How far publisher and consumers are together.
+fn progress<B: MessageSource + MessageConsumerState>(bus: &mut B) -> i64 {
+    let published = bus.last_position().map_or(0, Position::get);
     let cursors = ["carrier-delays", "cancellations"].map(|consumer| {
-        let status = connection
-            .consumer_status(consumer, "flights")
-            .ok()
-            .flatten();
+        let status = bus.consumer_status(consumer, "flights").ok().flatten();
         let cursor = status.and_then(|status| status.cursor);
         cursor.map_or(0, Position::get)
     });
-    lines.unwrap_or(0) + cursors.iter().sum::<i64>()
+    published + cursors.iter().sum::<i64>()
 }
 
 /// With transactions so small that there are many moments between them.
-fn flights(folder: &Path) -> Command {
+fn flights(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flights"));
     command
         .arg(FLIGHTS)
-        .arg("--database")
-        .arg(folder.join("flights.db"))
+        .args(["--database-url", url])
         .args(["--batch", "20", "--page", "50", "--lease", "0.1"])
         .stderr(Stdio::null());
     command

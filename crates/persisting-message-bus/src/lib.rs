@@ -9,7 +9,7 @@
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
-//! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (feature `sqlite`) |
+//! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (features `sqlite`, `postgres`, `mysql`) |
 //! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
 //! | test what you have built on it | `testing::Scenario`, `testing::Golden` (feature `testing`) |
 //! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`TransactionsOn`] |
@@ -155,7 +155,12 @@ pub mod __private {
     };
 }
 
-/// Compiles and runs the README's code as part of the tests.
+/// Compiles and runs the README's code, and that of the pages, as part of the tests.
 #[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/choosing-a-database.md")]
+    struct ChoosingADatabase;
+}

@@ -8,14 +8,14 @@ use crate::{
     Sightings, StoreCursor, StoredMessage,
 };
 
-/// The SQL of one database, on any connection to it. The features `sqlite`, ... implement it.
+/// The SQL of one database, on any connection to it. The features `sqlite`, `postgres` and `mysql` implement it.
 ///
 /// The functions are those of [`MessageRepository`](crate::MessageRepository) and
 /// [`MessageConsumerState`](crate::MessageConsumerState), with the connection and the names of its
 /// tables.
 #[diagnostic::on_unimplemented(
     message = "this database is not turned on",
-    note = "turn on the feature of its name on `persisting-message-bus`: `sqlite`"
+    note = "turn on the feature of its name on `persisting-message-bus`: `sqlite`, `postgres` or `mysql`"
 )]
 #[expect(missing_docs, reason = "each function is described where its trait is")]
 #[expect(

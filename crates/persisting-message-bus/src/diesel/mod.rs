@@ -1,6 +1,6 @@
 //! Messages and consumer state in SQL, through Diesel.
 //!
-//! A connection *is* a repository and a consumer state: `&mut SqliteConnection`, or a pooled one,
+//! A connection *is* a repository and a consumer state: `&mut PgConnection`, or a pooled one,
 //! is handed in wherever a [`MessageRepository`](crate::MessageRepository) or a
 //! [`MessageConsumerState`](crate::MessageConsumerState) is asked for. Tables with other names are
 //! described by a [`TableSchema`], which joins the connection by [`TableSchema::on`].
