@@ -13,6 +13,7 @@ use super::statement::{Dialect, Statement, Value};
 use crate::{ConsumerStatus, Error, Lease, LeaseRequest, Position, StoreCursor};
 
 /// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const TAKE: &str = "
     INSERT INTO {table} AS held
         ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
@@ -47,6 +48,7 @@ const STATUS: &str = "
     WHERE {consumer} = ? AND {topic} = ?";
 
 /// Takes the lease in one statement, where the database has ON CONFLICT and RETURNING.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) fn acquire<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
