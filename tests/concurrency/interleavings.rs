@@ -67,6 +67,37 @@ pub fn what_was_read_before_a_publisher_came_is_behind_the_reader<D: Server>() {
     assert_eq!(reader.read(), [2, 3]);
 }
 
+pub fn a_reader_that_comes_late_waits_too<D: Server>() {
+    let (mut reader, [mut one, mut other]) = Reader::<D>::create();
+    one.begin().unwrap();
+    place(&mut one, 1).unwrap();
+    place(&mut other, 2).unwrap();
+    reader = Reader::on(reader.database);
+    assert!(reader.read().is_empty());
+    one.commit().unwrap();
+    assert_eq!(reader.read(), [1, 2]);
+}
+
+/// There is no moment at which nobody is at work.
+pub fn publishers_that_overlap_do_not_starve_a_reader<D: Server>() {
+    let (mut reader, [mut one, mut other]) = Reader::<D>::create();
+    let mut delivered = Vec::new();
+    one.begin().unwrap();
+    place(&mut one, 1).unwrap();
+    for order in 2..20 {
+        other.begin().unwrap();
+        place(&mut other, order).unwrap();
+        one.commit().unwrap();
+        std::mem::swap(&mut one, &mut other);
+        delivered.extend(reader.read());
+        // What was committed before the last look but one.
+        assert!(delivered.len() as u64 + 3 > order, "{delivered:?}");
+    }
+    one.commit().unwrap();
+    delivered.extend(reader.read());
+    assert_eq!(delivered, (1..20).collect::<Vec<_>>());
+}
+
 pub fn a_rolled_back_position_does_not_stall<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();

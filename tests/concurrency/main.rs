@@ -27,6 +27,8 @@ macro_rules! concurrency_on {
                     a_late_commit_of_the_lower_position_is_not_skipped,
                     a_first_message_is_waited_for,
                     what_was_read_before_a_publisher_came_is_behind_the_reader,
+                    a_reader_that_comes_late_waits_too,
+                    publishers_that_overlap_do_not_starve_a_reader,
                     a_rolled_back_position_does_not_stall,
                     a_rolled_back_savepoint_keeps_what_was_before_it,
                     a_publisher_goes_on_behind_a_rolled_back_savepoint,

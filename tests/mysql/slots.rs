@@ -59,6 +59,51 @@ fn first_publishers_of_a_topic_come_one_after_the_other() {
 }
 
 #[test]
+fn a_first_publisher_that_rolls_back_leaves_the_others_alone() {
+    for isolation in ["READ COMMITTED", "REPEATABLE READ"] {
+        let database = Mariadb::create();
+        let mut first = database.connect();
+        first.begin().unwrap();
+        place(&mut first, 0);
+        let mut delivered = thread::scope(|scope| {
+            for order in 1..8 {
+                let mut connection = database.connect();
+                connection
+                    .batch_execute(&format!(
+                        "SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"
+                    ))
+                    .unwrap();
+                scope.spawn(move || place(&mut connection, order));
+            }
+            wait_until_waiting(&database, 7);
+            first.roll_back().unwrap();
+            database.connect()
+        });
+        let mut delivered = consume(&mut delivered);
+        delivered.sort_unstable();
+        assert_eq!(delivered, (1..8).collect::<Vec<_>>(), "{isolation}");
+    }
+}
+
+/// Waits until so many connections wait for a lock.
+fn wait_until_waiting(database: &Mariadb, connections: i64) {
+    let mut observer = database.connect();
+    let waiting = "SELECT count(*) FROM information_schema.innodb_trx
+        JOIN information_schema.processlist ON trx_mysql_thread_id = id
+        WHERE trx_state = 'LOCK WAIT' AND db = database()";
+    let begun = std::time::Instant::now();
+    while diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting)
+        .get_result::<i64>(&mut observer)
+        .unwrap()
+        < connections
+    {
+        assert!(begun.elapsed().as_secs() < 30, "they do not wait");
+        // The server tells something new only to those who have not asked for 0.1 s.
+        thread::sleep(std::time::Duration::from_millis(150));
+    }
+}
+
+#[test]
 fn a_publisher_whose_snapshot_is_older_than_the_topic_does_not_wait() {
     let database = Mariadb::create();
     let [mut one, mut other, mut third] = [(); 3].map(|()| database.connect());

@@ -28,9 +28,12 @@ CREATE TABLE message_consumer_state (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A topic's publishers lock one slot each while they are at work; nothing is
--- written here after a topic's first message.
+-- written here after a topic's first message. Those of a new topic wait for each
+-- other at the row that belongs to no topic.
 CREATE TABLE message_publisher_slots (
     topic VARCHAR(255) NOT NULL,
     slot INT NOT NULL,
     PRIMARY KEY (topic, slot)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+INSERT INTO message_publisher_slots (topic, slot) VALUES ('', -1);

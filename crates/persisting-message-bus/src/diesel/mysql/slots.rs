@@ -43,9 +43,14 @@ const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
 const FREE_BELOW_MINE: &str = "{slot} >= 0 AND {slot} < connection_id() % 64";
 
 /// Where there is no mark, the other rows must not be looked for: not finding them would lock the
-/// place where somebody has to insert them.
-const IF_MARKED: &str = "EXISTS (
-        SELECT 1 FROM {table} AS mark WHERE mark.{topic} = ? AND mark.{slot} = -1)";
+/// place where somebody has to insert them. A count is not joined, and so looked at first.
+const IF_MARKED: &str = "(
+        SELECT count(*) FROM {table} AS mark WHERE mark.{topic} = ? AND mark.{slot} = -1) > 0";
+
+/// A row of no topic, which the migration inserts.
+const GATE: &str = "
+    SELECT @@sql_mode LIKE '%STRICT%'
+    FROM {table} WHERE {topic} = '' AND {slot} = -1 FOR UPDATE";
 
 const WAIT_FOR_MINE: &str = "
     SELECT @@sql_mode LIKE '%STRICT%'
@@ -104,8 +109,10 @@ where
     if let Some(slot) = lock_free(connection, table, topic, IF_MARKED)? {
         return Ok(Some(slot));
     }
-    // Whoever inserts the mark inserts the slots in the same transaction, and others wait for him
-    // here. All of them are his until he commits.
+    // Whoever inserts the mark inserts the slots in the same transaction, and others wait for him at
+    // the gate. If they waited for his rows, and he rolled back, all of them would get a lock that
+    // keeps the others from inserting. All slots are his until he commits.
+    slot(connection, table, GATE.into(), &[])?;
     if insert(connection, table, topic, "INSERT", MARK..0)? == 1 {
         insert(connection, table, topic, "INSERT", 0..SLOTS)?;
     }
