@@ -29,11 +29,19 @@ CREATE TABLE message_consumer_state (
 
 -- A topic's publishers lock one slot each while they are at work; nothing is
 -- written here after a topic's first message. Those of a new topic wait for each
--- other at the row that belongs to no topic.
+-- other at one of the rows that belong to no topic.
 CREATE TABLE message_publisher_slots (
     topic VARCHAR(255) NOT NULL,
     slot INT NOT NULL,
     PRIMARY KEY (topic, slot)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-INSERT INTO message_publisher_slots (topic, slot) VALUES ('', -1);
+INSERT INTO message_publisher_slots (topic, slot) VALUES
+    ('', 0), ('', 1), ('', 2), ('', 3), ('', 4), ('', 5), ('', 6), ('', 7),
+    ('', 8), ('', 9), ('', 10), ('', 11), ('', 12), ('', 13), ('', 14), ('', 15),
+    ('', 16), ('', 17), ('', 18), ('', 19), ('', 20), ('', 21), ('', 22), ('', 23),
+    ('', 24), ('', 25), ('', 26), ('', 27), ('', 28), ('', 29), ('', 30), ('', 31),
+    ('', 32), ('', 33), ('', 34), ('', 35), ('', 36), ('', 37), ('', 38), ('', 39),
+    ('', 40), ('', 41), ('', 42), ('', 43), ('', 44), ('', 45), ('', 46), ('', 47),
+    ('', 48), ('', 49), ('', 50), ('', 51), ('', 52), ('', 53), ('', 54), ('', 55),
+    ('', 56), ('', 57), ('', 58), ('', 59), ('', 60), ('', 61), ('', 62), ('', 63);

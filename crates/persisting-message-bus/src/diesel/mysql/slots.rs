@@ -47,10 +47,10 @@ const FREE_BELOW_MINE: &str = "{slot} >= 0 AND {slot} < connection_id() % 64";
 const IF_MARKED: &str = "(
         SELECT count(*) FROM {table} AS mark WHERE mark.{topic} = ? AND mark.{slot} = -1) > 0";
 
-/// A row of no topic, which the migration inserts.
+/// One of the rows of no topic, which the migration inserts.
 const GATE: &str = "
     SELECT @@sql_mode LIKE '%STRICT%'
-    FROM {table} WHERE {topic} = '' AND {slot} = -1 FOR UPDATE";
+    FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64 FOR UPDATE";
 
 const WAIT_FOR_MINE: &str = "
     SELECT @@sql_mode LIKE '%STRICT%'
@@ -112,7 +112,7 @@ where
     // Whoever inserts the mark inserts the slots in the same transaction, and others wait for him at
     // the gate. If they waited for his rows, and he rolled back, all of them would get a lock that
     // keeps the others from inserting. All slots are his until he commits.
-    slot(connection, table, GATE.into(), &[])?;
+    slot(connection, table, GATE.into(), &[topic])?;
     if insert(connection, table, topic, "INSERT", MARK..0)? == 1 {
         insert(connection, table, topic, "INSERT", 0..SLOTS)?;
     }
