@@ -1,16 +1,15 @@
-use std::ops::ControlFlow;
-
 use diesel::backend::Backend;
 
 use super::TableSchema;
-use crate::{
-    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
-    Sightings, StoreCursor, StoredMessage,
-};
+use super::rows::ReadValue;
+use super::statement::Dialect;
+use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 
-/// The SQL of one database, on any connection to it. The features `sqlite`, `postgres` and `mysql` implement it.
+/// What is different from database to database, on any connection to it. The features `sqlite`,
+/// `postgres` and `mysql` implement it.
 ///
-/// The functions are those of [`MessageRepository`](crate::MessageRepository) and
+/// The functions are those of [`MessageSource`](crate::MessageSource),
+/// [`MessageRepository`](crate::MessageRepository) and
 /// [`MessageConsumerState`](crate::MessageConsumerState), with the connection and the names of its
 /// tables.
 #[diagnostic::on_unimplemented(
@@ -22,7 +21,7 @@ use crate::{
     clippy::missing_errors_doc,
     reason = "each function is described where its trait is"
 )]
-pub trait StoreBackend<C>: Backend {
+pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
     fn horizon(
@@ -32,21 +31,7 @@ pub trait StoreBackend<C>: Backend {
         sightings: &mut Sightings,
     ) -> Result<Position, Error>;
 
-    fn head(
-        connection: &mut C,
-        schema: &TableSchema,
-        topic: &str,
-        horizon: Position,
-    ) -> Result<Position, Error>;
-
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;
-
-    fn read_page(
-        connection: &mut C,
-        schema: &TableSchema,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error>;
 
     fn persist(
         connection: &mut C,
@@ -60,20 +45,4 @@ pub trait StoreBackend<C>: Backend {
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error>;
-
-    fn store_cursor(
-        connection: &mut C,
-        schema: &TableSchema,
-        lease: &Lease,
-        store: &StoreCursor,
-    ) -> Result<(), Error>;
-
-    fn release(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error>;
-
-    fn consumer_status(
-        connection: &mut C,
-        schema: &TableSchema,
-        consumer: &str,
-        topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error>;
 }

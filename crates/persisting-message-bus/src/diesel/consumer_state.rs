@@ -1,11 +1,11 @@
-use diesel::Connection;
+use diesel::connection::LoadConnection;
 
-use super::{OnTables, StoreBackend, TableSchema};
+use super::{OnTables, StoreBackend, TableSchema, leases};
 use crate::{ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, StoreCursor, name};
 
 impl<C> MessageConsumerState for OnTables<'_, C>
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
@@ -15,11 +15,11 @@ where
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
-        C::Backend::store_cursor(self.connection, self.schema, lease, store)
+        leases::store_cursor(self.connection, &self.schema.consumer_state, lease, store)
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
-        C::Backend::release(self.connection, self.schema, lease)
+        leases::release(self.connection, &self.schema.consumer_state, lease)
     }
 
     fn consumer_status(
@@ -27,13 +27,18 @@ where
         consumer: &str,
         topic: &str,
     ) -> Result<Option<ConsumerStatus>, Error> {
-        C::Backend::consumer_status(self.connection, self.schema, consumer, topic)
+        leases::status(
+            self.connection,
+            &self.schema.consumer_state,
+            consumer,
+            topic,
+        )
     }
 }
 
 impl<C> MessageConsumerState for C
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {

@@ -126,9 +126,5 @@ fn message_at<'v, DB: ReadValue>(
 
 fn message_version(found: i64) -> Result<u32, BrokenColumn> {
     let version = u32::try_from(found).ok().filter(|version| *version > 0);
-    version.ok_or_else(|| BrokenColumn {
-        column: "message_version",
-        expected: "a version from 1",
-        found: found.to_string(),
-    })
+    version.ok_or_else(|| BrokenColumn::new("message_version", "a version from 1", found))
 }

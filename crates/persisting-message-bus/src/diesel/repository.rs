@@ -1,8 +1,8 @@
 use std::ops::ControlFlow;
 
-use diesel::Connection;
+use diesel::connection::LoadConnection;
 
-use super::{OnTables, StoreBackend, TableSchema};
+use super::{OnTables, StoreBackend, TableSchema, messages};
 use crate::raw_message::validate;
 use crate::{
     Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
@@ -11,7 +11,7 @@ use crate::{
 
 impl<C> MessageSource for OnTables<'_, C>
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
@@ -19,7 +19,7 @@ where
     }
 
     fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        C::Backend::head(self.connection, self.schema, topic, horizon)
+        messages::head(self.connection, &self.schema.messages, topic, horizon)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -31,13 +31,13 @@ where
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        C::Backend::read_page(self.connection, self.schema, request, receive)
+        messages::read_page(self.connection, &self.schema.messages, request, receive)
     }
 }
 
 impl<C> MessageRepository for OnTables<'_, C>
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
@@ -57,7 +57,7 @@ where
 
 impl<C> MessageSource for C
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
@@ -83,7 +83,7 @@ where
 
 impl<C> MessageRepository for C
 where
-    C: Connection,
+    C: LoadConnection,
     C::Backend: StoreBackend<C>,
 {
     fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {

@@ -1,5 +1,7 @@
 //! Columns as a database hands them out, whatever the table says that they hold.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, Utc};
 use diesel::backend::Backend;
 use diesel::connection::LoadConnection;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 use super::statement::{Dialect, Statement};
 
 /// How a database's values are read.
-pub(super) trait ReadValue: Backend {
+pub trait ReadValue: Backend {
     /// An integer of any width.
     fn integer(value: &mut Self::RawValue<'_>, column: &'static str) -> Result<i64, BrokenColumn>;
 
@@ -23,11 +25,8 @@ pub(super) trait ReadValue: Backend {
     /// A UUID, as text where the database has no type for it.
     fn uuid(value: &mut Self::RawValue<'_>, column: &'static str) -> Result<Uuid, BrokenColumn> {
         let text = Self::text(value, column)?;
-        Uuid::try_parse(text).map_err(|_| BrokenColumn {
-            column,
-            expected: "a UUID",
-            found: format!("{text:?}"),
-        })
+        Uuid::try_parse(text)
+            .map_err(|_| BrokenColumn::new(column, "a UUID", format_args!("{text:?}")))
     }
 
     /// A point in time.
@@ -40,10 +39,20 @@ pub(super) trait ReadValue: Backend {
 /// Something in a column that should not be there.
 #[derive(Debug, thiserror::Error)]
 #[error("the column {column} should hold {expected}, and holds {found}")]
-pub(super) struct BrokenColumn {
+pub struct BrokenColumn {
     pub(super) column: &'static str,
     pub(super) expected: &'static str,
     pub(super) found: String,
+}
+
+impl BrokenColumn {
+    pub(super) fn new(column: &'static str, expected: &'static str, found: impl Display) -> Self {
+        Self {
+            column,
+            expected,
+            found: found.to_string(),
+        }
+    }
 }
 
 /// A column of the current row.
@@ -95,11 +104,8 @@ impl<'a, DB: ReadValue> Column<'a, DB> {
         column: &'static str,
         expected: &'static str,
     ) -> Result<&mut DB::RawValue<'a>, BrokenColumn> {
-        self.0.as_mut().ok_or_else(|| BrokenColumn {
-            column,
-            expected,
-            found: "NULL".to_owned(),
-        })
+        let value = self.0.as_mut();
+        value.ok_or_else(|| BrokenColumn::new(column, expected, "NULL"))
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) trait Names {
 }
 
 /// What databases say in different ways.
-pub(super) trait Dialect: Backend {
+pub trait Dialect: Backend {
     /// `{now}`: the present time, also in a transaction that began long ago.
     const NOW: &'static str;
     /// `{ahead}`: the time so many milliseconds from now, which are its value.
@@ -47,7 +47,7 @@ pub(super) trait Dialect: Backend {
 
 /// A value in a statement.
 #[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
+pub enum Value<'a> {
     Text(&'a str),
     Number(i64),
     OptionalNumber(Option<i64>),

@@ -24,7 +24,7 @@ impl ReadValue for Mysql {
             | MysqlType::Numeric => read::<i64, BigInt>(value),
             _ => return Err(of_another_type(value, column, "an integer")),
         };
-        number.map_err(|cause| broken(column, "an integer", cause))
+        number.map_err(|cause| BrokenColumn::new(column, "an integer", cause))
     }
 
     fn text<'v>(
@@ -32,9 +32,8 @@ impl ReadValue for Mysql {
         column: &'static str,
     ) -> Result<&'v str, BrokenColumn> {
         match value.value_type() {
-            MysqlType::String | MysqlType::Blob => {
-                str::from_utf8(value.as_bytes()).map_err(|cause| broken(column, "UTF-8", cause))
-            }
+            MysqlType::String | MysqlType::Blob => str::from_utf8(value.as_bytes())
+                .map_err(|cause| BrokenColumn::new(column, "UTF-8", cause)),
             _ => Err(of_another_type(value, column, "a text")),
         }
     }
@@ -46,7 +45,7 @@ impl ReadValue for Mysql {
         match value.value_type() {
             MysqlType::DateTime | MysqlType::Timestamp => read::<NaiveDateTime, Datetime>(value)
                 .map(|time| time.and_utc())
-                .map_err(|cause| broken(column, "a time", cause)),
+                .map_err(|cause| BrokenColumn::new(column, "a time", cause)),
             _ => Err(of_another_type(value, column, "a time")),
         }
     }
@@ -61,21 +60,6 @@ fn of_another_type(
     column: &'static str,
     expected: &'static str,
 ) -> BrokenColumn {
-    BrokenColumn {
-        column,
-        expected,
-        found: format!("a value of the type {:?}", value.value_type()),
-    }
-}
-
-fn broken(
-    column: &'static str,
-    expected: &'static str,
-    cause: impl std::fmt::Display,
-) -> BrokenColumn {
-    BrokenColumn {
-        column,
-        expected,
-        found: cause.to_string(),
-    }
+    let found = format_args!("a value of the type {:?}", value.value_type());
+    BrokenColumn::new(column, expected, found)
 }

@@ -14,18 +14,13 @@ mod migrations;
 mod repository;
 mod rows;
 
-use std::ops::ControlFlow;
-
 use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
 use diesel_migrations::MigrationHarness;
 
-use super::{StoreBackend, TableSchema, leases, messages};
-use crate::{
-    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
-    Sightings, StoreCursor, StoredMessage,
-};
+use super::{StoreBackend, TableSchema, leases};
+use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 
 impl<C> StoreBackend<C> for Pg
 where
@@ -44,26 +39,8 @@ where
         fence::horizon(connection, &schema.messages, topic)
     }
 
-    fn head(
-        connection: &mut C,
-        schema: &TableSchema,
-        topic: &str,
-        horizon: Position,
-    ) -> Result<Position, Error> {
-        messages::head(connection, &schema.messages, topic, horizon)
-    }
-
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
         repository::last_position(connection, &schema.messages)
-    }
-
-    fn read_page(
-        connection: &mut C,
-        schema: &TableSchema,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        messages::read_page(connection, &schema.messages, request, receive)
     }
 
     fn persist(
@@ -81,27 +58,5 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, &schema.consumer_state, request)
-    }
-
-    fn store_cursor(
-        connection: &mut C,
-        schema: &TableSchema,
-        lease: &Lease,
-        store: &StoreCursor,
-    ) -> Result<(), Error> {
-        leases::store_cursor(connection, &schema.consumer_state, lease, store)
-    }
-
-    fn release(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error> {
-        leases::release(connection, &schema.consumer_state, lease)
-    }
-
-    fn consumer_status(
-        connection: &mut C,
-        schema: &TableSchema,
-        consumer: &str,
-        topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
-        leases::status(connection, &schema.consumer_state, consumer, topic)
     }
 }

@@ -33,7 +33,7 @@ impl ReadValue for Pg {
             INT2 => <i16 as FromSql<SmallInt, Pg>>::from_sql(value).map(i64::from),
             _ => return Err(of_another_type(value, column, "an integer")),
         };
-        number.map_err(|cause| broken(column, "an integer", cause))
+        number.map_err(|cause| BrokenColumn::new(column, "an integer", cause))
     }
 
     fn text<'v>(value: &'v mut PgValue<'_>, column: &'static str) -> Result<&'v str, BrokenColumn> {
@@ -43,7 +43,7 @@ impl ReadValue for Pg {
             JSONB => value.as_bytes().get(1..).unwrap_or_default(),
             _ => return Err(of_another_type(*value, column, "a text")),
         };
-        str::from_utf8(bytes).map_err(|cause| broken(column, "UTF-8", cause))
+        str::from_utf8(bytes).map_err(|cause| BrokenColumn::new(column, "UTF-8", cause))
     }
 
     fn uuid(value: &mut PgValue<'_>, column: &'static str) -> Result<Uuid, BrokenColumn> {
@@ -51,14 +51,14 @@ impl ReadValue for Pg {
             UUID => Uuid::from_slice(value.as_bytes()),
             _ => Uuid::try_parse(Self::text(value, column)?),
         }
-        .map_err(|cause| broken(column, "a UUID", cause))
+        .map_err(|cause| BrokenColumn::new(column, "a UUID", cause))
     }
 
     /// Without a time zone, it is taken as UTC.
     fn time(value: &mut PgValue<'_>, column: &'static str) -> Result<DateTime<Utc>, BrokenColumn> {
         match type_of(*value) {
             TIMESTAMPTZ | TIMESTAMP => FromSql::<Timestamptz, Pg>::from_sql(*value)
-                .map_err(|cause| broken(column, "a time", cause)),
+                .map_err(|cause| BrokenColumn::new(column, "a time", cause)),
             _ => Err(of_another_type(*value, column, "a time")),
         }
     }
@@ -73,21 +73,6 @@ fn of_another_type(
     column: &'static str,
     expected: &'static str,
 ) -> BrokenColumn {
-    BrokenColumn {
-        column,
-        expected,
-        found: format!("a value of the type with the oid {}", type_of(value)),
-    }
-}
-
-fn broken(
-    column: &'static str,
-    expected: &'static str,
-    cause: impl std::fmt::Display,
-) -> BrokenColumn {
-    BrokenColumn {
-        column,
-        expected,
-        found: cause.to_string(),
-    }
+    let found = format_args!("a value of the type with the oid {}", type_of(value));
+    BrokenColumn::new(column, expected, found)
 }

@@ -12,19 +12,14 @@ mod repository;
 mod rows;
 mod settings;
 
-use std::ops::ControlFlow;
-
 use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema, leases, messages};
-use crate::{
-    ConsumerStatus, Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage,
-    Sightings, StoreCursor, StoredMessage,
-};
+use super::{StoreBackend, TableSchema, leases};
+use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 
 impl<C> StoreBackend<C> for Sqlite
 where
@@ -43,26 +38,8 @@ where
         repository::last_position(connection, &schema.messages)
     }
 
-    fn head(
-        connection: &mut C,
-        schema: &TableSchema,
-        topic: &str,
-        horizon: Position,
-    ) -> Result<Position, Error> {
-        messages::head(connection, &schema.messages, topic, horizon)
-    }
-
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
         repository::last_position(connection, &schema.messages)
-    }
-
-    fn read_page(
-        connection: &mut C,
-        schema: &TableSchema,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        messages::read_page(connection, &schema.messages, request, receive)
     }
 
     fn persist(
@@ -80,27 +57,5 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, &schema.consumer_state, request)
-    }
-
-    fn store_cursor(
-        connection: &mut C,
-        schema: &TableSchema,
-        lease: &Lease,
-        store: &StoreCursor,
-    ) -> Result<(), Error> {
-        leases::store_cursor(connection, &schema.consumer_state, lease, store)
-    }
-
-    fn release(connection: &mut C, schema: &TableSchema, lease: &Lease) -> Result<(), Error> {
-        leases::release(connection, &schema.consumer_state, lease)
-    }
-
-    fn consumer_status(
-        connection: &mut C,
-        schema: &TableSchema,
-        consumer: &str,
-        topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
-        leases::status(connection, &schema.consumer_state, consumer, topic)
     }
 }

@@ -14,11 +14,10 @@ impl ReadValue for Sqlite {
     ) -> Result<i64, BrokenColumn> {
         match value.value_type() {
             Some(SqliteType::Long) => Ok(value.read_long()),
-            _ => Err(BrokenColumn {
-                column,
-                expected: "an integer",
-                found: format!("{:?}", value.read_text()),
-            }),
+            _ => {
+                let found = format_args!("{:?}", value.read_text());
+                Err(BrokenColumn::new(column, "an integer", found))
+            }
         }
     }
 
@@ -38,10 +37,9 @@ impl ReadValue for Sqlite {
         DateTime::parse_from_rfc3339(text)
             .map(|time| time.to_utc())
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%F %T%.f").map(|time| time.and_utc()))
-            .map_err(|_| BrokenColumn {
-                column,
-                expected: "a time such as 2026-03-01T12:00:00.000000Z",
-                found: format!("{text:?}"),
+            .map_err(|_| {
+                let expected = "a time such as 2026-03-01T12:00:00.000000Z";
+                BrokenColumn::new(column, expected, format_args!("{text:?}"))
             })
     }
 }
@@ -55,11 +53,7 @@ fn utf8<'v>(
     if value.read_text().contains(char::REPLACEMENT_CHARACTER)
         && str::from_utf8(value.read_blob()).is_err()
     {
-        return Err(BrokenColumn {
-            column,
-            expected: "UTF-8",
-            found: "other bytes".to_owned(),
-        });
+        return Err(BrokenColumn::new(column, "UTF-8", "other bytes"));
     }
     Ok(value.read_text())
 }
