@@ -2,7 +2,10 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
+use persisting_message_bus::{
+    Duplicates, Error, LeaseRequest, MessageConsumerState, MessageRepository, Position, RawMessage,
+    StoreCursor, Transactions,
+};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -115,4 +118,27 @@ fn a_batch_of_large_messages_stays_below_the_packet_size() {
     });
     orders().dispatch_batch(&mut bus, batch).unwrap();
     assert_eq!(consume(&mut bus), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_asks_for_a_lease_does_not_wait_for_its_holders_transaction() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    let request = |owner| LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner,
+        duration: std::time::Duration::from_secs(60),
+    };
+    let lease = one.acquire(&request("one")).unwrap();
+    one.begin().unwrap();
+    let store = StoreCursor {
+        cursor: Some(Position::new(1)),
+        hold: None,
+    };
+    one.store_cursor(&lease, &store).unwrap();
+    let error = other.acquire(&request("other")).unwrap_err();
+    assert!(error.is_locked(), "{error:?}");
+    one.commit().unwrap();
+    assert_eq!(other.acquire(&request("other")).unwrap().epoch, 2);
 }

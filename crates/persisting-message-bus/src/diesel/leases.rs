@@ -68,7 +68,8 @@ where
 }
 
 /// The lease, if the statement returns its cursor and epoch.
-pub(super) fn take<C>(
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn take<C>(
     connection: &mut C,
     request: &LeaseRequest<'_>,
     statement: Statement<'_>,

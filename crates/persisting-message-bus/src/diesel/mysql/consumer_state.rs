@@ -4,15 +4,24 @@ use diesel::result::QueryResult;
 
 use crate::diesel::ConsumerStateTable;
 use crate::diesel::duplicates::is_unique_violation;
-use crate::diesel::leases::{locked, milliseconds, take, taking_failed};
-use crate::diesel::statement::Value::Text;
+use crate::diesel::leases::{locked, milliseconds, taking_failed};
+use crate::diesel::rows::first_row;
+use crate::diesel::statement::Value::{Number, OptionalNumber, Text};
 use crate::diesel::statement::{Statement, Value};
-use crate::{Error, Lease, LeaseRequest};
+use crate::{Error, Lease, LeaseRequest, Position};
 
+/// What is there to be taken, if it is free. Reading does not wait for a holder whose transaction is
+/// open.
+const LOOK: &str = "
+    SELECT {cursor}, {lease_epoch},
+        {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now}
+    FROM {table} WHERE {consumer} = ? AND {topic} = ?";
+
+/// Takes what was seen, if it is still the same.
 const TAKE_OVER: &str = "
     UPDATE {table}
     SET {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
-    WHERE {consumer} = ? AND {topic} = ?
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = ? AND {cursor} <=> ?
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})";
 
 const INSERT: &str = "
@@ -20,10 +29,13 @@ const INSERT: &str = "
         ({lease_owner}, {lease_epoch}, {lease_expires_at}, {consumer}, {topic})
     VALUES (?, 1, {ahead}, ?, ?)";
 
-/// Nobody else writes while the owner is this one.
-const TAKEN: &str = "
-    SELECT {cursor}, {lease_epoch} FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ?";
+/// A consumer's row.
+#[derive(Clone, Copy)]
+struct Seen {
+    cursor: Option<i64>,
+    epoch: i64,
+    is_free: bool,
+}
 
 pub(super) fn acquire<C>(
     connection: &mut C,
@@ -34,36 +46,68 @@ where
     C: LoadConnection<Backend = Mysql>,
 {
     let failed = |cause| taking_failed(request, cause);
-    let taken = take_over(connection, table, request).map_err(failed)?
-        || insert(connection, table, request).map_err(failed)?
-        // Somebody else has inserted it meanwhile.
-        || take_over(connection, table, request).map_err(failed)?;
-    let owned = [request.consumer, request.topic, request.owner].map(Text);
-    let lease = if taken {
-        take(connection, request, Statement::new(TAKEN, table, owned))?
-    } else {
-        None
-    };
-    match lease {
-        Some(lease) => Ok(lease),
-        None => Err(locked(connection, table, request)?),
+    // Somebody may be faster, and may have given it back since: few times in a row.
+    for _ in 0..10 {
+        let seen = look(connection, table, request).map_err(failed)?;
+        let taken = match seen {
+            Some(Seen { is_free: false, .. }) => break,
+            Some(seen) => take_over(connection, table, request, seen),
+            None => insert(connection, table, request),
+        };
+        if taken.map_err(failed)? {
+            return Ok(Lease {
+                consumer: request.consumer.to_owned(),
+                topic: request.topic.to_owned(),
+                owner: request.owner.to_owned(),
+                epoch: seen.map_or(0, |seen| seen.epoch) + 1,
+                cursor: seen.and_then(|seen| seen.cursor).map(Position::new),
+            });
+        }
     }
+    Err(locked(connection, table, request)?)
 }
 
+fn look<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> QueryResult<Option<Seen>>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let values = [request.owner, request.consumer, request.topic].map(Text);
+    let look = Statement::new(LOOK, table, values);
+    first_row(connection, look, |[cursor, epoch, is_free]| {
+        Ok(Seen {
+            cursor: cursor.optional_integer("cursor")?,
+            epoch: epoch.integer("lease_epoch")?,
+            // Without a time of expiry, it is nobody's to take.
+            is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
+        })
+    })
+}
+
+/// Takes the lease, and says whether nobody was faster.
 fn take_over<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     request: &LeaseRequest<'_>,
+    seen: Seen,
 ) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let values = new_values(request).into_iter().chain([Text(request.owner)]);
+    let conditions = [
+        Number(seen.epoch),
+        OptionalNumber(seen.cursor),
+        Text(request.owner),
+    ];
+    let values = new_values(request).into_iter().chain(conditions);
     let taken = connection.execute_returning_count(&Statement::new(TAKE_OVER, table, values))?;
     Ok(taken == 1)
 }
 
-/// Inserts the consumer, and says whether it was not there.
+/// Inserts the consumer with its lease, and says whether nobody was faster.
 fn insert<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
