@@ -9,6 +9,7 @@
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
+//! | keep consumers running | [`Runner`] |
 //! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (features `sqlite`, `postgres`, `mysql`) |
 //! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
 //! | test what you have built on it | `testing::Scenario`, `testing::Golden` (feature `testing`) |
@@ -34,6 +35,7 @@ mod name;
 mod position;
 mod raw_message;
 mod repository;
+mod runner;
 mod sightings;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -57,6 +59,7 @@ pub use name::MAX_NAME_LENGTH;
 pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
 pub use repository::{Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest};
+pub use runner::{Ended, Nudge, Retry, Runner, Running, Shutdown, StillRunning};
 pub use sightings::Sightings;
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use topics::TopicDescriptor;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
 use super::page::Page;
 use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState};
 
@@ -47,7 +47,7 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        hook().map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        guarded(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
         Ok(())
@@ -68,8 +68,13 @@ where
         }
         let mut outcome = PageOutcome::default();
         let mut stored = Instant::now();
+        let mut stopped = false;
         for message in &page.messages {
-            if let Err(cause) = (self.handler)(message) {
+            if leases.is_stopping() {
+                stopped = true;
+                break;
+            }
+            if let Err(cause) = guarded(|| (self.handler)(message)) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
@@ -84,7 +89,7 @@ where
                 stored = Instant::now();
             }
         }
-        if outcome.failure.is_none() {
+        if outcome.failure.is_none() && !stopped {
             outcome.failure = page.failure.take();
         }
         if page.stands_still() {

@@ -1,8 +1,12 @@
+use std::any::Any;
 use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::page::Page;
-use crate::{Error, Lease, MessageConsumerState, Position, StoreCursor};
+use crate::runner::Signals;
+use crate::{Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor};
 
 /// What a handler fails with: any error, through `?`.
 pub type HandlerError = Box<dyn StdError + Send + Sync>;
@@ -19,6 +23,8 @@ pub trait HandlePages<S, B: ?Sized> {
 pub struct Leases {
     pub(super) leases: Vec<Lease>,
     pub(super) duration: Duration,
+    /// Who may ask the consumer to end before the page does.
+    pub(super) signals: Arc<Signals>,
 }
 
 /// What becomes of the leases when cursors are stored.
@@ -55,6 +61,30 @@ impl Leases {
         cursors.try_for_each(|(lease, (_, cursor))| self.store_one(bus, lease, cursor, then))
     }
 
+    /// Corrects, in the same transaction, what was stored for more messages than were handled, and
+    /// gives the leases back.
+    pub(super) fn store_instead<S, B>(
+        &self,
+        bus: &mut B,
+        page: &Page<S>,
+        handled: usize,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut cursors = self.leases.iter().zip(page.cursors_after(handled));
+        cursors.try_for_each(|(lease, (_, cursor))| {
+            // It may have been given back already.
+            let lease = bus.acquire(&LeaseRequest {
+                consumer: &lease.consumer,
+                topic: &lease.topic,
+                owner: &lease.owner,
+                duration: self.duration,
+            })?;
+            self.store_one(bus, &lease, cursor, Then::Release)
+        })
+    }
+
     /// Remembers that the consumer has left the start.
     pub(super) fn leave_start<B>(&self, bus: &mut B) -> Result<(), Error>
     where
@@ -77,6 +107,11 @@ impl Leases {
     {
         let hold = (then == Then::Hold).then_some(self.duration);
         bus.store_cursor(lease, &StoreCursor { cursor, hold })
+    }
+
+    /// Whether the consumer is to end behind the message at hand.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.signals.is_stopping()
     }
 
     /// Gives them back, all that can be.
@@ -114,4 +149,22 @@ impl PageOutcome {
             None => error,
         });
     }
+}
+
+/// Calls a handler; its panic is an error like others.
+pub(super) fn guarded(
+    handle: impl FnOnce() -> Result<(), HandlerError>,
+) -> Result<(), HandlerError> {
+    // What the handler left half done is its own: it gets the same message again.
+    catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|panic| {
+        let text = text_of_panic(&*panic);
+        Err(format!("the handler panicked: {text}").into())
+    })
+}
+
+/// What somebody said who panicked.
+pub(crate) fn text_of_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text").to_owned()
 }

@@ -13,11 +13,13 @@ mod unknown;
 
 use std::marker::PhantomData;
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 pub use self::external::External;
+pub(crate) use self::handler::text_of_panic;
 pub use self::handler::{HandlePages, HandlerError};
 pub use self::reset::ResetTo;
 pub use self::transactional::{Each, Pages, Transactional};
@@ -25,6 +27,7 @@ pub use self::unknown::UnknownMessages;
 
 use self::settings::Settings;
 use self::topic_reader::TopicReader;
+use crate::runner::Signals;
 use crate::{EventSet, Message};
 
 /// Handles the messages of a topic or an event set, and remembers how far it is.
@@ -83,6 +86,8 @@ pub struct MessageConsumer<S, H = ()> {
     topics: Vec<TopicReader>,
     handler: H,
     skipped: u64,
+    /// Who may ask it to end before a page does.
+    signals: Arc<Signals>,
     event_set: PhantomData<fn() -> S>,
 }
 
@@ -143,8 +148,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             topics: topic_reader::of_event_set::<S>(),
             handler,
             skipped: 0,
+            signals: Arc::default(),
             event_set: PhantomData,
         }
+    }
+
+    /// Lets a page end when the signals say so, behind the message at hand.
+    pub(crate) fn stopped_by(mut self, signals: Arc<Signals>) -> Self {
+        self.signals = signals;
+        self
     }
 
     /// Sets how many messages a page has at most; 500 without this. Zero is taken as 1.

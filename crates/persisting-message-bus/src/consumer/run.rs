@@ -1,5 +1,7 @@
 //! One page, from the lease to the cursor.
 
+use std::sync::Arc;
+
 use super::MessageConsumer;
 use super::handler::{HandlePages, Leases, PageOutcome};
 use super::page::Page;
@@ -131,6 +133,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let mut acquired = Leases {
             leases: Vec::with_capacity(self.topics.len()),
             duration: self.settings.lease_duration,
+            signals: Arc::clone(&self.signals),
         };
         for reader in &self.topics {
             let lease = bus.acquire(&LeaseRequest {

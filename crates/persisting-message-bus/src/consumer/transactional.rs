@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
 use super::page::Page;
 use super::search::Search;
 use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState, TransactionsOn};
@@ -60,13 +60,15 @@ impl<C: ?Sized, H> Transactional<C, H> {
         };
         bus.in_transaction(|bus| {
             leases.leave_start(bus)?;
-            hook(bus.connection()).map_err(|cause| Error::before_replay(&leases.topics(), cause))
+            guarded(|| hook(bus.connection()))
+                .map_err(|cause| Error::before_replay(&leases.topics(), cause))
         })?;
         page.mark_started();
         Ok(())
     }
 
-    /// Handles a range of the page and stores the cursors behind it, in one transaction.
+    /// Handles a range of the page and stores the cursors behind it, in one transaction; returns how
+    /// many messages were handled, which are fewer if the consumer is to end.
     ///
     /// The cursors come first: that write fences the effects off from whoever took the lease, and a
     /// handler whose statement makes the database roll back takes them along.
@@ -77,7 +79,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         page: &Page<S>,
         range: Range<usize>,
         then: Then,
-    ) -> Result<(), Failure>
+    ) -> Result<usize, Failure>
     where
         S: EventSet,
         B: MessageConsumerState + TransactionsOn<C> + ?Sized,
@@ -85,9 +87,15 @@ impl<C: ?Sized, H> Transactional<C, H> {
     {
         bus.in_transaction(|bus| {
             leases.store(bus, page, range.end, then)?;
-            self.handler
-                .handle(bus.connection(), &page.messages[range])
-                .map_err(|(index, cause)| Failure::Handler(index, cause))
+            let messages = &page.messages[range.clone()];
+            let handled = self
+                .handler
+                .handle(bus.connection(), messages, &|| leases.is_stopping())
+                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
+            if handled < messages.len() {
+                leases.store_instead(bus, page, range.start + handled)?;
+            }
+            Ok(handled)
         })
     }
 }
@@ -113,8 +121,15 @@ where
             } else {
                 Then::Hold
             };
-            match self.attempt(bus, leases, page, search.range(), then) {
-                Ok(()) => {
+            let range = search.range();
+            match self.attempt(bus, leases, page, range.clone(), then) {
+                Ok(handled) if handled < range.len() => {
+                    outcome.handled = range.start + handled;
+                    outcome.leases_released = true;
+                    outcome.skipped = page.skipped_after(outcome.handled);
+                    return outcome;
+                }
+                Ok(_) => {
                     search.succeeded();
                     outcome.skipped = page.skipped_after(search.handled());
                 }
@@ -156,12 +171,14 @@ impl From<Error> for Failure {
 /// A way to hand a range of messages to a closure.
 #[doc(hidden)]
 pub trait HandleMessages<S, C: ?Sized> {
-    /// The error comes with the offset of the message that it is about, where that is known.
+    /// Returns how many it has handled: all, if nobody stops it. The error comes with the offset of the
+    /// message that it is about, where that is known.
     fn handle(
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-    ) -> Result<(), (Option<usize>, HandlerError)>;
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<usize, (Option<usize>, HandlerError)>;
 }
 
 impl<S, C, F> HandleMessages<S, C> for Each<F>
@@ -173,13 +190,15 @@ where
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-    ) -> Result<(), (Option<usize>, HandlerError)> {
-        messages
-            .iter()
-            .enumerate()
-            .try_for_each(|(offset, message)| {
-                (self.0)(connection, message).map_err(|cause| (Some(offset), cause))
-            })
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<usize, (Option<usize>, HandlerError)> {
+        for (offset, message) in messages.iter().enumerate() {
+            if is_stopping() {
+                return Ok(offset);
+            }
+            guarded(|| (self.0)(connection, message)).map_err(|cause| (Some(offset), cause))?;
+        }
+        Ok(messages.len())
     }
 }
 
@@ -192,12 +211,13 @@ where
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-    ) -> Result<(), (Option<usize>, HandlerError)> {
-        if messages.is_empty() {
-            return Ok(());
+        _is_stopping: &dyn Fn() -> bool,
+    ) -> Result<usize, (Option<usize>, HandlerError)> {
+        if !messages.is_empty() {
+            let alone = (messages.len() == 1).then_some(0);
+            guarded(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
         }
-        let alone = (messages.len() == 1).then_some(0);
-        (self.0)(connection, messages).map_err(|cause| (alone, cause))
+        Ok(messages.len())
     }
 }
 

@@ -1,0 +1,81 @@
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use persisting_message_bus::{Message, MessageConsumer};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::Orders;
+
+use super::{place, runner, wait_until};
+
+type Seen = Arc<Mutex<Vec<u64>>>;
+
+pub fn consumers_of_different_names_get_everything<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    place(&mut database.connect(), 0..1_200);
+    let (sender, seen) = channel();
+    let consumer = |name: &'static str| {
+        let sender = sender.clone();
+        MessageConsumer::<Orders>::external(name, move |message: &Message<Orders>| {
+            Ok(sender.send((name, message.payload().order()))?)
+        })
+    };
+    let running = runner(&database)
+        .consumer(consumer("one"))
+        .consumer(consumer("other"))
+        .start();
+    drop(sender);
+    let all: Vec<_> = seen.iter().take(2_400).collect();
+    for name in ["one", "other"] {
+        let of_name = all.iter().filter(|(of, _)| *of == name);
+        assert!(of_name.map(|(_, order)| *order).eq(0..1_200), "{name}");
+    }
+    let ended = running.stop_within(Duration::from_secs(30)).unwrap();
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|consumer| consumer.error.is_none()));
+    assert!(seen.iter().next().is_none(), "something came twice");
+}
+
+pub fn what_is_dispatched_while_they_run_comes_too<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    let (sender, seen) = channel();
+    let consumer = MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+        Ok(sender.send(message.payload().order())?)
+    });
+    let running = runner(&database).consumer(consumer).start();
+    let mut bus = database.connect();
+    for order in 0..50 {
+        place(&mut bus, order..order + 1);
+        if order % 2 == 0 {
+            running.nudge().nudge();
+        }
+        assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(order));
+    }
+}
+
+pub fn of_two_runners_one_works_at_a_time<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    let seen = Seen::default();
+    let start = || {
+        let seen = Arc::clone(&seen);
+        let consumer =
+            MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+                seen.lock().unwrap().push(message.payload().order());
+                Ok(())
+            })
+            .page_size(7);
+        runner(&database).consumer(consumer).start()
+    };
+    let runners = [start(), start(), start()];
+    let mut bus = database.connect();
+    for order in 0..100 {
+        place(&mut bus, 5 * order..5 * order + 5);
+    }
+    wait_until("everything is handled", || {
+        seen.lock().unwrap().len() >= 500
+    });
+    for running in runners {
+        running.stop_within(Duration::from_secs(30)).unwrap();
+    }
+    assert_eq!(*seen.lock().unwrap(), (0..500).collect::<Vec<_>>());
+}
