@@ -2,7 +2,8 @@
 //!
 //! Starts a PostgreSQL and a MariaDB server, runs the command with their addresses in POSTGRES_URL
 //! and MARIADB_URL, and stops them again: also when the command fails, and when this program is
-//! interrupted or killed. Its exit code is the command's.
+//! interrupted. When it is killed, servers and command end too, and only their folders
+//! stay. Its exit code is the command's.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
@@ -27,8 +28,10 @@ fn main() -> ExitCode {
     .expect("a handler of signals");
     let postgres = PostgresServer::start();
     let mariadb = MariadbServer::start();
-    let mut command = Command::new(program);
+    let mut command = Command::new("setpriv");
     command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(program)
         .args(arguments)
         .env("POSTGRES_URL", postgres.url())
         .env("MARIADB_URL", mariadb.url());

@@ -5,7 +5,10 @@ use std::thread;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::{MessageConsumer, MessageSource, Position, Sightings, Transactions};
+use persisting_message_bus::{
+    Duplicates, Message, MessageConsumer, MessageRepository, MessageSource, Position, RawMessage,
+    Sightings, Transactions,
+};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -156,6 +159,84 @@ fn the_sixty_fifth_publisher_waits() {
 }
 
 #[test]
+fn a_publisher_that_meets_a_reader_holds_nobody_up() {
+    let database = Mariadb::create();
+    let [mut reader, mut one, mut other] = [(); 3].map(|()| database.connect());
+    place(&mut reader, 0);
+    reader
+        .batch_execute("BEGIN; SELECT slot FROM message_publisher_slots LOCK IN SHARE MODE")
+        .unwrap();
+    one.begin().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| place(&mut one, 1));
+        // It has been there, in vain.
+        thread::sleep(std::time::Duration::from_millis(50));
+        reader.batch_execute("COMMIT").unwrap();
+    });
+    // Its transaction is open. Neither a new topic nor who meets another reader waits for it.
+    other
+        .batch_execute("SET innodb_lock_wait_timeout = 1")
+        .unwrap();
+    for topic in 0..100 {
+        persist_on(&mut other, &format!("a topic {topic}"));
+    }
+    one.commit().unwrap();
+    assert_eq!(consume(&mut reader), [0, 1]);
+}
+
+fn persist_on(bus: &mut MysqlConnection, topic: &str) {
+    let message = RawMessage {
+        message_id: uuid::Uuid::now_v7(),
+        topic: topic.to_owned().into(),
+        message_type: "OrderPlaced".into(),
+        message_version: 1,
+        payload: "{}".to_owned(),
+        headers: "{}".to_owned(),
+        published_at: chrono::Utc::now(),
+    };
+    bus.persist(&[message], Duplicates::Fail).unwrap();
+}
+
+#[test]
+fn what_was_seen_of_one_database_does_not_count_on_another() {
+    let (one, other) = (Mariadb::create(), Mariadb::create());
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        seen.push(message.payload().order());
+        Ok(())
+    });
+    let mut bus = one.connect();
+    for order in 0..5 {
+        place(&mut bus, order);
+    }
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 5);
+    let [mut slow, mut fast] = [(); 2].map(|()| other.connect());
+    place(&mut fast, 10);
+    slow.begin().unwrap();
+    place(&mut slow, 11);
+    for order in 12..20 {
+        place(&mut fast, order);
+    }
+    while consumer.handle_new_messages(&mut fast).unwrap() > 0 {}
+    slow.commit().unwrap();
+    while consumer.handle_new_messages(&mut fast).unwrap() > 0 {}
+    drop(consumer);
+    assert_eq!(seen[5..], (10..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_session_that_does_not_commit_by_itself_is_not_read() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 1);
+    bus.batch_execute("SET autocommit = 0").unwrap();
+    let error = bus
+        .horizon("orders", &mut Sightings::default())
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("autocommit"), "{error:#}");
+}
+
+#[test]
 fn nothing_is_read_within_a_transaction() {
     let database = Mariadb::create();
     let mut bus = database.connect();
@@ -205,11 +286,7 @@ fn a_topic_without_publishers_does_not_stall_others() {
     orders()
         .dispatch(&mut bus, &OrderShipped { order: 1 })
         .unwrap();
-    let mut consumer = MessageConsumer::<Ledger>::external(
-        "ledger",
-        |_: &persisting_message_bus::Message<Ledger>| Ok(()),
-    );
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", |_: &Message<Ledger>| Ok(()));
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
     drop(consumer);
-    let _topic = std::marker::PhantomData::<Orders>;
 }

@@ -92,6 +92,34 @@ fn duplicates_are_counted_also_when_the_snapshot_does_not_see_them() {
 }
 
 #[test]
+fn a_duplicate_in_an_open_transaction_does_not_stop_other_publishers() {
+    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+        for before in [1, 10, 200] {
+            let database = Mariadb::create();
+            let [mut one, mut other] = [(); 2].map(|()| database.connect());
+            let known: Vec<_> = (0..before).map(|_| raw(Uuid::now_v7())).collect();
+            other.persist(&known, Duplicates::Fail).unwrap();
+            one.begin().unwrap();
+            let new = raw(Uuid::now_v7());
+            let persisted = one.persist(&[new, known[0].clone()], duplicates);
+            match duplicates {
+                Duplicates::Fail => assert!(persisted.unwrap_err().is_duplicate()),
+                Duplicates::Ignore => assert_eq!(persisted.unwrap(), 1),
+            }
+            other
+                .batch_execute("SET innodb_lock_wait_timeout = 1")
+                .unwrap();
+            for _ in 0..3 {
+                other
+                    .persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+                    .unwrap();
+            }
+            one.commit().unwrap();
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_fails_also_where_duplicates_are_ignored() {
     let database = Mariadb::create();
     let mut bus = database.connect();

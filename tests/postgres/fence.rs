@@ -56,6 +56,21 @@ fn a_column_without_a_sequence_is_refused_by_readers_and_publishers() {
 }
 
 #[test]
+fn a_transaction_that_diesel_does_not_know_of_is_noticed() {
+    let database = Postgres::create();
+    let mut connection = database.connect();
+    orders()
+        .dispatch(&mut connection, &OrderPlaced::number(1))
+        .unwrap();
+    connection
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    assert!(refusal(&mut connection).contains("REPEATABLE READ"));
+    connection.batch_execute("ROLLBACK").unwrap();
+    assert_eq!(consume(&mut connection), [1]);
+}
+
+#[test]
 fn a_missing_table_is_named() {
     let database = Postgres::create();
     let mut connection = database.connect();

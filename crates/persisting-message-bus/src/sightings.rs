@@ -7,12 +7,14 @@ use crate::Position;
 ///
 /// Backends whose publishers hold one of several *slots* while they are at work need it: a reader
 /// sees which slots are free, and not since when the others are held. Other backends leave it
-/// empty. It belongs to one topic of one database.
+/// empty. It belongs to one topic.
 #[derive(Debug, Clone, Default)]
 pub struct Sightings {
     /// Up to where nothing can still come from whoever holds the slot now.
     free_at: BTreeMap<i64, Position>,
     last: Position,
+    /// Which table of which server this is about.
+    source: String,
     /// Whether a slot was held that had never been seen free.
     incomplete: bool,
 }
@@ -23,16 +25,18 @@ impl Sightings {
     ///
     /// Whoever holds a slot took it after it was last seen free, and was handed out its positions
     /// after that. So a slot that is not free now holds the reader at the position of that look, and
-    /// at the start if there was none.
+    /// at the start if there was none. What was seen of another `source` is forgotten.
     pub fn look(
         &mut self,
+        source: &str,
         last: Position,
         slots: Range<i64>,
         free: impl IntoIterator<Item = i64>,
     ) -> Position {
-        if last < self.last {
-            // Positions went back: another database, or one that was restored.
+        // Positions go back where a database is restored.
+        if source != self.source || last < self.last {
             self.free_at.clear();
+            source.clone_into(&mut self.source);
         }
         self.last = last;
         self.free_at
@@ -61,27 +65,59 @@ mod tests {
     #[test]
     fn what_was_never_seen_free_holds_the_reader_at_the_start() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(7), 0..3, [0, 2]), Position::START);
+        assert_eq!(
+            sightings.look("here", position(7), 0..3, [0, 2]),
+            Position::START
+        );
         assert!(!sightings.are_complete());
-        assert_eq!(sightings.look(position(9), 0..3, [1]), position(7));
+        assert_eq!(sightings.look("here", position(9), 0..3, [1]), position(7));
         assert!(sightings.are_complete());
     }
 
     #[test]
     fn a_slot_that_stays_held_holds_the_reader_where_it_was_last_free() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(5), 0..2, [0, 1]), position(5));
-        assert_eq!(sightings.look(position(8), 0..2, [0]), position(5));
-        assert_eq!(sightings.look(position(11), 0..2, [0]), position(5));
-        assert_eq!(sightings.look(position(12), 0..2, [1]), position(11));
-        assert_eq!(sightings.look(position(13), 0..2, [0, 1]), position(13));
+        assert_eq!(
+            sightings.look("here", position(5), 0..2, [0, 1]),
+            position(5)
+        );
+        assert_eq!(sightings.look("here", position(8), 0..2, [0]), position(5));
+        assert_eq!(sightings.look("here", position(11), 0..2, [0]), position(5));
+        assert_eq!(
+            sightings.look("here", position(12), 0..2, [1]),
+            position(11)
+        );
+        assert_eq!(
+            sightings.look("here", position(13), 0..2, [0, 1]),
+            position(13)
+        );
+    }
+
+    #[test]
+    fn what_was_seen_elsewhere_is_forgotten() {
+        let mut sightings = Sightings::default();
+        assert_eq!(
+            sightings.look("here", position(5), 0..2, [0, 1]),
+            position(5)
+        );
+        assert_eq!(
+            sightings.look("there", position(9), 0..2, [0]),
+            Position::START
+        );
+        assert!(!sightings.are_complete());
     }
 
     #[test]
     fn positions_that_go_back_are_those_of_another_database() {
         let mut sightings = Sightings::default();
-        assert_eq!(sightings.look(position(50), 0..2, [0, 1]), position(50));
-        assert_eq!(sightings.look(position(3), 0..2, [0]), Position::START);
+        assert_eq!(
+            sightings.look("here", position(50), 0..2, [0, 1]),
+            position(50)
+        );
+        assert_eq!(
+            sightings.look("here", position(3), 0..2, [0]),
+            Position::START
+        );
         assert!(!sightings.are_complete());
     }
 }

@@ -1,16 +1,11 @@
 //! Which message of a batch was dispatched before.
 
-use std::collections::HashSet;
-
-use diesel::connection::LoadConnection;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use super::MessageTable;
-use super::rows::{ReadValue, first_row};
-use super::statement::Value::Text;
-use super::statement::{Dialect, Statement};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::RawMessage;
 
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(super) fn is_unique_violation(cause: &DieselError) -> bool {
     matches!(
         cause,
@@ -18,22 +13,19 @@ pub(super) fn is_unique_violation(cause: &DieselError) -> bool {
     )
 }
 
-/// The first message whose id is there already, or stands twice in the batch.
-pub(super) fn first_duplicate<'a, C>(
-    connection: &mut C,
-    table: &MessageTable,
+/// The message whose id the database names in its error. It is not looked for: that would take locks
+/// where it is not, or would not see what was committed since the transaction began.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn named_duplicate<'a>(
+    cause: &DieselError,
     messages: &'a [RawMessage],
-) -> Option<&'a RawMessage>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
-    let mut seen = HashSet::new();
+) -> Option<&'a RawMessage> {
+    let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) = cause else {
+        return None;
+    };
+    let texts = [Some(information.message()), information.details()];
     messages.iter().find(|message| {
         let id = message.message_id.to_string();
-        let sql = "SELECT 1 FROM {table} WHERE {message_id} = {uuid} {latest}";
-        let statement = Statement::new(sql, table, [Text(&id)]);
-        let stored = first_row(connection, statement, |[]| Ok(()));
-        !seen.insert(message.message_id) || matches!(stored, Ok(Some(())))
+        texts.iter().flatten().any(|text| text.contains(&id))
     })
 }

@@ -30,12 +30,8 @@ pub trait Dialect: Backend {
     const NOW: &'static str;
     /// `{ahead}`: the time so many milliseconds from now, which are its value.
     const AHEAD: &'static str;
-    /// `{uuid}`: the UUID whose text is its value.
-    const UUID: &'static str = "?";
     /// `{text}`: a text that is compared letter by letter, whatever a column's collation says.
     const TEXT: &'static str = "?";
-    /// `{latest}`: how a SELECT ends that sees what was committed since its transaction began.
-    const LATEST: &'static str = "";
     /// `{messages}`: the message table, to be read by topic and position.
     const MESSAGES: &'static str = "{table}";
     /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
@@ -120,9 +116,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
     Some(match key {
         "now" => DB::NOW,
         "ahead" => DB::AHEAD,
-        "uuid" => DB::UUID,
         "text" => DB::TEXT,
-        "latest" => DB::LATEST,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
         _ => return None,

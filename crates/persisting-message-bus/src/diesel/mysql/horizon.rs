@@ -9,8 +9,8 @@ use diesel::result::Error::{DeserializationError, NotFound};
 use diesel::result::QueryResult;
 
 use super::server::Server;
-use super::slots::{MARK, SLOTS, insert};
-use crate::diesel::error::{failed_while, is_retryable};
+use super::slots::{SLOTS, create_without_waiting, is_marked};
+use crate::diesel::error::failed_while;
 use crate::diesel::rows::{first_row, with_columns};
 use crate::diesel::schema::PublisherSlotsTable;
 use crate::diesel::statement::Statement;
@@ -20,9 +20,8 @@ use crate::diesel::{MessageTable, TableSchema};
 use crate::{Error, Position, Sightings};
 
 const LAST: &str = "
-    SELECT coalesce((SELECT max({id}) FROM {table}), 0), version(), CAST(@@read_only AS CHAR)";
-
-const IS_MARKED: &str = "SELECT 1 FROM {table} WHERE {topic} = ? AND {slot} = -1";
+    SELECT coalesce((SELECT max({id}) FROM {table}), 0), version(), CAST(@@read_only AS CHAR),
+        CAST(@@autocommit AS SIGNED), concat(@@hostname, ':', @@port, '/', database(), '/', ?)";
 
 pub(super) fn horizon<C>(
     connection: &mut C,
@@ -67,10 +66,18 @@ where
     let free =
         free(connection, slots, server, topic).map_err(|cause| failed_while(doing(), cause))?;
     if free.is_empty() {
-        create_if_none(connection, slots, server, topic)
+        // Publishers of other programs may have been the only ones so far.
+        is_marked(connection, slots, topic)
+            .and_then(|is_marked| {
+                if is_marked {
+                    return Ok(());
+                }
+                create_without_waiting(connection, slots, topic)
+            })
             .map_err(|cause| failed_while(doing(), cause))?;
     }
-    Ok(sightings.look(Position::new(last.position), 0..SLOTS, free))
+    let last_position = Position::new(last.position);
+    Ok(sightings.look(&last.source, last_position, 0..SLOTS, free))
 }
 
 /// The slots that no publisher holds.
@@ -93,33 +100,14 @@ where
         .collect()
 }
 
-/// Publishers of other programs may have been the only ones so far.
-fn create_if_none<C>(
-    connection: &mut C,
-    table: &PublisherSlotsTable,
-    server: Server,
-    topic: &str,
-) -> QueryResult<()>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    let is_marked = Statement::new(IS_MARKED, table, [Text(topic)]);
-    if first_row(connection, is_marked, |[]| Ok(()))?.is_some() {
-        return Ok(());
-    }
-    let without_waiting = server.insert_without_waiting();
-    match insert(connection, table, topic, without_waiting, MARK..SLOTS) {
-        // The topic's first publisher is creating them.
-        Err(cause) if is_retryable(&cause) => Ok(()),
-        created => created.map(drop),
-    }
-}
-
 /// What is read of the message table, and of the server.
 struct Last {
     position: i64,
     version: String,
     read_only: String,
+    autocommit: bool,
+    /// Which table of which server it is.
+    source: String,
 }
 
 fn last<C>(connection: &mut C, table: &MessageTable) -> QueryResult<Last>
@@ -128,12 +116,14 @@ where
 {
     let last = first_row(
         connection,
-        Statement::new(LAST, table, []),
-        |[position, version, read_only]| {
+        Statement::new(LAST, table, [Text(&table.table)]),
+        |[position, version, read_only, autocommit, source]| {
             Ok(Last {
                 position: position.integer("id")?,
                 version: version.text("version")?.to_owned(),
                 read_only: read_only.text("read_only")?.to_owned(),
+                autocommit: autocommit.integer("autocommit")? != 0,
+                source: source.text("source")?.to_owned(),
             })
         },
     );
@@ -147,6 +137,13 @@ impl Last {
             return Err(
                 "this server is read_only: a replica does not see the locks of the primary's \
                  publishers, read from the primary"
+                    .to_owned(),
+            );
+        }
+        if !self.autocommit {
+            return Err(
+                "this session has autocommit = 0, so that it does not see what others \
+                        commit meanwhile: set it to 1"
                     .to_owned(),
             );
         }

@@ -5,14 +5,15 @@
 //!   slots of each topic that it publishes on; more of them wait. Readers see which slots are free,
 //!   and remember when they saw the others free. Who inserts rows without this library holds no slot,
 //!   and its late commits are skipped.
-//! - Whoever dispatches or reads on a topic first creates its slots; inside of a transaction, others
-//!   wait for its end, once in a topic's life.
-//! - A message is dispatched in any isolation level. Consumers read outside of the application's
-//!   transactions.
+//! - Whoever dispatches or reads on a topic first creates its slots; other first publishers wait for
+//!   the end of that transaction, once in a topic's life.
+//! - A message is dispatched in any isolation level. Consumers read outside of transactions, in
+//!   sessions with `autocommit`. Begin transactions through Diesel: others are not noticed.
 //! - A deadlock, or waiting too long for a lock, is an error that [is
 //!   retryable](crate::Error::is_retryable): make the transaction again.
 //! - Publishers and readers have to be on one server: a replica, or another node of a cluster, does
-//!   not see the publishers' locks. A server that is `read_only` is refused.
+//!   not see the publishers' locks. A server that is `read_only` is refused;
+//!   others that are replicas are not noticed.
 //!
 //! Tables that others made are described by a [`TableSchema`]: a message table needs an index on topic
 //! and position, whose name is [`topic_index`](crate::diesel::MessageTable::topic_index). The other

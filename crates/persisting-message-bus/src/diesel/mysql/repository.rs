@@ -7,7 +7,7 @@ use diesel::result::QueryResult;
 
 use super::insert::{insert_all, insert_new};
 use super::slots;
-use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
+use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
@@ -24,7 +24,6 @@ impl Dialect for Mysql {
     const NOW: &'static str = "utc_timestamp(6)";
     const AHEAD: &'static str = "utc_timestamp(6) + INTERVAL (? * 1000) MICROSECOND";
     const TEXT: &'static str = "? COLLATE utf8mb4_bin";
-    const LATEST: &'static str = "LOCK IN SHARE MODE";
     const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
     const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
 
@@ -89,9 +88,7 @@ where
         Duplicates::Ignore => insert_new(connection, table, &refs),
     };
     inserted.map_err(|cause| {
-        if is_unique_violation(&cause)
-            && let Some(duplicate) = first_duplicate(connection, table, messages)
-        {
+        if let Some(duplicate) = named_duplicate(&cause, messages) {
             return Error::duplicate_message(duplicate);
         }
         let topic = messages.first().map_or("", |message| &message.topic);

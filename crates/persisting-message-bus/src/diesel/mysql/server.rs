@@ -33,15 +33,6 @@ impl Server {
             Self::Mysql => "FOR SHARE SKIP LOCKED",
         }
     }
-
-    /// An INSERT that waits for nobody: what it begins with.
-    pub(super) fn insert_without_waiting(self) -> &'static str {
-        match self {
-            Self::Mariadb => "SET STATEMENT innodb_lock_wait_timeout = 0 FOR INSERT",
-            // It takes no less.
-            Self::Mysql => "INSERT /*+ SET_VAR(innodb_lock_wait_timeout = 1) */",
-        }
-    }
 }
 
 /// Major, minor and patch level, as far as they are there.

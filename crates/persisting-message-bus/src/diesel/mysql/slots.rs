@@ -17,7 +17,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
@@ -36,7 +36,7 @@ use crate::diesel::statement::Value::Text;
 pub(super) const SLOTS: i64 = 64;
 
 /// The row that says that a topic's slots are there. Publishers do not lock it.
-pub(super) const MARK: i64 = -1;
+const MARK: i64 = -1;
 
 /// A connection begins at the same slot each time, and so finds the one that it holds already.
 const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
@@ -49,12 +49,9 @@ const IF_MARKED: &str = "(
 
 /// One of the rows of no topic, which the migration inserts.
 const GATE: &str = "
-    SELECT @@sql_mode LIKE '%STRICT%'
-    FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64 FOR UPDATE";
+    SELECT 1 FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64";
 
-const WAIT_FOR_MINE: &str = "
-    SELECT @@sql_mode LIKE '%STRICT%'
-    FROM {table} WHERE {topic} = ? AND {slot} = connection_id() % 64 FOR UPDATE";
+const IS_MARKED: &str = "SELECT 1 FROM {table} WHERE {topic} = ? AND {slot} = -1";
 
 /// Locks a slot until the transaction ends.
 pub(super) fn lock<C>(
@@ -72,7 +69,10 @@ where
             "this session's sql_mode lets texts be cut that do not fit: add STRICT_TRANS_TABLES"
                 .to_owned()
         }
-        Ok(None) => format!("rows of the table \"{}\" were deleted", table.table),
+        Ok(None) => {
+            let problem = "all of them are taken by other transactions, which do not end";
+            return Err(Error::repository(doing, problem, true));
+        }
         // A server without SKIP LOCKED does not even understand the statement.
         Err(cause) => match version(connection, table).map(|version| Server::of(&version)) {
             Ok(Err(problem)) => problem,
@@ -109,21 +109,84 @@ where
     if let Some(slot) = lock_free(connection, table, topic, IF_MARKED)? {
         return Ok(Some(slot));
     }
-    // Whoever inserts the mark inserts the slots in the same transaction, and others wait for him at
-    // the gate. If they waited for his rows, and he rolled back, all of them would get a lock that
-    // keeps the others from inserting. All slots are his until he commits.
-    slot(connection, table, GATE.into(), &[topic])?;
-    if insert(connection, table, topic, "INSERT", MARK..0)? == 1 {
-        insert(connection, table, topic, "INSERT", 0..SLOTS)?;
+    if !is_marked(connection, table, topic)? {
+        create(connection, table, topic)?;
     }
-    // A reader locks all that are free for a moment.
-    for attempt in 1..=5 {
-        if let Some(slot) = lock_free(connection, table, topic, "? IS NOT NULL")? {
-            return Ok(Some(slot));
+    // All are taken; or a reader has locked those that are free, for a moment.
+    let patience = patience(connection, table)?;
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(100);
+    loop {
+        let slot = lock_free(connection, table, topic, "? IS NOT NULL")?;
+        if slot.is_some() || begun.elapsed() > patience {
+            return Ok(slot);
         }
-        thread::sleep(Duration::from_micros(100 * attempt));
+        thread::sleep(pause);
+        pause = (2 * pause).min(Duration::from_millis(10));
     }
-    slot(connection, table, WAIT_FOR_MINE.into(), &[topic])
+}
+
+/// Inserts the slots of a new topic. Until the end of the transaction, they are all its own.
+///
+/// Others wait at the gate. If they waited for the rows, and the first one rolled back, all of them
+/// would get a lock that keeps the others from inserting.
+fn create<C>(connection: &mut C, table: &PublisherSlotsTable, topic: &str) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let gate = Statement::new(format!("{GATE} FOR UPDATE"), table, [Text(topic)]);
+    first_row(connection, gate, |[]| Ok(()))?;
+    if insert(connection, table, topic, MARK..0)? == 1 {
+        insert(connection, table, topic, 0..SLOTS)?;
+    }
+    Ok(())
+}
+
+/// Inserts the slots of a topic, unless somebody else is just doing that.
+pub(super) fn create_without_waiting<C>(
+    connection: &mut C,
+    table: &PublisherSlotsTable,
+    topic: &str,
+) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    connection.transaction(|connection| {
+        let gate = Statement::new(
+            format!("{GATE} FOR UPDATE SKIP LOCKED"),
+            table,
+            [Text(topic)],
+        );
+        if first_row(connection, gate, |[]| Ok(()))?.is_some() {
+            insert(connection, table, topic, MARK..SLOTS)?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether a topic has slots, as far as the transaction sees.
+pub(super) fn is_marked<C>(
+    connection: &mut C,
+    table: &PublisherSlotsTable,
+    topic: &str,
+) -> QueryResult<bool>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let statement = Statement::new(IS_MARKED, table, [Text(topic)]);
+    first_row(connection, statement, |[]| Ok(())).map(|mark| mark.is_some())
+}
+
+/// How long the session waits for a lock.
+fn patience<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<Duration>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let statement = Statement::new("SELECT @@innodb_lock_wait_timeout", table, []);
+    let seconds = first_row(connection, statement, |[seconds]| {
+        seconds.integer("innodb_lock_wait_timeout")
+    })?;
+    Ok(Duration::from_secs(seconds.unwrap_or(0).unsigned_abs()))
 }
 
 /// Locks a slot that nobody holds, if there is one.
@@ -167,11 +230,10 @@ where
 }
 
 /// Inserts the rows of a topic that are not there yet, and returns how many those are.
-pub(super) fn insert<C>(
+fn insert<C>(
     connection: &mut C,
     table: &PublisherSlotsTable,
     topic: &str,
-    insert: &str,
     slots: Range<i64>,
 ) -> QueryResult<usize>
 where
@@ -179,7 +241,7 @@ where
 {
     let rows: Vec<_> = slots.map(|slot| format!("(?, {slot})")).collect();
     let sql = format!(
-        "{insert} IGNORE INTO {{table}} ({{topic}}, {{slot}}) VALUES {}",
+        "INSERT IGNORE INTO {{table}} ({{topic}}, {{slot}}) VALUES {}",
         rows.join(", ")
     );
     let topics = rows.iter().map(|_| Text(topic));

@@ -24,13 +24,13 @@ use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
-use crate::diesel::transactions::is_in_transaction;
 use crate::{Error, Position};
 
 /// The sequence, with all that a reader has to know of it, and of where it reads.
 const SEQUENCE: &str = "
     SELECT coalesce(pg_sequence_last_value(seqrelid), 0), seqrelid::bigint, seqcache,
-        seqincrement, pg_is_in_recovery()::integer, current_setting('transaction_isolation')
+        seqincrement, pg_is_in_recovery()::integer, current_setting('transaction_isolation'),
+        has_sequence_privilege(seqrelid, 'USAGE, SELECT')::integer
     FROM pg_sequence
     WHERE seqrelid = pg_get_serial_sequence(quote_ident(?), ?)::regclass";
 
@@ -52,6 +52,7 @@ pub(super) struct Sequence {
     increment: i64,
     on_standby: bool,
     isolation: String,
+    is_readable: bool,
 }
 
 pub(super) fn horizon<C>(
@@ -64,7 +65,7 @@ where
 {
     let doing = || format!("looking how far topic \"{topic}\" can be read");
     let sequence = sequence(connection, table, &doing)?;
-    if let Some(problem) = sequence.problem(is_in_transaction(connection)) {
+    if let Some(problem) = sequence.problem() {
         return Err(Error::repository(doing(), problem, false));
     }
     let last = sequence.last;
@@ -91,7 +92,15 @@ where
     let sequence = first_row(
         connection,
         Statement::new(SEQUENCE, table, values),
-        |[last, id, cache, increment, on_standby, isolation]| {
+        |[
+            last,
+            id,
+            cache,
+            increment,
+            on_standby,
+            isolation,
+            is_readable,
+        ]| {
             Ok(Sequence {
                 last: last.integer("last_value")?,
                 id: id.integer("seqrelid")?,
@@ -99,6 +108,7 @@ where
                 increment: increment.integer("seqincrement")?,
                 on_standby: on_standby.integer("pg_is_in_recovery")? != 0,
                 isolation: isolation.text("transaction_isolation")?.to_owned(),
+                is_readable: is_readable.integer("has_sequence_privilege")? != 0,
             })
         },
     );
@@ -115,11 +125,18 @@ where
 
 impl Sequence {
     /// Why messages cannot be read, if so.
-    fn problem(&self, in_transaction: bool) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         if self.on_standby {
             return Some(
                 "this server is a standby, which does not see the locks of the primary's \
                  publishers: read from the primary"
+                    .to_owned(),
+            );
+        }
+        if !self.is_readable {
+            return Some(
+                "this role may not read the sequence of the positions: GRANT USAGE ON \
+                         SEQUENCE ... TO ..."
                     .to_owned(),
             );
         }
@@ -130,10 +147,11 @@ impl Sequence {
                 self.cache, self.increment
             ));
         }
-        (in_transaction && !self.isolation.starts_with("read")).then(|| {
+        // Also outside of Diesel's transactions: there may be one that Diesel does not know of.
+        (!self.isolation.starts_with("read")).then(|| {
             format!(
-                "a transaction in {} does not see what others commit meanwhile: read messages \
-                 outside of it, or in READ COMMITTED",
+                "a transaction in {} does not see what others commit meanwhile: read messages in a \
+                 session whose transactions are READ COMMITTED",
                 self.isolation.to_uppercase()
             )
         })

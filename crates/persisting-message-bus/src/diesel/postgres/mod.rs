@@ -3,10 +3,11 @@
 //! - Positions come from a sequence, before the commit. A publisher's transaction holds one shared
 //!   advisory lock for each topic that it publishes on; readers stay below the lowest of them. Who
 //!   inserts rows without this library takes no lock, and its late commits are skipped.
-//! - A message is dispatched in any isolation level. Consumers read outside of the application's
-//!   transactions, or in READ COMMITTED ones: another level does not see what others commit.
+//! - A message is dispatched in any isolation level. Consumers read in sessions whose transactions are
+//!   READ COMMITTED: another level does not see what others commit.
 //! - Reading needs the primary: a standby does not see the publishers' locks.
-//! - The tables are found through the `search_path`. `pgbouncer` may pool transactions.
+//! - The tables are found through the `search_path`. The roles need USAGE on the sequence of the
+//!   positions.
 
 mod fence;
 mod insert;

@@ -1,12 +1,12 @@
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
-use diesel::result::{Error as DieselError, QueryResult};
+use diesel::result::QueryResult;
 
 use super::fence;
 use super::insert::{MOST_ROWS, insert_messages};
 use crate::diesel::MessageTable;
-use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
+use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
 use crate::diesel::transactions::is_in_transaction;
@@ -15,7 +15,6 @@ use crate::{Duplicates, Error, Position, RawMessage};
 impl Dialect for Pg {
     const NOW: &'static str = "clock_timestamp()";
     const AHEAD: &'static str = "clock_timestamp() + ? * interval '1 millisecond'";
-    const UUID: &'static str = "CAST(? AS uuid)";
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         statement::bind(value, out)
@@ -55,25 +54,20 @@ where
             chunks.try_fold(0, |inserted, rows| Ok(inserted + insert(connection, rows)?))
         })
     };
-    let taken = match inserted {
-        Ok(inserted) if duplicates == Duplicates::Ignore || inserted == messages.len() => {
-            return Ok(inserted);
+    match inserted {
+        Ok(0)
+            if duplicates == Duplicates::Fail
+                && let [message] = messages =>
+        {
+            Err(Error::duplicate_message(message))
         }
-        Ok(_) => None,
-        Err(cause) if is_unique_violation(&cause) => Some(cause),
-        Err(cause) => return Err(failed_while(persisting(messages), cause)),
-    };
-    Err(match first_duplicate(connection, table, messages) {
-        Some(duplicate) => Error::duplicate_message(duplicate),
-        // Whoever had the id has deleted it since.
-        None => Error::repository(persisting(messages), TakenId(taken), true),
-    })
+        Ok(inserted) => Ok(inserted),
+        Err(cause) => Err(match named_duplicate(&cause, messages) {
+            Some(duplicate) => Error::duplicate_message(duplicate),
+            None => failed_while(persisting(messages), cause),
+        }),
+    }
 }
-
-/// A message id was taken, and is not any more.
-#[derive(Debug, thiserror::Error)]
-#[error("a message id was taken, and is not any more")]
-struct TakenId(#[source] Option<DieselError>);
 
 fn persisting(messages: &[RawMessage]) -> String {
     let topic = messages.first().map_or("", |message| &message.topic);

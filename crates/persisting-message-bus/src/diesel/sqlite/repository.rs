@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use diesel::connection::LoadConnection;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
@@ -5,7 +7,7 @@ use diesel::sqlite::Sqlite;
 
 use super::insert;
 use crate::diesel::MessageTable;
-use crate::diesel::duplicates::{first_duplicate, is_unique_violation};
+use crate::diesel::duplicates::is_unique_violation;
 use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
@@ -60,12 +62,35 @@ where
 {
     insert::messages(connection, table, messages, duplicates).map_err(|cause| {
         if is_unique_violation(&cause)
-            && let Some(duplicate) = first_duplicate(connection, table, messages)
+            && let Ok(Some(duplicate)) = first_duplicate(connection, table, messages)
         {
             return Error::duplicate_message(duplicate);
         }
         failed_while(persisting(connection, messages), cause)
     })
+}
+
+/// The first message whose id is there already, or stands twice in the batch.
+fn first_duplicate<'a, C>(
+    connection: &mut C,
+    table: &MessageTable,
+    messages: &'a [RawMessage],
+) -> QueryResult<Option<&'a RawMessage>>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let mut seen = HashSet::new();
+    for message in messages {
+        let id = message.message_id.to_string();
+        let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
+        let stored = first_row(connection, Statement::new(sql, table, [Text(&id)]), |[]| {
+            Ok(())
+        })?;
+        if stored.is_some() || !seen.insert(message.message_id) {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
 }
 
 fn persisting<C>(connection: &mut C, messages: &[RawMessage]) -> String
