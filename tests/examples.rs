@@ -1,6 +1,7 @@
 //! The examples, run as a user runs them.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -46,6 +47,41 @@ fn quickstart_resumes_in_its_second_run() {
         .map(|line| line.trim_start().chars().next())
         .collect();
     assert_eq!(positions, [Some('5'), Some('6'), Some('8'), Some('C')]);
+}
+
+#[test]
+fn worker_ends_when_it_is_told_to_and_goes_on_in_its_second_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first_positions = Vec::new();
+    for _ in 0..2 {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"))
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(worker.stdout.take().unwrap()).lines();
+        // The fifth is printed after a failure.
+        let printed: Vec<_> = (&mut lines).take(7).map(Result::unwrap).collect();
+        let position = |line: &String| line.split_whitespace().next().unwrap().parse::<u32>();
+        let positions: Vec<_> = printed.iter().map(|line| position(line).unwrap()).collect();
+        assert!(
+            positions.windows(2).all(|pair| pair[1] == pair[0] + 1),
+            "{printed:?}"
+        );
+        first_positions.push((positions[0], positions[6]));
+        let terminated = Command::new("kill").arg(worker.id().to_string()).status();
+        assert!(terminated.unwrap().success());
+        let rest: Vec<_> = lines.map(Result::unwrap).collect();
+        assert!(worker.wait().unwrap().success());
+        for consumer in ["printer", "bookkeeper"] {
+            assert!(rest.contains(&format!("{consumer} has ended")), "{rest:?}");
+        }
+    }
+    let [(first, last), (again, _)] = first_positions[..] else {
+        panic!("two runs");
+    };
+    assert_eq!(first, 1);
+    assert!(again > last, "{first_positions:?}");
 }
 
 fn flights_counts_what_the_file_has(url: &str) {
