@@ -1,6 +1,7 @@
 //! Consumers that are left running.
 
 mod failures;
+mod processes;
 mod restarts;
 mod running;
 mod stopping;
