@@ -138,6 +138,30 @@ pub fn a_stored_cursor_prolongs_the_lease<D: Database>() {
     assert!(acquire(&mut bus, "other").unwrap_err().is_locked());
 }
 
+pub fn a_renewed_lease_lasts_longer_and_keeps_the_cursor<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let lease = bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    bus.store_cursor(&lease, &moved_to(4, Some(Duration::ZERO)))
+        .unwrap();
+    bus.renew(&lease, HOUR).unwrap();
+    assert!(acquire(&mut bus, "other").unwrap_err().is_locked());
+    assert_eq!(cursor(&mut bus), Some(4));
+    bus.store_cursor(&lease, &moved_to(5, None)).unwrap();
+    let error = bus.renew(&lease, HOUR).unwrap_err();
+    assert!(error.is_lease_lost(), "it was given back: {error:?}");
+}
+
+pub fn a_late_holder_renews_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let late = bus.acquire(&request("one", Duration::ZERO)).unwrap();
+    bus.acquire(&request("other", Duration::ZERO)).unwrap();
+    let error = bus.renew(&late, HOUR).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    acquire(&mut bus, "third").unwrap();
+}
+
 pub fn a_late_holder_stores_nothing<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

@@ -85,6 +85,8 @@ macro_rules! conformance_on {
                 an_expired_lease_is_taken_over,
                 a_lease_expires_by_itself,
                 a_stored_cursor_prolongs_the_lease,
+                a_renewed_lease_lasts_longer_and_keeps_the_cursor,
+                a_late_holder_renews_nothing,
                 a_late_holder_stores_nothing,
                 a_lease_given_back_stores_nothing,
                 a_late_holder_cannot_give_back_the_new_lease,

@@ -26,6 +26,7 @@ macro_rules! runner_on {
                     consumers_of_different_names_get_everything,
                     what_is_dispatched_while_they_run_comes_too,
                     of_two_runners_one_works_at_a_time,
+                    a_slow_handler_keeps_its_lease,
                 ]
                 stopping: [
                     an_external_handler_finishes_the_message_at_hand,

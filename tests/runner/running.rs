@@ -1,5 +1,6 @@
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::{Message, MessageConsumer};
@@ -78,4 +79,31 @@ pub fn of_two_runners_one_works_at_a_time<D: Database + Send + 'static>() {
         running.stop_within(Duration::from_secs(30)).unwrap();
     }
     assert_eq!(*seen.lock().unwrap(), (0..500).collect::<Vec<_>>());
+}
+
+pub fn a_slow_handler_keeps_its_lease<D: Database + Send + 'static>() {
+    let lease = Duration::from_millis(1_500);
+    let database = Arc::new(D::create());
+    place(&mut database.connect(), 0..3);
+    let (sender, seen) = channel();
+    let start = || {
+        let sender = sender.clone();
+        let slow = move |message: &Message<Orders>| {
+            sender.send(message.payload().order())?;
+            thread::sleep(2 * lease);
+            Ok(())
+        };
+        let consumer = MessageConsumer::<Orders>::external("all", slow).lease_duration(lease);
+        runner(&database).consumer(consumer).start()
+    };
+    let runners = [start(), start()];
+    let mut handled = Vec::new();
+    for _ in 0..3 {
+        handled.push(seen.recv_timeout(Duration::from_secs(60)).unwrap());
+    }
+    for running in runners {
+        running.stop_within(Duration::from_secs(30)).unwrap();
+    }
+    handled.extend(seen.try_iter());
+    assert_eq!(handled, [0, 1, 2], "another one took the lease");
 }

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crate::{
     ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, MessageSource, PageRequest,
@@ -54,6 +55,10 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         self.state.store_cursor(lease, store)
+    }
+
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
+        self.state.renew(lease, duration)
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {

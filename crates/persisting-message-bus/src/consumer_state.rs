@@ -29,6 +29,14 @@ pub trait MessageConsumerState {
     /// stored; or when the state cannot be written.
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error>;
 
+    /// Prolongs the lease, from now on, and leaves the cursor as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since, or it was given back; or
+    /// when the state cannot be written.
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error>;
+
     /// Gives the lease back and leaves the cursor as it is. Does nothing if the lease is lost.
     ///
     /// # Errors

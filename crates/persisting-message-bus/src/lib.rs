@@ -166,4 +166,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/choosing-a-database.md")]
     struct ChoosingADatabase;
+
+    #[doc = include_str!("../../../docs/running-consumers.md")]
+    struct RunningConsumers;
 }

@@ -60,6 +60,8 @@ where
     B: MessageConsumerState + ?Sized,
     F: FnMut(&Message<S>) -> Result<(), HandlerError>,
 {
+    const NEEDS_HEARTBEAT: bool = true;
+
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
             && let Err(error) = self.leave_start(bus, leases, page)

@@ -14,6 +14,11 @@ pub type HandlerError = Box<dyn StdError + Send + Sync>;
 /// A kind of handler that can work on the bus `B`. Implemented by [`External`](crate::External) and
 /// [`Transactional`](crate::Transactional) only.
 pub trait HandlePages<S, B: ?Sized> {
+    /// Whether somebody else has to prolong the lease while a page is handled: a transaction that has
+    /// stored the cursor keeps others from taking it.
+    #[doc(hidden)]
+    const NEEDS_HEARTBEAT: bool;
+
     #[doc(hidden)]
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome;
 }

@@ -2,6 +2,7 @@
 
 mod external;
 mod handler;
+mod held;
 mod page;
 mod reset;
 mod run;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 pub use self::external::External;
 pub(crate) use self::handler::text_of_panic;
 pub use self::handler::{HandlePages, HandlerError};
+pub(crate) use self::held::HeldLeases;
 pub use self::reset::ResetTo;
 pub use self::transactional::{Each, Pages, Transactional};
 pub use self::unknown::UnknownMessages;
@@ -88,6 +90,8 @@ pub struct MessageConsumer<S, H = ()> {
     skipped: u64,
     /// Who may ask it to end before a page does.
     signals: Arc<Signals>,
+    /// Where others see which leases to prolong.
+    held: Arc<HeldLeases>,
     event_set: PhantomData<fn() -> S>,
 }
 
@@ -149,6 +153,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             handler,
             skipped: 0,
             signals: Arc::default(),
+            held: Arc::default(),
             event_set: PhantomData,
         }
     }
@@ -157,6 +162,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     pub(crate) fn stopped_by(mut self, signals: Arc<Signals>) -> Self {
         self.signals = signals;
         self
+    }
+
+    /// The leases that it holds, and how long they last.
+    pub(crate) fn held_leases(&self) -> (&Arc<HeldLeases>, Duration) {
+        (&self.held, self.settings.lease_duration)
     }
 
     /// Sets how many messages a page has at most; 500 without this. Zero is taken as 1.
@@ -171,7 +181,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     /// Sets how long the lease lasts, in milliseconds (finer is cut off); 30 seconds without this.
     ///
-    /// After a crash, it is how long the next holder has to wait. An external handler has to be done
+    /// After a crash, it is how long the next holder has to wait. Without a [`Runner`](crate::Runner),
+    /// which prolongs it, an external handler has to be done
     /// with one message, a transactional one with a page, within two thirds of it. Zero lets another
     /// holder in at any time.
     #[must_use]

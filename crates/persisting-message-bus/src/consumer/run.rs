@@ -91,6 +91,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: HandlePages<S, B>,
     {
         let leases = self.acquire(bus)?;
+        if H::NEEDS_HEARTBEAT {
+            self.held.set(&leases.leases);
+        }
         let mut outcome = PageOutcome::default();
         let mut caught_up = true;
         match self.read(bus, &leases, heads) {
@@ -101,6 +104,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Err(error) => outcome.add_failure(error),
         }
+        self.held.clear();
         if !outcome.leases_released
             && let Err(error) = leases.release(bus)
         {

@@ -107,6 +107,8 @@ where
     B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     H: HandleMessages<S, C>,
 {
+    const NEEDS_HEARTBEAT: bool = false;
+
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
             && let Err(error) = self.leave_start(bus, leases, page)

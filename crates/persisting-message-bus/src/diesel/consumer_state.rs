@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use diesel::connection::LoadConnection;
 
 use super::{OnTables, StoreBackend, TableSchema, leases};
@@ -16,6 +18,15 @@ where
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         leases::store_cursor(self.connection, &self.schema.consumer_state, lease, store)
+    }
+
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
+        leases::renew(
+            self.connection,
+            &self.schema.consumer_state,
+            lease,
+            duration,
+        )
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
@@ -47,6 +58,10 @@ where
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         TableSchema::DEFAULT.on(self).store_cursor(lease, store)
+    }
+
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).renew(lease, duration)
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {

@@ -37,6 +37,11 @@ const STORE_AND_RELEASE: &str = "
     SET {cursor} = ?, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
+const RENEW: &str = "
+    UPDATE {table}
+    SET {lease_expires_at} = {ahead}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
 const RELEASE: &str = "
     UPDATE {table}
     SET {lease_owner} = NULL, {lease_expires_at} = NULL
@@ -127,6 +132,24 @@ where
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
     if update_held(connection, table, lease, sql, values, "storing the cursor")? {
+        Ok(())
+    } else {
+        Err(Error::lease_lost(lease))
+    }
+}
+
+pub(super) fn renew<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    lease: &Lease,
+    duration: Duration,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let (values, doing) = ([milliseconds(duration)], "prolonging the lease");
+    if update_held(connection, table, lease, RENEW, values, doing)? {
         Ok(())
     } else {
         Err(Error::lease_lost(lease))

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -115,6 +116,14 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         self.write_fenced(lease, |state| state.store(store))
+    }
+
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
+        self.write_fenced(lease, |state| {
+            if let Some(held) = &mut state.held {
+                held.expires_at = expiry(Utc::now(), duration);
+            }
+        })
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {

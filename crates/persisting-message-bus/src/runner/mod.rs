@@ -1,5 +1,6 @@
 //! Consumers that are left running, a thread each.
 
+mod heartbeat;
 mod signals;
 mod step;
 mod thread;
@@ -14,6 +15,7 @@ pub use self::signals::{Nudge, Shutdown};
 pub use self::step::Retry;
 pub use self::thread::Ended;
 
+use self::heartbeat::Patient;
 use self::signals::holds_until;
 use self::step::Pace;
 use crate::{EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageSource};
@@ -69,6 +71,7 @@ pub struct Runner<B> {
     signals: Arc<Signals>,
     pace: Pace,
     consumers: Vec<(String, Run)>,
+    patients: Vec<Patient>,
 }
 
 impl<B> Runner<B>
@@ -89,6 +92,7 @@ where
                 retry: Retry::default(),
             },
             consumers: Vec::new(),
+            patients: Vec::new(),
         }
     }
 
@@ -119,6 +123,13 @@ where
         let name = consumer.name().to_owned();
         let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
         let consumer = consumer.stopped_by(Arc::clone(&signals));
+        if H::NEEDS_HEARTBEAT {
+            let (held, lease_duration) = consumer.held_leases();
+            self.patients.push(Patient {
+                held: Arc::downgrade(held),
+                lease_duration,
+            });
+        }
         let run = move |pace| thread::run(consumer, &*connect, &signals, &pace);
         self.consumers.push((name, Box::new(run)));
         self
@@ -138,9 +149,13 @@ where
             let thread = std::thread::spawn(move || run(pace));
             (name, thread)
         };
+        let threads = self.consumers.into_iter().map(start).collect();
+        let (patients, connect) = (self.patients, self.connect);
+        let heartbeat = std::thread::spawn(move || heartbeat::beat(patients, &*connect));
         Running {
             signals: self.signals,
-            threads: self.consumers.into_iter().map(start).collect(),
+            threads,
+            heartbeat: Some(heartbeat),
         }
     }
 }
@@ -150,6 +165,7 @@ where
 pub struct Running {
     signals: Arc<Signals>,
     threads: Vec<(String, JoinHandle<Ended>)>,
+    heartbeat: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -200,7 +216,13 @@ impl Running {
                 .join()
                 .unwrap_or_else(|panic| Ended::by_panic(name, &*panic))
         });
-        ended.collect()
+        let ended = ended.collect();
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.thread().unpark();
+            // It returns nothing, and has nothing to panic about.
+            drop(heartbeat.join());
+        }
+        ended
     }
 }
 
