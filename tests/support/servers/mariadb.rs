@@ -1,3 +1,4 @@
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -27,20 +28,18 @@ impl MariadbServer {
     /// Starts one with options such as `--innodb-flush-log-at-trx-commit=1`.
     pub fn start_with(settings: &[&str]) -> Self {
         let folder = folder_of(USER);
-        let mut initialise = Command::new("mariadb-install-db");
+        let mut initialise = Command::new(program("mariadb-install-db"));
         initialise
             .args(["--no-defaults", "--auth-root-authentication-method=normal"])
             .args(["--skip-test-db", "--skip-name-resolve"])
-            .arg(format!("--datadir={}/data", folder.path().display()));
-        run(as_user(USER, &[], &initialise));
+            .arg(format!("--datadir={}/data", folder.path().display()))
+            .arg(tmpdir(&folder));
+        run(as_user(USER, Signal::SIGTERM, &initialise));
         let mut server = Self {
             process: None,
             folder,
             port: free_port(),
-            settings: settings
-                .iter()
-                .map(|setting| (*setting).to_owned())
-                .collect(),
+            settings: settings.iter().map(ToString::to_string).collect(),
         };
         // Somebody else may have been faster to take the port.
         for _ in 0..5 {
@@ -85,7 +84,7 @@ impl MariadbServer {
 
     /// One of MariaDB's programs, with the address of this server.
     pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
+        let mut command = Command::new(program(name));
         command
             .args([
                 "--no-defaults",
@@ -99,26 +98,25 @@ impl MariadbServer {
 
     fn try_start_again(&mut self) -> bool {
         let folder = self.folder.path().display();
-        let mut command = Command::new("mariadbd");
+        let mut command = Command::new(program("mariadbd"));
         command
-            .args([
-                "--no-defaults",
-                "--bind-address=127.0.0.1",
-                "--skip-name-resolve",
-            ])
+            .args(["--no-defaults", "--bind-address=127.0.0.1"])
+            .args(["--skip-name-resolve", "--innodb-log-file-size=64M"])
             .args(["--max-connections=400", "--innodb-buffer-pool-size=256M"])
-            .args([
-                "--innodb-log-file-size=64M",
-                "--character-set-server=utf8mb4",
-            ])
+            .arg("--character-set-server=utf8mb4")
             .arg(format!("--port={}", self.port))
             .arg(format!("--datadir={folder}/data"))
+            .arg(tmpdir(&self.folder))
             .arg(format!("--socket={folder}/socket"))
             .arg(format!("--pid-file={folder}/pid"))
             .args(&self.settings);
         let mut process = Process::start(&command, USER, Signal::SIGTERM, &self.log());
         let is_ready = || {
-            let ping = self.command("mariadb-admin").arg("ping").output();
+            // By its socket: on the port may be the server that was faster to take it.
+            let mut ask = Command::new(program("mariadb-admin"));
+            ask.args(["--no-defaults", "--user=root", "ping"])
+                .arg(format!("--socket={folder}/socket"));
+            let ping = ask.output();
             ping.is_ok_and(|output| output.status.success())
         };
         let ready = wait_until_ready(&mut process, self.port, is_ready);
@@ -129,4 +127,21 @@ impl MariadbServer {
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// A server that starts deletes the temporary tables it finds: those of others, in a shared folder.
+fn tmpdir(folder: &TempDir) -> String {
+    format!("--tmpdir={}", folder.path().display())
+}
+
+/// Where it is: Debian has the server in a folder that is in the PATH of root alone.
+fn program(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|program| program.exists())
+        .unwrap_or_else(|| {
+            panic!("{name} is missing: ./test installs the packages mariadb-server and -client")
+        })
 }

@@ -32,15 +32,12 @@ impl PostgresServer {
             .args(["--auth=trust", "--username=postgres", "--no-sync"])
             .args(["--encoding=UTF8", "--locale=C", "-D"])
             .arg(folder.path().join("data"));
-        run(as_user(USER, &[], &initialise));
+        run(as_user(USER, Signal::SIGTERM, &initialise));
         let mut server = Self {
             process: None,
             folder,
             port: free_port(),
-            settings: settings
-                .iter()
-                .map(|setting| (*setting).to_owned())
-                .collect(),
+            settings: settings.iter().map(ToString::to_string).collect(),
         };
         // Somebody else may have been faster to take the port.
         for _ in 0..5 {
@@ -68,6 +65,8 @@ impl PostgresServer {
     }
 
     /// Ends it as a crash would.
+    ///
+    /// After a SIGKILL, its busy connections would go on, and keep it from starting again.
     pub fn kill(&mut self) {
         if let Some(process) = &self.process {
             process.signal(Signal::SIGQUIT);
@@ -115,7 +114,9 @@ impl PostgresServer {
         // SIGINT is PostgreSQL's fast shutdown.
         let mut process = Process::start(&command, USER, Signal::SIGINT, &self.log());
         let is_ready = || {
-            let ready = self.command("pg_isready").arg("-q").status();
+            // By its socket: on the port may be the server that was faster to take it.
+            let mut ask = self.command("pg_isready");
+            let ready = ask.arg("-q").env("PGHOST", self.folder.path()).status();
             ready.is_ok_and(|status| status.success())
         };
         let ready = wait_until_ready(&mut process, self.port, is_ready);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,8 +27,7 @@ impl Process {
     /// Starts a server as `user`, or as oneself without the rights of root.
     pub fn start(command: &Command, user: &str, stop_signal: Signal, log: &Path) -> Self {
         let log = fs::File::create(log).expect("a log file");
-        let signal = stop_signal.as_str().trim_start_matches("SIG").to_owned();
-        let child = as_user(user, &["--pdeathsig".to_owned(), signal], command)
+        let child = as_user(user, stop_signal, command)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
@@ -67,10 +67,12 @@ impl Drop for Process {
     }
 }
 
-/// `command` as another user, if we are root: servers refuse to run as root.
-pub fn as_user(user: &str, options: &[String], command: &Command) -> Command {
+/// `command` as another user, if we are root: servers refuse to run as root. It gets `end_signal`
+/// when the thread that starts it ends.
+pub fn as_user(user: &str, end_signal: Signal, command: &Command) -> Command {
+    let signal = end_signal.as_str().trim_start_matches("SIG");
     let mut wrapped = Command::new("setpriv");
-    wrapped.args(options);
+    wrapped.args(["--pdeathsig", signal]);
     if geteuid().is_root() {
         wrapped.args(["--reuid", user, "--regid", user, "--init-groups"]);
     }
@@ -80,7 +82,8 @@ pub fn as_user(user: &str, options: &[String], command: &Command) -> Command {
     wrapped
         .env_clear()
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-    wrapped.current_dir("/");
+    // The terminal's Ctrl-C is for us: a server ends after its clients.
+    wrapped.current_dir("/").process_group(0);
     wrapped
 }
 
@@ -108,12 +111,8 @@ pub fn folder_of(user: &str) -> TempDir {
         let user = User::from_name(user)
             .expect("a list of users")
             .unwrap_or_else(|| panic!("no user {user}: ./test installs what is needed"));
-        chown(
-            folder.path(),
-            Some(user.uid.as_raw()),
-            Some(user.gid.as_raw()),
-        )
-        .expect("a folder of the user");
+        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+        chown(folder.path(), Some(uid), Some(gid)).expect("a folder of the user");
     }
     let private = fs::Permissions::from_mode(0o700);
     fs::set_permissions(folder.path(), private).expect("a private folder");
