@@ -113,18 +113,31 @@ fn with_servers_returns_what_the_command_returned_and_leaves_nothing() {
 
 #[test]
 fn with_servers_leaves_nothing_when_it_is_interrupted() {
+    // The command's own code does not count: it was not let to its end.
+    let script = "trap 'exit 0' TERM; echo started; sleep 1000 & wait";
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let folder = folder();
-        let mut child = with_servers(folder.path(), "echo started; sleep 1000")
-            .spawn()
-            .unwrap();
+        let mut child = with_servers(folder.path(), script).spawn().unwrap();
         wait_for("started", &mut child);
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         let status = child.wait().unwrap();
-        assert_ne!(status.code(), Some(0));
+        assert_eq!(status.code(), Some(128 + signal as i32));
         assert!(processes_in(folder.path()).is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn with_servers_leaves_no_process_when_it_is_killed() {
+    let folder = folder();
+    let wait = "exec sh -c 'echo started; while :; do sleep 1; done'";
+    let script = format!("{wait} {}", folder.path().display());
+    let mut child = with_servers(folder.path(), &script).spawn().unwrap();
+    wait_for("started", &mut child);
+    assert!(processes_in(folder.path()).len() >= 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_nothing_runs_in(folder.path());
 }
 
 #[test]

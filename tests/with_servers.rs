@@ -2,70 +2,98 @@
 //!
 //! Starts a PostgreSQL and a MariaDB server, runs the command with their addresses in POSTGRES_URL
 //! and MARIADB_URL, and stops them again: also when the command fails, and when this program is
-//! interrupted. When it is killed, servers and command end too, and only their folders
-//! stay. Its exit code is the command's.
+//! interrupted. When it is killed, servers and command end too, and only their folders stay. Its
+//! exit code is the command's, or 128 and the signal that ended it.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitCode, ExitStatus};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// How long an interrupted command may take to end by itself.
+const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let Some(program) = arguments.next() else {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.is_empty() {
         eprintln!("usage: with-servers <command> [<argument>...]");
         return ExitCode::from(2);
-    };
-    let (sender, interrupted) = channel();
-    ctrlc::set_handler(move || {
-        // Nobody listens any more when the command has ended.
-        let _ended = sender.send(());
-    })
-    .expect("a handler of signals");
-    let postgres = PostgresServer::start();
-    let mariadb = MariadbServer::start();
+    }
+    let mut signals =
+        Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).expect("a handler of signals");
+    // It ends when we do, with SIGKILL too: without servers it would find nothing to do.
     let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .args(arguments)
-        .env("POSTGRES_URL", postgres.url())
-        .env("MARIADB_URL", mariadb.url());
-    code_of(run(command, &interrupted))
+    command.args(["--pdeathsig", "KILL", "--"]).args(arguments);
+    let code = with_servers(|postgres, mariadb| {
+        command
+            .env("POSTGRES_URL", postgres)
+            .env("MARIADB_URL", mariadb);
+        run(command, &mut signals)
+    });
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Runs something with the addresses of two servers, which start and stop at the same time.
+fn with_servers(run: impl FnOnce(String, String) -> i32) -> i32 {
+    thread::scope(|scope| {
+        let (started, mariadb) = channel();
+        let (done, is_done) = channel::<()>();
+        // This thread stays: the server ends with it.
+        scope.spawn(move || {
+            let mariadb = MariadbServer::start();
+            // Both fail when the other server did not start.
+            let _told = started.send(mariadb.url());
+            let _done = is_done.recv();
+        });
+        let postgres = PostgresServer::start();
+        let mariadb = mariadb.recv().expect("a MariaDB server");
+        let code = run(postgres.url(), mariadb);
+        drop(done);
+        code
+    })
 }
 
 /// Runs the command in a process group of its own, which is ended when we are interrupted.
-fn run(mut command: Command, interrupted: &Receiver<()>) -> ExitStatus {
-    let mut child = match command.process_group(0).spawn() {
-        Ok(child) => child,
-        Err(cause) => {
-            eprintln!("{command:?}: {cause}");
-            return ExitStatus::from_raw(127 << 8);
-        }
-    };
-    let group = Pid::from_raw(child.id().cast_signed());
+fn run(mut command: Command, signals: &mut Signals) -> i32 {
+    let mut child = command.process_group(0).spawn().expect("setpriv");
     loop {
-        if interrupted.recv_timeout(Duration::from_millis(50)).is_ok() {
-            // What is left of the group after the first signal gets the second.
-            let _gone = killpg(group, Signal::SIGTERM);
-            std::thread::sleep(Duration::from_millis(500));
-            let _gone = killpg(group, Signal::SIGKILL);
-        }
-        if let Some(status) = child.try_wait().expect("a status") {
-            return status;
+        for signal in signals.wait() {
+            if signal != SIGCHLD {
+                end(&mut child);
+                return 128 + signal;
+            }
+            if let Some(status) = child.try_wait().expect("a status") {
+                return code_of(status);
+            }
         }
     }
 }
 
-fn code_of(status: ExitStatus) -> ExitCode {
-    let code = match (status.code(), status.signal()) {
-        (Some(code), _) => code,
-        (None, Some(signal)) => 128 + signal,
-        (None, None) => 1,
-    };
-    ExitCode::from(u8::try_from(code).unwrap_or(1))
+/// Asks the group of the command to end, and forces what is left of it.
+fn end(child: &mut Child) {
+    let group = Pid::from_raw(child.id().cast_signed());
+    let _gone = killpg(group, Signal::SIGTERM);
+    let begun = Instant::now();
+    while begun.elapsed() < GRACE {
+        // Until it is asked for its status, it counts as one of the group.
+        child.try_wait().expect("a status");
+        if killpg(group, None).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _gone = killpg(group, Signal::SIGKILL);
+    child.wait().expect("a status");
+}
+
+fn code_of(status: ExitStatus) -> i32 {
+    let signal = status.signal().map(|signal| 128 + signal);
+    status.code().or(signal).unwrap_or(1)
 }
