@@ -1,7 +1,7 @@
 //! How readers know what can still be committed: the publishers' part.
 //!
-//! A topic has 64 slots, rows of a small table, numbered from 0. A publisher locks one of them before it draws its
-//! first position, until its transaction ends. Nothing is written.
+//! A topic has 64 slots, rows of a small table, numbered from 0. A publisher locks one of them before
+//! it draws its first position, until its transaction ends. Nothing is written.
 //!
 //! A reader, in `horizon.rs`, takes three steps, none of which may share a snapshot with another:
 //!
