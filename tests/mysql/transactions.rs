@@ -120,6 +120,24 @@ fn a_duplicate_in_an_open_transaction_does_not_stop_other_publishers() {
 }
 
 #[test]
+fn what_another_unique_index_refuses_is_no_duplicate() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    bus.batch_execute("ALTER TABLE public_messages ADD UNIQUE KEY (published_at)")
+        .unwrap();
+    let known = raw(Uuid::now_v7());
+    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+        .unwrap();
+    let mut other = raw(Uuid::now_v7());
+    other.published_at = known.published_at;
+    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+        let error = bus.persist(&[other.clone()], duplicates).unwrap_err();
+        assert!(!error.is_duplicate(), "{error:?}");
+    }
+    assert_eq!(bus.persist(&[known], Duplicates::Ignore).unwrap(), 0);
+}
+
+#[test]
 fn what_does_not_fit_fails_also_where_duplicates_are_ignored() {
     let database = Mariadb::create();
     let mut bus = database.connect();

@@ -4,7 +4,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use persisting_message_bus::{
-    Error, Headers, Message, MessageConsumer, MessageConsumerState, Transactions,
+    Duplicates, Error, Headers, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    Transactions,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -59,6 +60,26 @@ fn a_refused_message_leaves_the_transaction_usable() {
     })
     .unwrap();
     assert_eq!(consume(&mut bus), [1, 2]);
+}
+
+#[test]
+fn what_another_unique_index_refuses_is_no_duplicate() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    bus.batch_execute("CREATE UNIQUE INDEX ON public_messages (message_type)")
+        .unwrap();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let error = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(2))
+        .unwrap_err();
+    assert!(!error.is_duplicate(), "{error:?}");
+    let ignoring = MessageDispatcher::<Orders>::new().with_duplicates(Duplicates::Ignore);
+    ignoring
+        .dispatch(&mut bus, &OrderPlaced::number(3))
+        .unwrap_err();
+    assert_eq!(consume(&mut bus), [1]);
 }
 
 #[test]

@@ -20,12 +20,20 @@ pub(super) fn named_duplicate<'a>(
     cause: &DieselError,
     messages: &'a [RawMessage],
 ) -> Option<&'a RawMessage> {
+    messages
+        .iter()
+        .find(|message| names_duplicate(cause, message))
+}
+
+/// Whether the database names the id of this message, and not what another unique index has.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn names_duplicate(cause: &DieselError, message: &RawMessage) -> bool {
     let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) = cause else {
-        return None;
+        return false;
     };
-    let texts = [Some(information.message()), information.details()];
-    messages.iter().find(|message| {
-        let id = message.message_id.to_string();
-        texts.iter().flatten().any(|text| text.contains(&id))
-    })
+    let id = message.message_id.to_string();
+    let mut texts = [Some(information.message()), information.details()]
+        .into_iter()
+        .flatten();
+    texts.any(|text| text.contains(&id))
 }

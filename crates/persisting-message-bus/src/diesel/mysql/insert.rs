@@ -4,7 +4,7 @@ use diesel::result::QueryResult;
 
 use crate::RawMessage;
 use crate::diesel::MessageTable;
-use crate::diesel::duplicates::is_unique_violation;
+use crate::diesel::duplicates::{is_unique_violation, names_duplicate};
 use crate::diesel::insert::{Row, in_parts, insert};
 
 /// Inserts the messages, all of them or none.
@@ -62,9 +62,9 @@ where
     C: LoadConnection<Backend = Mysql>,
 {
     let mut inserted = 0;
-    for message in part.chunks(1) {
-        inserted += match insert_part(connection, table, message) {
-            Err(cause) if is_unique_violation(&cause) => 0,
+    for message in part {
+        inserted += match insert_part(connection, table, &[message]) {
+            Err(cause) if names_duplicate(&cause, message) => 0,
             inserted => inserted?,
         };
     }

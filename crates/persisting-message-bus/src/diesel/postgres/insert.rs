@@ -68,7 +68,7 @@ pub(super) fn insert_messages<'a>(
         None => ("", ""),
     };
     let conflict = if leave_out_taken {
-        "ON CONFLICT DO NOTHING"
+        "ON CONFLICT ({message_id}) DO NOTHING"
     } else {
         ""
     };
