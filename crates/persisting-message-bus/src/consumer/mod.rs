@@ -181,10 +181,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     /// Sets how long the lease lasts, in milliseconds (finer is cut off); 30 seconds without this.
     ///
-    /// After a crash, it is how long the next holder has to wait. Without a [`Runner`](crate::Runner),
-    /// which prolongs it, an external handler has to be done
-    /// with one message, a transactional one with a page, within two thirds of it. Zero lets another
-    /// holder in at any time.
+    /// After a crash, it is how long the next holder has to wait. An external handler has to be done
+    /// with one message within two thirds of it, unless a [`Runner`](crate::Runner) prolongs it. Of a
+    /// transactional one, the page has to be read in that time: its transaction then keeps others
+    /// from taking the lease. Zero lets another holder in at any time.
     #[must_use]
     pub fn lease_duration(mut self, duration: Duration) -> Self {
         self.settings.lease_duration = duration;

@@ -1,54 +1,53 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the threads of a runner wait for: the end, or that somebody has dispatched something.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    state: Mutex<State>,
+    /// Looked at for each message.
+    stopping: AtomicBool,
+    nudges: Mutex<u64>,
     changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stopping: bool,
-    nudges: u64,
 }
 
 impl Signals {
     /// From now on, everybody comes to an end.
     pub(crate) fn stop(&self) {
-        self.state().stopping = true;
+        self.stopping.store(true, Ordering::Release);
+        // Whoever has looked, and does not wait yet, holds the lock.
+        drop(self.lock());
         self.changed.notify_all();
     }
 
     /// There may be something new.
     pub(crate) fn nudge(&self) {
-        self.state().nudges += 1;
+        *self.lock() += 1;
         self.changed.notify_all();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.state().stopping
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// How often there was something new so far. Whoever asks before he looks for it misses nothing.
     pub(super) fn nudges(&self) -> u64 {
-        self.state().nudges
+        *self.lock()
     }
 
     /// Waits, but no longer than until the end, or until there were more nudges than `seen`.
     pub(super) fn wait(&self, duration: Duration, seen: Option<u64>) {
         let asleep =
-            |state: &mut State| !state.stopping && seen.is_none_or(|seen| state.nudges == seen);
+            |nudges: &mut u64| !self.is_stopping() && seen.is_none_or(|seen| *nudges == seen);
         let waited = self
             .changed
-            .wait_timeout_while(self.state(), duration, asleep);
+            .wait_timeout_while(self.lock(), duration, asleep);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A thread that panics leaves a flag and a number, which cannot be broken.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A thread that panics leaves a number, which cannot be broken.
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.nudges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
