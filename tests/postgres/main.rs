@@ -2,6 +2,7 @@
 
 mod clusters;
 mod fence;
+mod leases;
 mod rows;
 mod statements;
 mod tables;

@@ -14,7 +14,8 @@ CREATE TABLE public_messages (
 CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
 
 -- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start.
+-- A cursor that is NULL has not left the start. The epoch is in the key so that
+-- the latest version of a row is found at once where many are kept.
 CREATE TABLE message_consumer_state (
     consumer text NOT NULL,
     topic text NOT NULL,
@@ -22,5 +23,5 @@ CREATE TABLE message_consumer_state (
     lease_owner text,
     lease_epoch bigint NOT NULL DEFAULT 0,
     lease_expires_at timestamptz,
-    PRIMARY KEY (consumer, topic)
+    PRIMARY KEY (consumer, topic, lease_epoch)
 );

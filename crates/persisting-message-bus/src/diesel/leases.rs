@@ -12,21 +12,6 @@ use super::statement::Value::{Number, OptionalNumber, Text};
 use super::statement::{Dialect, Statement, Value};
 use crate::{ConsumerStatus, Error, Lease, LeaseRequest, Position, StoreCursor};
 
-/// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-const TAKE: &str = "
-    INSERT INTO {table} AS held
-        ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
-    VALUES (?, ?, ?, 1, {ahead})
-    ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
-        {lease_owner} = excluded.{lease_owner},
-        {lease_epoch} = held.{lease_epoch} + 1,
-        {lease_expires_at} = excluded.{lease_expires_at}
-    WHERE held.{lease_owner} IS NULL
-        OR held.{lease_owner} = excluded.{lease_owner}
-        OR held.{lease_expires_at} <= {now}
-    RETURNING {cursor}, {lease_epoch}";
-
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
     SET {cursor} = ?, {lease_expires_at} = {ahead}
@@ -50,31 +35,12 @@ const RELEASE: &str = "
 const STATUS: &str = "
     SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}
     FROM {table}
-    WHERE {consumer} = ? AND {topic} = ?";
-
-/// Takes the lease in one statement, where the database has ON CONFLICT and RETURNING.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(super) fn acquire<C>(
-    connection: &mut C,
-    table: &ConsumerStateTable,
-    request: &LeaseRequest<'_>,
-) -> Result<Lease, Error>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
-    let names = [request.consumer, request.topic, request.owner].map(Text);
-    let values = names.into_iter().chain([milliseconds(request.duration)]);
-    let taken = take(connection, request, Statement::new(TAKE, table, values))?;
-    match taken {
-        Some(lease) => Ok(lease),
-        None => Err(locked(connection, table, request)?),
-    }
-}
+    WHERE {consumer} = ? AND {topic} = ?
+    ORDER BY {lease_epoch} DESC LIMIT 1";
 
 /// The lease, if the statement returns its cursor and epoch.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-fn take<C>(
+pub(super) fn take<C>(
     connection: &mut C,
     request: &LeaseRequest<'_>,
     statement: Statement<'_>,

@@ -63,7 +63,8 @@ pub struct MessageTable {
 pub struct ConsumerStateTable {
     /// The table, `message_consumer_state`.
     pub table: Name,
-    /// A text, `consumer`; with the topic it is the primary key.
+    /// A text, `consumer`. With the topic it is the primary key; on PostgreSQL, with the topic and the
+    /// epoch.
     pub consumer: Name,
     /// A text, `topic`.
     pub topic: Name,

@@ -9,6 +9,7 @@
 //! - The tables are found through the `search_path`. The roles need USAGE on the sequence of the
 //!   positions.
 
+mod consumer_state;
 mod fence;
 mod insert;
 mod migrations;
@@ -20,7 +21,7 @@ use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
 use diesel_migrations::MigrationHarness;
 
-use super::{StoreBackend, TableSchema, leases};
+use super::{StoreBackend, TableSchema};
 use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 
 impl<C> StoreBackend<C> for Pg
@@ -58,6 +59,6 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        leases::acquire(connection, &schema.consumer_state, request)
+        consumer_state::acquire(connection, &schema.consumer_state, request)
     }
 }

@@ -6,6 +6,7 @@
 //!   statement of the transaction be a write.
 //! - [`Settings`] sets what several connections to one file need: WAL and a busy timeout.
 
+mod consumer_state;
 mod insert;
 mod migrations;
 mod repository;
@@ -18,7 +19,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema, leases};
+use super::{StoreBackend, TableSchema};
 use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 
 impl<C> StoreBackend<C> for Sqlite
@@ -56,6 +57,6 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        leases::acquire(connection, &schema.consumer_state, request)
+        consumer_state::acquire(connection, &schema.consumer_state, request)
     }
 }

@@ -1,0 +1,133 @@
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+
+use super::fence::hash_of;
+use crate::diesel::ConsumerStateTable;
+use crate::diesel::leases::{milliseconds, status, take, taking_failed};
+use crate::diesel::rows::first_row;
+use crate::diesel::statement::Statement;
+use crate::diesel::statement::Value::{Number, Text};
+use crate::{Error, Lease, LeaseRequest};
+
+/// Takes the lease over; returns no row when another owner holds it, or there is no consumer.
+///
+/// Where a transaction is open for long, PostgreSQL keeps all versions of a row that is updated
+/// meanwhile. The epoch is part of the key so that the latest is found without walking through them.
+const TAKE: &str = "
+    UPDATE {table}
+    SET {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
+            SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
+            ORDER BY {lease_epoch} DESC LIMIT 1)
+        AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
+    RETURNING {cursor}, {lease_epoch}";
+
+/// The key alone does not say that there is one row for each consumer and topic: one is inserted under
+/// this lock. Its keys are another kind than those of publishers.
+const LOCK: &str = "
+    SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(?)::text";
+
+const INSERT: &str = "
+    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
+    SELECT ?, ?, ?, 1, {ahead}
+    WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
+    RETURNING {cursor}, {lease_epoch}";
+
+pub(super) fn acquire<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Lease, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let mut holder = (None, None);
+    // Somebody may be faster, and may have given it back since: few times in a row.
+    for _ in 0..10 {
+        if let Some(lease) = take_over(connection, table, request)? {
+            return Ok(lease);
+        }
+        match status(connection, table, request.consumer, request.topic)? {
+            Some(held) if held.lease_owner.is_some() => {
+                holder = (held.lease_owner, held.lease_expires_at);
+                break;
+            }
+            Some(_) => {}
+            None => {
+                let inserted = |connection: &mut C| insert(connection, table, request);
+                if let Some(lease) = connection.transaction(inserted)? {
+                    return Ok(lease);
+                }
+            }
+        }
+    }
+    Err(Error::locked(request, holder.0, holder.1))
+}
+
+fn take_over<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Option<Lease>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let values = [
+        Text(request.owner),
+        milliseconds(request.duration),
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.owner),
+    ];
+    take(connection, request, Statement::new(TAKE, table, values))
+}
+
+/// Inserts the consumer with its lease, unless somebody was faster.
+fn insert<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Option<Lease>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    lock(connection, table, request)?;
+    let values = [
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.owner),
+        milliseconds(request.duration),
+        Text(request.consumer),
+        Text(request.topic),
+    ];
+    take(connection, request, Statement::new(INSERT, table, values))
+}
+
+fn lock<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let key = [request.consumer, request.topic].map(|name| i64::from(hash_of(name)));
+    let key = [Number(key[0] << 32 | key[1])];
+    let locked = first_row(
+        connection,
+        Statement::new(LOCK, table, key),
+        |[isolation, _]| Ok(isolation.text("transaction_isolation")?.to_owned()),
+    );
+    match locked.map_err(|cause| taking_failed(request, cause))? {
+        Some(isolation) if !isolation.starts_with("read") => Err(Error::repository(
+            "taking the lease of a new consumer",
+            "a transaction in this isolation level does not see what others insert meanwhile: \
+             consume in sessions whose transactions are READ COMMITTED",
+            false,
+        )
+        .of_consumer(request.consumer)),
+        _ => Ok(()),
+    }
+}

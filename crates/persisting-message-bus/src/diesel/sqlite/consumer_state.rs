@@ -1,0 +1,38 @@
+use diesel::connection::LoadConnection;
+use diesel::sqlite::Sqlite;
+
+use crate::diesel::ConsumerStateTable;
+use crate::diesel::leases::{locked, milliseconds, take};
+use crate::diesel::statement::Statement;
+use crate::diesel::statement::Value::Text;
+use crate::{Error, Lease, LeaseRequest};
+
+/// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
+const TAKE: &str = "
+    INSERT INTO {table} AS held
+        ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
+    VALUES (?, ?, ?, 1, {ahead})
+    ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
+        {lease_owner} = excluded.{lease_owner},
+        {lease_epoch} = held.{lease_epoch} + 1,
+        {lease_expires_at} = excluded.{lease_expires_at}
+    WHERE held.{lease_owner} IS NULL
+        OR held.{lease_owner} = excluded.{lease_owner}
+        OR held.{lease_expires_at} <= {now}
+    RETURNING {cursor}, {lease_epoch}";
+
+pub(super) fn acquire<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Lease, Error>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let names = [request.consumer, request.topic, request.owner].map(Text);
+    let values = names.into_iter().chain([milliseconds(request.duration)]);
+    match take(connection, request, Statement::new(TAKE, table, values))? {
+        Some(lease) => Ok(lease),
+        None => Err(locked(connection, table, request)?),
+    }
+}

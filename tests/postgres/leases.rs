@@ -1,0 +1,84 @@
+//! Leases: one row for each consumer and topic, although the key has the epoch in it.
+
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use persisting_message_bus::{
+    Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, Transactions,
+};
+use persisting_message_bus_tests::databases::{Database, Postgres};
+
+fn request(owner: &str) -> LeaseRequest<'_> {
+    LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner,
+        duration: Duration::from_secs(3_600),
+    }
+}
+
+fn store_and_release(connection: &mut PgConnection, lease: &Lease, position: i64) {
+    let store = StoreCursor {
+        cursor: Some(Position::new(position)),
+        hold: None,
+    };
+    connection.store_cursor(lease, &store).unwrap();
+}
+
+fn wait_until_somebody_waits(connection: &mut PgConnection) {
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND application_name = current_schema())";
+    while !sql::<Bool>(waits).get_result::<bool>(connection).unwrap() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn who_is_first_at_the_same_time_as_another_inserts_no_second_row() {
+    let database = Postgres::create();
+    let (mut one, mut observer) = (database.connect(), database.connect());
+    one.begin().unwrap();
+    let first = one.acquire(&request("one")).unwrap();
+    store_and_release(&mut one, &first, 5);
+    let second = one.acquire(&request("one")).unwrap();
+    store_and_release(&mut one, &second, 7);
+    let lease = thread::scope(|scope| {
+        let mut other = database.connect();
+        // So that it is known among those of other tests.
+        let schema: String = sql::<Text>("SELECT current_schema()::text")
+            .get_result(&mut other)
+            .unwrap();
+        let name = format!("SET application_name = '{schema}'");
+        other.batch_execute(&name).unwrap();
+        let late = scope.spawn(move || other.acquire(&request("other")).unwrap());
+        wait_until_somebody_waits(&mut observer);
+        one.commit().unwrap();
+        late.join().unwrap()
+    });
+    assert_eq!((lease.epoch, lease.cursor), (3, Some(Position::new(7))));
+    let rows: i64 = sql::<BigInt>("SELECT count(*) FROM message_consumer_state")
+        .get_result(&mut observer)
+        .unwrap();
+    assert_eq!(rows, 1);
+}
+
+#[test]
+fn a_new_consumer_is_refused_where_others_are_not_seen() {
+    let database = Postgres::create();
+    let mut connection = database.connect();
+    connection
+        .batch_execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        .unwrap();
+    let error = connection.acquire(&request("one")).unwrap_err();
+    let text = format!("{error:?}");
+    assert!(
+        text.contains("all") && text.contains("READ COMMITTED"),
+        "{text}"
+    );
+    let status = connection.consumer_status("all", "orders").unwrap();
+    assert_eq!(status, None);
+}
