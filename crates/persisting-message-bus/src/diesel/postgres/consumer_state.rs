@@ -3,7 +3,7 @@ use diesel::pg::Pg;
 
 use super::fence::hash_of;
 use crate::diesel::ConsumerStateTable;
-use crate::diesel::leases::{milliseconds, status, take, taking_failed};
+use crate::diesel::leases::{locked, milliseconds, status, take, taking_failed};
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
@@ -41,17 +41,13 @@ pub(super) fn acquire<C>(
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let mut holder = (None, None);
     // Somebody may be faster, and may have given it back since: few times in a row.
     for _ in 0..10 {
         if let Some(lease) = take_over(connection, table, request)? {
             return Ok(lease);
         }
         match status(connection, table, request.consumer, request.topic)? {
-            Some(held) if held.lease_owner.is_some() => {
-                holder = (held.lease_owner, held.lease_expires_at);
-                break;
-            }
+            Some(held) if held.lease_owner.is_some() => break,
             Some(_) => {}
             None => {
                 let inserted = |connection: &mut C| insert(connection, table, request);
@@ -61,7 +57,7 @@ where
             }
         }
     }
-    Err(Error::locked(request, holder.0, holder.1))
+    Err(locked(connection, table, request)?)
 }
 
 fn take_over<C>(
