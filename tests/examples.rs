@@ -176,7 +176,7 @@ mod servers {
 fn progress<B: MessageSource + MessageConsumerState>(bus: &mut B) -> i64 {
     let published = bus.last_position().map_or(0, Position::get);
     let cursors = ["carrier-delays", "cancellations"].map(|consumer| {
-        let status = bus.consumer_status(consumer, "flights").ok().flatten();
+        let status = bus.stored_consumer(consumer, "flights").ok().flatten();
         let cursor = status.and_then(|status| status.cursor);
         cursor.map_or(0, Position::get)
     });

@@ -108,7 +108,7 @@ where
 
 /// How far a consumer is.
 fn cursor<C: Store>(consumer: &str, connection: &mut C) -> Result<u64, Box<dyn Error>> {
-    let status = connection.consumer_status(consumer, "flights")?;
+    let status = connection.stored_consumer(consumer, "flights")?;
     let cursor = status.and_then(|status| status.cursor);
     Ok(u64::try_from(cursor.unwrap_or_default().get())?)
 }

@@ -154,7 +154,7 @@ where
     }
     drop(consumer);
     assert_eq!(seen, 1, "the one before is handled, once");
-    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
     assert_eq!(status.cursor, Some(positions[0]));
 }
 

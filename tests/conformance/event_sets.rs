@@ -59,7 +59,7 @@ pub fn the_cursor_passes_what_was_not_chosen<D: Database>() {
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
     let head = bus.safe_head("orders").unwrap();
-    let status = bus.consumer_status("closed", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("closed", "orders").unwrap().unwrap();
     assert_eq!(status.cursor, Some(head));
 }
 

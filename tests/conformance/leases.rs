@@ -45,7 +45,7 @@ fn moved_to(position: i64, hold: Option<Duration>) -> StoreCursor {
 }
 
 fn cursor(bus: &mut impl MessageConsumerState) -> Option<i64> {
-    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
     status.cursor.map(Position::get)
 }
 
@@ -218,7 +218,7 @@ pub fn a_consumer_that_loses_its_lease_says_so_and_stores_nothing<D: Database>()
     .lease_duration(Duration::ZERO);
     let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
-    let status = bus.consumer_status("all", "tripwires").unwrap().unwrap();
+    let status = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
     assert_eq!(status.cursor, None);
     assert_eq!(status.lease_owner.as_deref(), Some("thief"));
 }

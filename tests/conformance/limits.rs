@@ -147,7 +147,7 @@ pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
         persist_with_names(&mut bus, &longest, &longest).unwrap();
         assert_eq!(stored(&mut bus, &longest)[0].1.message_type, longest);
         acquire_with_names(&mut bus, &longest, &longest).unwrap();
-        let status = bus.consumer_status(&longest, &longest).unwrap();
+        let status = bus.stored_consumer(&longest, &longest).unwrap();
         assert_eq!(status.unwrap().lease_epoch, 1);
 
         for (topic, message_type) in [(&too_long, &longest), (&longest, &too_long)] {

@@ -37,7 +37,7 @@ fn number(message: &Message<Ledger>) -> u64 {
 }
 
 fn cursor(bus: &mut impl MessageConsumerState, topic: &str) -> Option<Position> {
-    let status = bus.consumer_status("ledger", topic).unwrap();
+    let status = bus.stored_consumer("ledger", topic).unwrap();
     status.and_then(|status| status.cursor)
 }
 
@@ -188,7 +188,7 @@ pub fn the_lease_of_a_topic_without_messages_is_held_as_long<D: Database>() {
     }
     let mut ends = Vec::new();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", |_: &Message<Ledger>| {
-        let status = other.consumer_status("ledger", "orders")?;
+        let status = other.stored_consumer("ledger", "orders")?;
         ends.push(status.and_then(|status| status.lease_expires_at));
         std::thread::sleep(Duration::from_millis(60));
         Ok(())

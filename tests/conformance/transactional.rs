@@ -178,6 +178,6 @@ pub fn effects_of_a_holder_that_lost_its_lease_are_rolled_back<D: Database>() {
     drop(consumer);
     assert_eq!(handled, 0, "the fence comes before the first effect");
     assert!(paid(&mut bus).is_empty());
-    let status = bus.consumer_status("late", "tripwires").unwrap().unwrap();
+    let status = bus.stored_consumer("late", "tripwires").unwrap().unwrap();
     assert_eq!(status.cursor, None);
 }

@@ -157,6 +157,6 @@ pub fn an_event_sets_variant_gets_them_and_not_what_was_not_chosen<D: Database>(
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
     drop(consumer);
     assert_eq!(seen, [r#"{"to":"Mars"}"#, "3", "null"]);
-    let status = bus.consumer_status("shipped", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("shipped", "orders").unwrap().unwrap();
     assert_eq!(status.cursor, Some(bus.safe_head("orders").unwrap()));
 }

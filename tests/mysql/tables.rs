@@ -10,6 +10,7 @@ use persisting_message_bus::{
     Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
 };
 use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
@@ -33,7 +34,7 @@ fn many_processes_may_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, message_publisher_slots,
+                "DROP TABLE public_messages, message_consumer_state, message_failures, message_publisher_slots,
                     __diesel_schema_migrations",
             )
             .unwrap();
@@ -56,42 +57,23 @@ fn tables_and_columns_may_have_any_name() {
     let mut connection = database.connect();
     connection
         .batch_execute(
-            r"CREATE TABLE `my ``Events``` (
+            r#"CREATE TABLE `my "``Events``` (
                 `the ID` bigint AUTO_INCREMENT PRIMARY KEY, `order` char(36) NOT NULL UNIQUE,
                 `select` varchar(255) NOT NULL, `Type` varchar(255) NOT NULL, `body` json NOT NULL,
                 `meta;--` json NOT NULL, `at` datetime(6) NOT NULL, KEY `by topic` (`select`, `the ID`));
             CREATE TABLE `cursors` (`name` varchar(255), `stream` varchar(255), `at` bigint,
                 `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
+                `again?` bigint, `{rest}` datetime(6), `back` int NOT NULL DEFAULT 0,
                 PRIMARY KEY (`name`, `stream`));
-            CREATE TABLE `who?` (`what` varchar(255), `number` int, PRIMARY KEY (`what`, `number`))",
+            CREATE TABLE `too bad` (`name` varchar(255), `stream` varchar(255), `at` bigint,
+                `order` char(36), `Type` varchar(255), `is` varchar(16), `times` int, `why?` text,
+                `from` datetime(6), `to` datetime(6), PRIMARY KEY (`name`, `stream`, `at`));
+            CREATE TABLE `who?` (`what` varchar(255), `number` int, PRIMARY KEY (`what`, `number`))"#,
         )
         .unwrap();
-    let mut schema = TableSchema::default();
-    schema.messages.table = "my `Events`".into();
-    schema.messages.topic_index = "by topic".into();
-    schema.publisher_slots.table = "who?".into();
-    schema.publisher_slots.topic = "what".into();
-    schema.publisher_slots.slot = "number".into();
-    schema.messages.id = "the ID".into();
-    schema.messages.message_id = "order".into();
-    schema.messages.topic = "select".into();
-    schema.messages.message_type = "Type".into();
-    schema.messages.message_version = None;
-    schema.messages.payload = "body".into();
-    schema.messages.headers = "meta;--".into();
-    schema.messages.published_at = "at".into();
-    schema.consumer_state.table = "cursors".into();
-    schema.consumer_state.consumer = "name".into();
-    schema.consumer_state.topic = "stream".into();
-    schema.consumer_state.cursor = "at".into();
-    schema.consumer_state.lease_owner = "by".into();
-    schema.consumer_state.lease_epoch = "times".into();
-    schema.consumer_state.lease_expires_at = "until".into();
+    let schema = strange_names::schema();
+    strange_names::use_all(&mut schema.on(&mut connection));
 
-    let batch = (0..3).map(OrderPlaced::number);
-    orders()
-        .dispatch_batch(&mut schema.on(&mut connection), batch)
-        .unwrap();
     let mut transactional = MessageConsumer::<Orders>::transactional(
         "transactional",
         |connection: &mut MysqlConnection, _: &Message<Orders>| {
@@ -101,9 +83,6 @@ fn tables_and_columns_may_have_any_name() {
     );
     let handled = transactional.handle_new_messages(&mut schema.on(&mut connection));
     assert_eq!(handled.unwrap(), 3);
-    assert_eq!(consume(&mut schema.on(&mut connection)), [0, 1, 2]);
-    let last = schema.on(&mut connection).last_position().unwrap();
-    assert_eq!(last, Position::new(3));
 }
 
 #[test]

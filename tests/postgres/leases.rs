@@ -79,6 +79,6 @@ fn a_new_consumer_is_refused_where_others_are_not_seen() {
         text.contains("all") && text.contains("READ COMMITTED"),
         "{text}"
     );
-    let status = connection.consumer_status("all", "orders").unwrap();
+    let status = connection.stored_consumer("all", "orders").unwrap();
     assert_eq!(status, None);
 }

@@ -10,6 +10,7 @@ use persisting_message_bus::{
     Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
@@ -33,7 +34,7 @@ fn many_processes_may_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, __diesel_schema_migrations",
+                "DROP TABLE public_messages, message_consumer_state, message_failures, __diesel_schema_migrations",
             )
             .unwrap();
         let start = Barrier::new(8);
@@ -69,36 +70,22 @@ fn tables_and_columns_may_have_any_name() {
     let mut connection = database.connect();
     connection
         .batch_execute(
-            r#"CREATE TABLE "my ""Events""" (
+            r#"CREATE TABLE "my ""`Events`" (
                 "the ID" bigserial PRIMARY KEY, "order" uuid NOT NULL UNIQUE,
                 "select" text NOT NULL, "Type" text NOT NULL, "body" json NOT NULL,
                 "meta;--" json NOT NULL, "at" timestamptz NOT NULL);
             CREATE TABLE "cursors" ("name" text, "stream" text, "at" bigint, "by" text,
-                "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, PRIMARY KEY ("name", "stream"))"#,
+                "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
+                "{rest}" timestamptz, "back" integer NOT NULL DEFAULT 0,
+                PRIMARY KEY ("name", "stream"));
+            CREATE TABLE "too bad" ("name" text, "stream" text, "at" bigint, "order" text,
+                "Type" text, "is" text, "times" bigint, "why?" text, "from" timestamptz,
+                "to" timestamptz, PRIMARY KEY ("name", "stream", "at"))"#,
         )
         .unwrap();
-    let mut schema = TableSchema::default();
-    schema.messages.table = "my \"Events\"".into();
-    schema.messages.id = "the ID".into();
-    schema.messages.message_id = "order".into();
-    schema.messages.topic = "select".into();
-    schema.messages.message_type = "Type".into();
-    schema.messages.message_version = None;
-    schema.messages.payload = "body".into();
-    schema.messages.headers = "meta;--".into();
-    schema.messages.published_at = "at".into();
-    schema.consumer_state.table = "cursors".into();
-    schema.consumer_state.consumer = "name".into();
-    schema.consumer_state.topic = "stream".into();
-    schema.consumer_state.cursor = "at".into();
-    schema.consumer_state.lease_owner = "by".into();
-    schema.consumer_state.lease_epoch = "times".into();
-    schema.consumer_state.lease_expires_at = "until".into();
+    let schema = strange_names::schema();
+    strange_names::use_all(&mut schema.on(&mut connection));
 
-    let batch = (0..3).map(OrderPlaced::number);
-    orders()
-        .dispatch_batch(&mut schema.on(&mut connection), batch)
-        .unwrap();
     let mut transactional = MessageConsumer::<Orders>::transactional(
         "transactional",
         |connection: &mut PgConnection, _: &Message<Orders>| {
@@ -108,9 +95,6 @@ fn tables_and_columns_may_have_any_name() {
     );
     let handled = transactional.handle_new_messages(&mut schema.on(&mut connection));
     assert_eq!(handled.unwrap(), 3);
-    assert_eq!(consume(&mut schema.on(&mut connection)), [0, 1, 2]);
-    let last = schema.on(&mut connection).last_position().unwrap();
-    assert_eq!(last, Position::new(3));
 }
 
 #[test]

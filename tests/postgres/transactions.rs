@@ -35,7 +35,7 @@ fn a_handler_that_breaks_the_transaction_takes_the_cursor_along() {
     let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(!error.is_retryable(), "{error:?}");
     // Nothing is lost: what was handled is as far as the cursor is.
-    let status = bus.consumer_status("payer", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("payer", "orders").unwrap().unwrap();
     let cursor = status.cursor.map_or(0, |cursor| cursor.get());
     let paid: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(
         "SELECT count(*) FROM paid WHERE number <> 2",

@@ -89,7 +89,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// How far a consumer is, and whether somebody holds its lease.
 fn state(bus: &mut impl MessageConsumerState, consumer: &str) -> (i64, bool) {
-    let status = bus.consumer_status(consumer, "orders").unwrap();
+    let status = bus.stored_consumer(consumer, "orders").unwrap();
     let status = status.expect("it has run");
     let cursor = status.cursor.map_or(0, Position::get);
     (cursor, status.lease_owner.is_some())

@@ -138,7 +138,7 @@ fn others_go_on<D: Database>(database: &D, url: &str, disturb: &[Signal]) {
     if disturb != KILLED {
         // Whoever is frozen in the middle of a transaction keeps its locks.
         wait_until("everything is paid", || {
-            let status = bus.consumer_status("payer", "orders").unwrap();
+            let status = bus.stored_consumer("payer", "orders").unwrap();
             status.and_then(|status| status.cursor) == Some(bus.safe_head("orders").unwrap())
         });
     }

@@ -10,6 +10,7 @@ use persisting_message_bus::{
     Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
 };
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
+use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders};
 
@@ -51,36 +52,21 @@ fn tables_and_columns_may_have_any_name() {
     let mut connection = connect_sqlite(folder.path().join("bus.db").to_str().unwrap());
     connection
         .batch_execute(
-            r#"CREATE TABLE "my ""events""" (
-                "the id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "order" TEXT NOT NULL UNIQUE,
-                "select" TEXT NOT NULL, "type" TEXT NOT NULL, "body" TEXT NOT NULL,
+            r#"CREATE TABLE "my ""`Events`" (
+                "the ID" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "order" TEXT NOT NULL UNIQUE,
+                "select" TEXT NOT NULL, "Type" TEXT NOT NULL, "body" TEXT NOT NULL,
                 "meta;--" TEXT NOT NULL, "at" TEXT NOT NULL);
             CREATE TABLE "cursors" ("name" TEXT, "stream" TEXT, "at" INTEGER, "by" TEXT,
-                "times" INTEGER NOT NULL DEFAULT 0, "until" TEXT, PRIMARY KEY ("name", "stream"))"#,
+                "times" INTEGER NOT NULL DEFAULT 0, "until" TEXT, "again?" INTEGER,
+                "{rest}" TEXT, "back" INTEGER NOT NULL DEFAULT 0, PRIMARY KEY ("name", "stream"));
+            CREATE TABLE "too bad" ("name" TEXT, "stream" TEXT, "at" INTEGER, "order" TEXT,
+                "Type" TEXT, "is" TEXT, "times" INTEGER, "why?" TEXT, "from" TEXT, "to" TEXT,
+                PRIMARY KEY ("name", "stream", "at"))"#,
         )
         .unwrap();
-    let mut schema = TableSchema::default();
-    schema.messages.table = "my \"events\"".into();
-    schema.messages.id = "the id".into();
-    schema.messages.message_id = "order".into();
-    schema.messages.topic = "select".into();
-    schema.messages.message_type = "type".into();
-    schema.messages.message_version = None;
-    schema.messages.payload = "body".into();
-    schema.messages.headers = "meta;--".into();
-    schema.messages.published_at = "at".into();
-    schema.consumer_state.table = "cursors".into();
-    schema.consumer_state.consumer = "name".into();
-    schema.consumer_state.topic = "stream".into();
-    schema.consumer_state.cursor = "at".into();
-    schema.consumer_state.lease_owner = "by".into();
-    schema.consumer_state.lease_epoch = "times".into();
-    schema.consumer_state.lease_expires_at = "until".into();
+    let schema = strange_names::schema();
+    strange_names::use_all(&mut schema.on(&mut connection));
 
-    let batch = (0..3).map(OrderPlaced::number);
-    orders()
-        .dispatch_batch(&mut schema.on(&mut connection), batch)
-        .unwrap();
     let mut external = MessageConsumer::<Closed>::external("external", ignore);
     let handled = external.handle_new_messages(&mut schema.on(&mut connection));
     assert_eq!(handled.unwrap(), 0);

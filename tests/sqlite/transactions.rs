@@ -77,7 +77,7 @@ fn a_handler_that_makes_the_database_roll_back_takes_the_cursor_along() {
     );
     assert!(consumer.handle_new_messages(&mut bus).is_err());
     let mut other = database.connect();
-    let status = other.consumer_status("payer", "orders").unwrap().unwrap();
+    let status = other.stored_consumer("payer", "orders").unwrap().unwrap();
     assert_eq!(status.cursor, None, "nothing is skipped");
 }
 
@@ -97,7 +97,7 @@ fn an_idle_consumer_writes_nothing_and_waits_for_nobody() {
             Ok::<_, Error>(())
         })
         .unwrap();
-    let status = bus.consumer_status("all", "orders").unwrap().unwrap();
+    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
     assert_eq!(status.lease_epoch, 1);
 }
 

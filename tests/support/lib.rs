@@ -3,6 +3,7 @@
 pub mod databases;
 pub mod servers;
 pub mod statements;
+pub mod strange_names;
 pub mod topics;
 
 use persisting_message_bus::{Message, MessageConsumer, MessageConsumerState, MessageSource};

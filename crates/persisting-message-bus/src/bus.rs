@@ -1,9 +1,12 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, MessageSource, PageRequest,
-    Position, Sightings, StoreCursor, StoredMessage,
+    Backlog, Error, FailedMessage, FailedPage, Failure, GiveUp, Lease, LeaseRequest,
+    MessageConsumerState, MessageFailures, MessageSource, PageRequest, Parked, Position, Sightings,
+    StoreCursor, StoredConsumer, StoredMessage,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -39,6 +42,19 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         self.messages.last_position()
     }
 
+    fn first_since(
+        &mut self,
+        topic: &str,
+        time: DateTime<Utc>,
+        up_to: Position,
+    ) -> Result<Option<Position>, Error> {
+        self.messages.first_since(topic, time, up_to)
+    }
+
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        self.messages.backlog(topic, after)
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,
@@ -65,11 +81,49 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         self.state.release(lease)
     }
 
-    fn consumer_status(
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+        self.state.reset(lease, cursor)
+    }
+
+    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
+        self.state.set_paused(consumer, topic, paused)
+    }
+
+    fn stored_consumer(
         &mut self,
         consumer: &str,
         topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
-        self.state.consumer_status(consumer, topic)
+    ) -> Result<Option<StoredConsumer>, Error> {
+        self.state.stored_consumer(consumer, topic)
+    }
+}
+
+impl<M, S: MessageFailures> MessageFailures for MessageBus<M, S> {
+    fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error> {
+        self.state.record_failure(lease, failure)
+    }
+
+    fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error> {
+        self.state.give_up(lease, position, then)
+    }
+
+    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
+        self.state.take_redriven(lease, position)
+    }
+
+    fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
+        self.state.failed_messages(request)
+    }
+
+    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
+        self.state.count_parked(consumer, topic)
+    }
+
+    fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
+        self.state.redrive(consumer, topic, which)
+    }
+
+    fn discard(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
+        self.state.discard(consumer, topic, which)
     }
 }

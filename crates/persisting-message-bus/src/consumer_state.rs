@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Error, Position};
+use crate::{Error, MessageFailures, Position};
 
 /// Keeps, by consumer name and topic, how far a consumer is and who may work on it.
 ///
 /// Times are the state's own (in SQL the database's), never the caller's, so that holders on
 /// machines whose clocks differ agree on when a lease has expired.
-pub trait MessageConsumerState {
+pub trait MessageConsumerState: MessageFailures {
     /// Takes the lease, when nobody else holds one that has not expired.
     ///
     /// Each time it is taken the epoch grows by one, which shuts out every earlier holder.
@@ -44,16 +44,33 @@ pub trait MessageConsumerState {
     /// When the state cannot be written.
     fn release(&mut self, lease: &Lease) -> Result<(), Error>;
 
+    /// Moves the cursor anywhere, gives the lease back, and forgets the failures that this makes void:
+    /// of messages behind the new cursor, which come again, and of the one that it stood in front of.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since, and nothing was moved; or
+    /// when the state cannot be written.
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error>;
+
+    /// Lets the consumer rest behind the page at hand, until it is resumed; or resumes it. Says whether
+    /// there is such a consumer: one that never ran cannot be paused.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be written.
+    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error>;
+
     /// How far the consumer is and who holds its lease; `None` if it never ran.
     ///
     /// # Errors
     ///
     /// When the state cannot be read.
-    fn consumer_status(
+    fn stored_consumer(
         &mut self,
         consumer: &str,
         topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error>;
+    ) -> Result<Option<StoredConsumer>, Error>;
 }
 
 /// Who wants the lease of which consumer, for how long.
@@ -82,6 +99,16 @@ pub struct Lease {
     pub epoch: i64,
     /// The cursor when the lease was taken; `None` while the consumer has not left the start.
     pub cursor: Option<Position>,
+    /// Up to where the consumer was before it was reset: what comes up to there is handled again.
+    pub replay_until: Option<Position>,
+}
+
+impl Lease {
+    /// Up to where messages are handled again when the cursor is moved from where it is.
+    #[must_use]
+    pub fn replayed_after_reset(&self) -> Option<Position> {
+        self.replay_until.max(self.cursor)
+    }
 }
 
 /// What a holder stores.
@@ -95,7 +122,7 @@ pub struct StoreCursor {
 
 /// What the state knows of a consumer on one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsumerStatus {
+pub struct StoredConsumer {
     /// How far it is; `None` while it has not left the start.
     pub cursor: Option<Position>,
     /// Who holds the lease, also if that has expired.
@@ -104,4 +131,10 @@ pub struct ConsumerStatus {
     pub lease_epoch: i64,
     /// When the lease expires or has expired.
     pub lease_expires_at: Option<DateTime<Utc>>,
+    /// Since when it is paused, if it is.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// How often parked messages were handed to it again.
+    pub redrives: i64,
+    /// The present time by the state's clock.
+    pub now: DateTime<Utc>,
 }

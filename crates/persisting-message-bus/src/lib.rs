@@ -28,6 +28,7 @@ mod derived;
 pub mod diesel;
 mod dispatcher;
 mod error;
+mod failures;
 mod headers;
 pub mod memory;
 mod message;
@@ -35,6 +36,7 @@ mod name;
 mod position;
 mod raw_message;
 mod repository;
+mod retry;
 mod runner;
 mod sightings;
 #[cfg(feature = "testing")]
@@ -49,17 +51,23 @@ pub use consumer::{
     Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
     UnknownMessages,
 };
-pub use consumer_state::{ConsumerStatus, Lease, LeaseRequest, MessageConsumerState, StoreCursor};
+pub use consumer_state::{Lease, LeaseRequest, MessageConsumerState, StoreCursor, StoredConsumer};
 pub use decorator::{DefaultMessageDecorator, MessageDecorator};
 pub use dispatcher::MessageDispatcher;
 pub use error::Error;
+pub use failures::{
+    FailedMessage, FailedPage, Failure, FailureState, GiveUp, MessageFailures, Parked,
+};
 pub use headers::Headers;
 pub use message::Message;
 pub use name::MAX_NAME_LENGTH;
 pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
-pub use repository::{Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest};
-pub use runner::{Ended, Nudge, Retry, Runner, Running, Shutdown, StillRunning};
+pub use repository::{
+    Backlog, Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest,
+};
+pub use retry::Retry;
+pub use runner::{Ended, Nudge, Runner, Running, Shutdown, StillRunning};
 pub use sightings::Sightings;
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use topics::TopicDescriptor;

@@ -12,6 +12,7 @@ pub struct Message<S> {
     topic: &'static str,
     published_at: DateTime<Utc>,
     headers: Box<str>,
+    is_replay: bool,
     payload: S,
 }
 
@@ -23,8 +24,15 @@ impl<S: EventSet> Message<S> {
             topic,
             published_at: stored.published_at,
             headers: stored.headers.into(),
+            is_replay: false,
             payload: S::decode(stored)?,
         })
+    }
+
+    /// As a message that is handled again because of a reset, or not.
+    pub(crate) fn replayed(mut self, is_replay: bool) -> Self {
+        self.is_replay = is_replay;
+        self
     }
 
     /// The wire name of its type.
@@ -72,6 +80,14 @@ impl<S> Message<S> {
     #[must_use]
     pub fn headers_json(&self) -> &str {
         &self.headers
+    }
+
+    /// Whether the consumer was behind this message before, and gets it again because of a
+    /// [`reset`](crate::MessageConsumer::reset). A redelivery after a crash is no replay, and neither is
+    /// what a new consumer gets from the start of the topic.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.is_replay
     }
 
     /// The message itself.

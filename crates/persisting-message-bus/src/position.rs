@@ -1,15 +1,21 @@
 use std::fmt;
 
+use serde::Serialize;
+
 /// Where a message stands in its repository.
 ///
 /// In SQL it is the row's `id`. What is dispatched after another message's commit has the larger one;
 /// there may be gaps. [`Position::START`], 0, stands before all messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
 pub struct Position(i64);
 
 impl Position {
     /// Before all messages.
     pub const START: Self = Self(0);
+
+    /// Behind all messages that can ever be.
+    pub(crate) const LAST: Self = Self(i64::MAX);
 
     /// The position of the row `id`.
     #[must_use]

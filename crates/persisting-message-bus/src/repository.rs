@@ -1,5 +1,7 @@
 use std::ops::ControlFlow;
 
+use chrono::{DateTime, Utc};
+
 use crate::{Error, Position, RawMessage, Sightings, StoredMessage};
 
 /// Something that messages can be read from, one topic at a time, in the order of their positions.
@@ -43,6 +45,45 @@ pub trait MessageSource {
     /// When the source cannot be read.
     fn last_position(&mut self) -> Result<Position, Error>;
 
+    /// The first of the topic's messages, up to a position, that was recorded at that time or later;
+    /// `None` where there is none. Without an own way to find it, reads the topic from its start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn first_since(
+        &mut self,
+        topic: &str,
+        time: DateTime<Utc>,
+        up_to: Position,
+    ) -> Result<Option<Position>, Error> {
+        let mut first = None;
+        read_all(self, topic, Position::START, up_to, &mut |stored| {
+            if stored.published_at < time {
+                return ControlFlow::Continue(());
+            }
+            first = Some(stored.position);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+
+    /// The messages of the topic behind a position, counted. Without an own way to count them, reads them
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        let mut backlog = Backlog::default();
+        read_all(self, topic, after, Position::LAST, &mut |stored| {
+            backlog.messages += 1;
+            backlog.oldest.get_or_insert(stored.published_at);
+            ControlFlow::Continue(())
+        })?;
+        Ok(backlog)
+    }
+
     /// Hands the messages of one page to `receive`, lowest position first, until it breaks.
     ///
     /// # Errors
@@ -54,6 +95,46 @@ pub trait MessageSource {
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error>;
+}
+
+/// Reads a topic page by page, until `receive` breaks.
+fn read_all<M: MessageSource + ?Sized>(
+    source: &mut M,
+    topic: &str,
+    mut after: Position,
+    up_to: Position,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    const LIMIT: usize = 1_000;
+    loop {
+        let mut received = 0;
+        let mut goes_on = ControlFlow::Continue(());
+        let request = PageRequest {
+            topic,
+            message_types: MessageTypes::All,
+            after,
+            up_to,
+            limit: LIMIT,
+        };
+        source.read_page(&request, &mut |stored| {
+            received += 1;
+            after = stored.position;
+            goes_on = receive(stored);
+            goes_on
+        })?;
+        if goes_on.is_break() || received < LIMIT {
+            return Ok(());
+        }
+    }
+}
+
+/// The messages of a topic behind a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many there are.
+    pub messages: u64,
+    /// When the first of them was recorded; `None` where there is none.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// Which messages make up a page.

@@ -24,7 +24,28 @@ CREATE TABLE message_consumer_state (
     lease_owner VARCHAR(255),
     lease_epoch BIGINT NOT NULL DEFAULT 0,
     lease_expires_at DATETIME(6),
+    replay_until BIGINT,
+    paused_at DATETIME(6),
+    redrives BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (consumer, topic)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Messages that a consumer failed on: "state" is failing or stopped for the one
+-- that it stands in front of, parked for those that were set aside, redriven for
+-- those that it is to handle again.
+CREATE TABLE message_failures (
+    consumer VARCHAR(255) NOT NULL,
+    topic VARCHAR(255) NOT NULL,
+    position BIGINT NOT NULL,
+    message_id CHAR(36),
+    message_type VARCHAR(255),
+    state VARCHAR(16) NOT NULL,
+    attempts INT UNSIGNED NOT NULL,
+    error TEXT NOT NULL,
+    first_failed_at DATETIME(6) NOT NULL,
+    last_failed_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (consumer, topic, position),
+    KEY message_failures_state (consumer, topic, state, position)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A topic's publishers lock one slot each while they are at work; nothing is

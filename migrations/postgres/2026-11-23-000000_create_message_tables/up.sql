@@ -23,5 +23,28 @@ CREATE TABLE message_consumer_state (
     lease_owner text,
     lease_epoch bigint NOT NULL DEFAULT 0,
     lease_expires_at timestamptz,
+    replay_until bigint,
+    paused_at timestamptz,
+    redrives bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (consumer, topic, lease_epoch)
 );
+
+-- Messages that a consumer failed on: "state" is failing or stopped for the one
+-- that it stands in front of, parked for those that were set aside, redriven for
+-- those that it is to handle again.
+CREATE TABLE message_failures (
+    consumer text NOT NULL,
+    topic text NOT NULL,
+    position bigint NOT NULL,
+    message_id text,
+    message_type text,
+    state text NOT NULL,
+    attempts integer NOT NULL,
+    error text NOT NULL,
+    first_failed_at timestamptz NOT NULL,
+    last_failed_at timestamptz NOT NULL,
+    PRIMARY KEY (consumer, topic, position)
+);
+
+CREATE INDEX message_failures_state
+    ON message_failures (consumer, topic, state, position);

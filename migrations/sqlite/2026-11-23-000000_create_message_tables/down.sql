@@ -1,2 +1,3 @@
+DROP TABLE message_failures;
 DROP TABLE message_consumer_state;
 DROP TABLE public_messages;

@@ -22,5 +22,28 @@ CREATE TABLE message_consumer_state (
     lease_owner TEXT,
     lease_epoch INTEGER NOT NULL DEFAULT 0,
     lease_expires_at TEXT,
+    replay_until INTEGER,
+    paused_at TEXT,
+    redrives INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (consumer, topic)
 ) WITHOUT ROWID;
+
+-- Messages that a consumer failed on: "state" is failing or stopped for the one
+-- that it stands in front of, parked for those that were set aside, redriven for
+-- those that it is to handle again.
+CREATE TABLE message_failures (
+    consumer TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    message_id TEXT,
+    message_type TEXT,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    first_failed_at TEXT NOT NULL,
+    last_failed_at TEXT NOT NULL,
+    PRIMARY KEY (consumer, topic, position)
+) WITHOUT ROWID;
+
+CREATE INDEX message_failures_state
+    ON message_failures (consumer, topic, state, position);

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
 use super::page::Page;
-use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState};
+use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
 
 type BeforeReplay = Box<dyn FnMut() -> Result<(), HandlerError> + Send>;
 
@@ -97,14 +97,30 @@ where
         if page.stands_still() {
             return outcome;
         }
-        match leases.store(bus, page, outcome.handled, Then::Release) {
+        // Whoever decides on a failure still needs the lease.
+        let then = match outcome.failure {
+            Some(_) => Then::Hold,
+            None => Then::Release,
+        };
+        match leases.store(bus, page, outcome.handled, then) {
             Ok(()) => {
                 outcome.skipped = page.skipped_after(outcome.handled);
-                outcome.leases_released = true;
+                leases.released.set(then == Then::Release);
             }
             Err(error) => outcome.add_failure(error),
         }
         outcome
+    }
+
+    fn handle_redriven(
+        &mut self,
+        bus: &mut B,
+        _leases: &Leases,
+        lease: &Lease,
+        message: &Message<S>,
+    ) -> Result<bool, Error> {
+        guarded(|| (self.handler)(message)).map_err(|cause| Error::handler(message, cause))?;
+        bus.take_redriven(lease, message.position())
     }
 }
 

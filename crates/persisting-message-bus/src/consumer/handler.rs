@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::cell::Cell;
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use super::page::Page;
 use crate::runner::Signals;
-use crate::{Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor};
+use crate::{Error, Lease, LeaseRequest, Message, MessageConsumerState, Position, StoreCursor};
 
 /// What a handler fails with: any error, through `?`.
 pub type HandlerError = Box<dyn StdError + Send + Sync>;
@@ -21,6 +22,16 @@ pub trait HandlePages<S, B: ?Sized> {
 
     #[doc(hidden)]
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome;
+
+    /// Handles a redriven message, and says whether it still was to be handled.
+    #[doc(hidden)]
+    fn handle_redriven(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        lease: &Lease,
+        message: &Message<S>,
+    ) -> Result<bool, Error>;
 }
 
 /// The leases on the topics of a page, in the same order.
@@ -30,6 +41,8 @@ pub struct Leases {
     pub(super) duration: Duration,
     /// Who may ask the consumer to end before the page does.
     pub(super) signals: Arc<Signals>,
+    /// Whether they were given back.
+    pub(super) released: Cell<bool>,
 }
 
 /// What becomes of the leases when cursors are stored.
@@ -46,7 +59,6 @@ pub struct PageOutcome {
     /// How many unknown messages the stored cursors have passed.
     pub(super) skipped: usize,
     pub(super) failure: Option<Error>,
-    pub(super) leases_released: bool,
 }
 
 impl Leases {
@@ -114,6 +126,11 @@ impl Leases {
         bus.store_cursor(lease, &StoreCursor { cursor, hold })
     }
 
+    /// The one on a topic.
+    pub(super) fn on(&self, topic: &str) -> Option<&Lease> {
+        self.leases.iter().find(|lease| lease.topic == topic)
+    }
+
     /// Whether the consumer is to end behind the message at hand.
     pub(super) fn is_stopping(&self) -> bool {
         self.signals.is_stopping()
@@ -124,6 +141,9 @@ impl Leases {
     where
         B: MessageConsumerState + ?Sized,
     {
+        if self.released.replace(true) {
+            return Ok(());
+        }
         let mut leases = self.leases.iter();
         leases.try_for_each(|lease| bus.release(lease))
     }

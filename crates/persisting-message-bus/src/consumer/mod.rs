@@ -1,9 +1,12 @@
 //! Reading a topic, one page at a time, under a lease.
 
 mod external;
+mod failing;
 mod handler;
 mod held;
 mod page;
+mod pause;
+mod redriven;
 mod reset;
 mod run;
 mod search;
@@ -30,7 +33,7 @@ pub use self::unknown::UnknownMessages;
 use self::settings::Settings;
 use self::topic_reader::TopicReader;
 use crate::runner::Signals;
-use crate::{EventSet, Message};
+use crate::{EventSet, Message, Retry};
 
 /// Handles the messages of a topic or an event set, and remembers how far it is.
 ///
@@ -198,14 +201,31 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         self
     }
 
+    /// Sets how often a message that fails is attempted, and what becomes of it then: 8 times, and the
+    /// consumer stops in front of it, unless this or its [`Runner`](crate::Runner) says something else.
+    ///
+    /// Attempts are counted in the consumer state, so that they outlast the process. The time between
+    /// them is kept by a [`Runner`](crate::Runner); whoever calls
+    /// [`handle_new_messages`](Self::handle_new_messages) attempts again by calling it again.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.settings.retry = Some(retry);
+        self
+    }
+
+    /// How failures are repeated; those of `default` where the consumer does not say it itself.
+    pub(crate) fn retry_or(&mut self, default: Retry) -> Retry {
+        *self.settings.retry.get_or_insert(default)
+    }
+
     /// The name under which cursor and lease are kept.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many unknown messages this consumer passed over since it was made, with
-    /// [`UnknownMessages::Skip`].
+    /// How many messages this consumer passed over since it was made: unknown ones with
+    /// [`UnknownMessages::Skip`], failing ones with [`GiveUp::Skip`](crate::GiveUp::Skip).
     #[must_use]
     pub fn skipped_messages(&self) -> u64 {
         self.skipped

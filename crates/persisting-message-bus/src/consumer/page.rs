@@ -120,6 +120,20 @@ impl<S> Page<S> {
         };
         self.cursors_after(handled).map(skipped).sum()
     }
+
+    /// How many unknown messages of a topic stand in front of a position, and behind the first `handled`
+    /// messages.
+    pub(super) fn skipped_before(&self, topic: &str, position: Position, handled: usize) -> usize {
+        let mut cursors = self.cursors_after(handled);
+        let span = cursors.find(|(span, _)| span.topic == topic);
+        span.map_or(0, |(span, cursor)| {
+            let mut skipped = span.skipped.iter();
+            skipped
+                .by_ref()
+                .filter(|at| Some(**at) > cursor && **at < position)
+                .count()
+        })
+    }
 }
 
 fn last_of<S>(messages: &[Message<S>], topic: &str) -> Option<Position> {

@@ -1,7 +1,9 @@
+use chrono::{DateTime, Utc};
+
 use super::topic_reader::TopicReader;
 use crate::{
-    Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, StoreCursor,
-    Transactions, name,
+    Error, EventSet, MessageConsumer, MessageConsumerState, MessageSource, Position, Transactions,
+    name,
 };
 
 /// Where a consumer goes on after a reset.
@@ -13,11 +15,16 @@ pub enum ResetTo {
     End,
     /// Behind the message at this position.
     Position(Position),
+    /// Before the first message that was recorded at this time or later; behind all messages where there
+    /// is none. The topic is read up to there.
+    Time(DateTime<Utc>),
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Moves the cursor, on every topic that the consumer reads or on none. The next
-    /// [`handle_new_messages`](Self::handle_new_messages) goes on from there.
+    /// [`handle_new_messages`](Self::handle_new_messages) goes on from there, and what it has handled
+    /// before is a replay ([`Message::is_replay`](crate::Message::is_replay)). Parked messages that come
+    /// again are not parked any more.
     ///
     /// # Errors
     ///
@@ -46,9 +53,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let moved = cursors.collect::<Result<Vec<_>, _>>().and_then(|cursors| {
             bus.in_transaction(|bus| {
                 let mut moves = leases.leases.iter().zip(cursors);
-                moves.try_for_each(|(lease, cursor)| {
-                    bus.store_cursor(lease, &StoreCursor { cursor, hold: None })
-                })
+                moves.try_for_each(|(lease, cursor)| bus.reset(lease, cursor))
             })
         });
         match (moved, leases.release(bus)) {
@@ -69,6 +74,7 @@ where
     match to {
         ResetTo::Start => Ok(None),
         ResetTo::End => reader.end(bus).map(Some),
+        ResetTo::Time(time) => reader.in_front_of(bus, time).map(Some),
         ResetTo::Position(position) => {
             let last = bus.last_position()?;
             if (Position::START..=last).contains(&position) {

@@ -1,18 +1,26 @@
 //! One page, from the lease to the cursor.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::MessageConsumer;
-use super::handler::{HandlePages, Leases, PageOutcome};
+use super::handler::{HandlePages, Leases};
 use super::page::Page;
-use crate::{Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, name};
+use crate::{
+    Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
+    name,
+};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles the next page of messages and returns how many were handled: zero when there are no
     /// new ones.
     ///
     /// When there are new ones it takes the lease, and gives it back before it returns; when there
-    /// are none it only reads. Messages of several topics come in the order of their positions.
+    /// are none, or the consumer is paused, it only reads. Messages of several topics come in the order
+    /// of their positions. Messages that were redriven come first, as a page of their own.
+    ///
+    /// A message that fails stays in front of the consumer until it has failed as often as
+    /// [`retry`](Self::retry) says, and is then parked or passed over if that says so.
     ///
     /// # Errors
     ///
@@ -41,11 +49,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         name::validate("consumer", &self.name)?;
         loop {
             let heads = self.heads(bus)?;
-            if self.is_caught_up(bus, &heads)? {
+            let stored = self.stored(bus)?;
+            if stored
+                .iter()
+                .flatten()
+                .any(|stored| stored.paused_at.is_some())
+            {
                 return Ok(0);
             }
+            let redriven = self.handle_redriven(bus, &stored)?;
+            if redriven > 0 || self.is_caught_up(bus, &stored, &heads)? {
+                return Ok(redriven);
+            }
             let (handled, caught_up) = self.handle_page(bus, &heads)?;
-            if handled > 0 || caught_up {
+            if handled > 0 || caught_up || self.signals.is_stopping() {
                 return Ok(handled);
             }
         }
@@ -67,14 +84,30 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         heads.collect()
     }
 
-    /// Without the lease: a consumer that has nothing to do writes nothing.
-    fn is_caught_up<B>(&self, bus: &mut B, heads: &[Position]) -> Result<bool, Error>
+    /// What the state knows of the consumer on each topic. Without the lease: a consumer that has
+    /// nothing to do writes nothing.
+    fn stored<B>(&self, bus: &mut B) -> Result<Vec<Option<StoredConsumer>>, Error>
     where
-        B: MessageSource + MessageConsumerState + ?Sized,
+        B: MessageConsumerState + ?Sized,
     {
-        for (reader, head) in self.topics.iter().zip(heads) {
-            let status = bus.consumer_status(&self.name, reader.topic)?;
-            let cursor = status.and_then(|status| status.cursor).unwrap_or_default();
+        let topics = self.topics.iter();
+        topics
+            .map(|reader| bus.stored_consumer(&self.name, reader.topic))
+            .collect()
+    }
+
+    fn is_caught_up<B>(
+        &self,
+        bus: &mut B,
+        stored: &[Option<StoredConsumer>],
+        heads: &[Position],
+    ) -> Result<bool, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        for ((reader, stored), head) in self.topics.iter().zip(stored).zip(heads) {
+            let cursor = stored.as_ref().and_then(|stored| stored.cursor);
+            let cursor = cursor.unwrap_or_default();
             reader.check_cursor(bus, cursor, *head)?;
             if cursor < *head {
                 return Ok(false);
@@ -90,29 +123,39 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
+        self.under_leases(bus, |consumer, bus, leases| {
+            let mut page = consumer.read(bus, leases, heads)?;
+            let outcome = consumer.handler.handle_page(bus, leases, &mut page);
+            consumer.skipped += outcome.skipped as u64;
+            let Some(error) = outcome.failure else {
+                return Ok((outcome.handled, page.caught_up));
+            };
+            let (topic, position) = consumer.settle(bus, leases, error)?;
+            let passed = page.skipped_before(topic, position, outcome.handled);
+            consumer.skipped += passed as u64;
+            Ok((outcome.handled, false))
+        })
+    }
+
+    /// Does something for which the consumer needs its leases, and gives them back.
+    pub(super) fn under_leases<B, T>(
+        &mut self,
+        bus: &mut B,
+        work: impl FnOnce(&mut Self, &mut B, &Leases) -> Result<T, Error>,
+    ) -> Result<T, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
         let leases = self.acquire(bus)?;
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }
-        let mut outcome = PageOutcome::default();
-        let mut caught_up = true;
-        match self.read(bus, &leases, heads) {
-            Ok(mut page) => {
-                caught_up = page.caught_up;
-                outcome = self.handler.handle_page(bus, &leases, &mut page);
-                self.skipped += outcome.skipped as u64;
-            }
-            Err(error) => outcome.add_failure(error),
-        }
+        let result = work(self, bus, &leases);
         self.held.clear();
-        if !outcome.leases_released
-            && let Err(error) = leases.release(bus)
-        {
-            outcome.add_failure(error);
-        }
-        match outcome.failure {
-            None => Ok((outcome.handled, caught_up)),
-            Some(error) => Err(error),
+        match (result, leases.release(bus)) {
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (result, released) => released.and(result),
         }
     }
 
@@ -122,7 +165,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let topics = self.topics.iter().zip(&leases.leases).zip(heads);
         let read = topics.map(|((reader, lease), head)| {
-            let page = reader.read(bus, lease.cursor, *head, &self.settings)?;
+            let page = reader.read(bus, lease, *head, &self.settings)?;
             Ok((reader.topic, lease.cursor, page))
         });
         let read = read.collect::<Result<_, Error>>()?;
@@ -138,6 +181,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             leases: Vec::with_capacity(self.topics.len()),
             duration: self.settings.lease_duration,
             signals: Arc::clone(&self.signals),
+            released: Cell::new(false),
         };
         for reader in &self.topics {
             let lease = bus.acquire(&LeaseRequest {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::UnknownMessages;
+use crate::Retry;
 
 /// How a consumer reads.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +10,8 @@ pub(super) struct Settings {
     pub(super) page_size: usize,
     pub(super) lease_duration: Duration,
     pub(super) unknown: UnknownMessages,
+    /// How failures are repeated; `None` where whoever runs the consumer says it.
+    pub(super) retry: Option<Retry>,
 }
 
 impl Settings {
@@ -22,6 +25,7 @@ impl Default for Settings {
             page_size: 500,
             lease_duration: Duration::from_secs(30),
             unknown: UnknownMessages::default(),
+            retry: None,
         }
     }
 }

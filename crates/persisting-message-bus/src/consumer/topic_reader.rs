@@ -1,9 +1,11 @@
 use std::ops::ControlFlow;
 
+use chrono::{DateTime, Utc};
+
 use super::settings::Settings;
 use super::unknown::UnknownMessages;
 use crate::{
-    Error, EventSet, Message, MessageDescriptor, MessageSource, MessageTypes, PageRequest,
+    Error, EventSet, Lease, Message, MessageDescriptor, MessageSource, MessageTypes, PageRequest,
     Position, Selection, Sightings, Wanted,
 };
 
@@ -13,6 +15,8 @@ pub(super) struct TopicReader {
     pub(super) topic: &'static str,
     filter: Filter,
     sightings: Sightings,
+    /// How often messages were handed to the consumer again, when it last handled them.
+    pub(super) redrives: i64,
 }
 
 /// Names and aliases that the repository is asked for.
@@ -62,6 +66,7 @@ impl TopicReader {
             topic: selection.topic,
             filter,
             sightings: Sightings::default(),
+            redrives: 0,
         }
     }
 
@@ -92,7 +97,7 @@ impl TopicReader {
     pub(super) fn read<S, B>(
         &self,
         bus: &mut B,
-        start: Option<Position>,
+        lease: &Lease,
         head: Position,
         settings: &Settings,
     ) -> Result<TopicPage<S>, Error>
@@ -100,10 +105,10 @@ impl TopicReader {
         S: EventSet,
         B: MessageSource + ?Sized,
     {
-        let after = start.unwrap_or(Position::START);
+        let after = lease.cursor.unwrap_or(Position::START);
         self.check_cursor(bus, after, head)?;
         // A cursor behind the head is that of a holder who has seen more meanwhile.
-        let mut page = TopicPage::empty(start, after <= head);
+        let mut page = TopicPage::empty(lease.cursor, after <= head);
         if after >= head {
             return Ok(page);
         }
@@ -118,7 +123,10 @@ impl TopicReader {
         let mut room = Settings::PAGE_BYTES;
         let read = bus.read_page(&request, &mut |stored| {
             match Message::decode(self.topic, stored) {
-                Ok(message) => page.messages.push(message),
+                Ok(message) => {
+                    let is_replay = Some(stored.position) <= lease.replay_until;
+                    page.messages.push(message.replayed(is_replay));
+                }
                 Err(error) if settings.unknown.passes_over(&error) => {
                     page.skipped.push(stored.position);
                 }
@@ -142,6 +150,46 @@ impl TopicReader {
             page.caught_up = false;
         }
         Ok(page)
+    }
+
+    /// Reads one message; `None` where there is none that the consumer wants to see.
+    pub(super) fn read_one<S, B>(
+        &self,
+        bus: &mut B,
+        position: Position,
+    ) -> Result<Option<Message<S>>, Error>
+    where
+        S: EventSet,
+        B: MessageSource + ?Sized,
+    {
+        let request = PageRequest {
+            topic: self.topic,
+            message_types: self.filter.as_types(),
+            after: position.before(),
+            up_to: position,
+            limit: 1,
+        };
+        let mut read = None;
+        bus.read_page(&request, &mut |stored| {
+            read = Some(Message::decode(self.topic, stored));
+            ControlFlow::Break(())
+        })?;
+        read.transpose()
+    }
+
+    /// The position in front of the first message that was recorded at that time or later; the end of
+    /// the topic where there is none.
+    pub(super) fn in_front_of<B>(
+        &mut self,
+        bus: &mut B,
+        time: DateTime<Utc>,
+    ) -> Result<Position, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let end = self.end(bus)?;
+        let first = bus.first_since(self.topic, time, end)?;
+        Ok(first.map_or(end, Position::before))
     }
 
     /// A cursor beyond the head is right if there are messages that cannot be read yet, or were and

@@ -4,7 +4,9 @@ use std::ops::Range;
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
 use super::page::Page;
 use super::search::Search;
-use crate::{Error, EventSet, Message, MessageConsumer, MessageConsumerState, TransactionsOn};
+use crate::{
+    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionsOn,
+};
 
 type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
 
@@ -118,7 +120,8 @@ where
         let mut outcome = PageOutcome::default();
         let mut search = Search::over(page.messages.len());
         while !page.stands_still() {
-            let then = if search.reaches_end() {
+            // Whoever decides on a failure still needs the lease.
+            let then = if search.reaches_end() && page.failure.is_none() {
                 Then::Release
             } else {
                 Then::Hold
@@ -127,7 +130,7 @@ where
             match self.attempt(bus, leases, page, range.clone(), then) {
                 Ok(handled) if handled < range.len() => {
                     outcome.handled = range.start + handled;
-                    outcome.leases_released = true;
+                    leases.released.set(true);
                     outcome.skipped = page.skipped_after(outcome.handled);
                     return outcome;
                 }
@@ -146,13 +149,39 @@ where
                 break;
             }
             if search.is_done() {
-                outcome.leases_released = true;
+                leases.released.set(then == Then::Release);
                 break;
             }
         }
         outcome.handled = search.handled();
         outcome.failure = outcome.failure.or_else(|| page.failure.take());
         outcome
+    }
+
+    fn handle_redriven(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        lease: &Lease,
+        message: &Message<S>,
+    ) -> Result<bool, Error> {
+        let position = message.position();
+        let handled = bus.in_transaction(|bus| {
+            // The fence, as for a page.
+            bus.renew(lease, leases.duration)?;
+            if !bus.take_redriven(lease, position)? {
+                return Ok(false);
+            }
+            let messages = std::slice::from_ref(message);
+            self.handler
+                .handle(bus.connection(), messages, &|| false)
+                .map_err(|(_, cause)| Failure::Handler(None, cause))?;
+            Ok(true)
+        });
+        handled.map_err(|failure| match failure {
+            Failure::Bus(error) => error,
+            Failure::Handler(_, cause) => Error::handler(message, cause),
+        })
     }
 }
 

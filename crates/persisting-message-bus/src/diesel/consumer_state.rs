@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 
-use super::{OnTables, StoreBackend, TableSchema, leases};
-use crate::{ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, StoreCursor, name};
+use super::{OnTables, StoreBackend, TableSchema, failed_messages, leases};
+use crate::{
+    Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, StoredConsumer, name,
+};
 
 impl<C> MessageConsumerState for OnTables<'_, C>
 where
@@ -33,11 +35,20 @@ where
         leases::release(self.connection, &self.schema.consumer_state, lease)
     }
 
-    fn consumer_status(
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+        failed_messages::reset(self.connection, self.schema, lease, cursor)
+    }
+
+    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
+        let table = &self.schema.consumer_state;
+        leases::set_paused(self.connection, table, consumer, topic, paused)
+    }
+
+    fn stored_consumer(
         &mut self,
         consumer: &str,
         topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
+    ) -> Result<Option<StoredConsumer>, Error> {
         leases::status(
             self.connection,
             &self.schema.consumer_state,
@@ -68,13 +79,23 @@ where
         TableSchema::DEFAULT.on(self).release(lease)
     }
 
-    fn consumer_status(
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).reset(lease, cursor)
+    }
+
+    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .set_paused(consumer, topic, paused)
+    }
+
+    fn stored_consumer(
         &mut self,
         consumer: &str,
         topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
+    ) -> Result<Option<StoredConsumer>, Error> {
         TableSchema::DEFAULT
             .on(self)
-            .consumer_status(consumer, topic)
+            .stored_consumer(consumer, topic)
     }
 }

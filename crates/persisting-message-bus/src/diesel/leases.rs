@@ -7,10 +7,10 @@ use diesel::result::Error as DieselError;
 
 use super::ConsumerStateTable;
 use super::error::failed_while;
-use super::rows::{ReadValue, first_row};
+use super::rows::{Column, ReadValue, first_row};
 use super::statement::Value::{Number, OptionalNumber, Text};
 use super::statement::{Dialect, Statement, Value};
-use crate::{ConsumerStatus, Error, Lease, LeaseRequest, Position, StoreCursor};
+use crate::{Error, Lease, LeaseRequest, Position, StoreCursor, StoredConsumer};
 
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
@@ -32,8 +32,20 @@ const RELEASE: &str = "
     SET {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
+const RESET: &str = "
+    UPDATE {table}
+    SET {cursor} = ?, {replay_until} = ?, {lease_owner} = NULL, {lease_expires_at} = NULL
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
+const PAUSE: &str = "
+    UPDATE {table} SET {paused_at} = coalesce({paused_at}, {now})
+    WHERE {consumer} = ? AND {topic} = ?";
+
+const RESUME: &str = "
+    UPDATE {table} SET {paused_at} = NULL WHERE {consumer} = ? AND {topic} = ?";
+
 const STATUS: &str = "
-    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}
+    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at}, {redrives}, {now}
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ?
     ORDER BY {lease_epoch} DESC LIMIT 1";
@@ -49,13 +61,16 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    first_row(connection, statement, |[cursor, epoch]| {
+    first_row(connection, statement, |[cursor, epoch, replay_until]| {
         Ok(Lease {
             consumer: request.consumer.to_owned(),
             topic: request.topic.to_owned(),
             owner: request.owner.to_owned(),
             epoch: epoch.integer("lease_epoch")?,
             cursor: cursor.optional_integer("cursor")?.map(Position::new),
+            replay_until: replay_until
+                .optional_integer("replay_until")?
+                .map(Position::new),
         })
     })
     .map_err(|cause| taking_failed(request, cause))
@@ -135,6 +150,47 @@ where
     update_held(connection, table, lease, RELEASE, [], doing).map(drop)
 }
 
+pub(super) fn reset<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    lease: &Lease,
+    cursor: Option<Position>,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let positions = [cursor, lease.replayed_after_reset()];
+    let values = positions.map(|position| OptionalNumber(position.map(Position::get)));
+    if update_held(connection, table, lease, RESET, values, "moving the cursor")? {
+        Ok(())
+    } else {
+        Err(Error::lease_lost(lease))
+    }
+}
+
+pub(super) fn set_paused<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    consumer: &str,
+    topic: &str,
+    paused: bool,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let (sql, doing) = if paused {
+        (PAUSE, "pausing the consumer")
+    } else {
+        (RESUME, "resuming the consumer")
+    };
+    connection
+        .execute_returning_count(&Statement::new(sql, table, [Text(consumer), Text(topic)]))
+        .map(|updated| updated > 0)
+        .map_err(|cause| failed(consumer, topic, doing, cause))
+}
+
 /// Updates the consumer's row if the lease is still held, and says whether it is.
 fn update_held<'a, C>(
     connection: &mut C,
@@ -161,21 +217,27 @@ pub(super) fn status<C>(
     table: &ConsumerStateTable,
     consumer: &str,
     topic: &str,
-) -> Result<Option<ConsumerStatus>, Error>
+) -> Result<Option<StoredConsumer>, Error>
 where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
     let status = Statement::new(STATUS, table, [Text(consumer), Text(topic)]);
-    first_row(connection, status, |[cursor, owner, epoch, expires_at]| {
-        Ok(ConsumerStatus {
+    type Columns<'a, DB> = [Column<'a, DB>; 7];
+    let read = |columns: &mut Columns<'_, C::Backend>| {
+        let [cursor, owner, epoch, expires_at, paused_at, redrives, now] = columns;
+        Ok(StoredConsumer {
             cursor: cursor.optional_integer("cursor")?.map(Position::new),
             lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
             lease_epoch: epoch.integer("lease_epoch")?,
             lease_expires_at: expires_at.optional_time("lease_expires_at")?,
+            paused_at: paused_at.optional_time("paused_at")?,
+            redrives: redrives.integer("redrives")?,
+            now: now.time("now")?,
         })
-    })
-    .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
+    };
+    first_row(connection, status, read)
+        .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
 }
 
 /// The databases' calendars end: at the latest, a lease expires in a century.
@@ -185,6 +247,6 @@ pub(super) fn milliseconds(duration: Duration) -> Value<'static> {
     Number(milliseconds.min(CENTURY))
 }
 
-fn failed(consumer: &str, topic: &str, doing: &str, cause: DieselError) -> Error {
+pub(super) fn failed(consumer: &str, topic: &str, doing: &str, cause: DieselError) -> Error {
     failed_while(format!("{doing} on topic \"{topic}\""), cause).of_consumer(consumer)
 }

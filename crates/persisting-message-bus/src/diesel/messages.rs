@@ -9,7 +9,7 @@ use super::error::failed_while;
 use super::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use super::statement::Value::{Number, Text};
 use super::statement::{Dialect, Statement, Value};
-use crate::{Error, MessageTypes, PageRequest, Position, StoredMessage};
+use crate::{Backlog, Error, MessageTypes, PageRequest, Position, StoredMessage};
 
 /// The topic's highest position up to the horizon.
 pub(super) fn head<C>(
@@ -30,6 +30,37 @@ where
     });
     head.map(Option::unwrap_or_default)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+pub(super) fn backlog<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    after: Position,
+) -> Result<Backlog, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let failed = |cause| failed_while(format!("counting messages of topic \"{topic}\""), cause);
+    let values = || of_topic::<C::Backend>(topic).chain([Number(after.get())]);
+    let sql = "SELECT count(*) FROM {messages} WHERE {of_topic} AND {id} > ?";
+    let count = first_row(
+        connection,
+        Statement::new(sql, table, values()),
+        |[count]| count.integer("count"),
+    );
+    let sql = "SELECT {published_at} FROM {messages} WHERE {of_topic} AND {id} > ?
+        ORDER BY {id} LIMIT 1";
+    let oldest = first_row(
+        connection,
+        Statement::new(sql, table, values()),
+        |[time]| time.time("published_at"),
+    );
+    Ok(Backlog {
+        messages: count.map_err(failed)?.map_or(0, i64::unsigned_abs),
+        oldest: oldest.map_err(failed)?,
+    })
 }
 
 pub(super) fn read_page<C>(

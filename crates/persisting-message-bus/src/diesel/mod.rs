@@ -9,6 +9,8 @@ mod backend;
 mod consumer_state;
 mod duplicates;
 mod error;
+mod failed_messages;
+mod failures;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod insert;
 mod leases;
@@ -29,5 +31,5 @@ mod transactions;
 pub use self::backend::StoreBackend;
 pub use self::migrations::migrate;
 pub use self::schema::{
-    ConsumerStateTable, MessageTable, OnTables, PublisherSlotsTable, TableSchema,
+    ConsumerStateTable, FailureTable, MessageTable, OnTables, PublisherSlotsTable, TableSchema,
 };

@@ -5,8 +5,8 @@ use diesel::connection::LoadConnection;
 use super::{OnTables, StoreBackend, TableSchema, messages};
 use crate::raw_message::validate;
 use crate::{
-    Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    Sightings, StoredMessage,
+    Backlog, Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position,
+    RawMessage, Sightings, StoredMessage,
 };
 
 impl<C> MessageSource for OnTables<'_, C>
@@ -24,6 +24,10 @@ where
 
     fn last_position(&mut self) -> Result<Position, Error> {
         C::Backend::last_position(self.connection, self.schema)
+    }
+
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        messages::backlog(self.connection, &self.schema.messages, topic, after)
     }
 
     fn read_page(
@@ -70,6 +74,10 @@ where
 
     fn last_position(&mut self) -> Result<Position, Error> {
         TableSchema::DEFAULT.on(self).last_position()
+    }
+
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        TableSchema::DEFAULT.on(self).backlog(topic, after)
     }
 
     fn read_page(

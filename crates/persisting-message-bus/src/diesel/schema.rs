@@ -25,6 +25,8 @@ pub struct TableSchema {
     pub messages: MessageTable,
     /// The table of cursors and leases.
     pub consumer_state: ConsumerStateTable,
+    /// The table of messages that failed.
+    pub failures: FailureTable,
     /// The table of the publishers' slots, which MySQL and MariaDB need.
     pub publisher_slots: PublisherSlotsTable,
 }
@@ -76,6 +78,40 @@ pub struct ConsumerStateTable {
     pub lease_epoch: Name,
     /// A time or null, `lease_expires_at`.
     pub lease_expires_at: Name,
+    /// An integer or null, `replay_until`.
+    pub replay_until: Name,
+    /// A time or null, `paused_at`.
+    pub paused_at: Name,
+    /// An integer, by default 0, `redrives`.
+    pub redrives: Name,
+}
+
+/// The names of the table of failed messages and its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailureTable {
+    /// The table, `message_failures`.
+    pub table: Name,
+    /// A text, `consumer`; with the topic and the position it is the primary key.
+    pub consumer: Name,
+    /// A text, `topic`.
+    pub topic: Name,
+    /// An integer, `position`.
+    pub position: Name,
+    /// A text or null, `message_id`.
+    pub message_id: Name,
+    /// A text or null, `message_type`.
+    pub message_type: Name,
+    /// A text, `state`. There should be an index on consumer, topic, state and position.
+    pub state: Name,
+    /// An integer, `attempts`.
+    pub attempts: Name,
+    /// A text of up to 16,000 characters, `error`.
+    pub error: Name,
+    /// A time, `first_failed_at`.
+    pub first_failed_at: Name,
+    /// A time, `last_failed_at`.
+    pub last_failed_at: Name,
 }
 
 /// The names of the table of publishers' slots and its columns.
@@ -112,6 +148,22 @@ impl TableSchema {
             lease_owner: Cow::Borrowed("lease_owner"),
             lease_epoch: Cow::Borrowed("lease_epoch"),
             lease_expires_at: Cow::Borrowed("lease_expires_at"),
+            replay_until: Cow::Borrowed("replay_until"),
+            paused_at: Cow::Borrowed("paused_at"),
+            redrives: Cow::Borrowed("redrives"),
+        },
+        failures: FailureTable {
+            table: Cow::Borrowed("message_failures"),
+            consumer: Cow::Borrowed("consumer"),
+            topic: Cow::Borrowed("topic"),
+            position: Cow::Borrowed("position"),
+            message_id: Cow::Borrowed("message_id"),
+            message_type: Cow::Borrowed("message_type"),
+            state: Cow::Borrowed("state"),
+            attempts: Cow::Borrowed("attempts"),
+            error: Cow::Borrowed("error"),
+            first_failed_at: Cow::Borrowed("first_failed_at"),
+            last_failed_at: Cow::Borrowed("last_failed_at"),
         },
         publisher_slots: PublisherSlotsTable {
             table: Cow::Borrowed("message_publisher_slots"),
@@ -169,6 +221,28 @@ impl Names for ConsumerStateTable {
             "lease_owner" => &self.lease_owner,
             "lease_epoch" => &self.lease_epoch,
             "lease_expires_at" => &self.lease_expires_at,
+            "replay_until" => &self.replay_until,
+            "paused_at" => &self.paused_at,
+            "redrives" => &self.redrives,
+            _ => return None,
+        })
+    }
+}
+
+impl Names for FailureTable {
+    fn name(&self, key: &str) -> Option<&str> {
+        Some(match key {
+            "table" => &self.table,
+            "consumer" => &self.consumer,
+            "topic" => &self.topic,
+            "position" => &self.position,
+            "message_id" => &self.message_id,
+            "message_type" => &self.message_type,
+            "state" => &self.state,
+            "attempts" => &self.attempts,
+            "error" => &self.error,
+            "first_failed_at" => &self.first_failed_at,
+            "last_failed_at" => &self.last_failed_at,
             _ => return None,
         })
     }

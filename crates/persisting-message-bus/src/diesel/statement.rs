@@ -45,6 +45,7 @@ pub trait Dialect: Backend {
 #[derive(Clone, Copy)]
 pub enum Value<'a> {
     Text(&'a str),
+    OptionalText(Option<&'a str>),
     Number(i64),
     OptionalNumber(Option<i64>),
 }
@@ -134,11 +135,13 @@ pub(super) fn bind<'b, DB>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, DB>) 
 where
     DB: Backend + HasSqlType<Text> + HasSqlType<BigInt>,
     str: ToSql<Text, DB>,
+    for<'a> Option<&'a str>: ToSql<Nullable<Text>, DB>,
     i64: ToSql<BigInt, DB>,
     Option<i64>: ToSql<Nullable<BigInt>, DB>,
 {
     match value {
         Value::Text(text) => out.push_bind_param::<Text, str>(text),
+        Value::OptionalText(text) => out.push_bind_param::<Nullable<Text>, Option<&str>>(text),
         Value::Number(number) => out.push_bind_param::<BigInt, i64>(number),
         Value::OptionalNumber(number) => {
             out.push_bind_param::<Nullable<BigInt>, Option<i64>>(number)

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::kind::{Kind, Location};
-use super::{BoxError, Error};
+use super::{Attempt, BoxError, Error};
 use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
 
 /// For those who write a repository or a consumer state of their own.
@@ -157,6 +157,14 @@ impl Error {
         Kind::DecodeHeaders(Location::of(message), cause).into()
     }
 
+    pub(crate) fn not_there(lease: &Lease, position: Position) -> Self {
+        Kind::NotThere {
+            topic: lease.topic.clone(),
+            position,
+        }
+        .into()
+    }
+
     pub(crate) fn handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
         Kind::Handler(Location::of(message), cause).into()
     }
@@ -186,6 +194,12 @@ impl Error {
             second,
         }
         .into()
+    }
+
+    /// This error, with how often its message was attempted, of how often it may be.
+    pub(crate) fn attempted(mut self, number: u32, most: u32) -> Self {
+        self.0.attempt = Some(Attempt { number, most });
+        self
     }
 
     pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {

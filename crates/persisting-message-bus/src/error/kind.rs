@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::BoxError;
+use super::{BoxError, Culprit};
 use crate::{EventSet, Message, Position, StoredMessage};
 
 #[derive(Debug, Error)]
@@ -100,6 +100,11 @@ pub(super) enum Kind {
         #[source]
         cause: BoxError,
     },
+    #[error(
+        "there is no message at position {position} of topic \"{topic}\" that this consumer wants to \
+         see: it was pruned, or the event set has changed; discard it"
+    )]
+    NotThere { topic: String, position: Position },
     #[error("the handler failed on the {0}; the cursor stays before it")]
     Handler(Location, #[source] BoxError),
     #[error(
@@ -180,6 +185,17 @@ impl Location {
             position: message.position(),
             message_id: message.message_id(),
             message_type: message.message_type().to_owned(),
+        }
+    }
+}
+
+impl Location {
+    pub(super) fn culprit(&self) -> Culprit<'_> {
+        Culprit {
+            topic: &self.topic,
+            position: self.position,
+            message_id: Some(self.message_id),
+            message_type: Some(&self.message_type),
         }
     }
 }

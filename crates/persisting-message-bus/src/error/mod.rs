@@ -6,6 +6,8 @@ mod kind;
 use std::error::Error as StdError;
 use std::fmt;
 
+use uuid::Uuid;
+
 use self::kind::Kind;
 use crate::Position;
 
@@ -19,7 +21,23 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     consumer: Option<String>,
+    attempt: Option<Attempt>,
     kind: Kind,
+}
+
+/// How often a message was attempted, of how often it may be.
+#[derive(Clone, Copy)]
+struct Attempt {
+    number: u32,
+    most: u32,
+}
+
+/// The message that an error is about.
+pub(crate) struct Culprit<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) position: Position,
+    pub(crate) message_id: Option<Uuid>,
+    pub(crate) message_type: Option<&'a str>,
 }
 
 impl Error {
@@ -60,6 +78,7 @@ impl Error {
                 | Kind::Decode(..)
                 | Kind::DecodeHeaders(..)
                 | Kind::BrokenRow { .. }
+                | Kind::NotThere { .. }
         )
     }
 
@@ -104,20 +123,45 @@ impl Error {
     /// Where the message stands that this is about.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
+        self.culprit().map(|message| message.position)
+    }
+
+    /// How often the message that this is about has failed, where that was noted.
+    #[must_use]
+    pub fn attempts(&self) -> Option<u32> {
+        self.attempt().map(|attempt| attempt.number)
+    }
+}
+
+impl Error {
+    pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
         match self.kind() {
             Kind::Unknown { at, .. }
             | Kind::NewerVersion { at, .. }
             | Kind::Upcast { at, .. }
             | Kind::Decode(at, _)
             | Kind::DecodeHeaders(at, _)
-            | Kind::Handler(at, _) => Some(at.position),
-            Kind::BrokenRow { position, .. } => Some(*position),
+            | Kind::Handler(at, _) => Some(at.culprit()),
+            Kind::BrokenRow {
+                topic, position, ..
+            }
+            | Kind::NotThere { topic, position } => Some(Culprit {
+                topic,
+                position: *position,
+                message_id: None,
+                message_type: None,
+            }),
             _ => None,
         }
     }
-}
 
-impl Error {
+    fn attempt(&self) -> Option<Attempt> {
+        match &self.0.kind {
+            Kind::Twofold { first, .. } => self.0.attempt.or(first.attempt()),
+            _ => self.0.attempt,
+        }
+    }
+
     /// What went wrong first.
     fn kind(&self) -> &Kind {
         match &self.0.kind {
@@ -131,6 +175,7 @@ impl From<Kind> for Error {
     fn from(kind: Kind) -> Self {
         Self(Box::new(Inner {
             consumer: None,
+            attempt: None,
             kind,
         }))
     }
@@ -148,6 +193,9 @@ impl fmt::Display for Error {
             write!(formatter, "consumer \"{consumer}\": ")?;
         }
         write!(formatter, "{}", self.0.kind)?;
+        if let Some(Attempt { number, most }) = self.0.attempt {
+            write!(formatter, "; attempt {number} of {most}")?;
+        }
         if formatter.alternate() {
             let mut cause = self.source();
             while let Some(error) = cause {

@@ -1,11 +1,12 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::shared::Shared;
 use crate::{
-    ConsumerStatus, Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, name,
+    Error, FailedMessage, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor,
+    StoredConsumer, name,
 };
 
 /// Keeps cursors and leases in memory, by the clock of the process. Clones share them.
@@ -14,13 +15,17 @@ pub struct InMemoryMessageConsumerState {
     pub(super) consumers: Shared<Consumers>,
 }
 
-type Consumers = HashMap<(String, String), State>;
+pub(super) type Consumers = HashMap<(String, String), State>;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     cursor: Option<Position>,
     epoch: i64,
     held: Option<Held>,
+    replay_until: Option<Position>,
+    paused_at: Option<DateTime<Utc>>,
+    pub(super) redrives: i64,
+    pub(super) failures: BTreeMap<Position, FailedMessage>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,13 +42,13 @@ impl InMemoryMessageConsumerState {
     }
 
     /// Changes the state of the lease's consumer if the lease is still held.
-    fn write_fenced(
+    pub(super) fn write_fenced(
         &mut self,
         lease: &Lease,
         change: impl FnOnce(&mut State),
     ) -> Result<(), Error> {
         self.consumers.write(|consumers| {
-            let key = (lease.consumer.clone(), lease.topic.clone());
+            let key = key(&lease.consumer, &lease.topic);
             match consumers.get_mut(&key).filter(|state| state.is_held(lease)) {
                 Some(state) => {
                     change(state);
@@ -81,10 +86,11 @@ impl State {
             owner: request.owner.to_owned(),
             epoch: self.epoch,
             cursor: self.cursor,
+            replay_until: self.replay_until,
         })
     }
 
-    fn store(&mut self, store: &StoreCursor) {
+    pub(super) fn store(&mut self, store: &StoreCursor) {
         self.cursor = store.cursor;
         self.held = self
             .held
@@ -95,6 +101,10 @@ impl State {
                 ..held
             });
     }
+}
+
+pub(super) fn key(consumer: &str, topic: &str) -> (String, String) {
+    (consumer.to_owned(), topic.to_owned())
 }
 
 /// A duration that is too long for the calendar lasts to its end.
@@ -109,7 +119,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         name::validate("consumer", request.consumer)?;
         name::validate("topic", request.topic)?;
-        let key = (request.consumer.to_owned(), request.topic.to_owned());
+        let key = key(request.consumer, request.topic);
         self.consumers
             .write(|consumers| consumers.entry(key).or_default().take(request))
     }
@@ -133,19 +143,45 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
         }
     }
 
-    fn consumer_status(
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+        self.write_fenced(lease, |state| {
+            let start = cursor.unwrap_or_default();
+            state
+                .failures
+                .retain(|position, failure| *position <= start && !failure.state.is_in_front());
+            state.replay_until = lease.replayed_after_reset();
+            state.cursor = cursor;
+            state.held = None;
+        })
+    }
+
+    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
+        self.consumers.write(|consumers| {
+            let state = consumers.get_mut(&key(consumer, topic));
+            let paused_now = paused.then(Utc::now);
+            Ok(state
+                .map(|state| state.paused_at = paused_now.map(|now| state.paused_at.unwrap_or(now)))
+                .is_some())
+        })
+    }
+
+    fn stored_consumer(
         &mut self,
         consumer: &str,
         topic: &str,
-    ) -> Result<Option<ConsumerStatus>, Error> {
-        let key = (consumer.to_owned(), topic.to_owned());
+    ) -> Result<Option<StoredConsumer>, Error> {
         Ok(self.consumers.read(|consumers| {
-            consumers.get(&key).map(|state| ConsumerStatus {
-                cursor: state.cursor,
-                lease_owner: state.held.as_ref().map(|held| held.owner.clone()),
-                lease_epoch: state.epoch,
-                lease_expires_at: state.held.as_ref().map(|held| held.expires_at),
-            })
+            consumers
+                .get(&key(consumer, topic))
+                .map(|state| StoredConsumer {
+                    cursor: state.cursor,
+                    lease_owner: state.held.as_ref().map(|held| held.owner.clone()),
+                    lease_epoch: state.epoch,
+                    lease_expires_at: state.held.as_ref().map(|held| held.expires_at),
+                    paused_at: state.paused_at,
+                    redrives: state.redrives,
+                    now: Utc::now(),
+                })
         }))
     }
 }

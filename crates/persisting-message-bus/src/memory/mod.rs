@@ -17,6 +17,7 @@
 //! ```
 
 mod consumer_state;
+mod failures;
 mod repository;
 mod shared;
 mod transactions;

@@ -12,13 +12,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
-pub use self::step::Retry;
 pub use self::thread::Ended;
 
 use self::heartbeat::Patient;
 use self::signals::holds_until;
 use self::step::Pace;
-use crate::{EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageSource};
+use crate::{EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageSource, Retry};
 
 type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
 
@@ -106,7 +105,8 @@ where
         self
     }
 
-    /// Sets how failures are repeated.
+    /// Sets how failures are repeated of consumers that do not say it themselves
+    /// ([`MessageConsumer::retry`]), and how long to wait before reconnecting.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.pace.retry = retry;

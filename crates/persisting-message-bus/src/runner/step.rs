@@ -2,60 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Error, Position};
-
-/// How often and how long to wait between attempts that fail.
-///
-/// The waiting time is a random one up to `base`, twice `base`, four times and so on, up to `cap`:
-/// full jitter, so that those who failed together do not come back together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retry {
-    /// The longest waiting time after the first failure; 1 second without this.
-    pub base: Duration,
-    /// The longest waiting time; 60 seconds without this.
-    pub cap: Duration,
-    /// How often one message is attempted before the consumer stops in front of it; 8 without this.
-    /// Zero is taken as 1. What has nothing to do with a message, such as a lost connection, is
-    /// attempted without end.
-    pub attempts: u32,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            attempts: 8,
-        }
-    }
-}
-
-impl Retry {
-    /// Sets the longest waiting time after the first failure.
-    #[must_use]
-    pub fn base(self, base: Duration) -> Self {
-        Self { base, ..self }
-    }
-
-    /// Sets the longest waiting time.
-    #[must_use]
-    pub fn cap(self, cap: Duration) -> Self {
-        Self { cap, ..self }
-    }
-
-    /// Sets how often one message is attempted.
-    #[must_use]
-    pub fn attempts(self, attempts: u32) -> Self {
-        Self { attempts, ..self }
-    }
-
-    /// The longest time to wait after so many failures in a row.
-    fn longest_after(&self, failures: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-        self.base.saturating_mul(doubled).min(self.cap)
-    }
-}
+use crate::{Error, Position, Retry};
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -132,14 +79,16 @@ impl Progress {
         self.failures = self.failures.saturating_add(1);
         self.idle = 0;
         let is_of_message = error.is_handler_failure() || error.is_bad_message();
-        let longest = pace.retry.longest_after(self.failures);
+        // What the state has counted goes back to before this process.
+        let failures = error.attempts().unwrap_or(self.failures);
+        let longest = pace.retry.longest_after(failures);
         if error.is_lease_lost() {
             Next::RetryWithin(longest)
         } else if error.is_broken_cursor() || error.is_invalid_name() {
             Next::Stop
         } else if !is_of_message {
             Next::ReconnectWithin(longest)
-        } else if self.failures >= pace.retry.attempts.max(1) {
+        } else if failures >= pace.retry.most_attempts() {
             Next::Stop
         } else {
             Next::RetryWithin(longest)
@@ -150,6 +99,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GiveUp;
 
     const PACE: Pace = Pace {
         idle_interval: Duration::from_secs(2),
@@ -157,6 +107,7 @@ mod tests {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(60),
             attempts: 3,
+            then: GiveUp::Stop,
         },
     };
 

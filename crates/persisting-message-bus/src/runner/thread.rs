@@ -41,13 +41,17 @@ where
     S: EventSet,
     H: HandlePages<S, B>,
 {
+    let pace = Pace {
+        retry: consumer.retry_or(pace.retry),
+        ..*pace
+    };
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
     while !signals.is_stopping() {
         let nudges = signals.nudges();
         let outcome = attempt(&mut consumer, &mut bus, connect);
-        match progress.step(&outcome, pace) {
+        match progress.step(&outcome, &pace) {
             Next::GoOn => {}
             Next::Poll(wait) => signals.wait(wait, Some(nudges)),
             Next::RetryWithin(longest) => signals.wait(up_to(longest), None),

@@ -13,7 +13,7 @@ use crate::{Error, Lease, LeaseRequest, Position};
 /// What is there to be taken, if it is free. Reading does not wait for a holder whose transaction is
 /// open.
 const LOOK: &str = "
-    SELECT {cursor}, {lease_epoch},
+    SELECT {cursor}, {lease_epoch}, {replay_until},
         {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now}
     FROM {table} WHERE {consumer} = ? AND {topic} = ?";
 
@@ -34,6 +34,7 @@ const INSERT: &str = "
 struct Seen {
     cursor: Option<i64>,
     epoch: i64,
+    replay_until: Option<i64>,
     is_free: bool,
 }
 
@@ -61,6 +62,7 @@ where
                 owner: request.owner.to_owned(),
                 epoch: seen.map_or(0, |seen| seen.epoch) + 1,
                 cursor: seen.and_then(|seen| seen.cursor).map(Position::new),
+                replay_until: seen.and_then(|seen| seen.replay_until).map(Position::new),
             });
         }
     }
@@ -77,14 +79,19 @@ where
 {
     let values = [request.owner, request.consumer, request.topic].map(Text);
     let look = Statement::new(LOOK, table, values);
-    first_row(connection, look, |[cursor, epoch, is_free]| {
-        Ok(Seen {
-            cursor: cursor.optional_integer("cursor")?,
-            epoch: epoch.integer("lease_epoch")?,
-            // Without a time of expiry, it is nobody's to take.
-            is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
-        })
-    })
+    first_row(
+        connection,
+        look,
+        |[cursor, epoch, replay_until, is_free]| {
+            Ok(Seen {
+                cursor: cursor.optional_integer("cursor")?,
+                epoch: epoch.integer("lease_epoch")?,
+                replay_until: replay_until.optional_integer("replay_until")?,
+                // Without a time of expiry, it is nobody's to take.
+                is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
+            })
+        },
+    )
 }
 
 /// Takes the lease, and says whether nobody was faster.

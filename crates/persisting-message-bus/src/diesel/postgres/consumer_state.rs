@@ -20,7 +20,7 @@ const TAKE: &str = "
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
             ORDER BY {lease_epoch} DESC LIMIT 1)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
-    RETURNING {cursor}, {lease_epoch}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}";
 
 /// The key alone does not say that there is one row for each consumer and topic: one is inserted under
 /// this lock. Its keys are another kind than those of publishers.
@@ -31,7 +31,7 @@ const INSERT: &str = "
     INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
     SELECT ?, ?, ?, 1, {ahead}
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
-    RETURNING {cursor}, {lease_epoch}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,

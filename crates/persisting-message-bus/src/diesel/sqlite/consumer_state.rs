@@ -19,7 +19,7 @@ const TAKE: &str = "
     WHERE held.{lease_owner} IS NULL
         OR held.{lease_owner} = excluded.{lease_owner}
         OR held.{lease_expires_at} <= {now}
-    RETURNING {cursor}, {lease_epoch}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,

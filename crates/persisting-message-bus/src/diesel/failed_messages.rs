@@ -1,0 +1,329 @@
+//! The statements of failed messages, as every database understands them.
+
+use diesel::connection::LoadConnection;
+use diesel::result::QueryResult;
+
+use super::error::failed_while;
+use super::leases;
+use super::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
+use super::statement::Value::{Number, OptionalText, Text};
+use super::statement::{Dialect, Statement, Value};
+use super::{FailureTable, TableSchema};
+use crate::{
+    Error, FailedMessage, FailedPage, Failure, FailureState, GiveUp, Lease, Parked, Position,
+    StoreCursor,
+};
+
+const FORGET_OVERCOME: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} < ? AND {state} IN ('failing', 'stopped')";
+
+const FORGET_VOID: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN ('failing', 'stopped'))";
+
+const AGAIN: &str = "
+    UPDATE {table}
+    SET {attempts} = {attempts} + 1, {state} = ?, {error} = ?, {last_failed_at} = {now}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const FIRST: &str = "
+    INSERT INTO {table} ({state}, {error}, {consumer}, {topic}, {position}, {message_id},
+        {message_type}, {attempts}, {first_failed_at}, {last_failed_at})
+    VALUES (?, ?, ?, ?, ?, ?, ?, 1, {now}, {now})";
+
+const ATTEMPTS: &str = "
+    SELECT {attempts} FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const SET_STATE: &str = "
+    UPDATE {table} SET {state} = ? WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const FORGET: &str = "
+    DELETE FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const TAKE_REDRIVEN: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ? AND {state} = 'redriven'";
+
+const LIST: &str = "
+    SELECT {position}, {message_id}, {message_type}, {state}, {attempts}, {error},
+        {first_failed_at}, {last_failed_at}
+    FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
+    ORDER BY {position} LIMIT ?";
+
+const COUNT_PARKED: &str = "
+    SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = 'parked'";
+
+/// On the consumer's table.
+const ANNOUNCE_REDRIVE: &str = "
+    UPDATE {table} SET {redrives} = {redrives} + 1 WHERE {consumer} = ? AND {topic} = ?";
+
+/// The key of a failed message.
+fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
+    [
+        Text(&lease.consumer),
+        Text(&lease.topic),
+        Number(position.get()),
+    ]
+}
+
+pub(super) fn record<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    lease: &Lease,
+    failure: &Failure<'_>,
+) -> Result<u32, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let key = key(lease, failure.position);
+    let written = [Text(failure.state.as_str()), Text(failure.error)];
+    let values = || written.into_iter().chain(key);
+    let recorded = execute(connection, table, FORGET_OVERCOME, key)
+        .and_then(|_| execute(connection, table, AGAIN, values()))
+        .and_then(|updated| {
+            if updated == 0 {
+                let id = failure.message_id.map(|id| id.to_string());
+                let message = [id.as_deref(), failure.message_type].map(OptionalText);
+                execute(connection, table, FIRST, values().chain(message))?;
+            }
+            let attempts = Statement::new(ATTEMPTS, table, key);
+            first_row(connection, attempts, |[attempts]| count(attempts))
+        });
+    recorded
+        .map(|attempts| attempts.unwrap_or(1))
+        .map_err(|cause| {
+            let doing = format!("noting the failure at position {}", failure.position);
+            leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+        })
+}
+
+pub(super) fn give_up<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    then: GiveUp,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let table = &schema.failures;
+    let failed = |cause| {
+        let doing = format!("giving up the message at position {position}");
+        leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+    };
+    let set = |connection: &mut C, state: FailureState| {
+        let values = [Text(state.as_str())]
+            .into_iter()
+            .chain(key(lease, position));
+        execute(connection, table, SET_STATE, values).map(drop)
+    };
+    let behind = StoreCursor {
+        cursor: Some(position),
+        hold: None,
+    };
+    connection.transaction(|connection| {
+        match then {
+            GiveUp::Stop => return set(connection, FailureState::Stopped).map_err(failed),
+            GiveUp::Park => set(connection, FailureState::Parked),
+            GiveUp::Skip => execute(connection, table, FORGET, key(lease, position)).map(drop),
+        }
+        .map_err(failed)?;
+        leases::store_cursor(connection, &schema.consumer_state, lease, &behind)
+    })
+}
+
+pub(super) fn reset<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    cursor: Option<Position>,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.transaction(|connection| {
+        leases::reset(connection, &schema.consumer_state, lease, cursor)?;
+        let values = key(lease, cursor.unwrap_or_default());
+        let forgotten = execute(connection, &schema.failures, FORGET_VOID, values);
+        forgotten.map(drop).map_err(|cause| {
+            let doing = "forgetting failures";
+            leases::failed(&lease.consumer, &lease.topic, doing, cause)
+        })
+    })
+}
+
+pub(super) fn take_redriven<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    lease: &Lease,
+    position: Position,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let taken = execute(connection, table, TAKE_REDRIVEN, key(lease, position));
+    taken.map(|taken| taken > 0).map_err(|cause| {
+        let doing = format!("taking the redriven message at position {position}");
+        leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+    })
+}
+
+pub(super) fn list<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    request: &FailedPage<'_>,
+) -> Result<Vec<FailedMessage>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let values = [
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.state.as_str()),
+        Number(request.after.get()),
+        Number(i64::try_from(request.limit).unwrap_or(i64::MAX)),
+    ];
+    let doing = || format!("listing failed messages of topic \"{}\"", request.topic);
+    let failed = |cause| failed_while(doing(), cause).of_consumer(request.consumer);
+    let rows = connection.load(Statement::new(LIST, table, values));
+    let messages = rows.map_err(failed)?.map(|row| {
+        with_columns(&row.map_err(failed)?, failed_message)
+            .map_err(|broken| Error::repository(doing(), broken, false))
+    });
+    messages.collect()
+}
+
+fn failed_message<DB: ReadValue>(
+    [
+        position,
+        message_id,
+        message_type,
+        state,
+        attempts,
+        error,
+        first,
+        last,
+    ]: &mut [Column<'_, DB>; 8],
+) -> Result<FailedMessage, BrokenColumn> {
+    let id = message_id.optional_text("message_id")?;
+    let state = state.text("state")?;
+    Ok(FailedMessage {
+        position: position.integer("position").map(Position::new)?,
+        message_id: id.and_then(|id| id.parse().ok()),
+        message_type: message_type
+            .optional_text("message_type")?
+            .map(str::to_owned),
+        state: FailureState::from_stored(state)
+            .ok_or_else(|| BrokenColumn::new("state", "a state of a failed message", state))?,
+        attempts: count(attempts)?,
+        error: error.text("error")?.to_owned(),
+        first_failed_at: first.time("first_failed_at")?,
+        last_failed_at: last.time("last_failed_at")?,
+    })
+}
+
+pub(super) fn count_parked<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    consumer: &str,
+    topic: &str,
+) -> Result<u64, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let parked = Statement::new(COUNT_PARKED, table, [Text(consumer), Text(topic)]);
+    first_row(connection, parked, |[parked]| parked.integer("count"))
+        .map(|parked| parked.map_or(0, i64::unsigned_abs))
+        .map_err(|cause| leases::failed(consumer, topic, "counting parked messages", cause))
+}
+
+pub(super) fn redrive<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    consumer: &str,
+    topic: &str,
+    which: Parked<'_>,
+) -> Result<u64, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    const REDRIVE: &str = "UPDATE {table} SET {state} = 'redriven'";
+    let redriven = connection.transaction(|connection| {
+        let redriven = on_parked(connection, schema, REDRIVE, [consumer, topic], which)?;
+        let consumer = [Text(consumer), Text(topic)];
+        let announce = Statement::new(ANNOUNCE_REDRIVE, &schema.consumer_state, consumer);
+        connection.execute_returning_count(&announce)?;
+        Ok(redriven)
+    });
+    redriven.map_err(|cause| leases::failed(consumer, topic, "redriving parked messages", cause))
+}
+
+pub(super) fn discard<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    consumer: &str,
+    topic: &str,
+    which: Parked<'_>,
+) -> Result<u64, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    const DISCARD: &str = "DELETE FROM {table}";
+    on_parked(connection, schema, DISCARD, [consumer, topic], which)
+        .map_err(|cause| leases::failed(consumer, topic, "discarding parked messages", cause))
+}
+
+/// Does something to parked messages, and returns to how many.
+fn on_parked<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    change: &str,
+    consumer_and_topic: [&str; 2],
+    which: Parked<'_>,
+) -> QueryResult<u64>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let (condition, value) = match which {
+        Parked::All => ("", None),
+        Parked::OfType(name) => ("AND {message_type} = {text}", Some(Text(name))),
+        Parked::At(position) => ("AND {position} = ?", Some(Number(position.get()))),
+    };
+    let sql = format!(
+        "{change} WHERE {{consumer}} = ? AND {{topic}} = ? AND {{state}} = 'parked' {condition}"
+    );
+    let values = consumer_and_topic.map(Text).into_iter().chain(value);
+    let changed =
+        connection.execute_returning_count(&Statement::new(sql, &schema.failures, values))?;
+    Ok(changed as u64)
+}
+
+fn execute<'a, C>(
+    connection: &mut C,
+    table: &'a FailureTable,
+    sql: &'static str,
+    values: impl IntoIterator<Item = Value<'a>>,
+) -> QueryResult<usize>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.execute_returning_count(&Statement::new(sql, table, values))
+}
+
+fn count<DB: ReadValue>(attempts: &mut Column<'_, DB>) -> Result<u32, BrokenColumn> {
+    let found = attempts.integer("attempts")?;
+    u32::try_from(found).map_err(|_| BrokenColumn::new("attempts", "a number from 0", found))
+}

@@ -1,0 +1,132 @@
+use chrono::Utc;
+
+use super::InMemoryMessageConsumerState;
+use super::consumer_state::{State, key};
+use crate::{
+    Error, FailedMessage, FailedPage, Failure, FailureState, GiveUp, Lease, MessageFailures,
+    Parked, Position, StoreCursor,
+};
+
+impl State {
+    fn record(&mut self, failure: &Failure<'_>) -> u32 {
+        let now = Utc::now();
+        let position = failure.position;
+        self.failures
+            .retain(|at, failed| *at >= position || !failed.state.is_in_front());
+        let failed = self
+            .failures
+            .entry(position)
+            .or_insert_with(|| FailedMessage {
+                position,
+                message_id: failure.message_id,
+                message_type: failure.message_type.map(str::to_owned),
+                state: failure.state,
+                attempts: 0,
+                error: String::new(),
+                first_failed_at: now,
+                last_failed_at: now,
+            });
+        failed.state = failure.state;
+        failed.attempts = failed.attempts.saturating_add(1);
+        failed.error = failure.error.to_owned();
+        failed.last_failed_at = now;
+        failed.attempts
+    }
+
+    fn give_up(&mut self, position: Position, then: GiveUp) {
+        let failed = self.failures.get_mut(&position);
+        match (then, failed) {
+            (GiveUp::Stop, Some(failed)) => failed.state = FailureState::Stopped,
+            (GiveUp::Park, Some(failed)) => failed.state = FailureState::Parked,
+            (GiveUp::Skip, _) => drop(self.failures.remove(&position)),
+            (_, None) => {}
+        }
+        if then != GiveUp::Stop {
+            self.store(&StoreCursor {
+                cursor: Some(position),
+                hold: None,
+            });
+        }
+    }
+
+    fn parked(&self, which: Parked<'_>) -> Vec<Position> {
+        let failures = self.failures.values();
+        let parked = failures.filter(|failed| failed.state == FailureState::Parked);
+        parked
+            .filter(|failed| which.include(failed))
+            .map(|failed| failed.position)
+            .collect()
+    }
+}
+
+impl InMemoryMessageConsumerState {
+    fn state_of<T: Default>(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        change: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, Error> {
+        self.consumers.write(|consumers| {
+            let state = consumers.get_mut(&key(consumer, topic));
+            Ok(state.map(change).unwrap_or_default())
+        })
+    }
+}
+
+impl MessageFailures for InMemoryMessageConsumerState {
+    fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error> {
+        self.state_of(&lease.consumer, &lease.topic, |state| state.record(failure))
+    }
+
+    fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error> {
+        self.write_fenced(lease, |state| state.give_up(position, then))
+    }
+
+    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
+        self.state_of(&lease.consumer, &lease.topic, |state| {
+            let failed = state.failures.get(&position);
+            let redriven = failed.is_some_and(|failed| failed.state == FailureState::Redriven);
+            redriven && state.failures.remove(&position).is_some()
+        })
+    }
+
+    fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
+        Ok(self.consumers.read(|consumers| {
+            let state = consumers.get(&key(request.consumer, request.topic));
+            let failures = state.into_iter().flat_map(|state| state.failures.values());
+            let wanted = failures
+                .filter(|failed| failed.state == request.state && failed.position > request.after);
+            wanted.take(request.limit).cloned().collect()
+        }))
+    }
+
+    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
+        Ok(self.consumers.read(|consumers| {
+            let state = consumers.get(&key(consumer, topic));
+            state.map_or(0, |state| state.parked(Parked::All).len() as u64)
+        }))
+    }
+
+    fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
+        self.state_of(consumer, topic, |state| {
+            let parked = state.parked(which);
+            for position in &parked {
+                if let Some(failed) = state.failures.get_mut(position) {
+                    failed.state = FailureState::Redriven;
+                }
+            }
+            state.redrives += 1;
+            parked.len() as u64
+        })
+    }
+
+    fn discard(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
+        self.state_of(consumer, topic, |state| {
+            let parked = state.parked(which);
+            for position in &parked {
+                state.failures.remove(position);
+            }
+            parked.len() as u64
+        })
+    }
+}

@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use crate::GiveUp;
+
+/// How often and how long to wait between attempts that fail.
+///
+/// The waiting time is a random one up to `base`, twice `base`, four times and so on, up to `cap`:
+/// full jitter, so that those who failed together do not come back together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// The longest waiting time after the first failure; 1 second without this.
+    pub base: Duration,
+    /// The longest waiting time; 60 seconds without this.
+    pub cap: Duration,
+    /// How often one message is attempted; 8 without this. Zero is taken as 1. What has nothing to do
+    /// with a message, such as a lost connection, is attempted without end.
+    pub attempts: u32,
+    /// What becomes of a message that failed so often; the consumer stops in front of it without this.
+    pub then: GiveUp,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(60),
+            attempts: 8,
+            then: GiveUp::Stop,
+        }
+    }
+}
+
+impl Retry {
+    /// Sets the longest waiting time after the first failure.
+    #[must_use]
+    pub fn base(self, base: Duration) -> Self {
+        Self { base, ..self }
+    }
+
+    /// Sets the longest waiting time.
+    #[must_use]
+    pub fn cap(self, cap: Duration) -> Self {
+        Self { cap, ..self }
+    }
+
+    /// Sets how often one message is attempted.
+    #[must_use]
+    pub fn attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// Sets what becomes of a message that failed so often.
+    #[must_use]
+    pub fn then(self, then: GiveUp) -> Self {
+        Self { then, ..self }
+    }
+
+    /// What becomes of a message that has failed so often, if it is not to be tried again.
+    pub(crate) fn gives_up_after(&self, attempts: u32) -> Option<GiveUp> {
+        (attempts >= self.most_attempts()).then_some(self.then)
+    }
+
+    pub(crate) fn most_attempts(&self) -> u32 {
+        self.attempts.max(1)
+    }
+
+    /// The longest time to wait after so many failures in a row.
+    pub(crate) fn longest_after(&self, failures: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+        self.base.saturating_mul(doubled).min(self.cap)
+    }
+}
