@@ -2,9 +2,12 @@
 
 mod consuming;
 mod event_sets;
+mod failing;
 mod leases;
 mod limits;
+mod pausing;
 mod publishing;
+mod redriving;
 mod replaying;
 mod several_topics;
 mod transactional;
@@ -50,6 +53,33 @@ macro_rules! conformance_on {
                 a_missing_header_is_refused_and_nothing_written,
                 decorators_run_in_their_order,
                 publishers_on_many_threads_lose_nothing,
+            ]
+            failing: [
+                attempts_outlast_the_process,
+                a_message_that_was_handled_at_last_leaves_nothing_behind,
+                a_poison_message_stops_the_consumer_in_front_of_it,
+                a_poison_message_is_parked_and_the_others_go_on,
+                a_poison_message_is_skipped_and_counted,
+                effects_of_the_others_happen_once_when_one_is_parked,
+                a_message_of_an_unknown_type_can_be_parked,
+                who_has_lost_the_lease_parks_nothing,
+                a_poison_message_on_one_of_two_topics,
+                a_reset_forgets_what_comes_again,
+            ]
+            redriving: [
+                what_is_redriven_comes_in_order_and_before_what_is_new,
+                one_message_or_one_type_can_be_redriven,
+                what_was_discarded_does_not_come_again,
+                what_fails_again_is_parked_again,
+                redriving_twice_handles_once,
+                a_redriven_effect_that_fails_is_rolled_back,
+                who_has_lost_the_lease_has_no_redriven_effect,
+            ]
+            pausing: [
+                a_paused_consumer_handles_nothing_until_it_is_resumed,
+                a_pause_lasts_as_it_was_and_is_for_one_consumer,
+                who_never_ran_cannot_be_paused,
+                a_paused_consumer_can_be_reset,
             ]
             consuming: [
                 messages_come_in_order_page_by_page,

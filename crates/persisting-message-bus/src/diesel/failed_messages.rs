@@ -126,14 +126,17 @@ where
         cursor: Some(position),
         hold: None,
     };
+    // Everybody takes the consumer's row first, so that no two wait for each other.
     connection.transaction(|connection| {
+        if then != GiveUp::Stop {
+            leases::store_cursor(connection, &schema.consumer_state, lease, &behind)?;
+        }
         match then {
-            GiveUp::Stop => return set(connection, FailureState::Stopped).map_err(failed),
+            GiveUp::Stop => set(connection, FailureState::Stopped),
             GiveUp::Park => set(connection, FailureState::Parked),
             GiveUp::Skip => execute(connection, table, FORGET, key(lease, position)).map(drop),
         }
-        .map_err(failed)?;
-        leases::store_cursor(connection, &schema.consumer_state, lease, &behind)
+        .map_err(failed)
     })
 }
 
@@ -259,11 +262,10 @@ where
 {
     const REDRIVE: &str = "UPDATE {table} SET {state} = 'redriven'";
     let redriven = connection.transaction(|connection| {
-        let redriven = on_parked(connection, schema, REDRIVE, [consumer, topic], which)?;
-        let consumer = [Text(consumer), Text(topic)];
-        let announce = Statement::new(ANNOUNCE_REDRIVE, &schema.consumer_state, consumer);
+        let key = [Text(consumer), Text(topic)];
+        let announce = Statement::new(ANNOUNCE_REDRIVE, &schema.consumer_state, key);
         connection.execute_returning_count(&announce)?;
-        Ok(redriven)
+        on_parked(connection, schema, REDRIVE, [consumer, topic], which)
     });
     redriven.map_err(|cause| leases::failed(consumer, topic, "redriving parked messages", cause))
 }

@@ -1,0 +1,293 @@
+use std::cell::RefCell;
+
+use chrono::Utc;
+use persisting_message_bus::{
+    Error, FailedMessage, FailedPage, FailureState, GiveUp, HandlerError, Message, MessageConsumer,
+    MessageConsumerState, MessageDispatcher, MessageFailures, MessageRepository, Position, ResetTo,
+    Retry,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{
+    Ledger, OrderPlaced, OrderShipped, Orders, Paid, Payments, Tripwire, Tripwires,
+};
+
+use super::consuming::raw;
+use super::leases::steal;
+use super::{TestBus, consume, orders};
+
+pub fn place<D: Database>(numbers: std::ops::Range<u64>) -> (D, D::Bus) {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = numbers.map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    (database, bus)
+}
+
+pub fn after(attempts: u32, then: GiveUp) -> Retry {
+    Retry::default().attempts(attempts).then(then)
+}
+
+pub fn failed(bus: &mut impl TestBus, consumer: &str, state: FailureState) -> Vec<FailedMessage> {
+    let page = FailedPage {
+        consumer,
+        topic: "orders",
+        state,
+        after: Position::START,
+        limit: 100,
+    };
+    bus.failed_messages(&page).unwrap()
+}
+
+/// Handles pages until there is nothing new, through failures; returns what the handler was given and
+/// did not refuse.
+fn handle_all<B: TestBus>(bus: &mut B, retry: Retry, refuses: impl Fn(u64) -> bool) -> Vec<u64> {
+    let handled = RefCell::new(Vec::new());
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        let order = message.payload().order();
+        if refuses(order) {
+            return Err("no stock".into());
+        }
+        handled.borrow_mut().push(order);
+        Ok(())
+    })
+    .retry(retry)
+    .page_size(3);
+    for _ in 0..20 {
+        match consumer.handle_new_messages(bus) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => assert!(error.is_handler_failure(), "{error:?}"),
+        }
+    }
+    drop(consumer);
+    handled.into_inner()
+}
+
+pub fn attempts_outlast_the_process<D: Database>() {
+    let (database, _bus) = place::<D>(1..4);
+    for attempt in 1..4 {
+        let mut bus = database.connect();
+        let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<_>| {
+            let message: &Message<Orders> = message;
+            match message.payload().order() {
+                2 => Err("no stock".into()),
+                _ => Ok(()),
+            }
+        });
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        assert_eq!(error.attempts(), Some(attempt), "{error:?}");
+        let text = error.to_string();
+        assert!(text.ends_with(&format!("attempt {attempt} of 8")), "{text}");
+    }
+}
+
+pub fn a_message_that_was_handled_at_last_leaves_nothing_behind<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..6);
+    let mut failures = 0;
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        let order = message.payload().order();
+        failures += 1;
+        match (order, failures) {
+            (1, ..3) | (4, _) => Err("no stock".into()),
+            _ => Ok(()),
+        }
+    });
+    for attempts in [1, 2] {
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        assert_eq!((error.position(), error.attempts()), at(1, attempts));
+    }
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!((error.position(), error.attempts()), at(4, 1));
+    assert_eq!(failed(&mut bus, "all", FailureState::Failing).len(), 1);
+}
+
+fn at(position: i64, attempts: u32) -> (Option<Position>, Option<u32>) {
+    (Some(Position::new(position)), Some(attempts))
+}
+
+pub fn a_poison_message_stops_the_consumer_in_front_of_it<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..6);
+    let handled = handle_all(&mut bus, after(3, GiveUp::Stop), |order| order == 3);
+    assert_eq!(handled, [1, 2]);
+    let stopped = failed(&mut bus, "all", FailureState::Stopped);
+    assert_eq!(stopped[0].position, Position::new(3));
+    // It is nobody's to redrive.
+    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
+    assert_eq!(consume(&mut bus, "all"), [3, 4, 5]);
+}
+
+pub fn a_poison_message_is_parked_and_the_others_go_on<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..6);
+    let begun = Utc::now();
+    let handled = handle_all(&mut bus, after(3, GiveUp::Park), |order| order == 3);
+    assert_eq!(handled, [1, 2, 4, 5]);
+    let parked = failed(&mut bus, "all", FailureState::Parked);
+    let [message] = &parked[..] else {
+        panic!("{parked:?}");
+    };
+    assert_eq!((message.position.get(), message.attempts), (3, 3));
+    assert_eq!(message.message_type.as_deref(), Some("OrderPlaced"));
+    let stored = super::stored(&mut bus, "orders");
+    assert_eq!(message.message_id, Some(stored[2].1.message_id));
+    assert!(message.error.ends_with(": no stock"), "{}", message.error);
+    assert!(message.first_failed_at <= message.last_failed_at);
+    // The database has another clock.
+    let age = message.first_failed_at - begun;
+    assert!(age.abs() < chrono::TimeDelta::minutes(1), "{age}");
+    assert!(consume(&mut bus, "all").is_empty());
+}
+
+pub fn a_poison_message_is_skipped_and_counted<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..6);
+    let mut attempts = 0;
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        if message.payload().order() == 3 {
+            attempts += 1;
+            return Err("no stock".into());
+        }
+        Ok(())
+    })
+    .retry(after(2, GiveUp::Skip));
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    assert_eq!(consumer.skipped_messages(), 1);
+    drop(consumer);
+    assert_eq!(attempts, 2);
+    for state in [FailureState::Failing, FailureState::Parked] {
+        assert!(failed(&mut bus, "all", state).is_empty());
+    }
+}
+
+pub fn effects_of_the_others_happen_once_when_one_is_parked<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..8);
+    let payments = MessageDispatcher::<Payments>::new();
+    let pay = |bus: &mut D::Bus, order| -> Result<(), HandlerError> {
+        payments.dispatch(bus, &Paid { order })?;
+        match order {
+            3 | 4 => Err("no money".into()),
+            _ => Ok(()),
+        }
+    };
+    let one_by_one = |bus: &mut D::Bus, message: &Message<Orders>| -> Result<(), HandlerError> {
+        pay(bus, message.payload().order())
+    };
+    let mut each =
+        MessageConsumer::<Orders>::transactional("each", one_by_one).retry(after(2, GiveUp::Park));
+    let mut pages = MessageConsumer::<Orders>::transactional_pages(
+        "pages",
+        |bus: &mut D::Bus, messages: &[Message<Orders>]| {
+            let mut orders = messages.iter().map(|message| message.payload().order());
+            orders.try_for_each(|order| pay(bus, 100 + order).and_then(|()| pay(bus, order)))
+        },
+    )
+    .retry(after(1, GiveUp::Park));
+    for _ in 0..10 {
+        drop(each.handle_new_messages(&mut bus));
+        drop(pages.handle_new_messages(&mut bus));
+    }
+    let mut paid: Vec<_> = super::stored(&mut bus, "payments")
+        .into_iter()
+        .map(|(_, raw)| serde_json::from_str::<Paid>(&raw.payload).unwrap().order)
+        .collect();
+    paid.sort_unstable();
+    let good = [1, 2, 5, 6, 7];
+    let twice = good.iter().flat_map(|order| [*order, *order]);
+    let expected: Vec<_> = twice.chain(good.iter().map(|order| 100 + order)).collect();
+    assert_eq!(paid, expected);
+}
+
+pub fn a_message_of_an_unknown_type_can_be_parked<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..3);
+    bus.persist(&[raw("OrderLost", "{}")], Default::default())
+        .unwrap();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(3))
+        .unwrap();
+    let handled = handle_all(&mut bus, after(1, GiveUp::Park), |_| false);
+    assert_eq!(handled, [1, 2, 3]);
+    let parked = failed(&mut bus, "all", FailureState::Parked);
+    assert_eq!(parked[0].message_type.as_deref(), Some("OrderLost"));
+    assert!(parked[0].error.contains("does not know"), "{parked:?}");
+}
+
+pub fn who_has_lost_the_lease_parks_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    MessageDispatcher::<Tripwires>::new()
+        .dispatch(&mut bus, &Tripwire {})
+        .unwrap();
+    let mut other = database.connect();
+    let mut consumer = MessageConsumer::<Tripwires>::external("all", |_: &Message<Tripwires>| {
+        steal(&mut other, "all", "tripwires");
+        Err("too late".into())
+    })
+    .lease_duration(std::time::Duration::ZERO)
+    .retry(after(1, GiveUp::Park));
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_handler_failure(), "{error:?}");
+    assert!(error.to_string().contains("was lost"), "{error}");
+    assert_eq!(bus.count_parked("all", "tripwires").unwrap(), 0);
+    let stored = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
+    assert_eq!(stored.cursor, None);
+}
+
+pub fn a_poison_message_on_one_of_two_topics<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    for order in 1..5 {
+        orders()
+            .dispatch(&mut bus, &OrderShipped { order })
+            .unwrap();
+        let payments = MessageDispatcher::<Payments>::new();
+        payments.dispatch(&mut bus, &Paid { order }).unwrap();
+    }
+    let handled = RefCell::new(Vec::new());
+    let mut consumer = MessageConsumer::<Ledger>::external("all", |message: &Message<Ledger>| {
+        let seen = match message.payload() {
+            Ledger::Shipped(shipped) => shipped.order,
+            Ledger::Cancelled(cancelled) => cancelled.order,
+            Ledger::Paid(paid) => 100 + paid.order,
+        };
+        if [2, 103].contains(&seen) {
+            return Err("no".into());
+        }
+        handled.borrow_mut().push(seen);
+        Ok(())
+    })
+    .retry(after(2, GiveUp::Park))
+    .page_size(3);
+    for _ in 0..12 {
+        drop(consumer.handle_new_messages(&mut bus));
+    }
+    drop(consumer);
+    assert_eq!(handled.into_inner(), [1, 101, 102, 3, 4, 104]);
+    for topic in ["orders", "payments"] {
+        assert_eq!(bus.count_parked("all", topic).unwrap(), 1);
+    }
+}
+
+pub fn a_reset_forgets_what_comes_again<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..7);
+    let refuses = |order| [2, 5].contains(&order);
+    handle_all(&mut bus, after(1, GiveUp::Park), refuses);
+    let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore);
+    let to = ResetTo::Position(Position::new(3));
+    consumer.reset(&mut bus, to).unwrap();
+    let parked = failed(&mut bus, "all", FailureState::Parked);
+    let parked: Vec<_> = parked.iter().map(|failed| failed.position.get()).collect();
+    assert_eq!(parked, [2]);
+    assert_eq!(consume(&mut bus, "all"), [4, 5, 6]);
+
+    // Attempts begin anew.
+    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    for _ in 0..2 {
+        let failing = &mut MessageConsumer::<Orders>::external("all", fail);
+        let error = failing.handle_new_messages(&mut bus).unwrap_err();
+        assert_eq!(error.attempts(), Some(1), "{error:?}");
+        consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    }
+}
+
+fn fail(_message: &Message<Orders>) -> Result<(), HandlerError> {
+    Err(Error::repository("refusing", "no", false).into())
+}

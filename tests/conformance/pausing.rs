@@ -1,0 +1,64 @@
+use persisting_message_bus::{
+    External, HandlerError, Message, MessageConsumer, MessageConsumerState, ResetTo,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
+
+use super::failing::place;
+use super::{consume, ignore, orders};
+
+type Handler = fn(&Message<Orders>) -> Result<(), HandlerError>;
+
+fn consumer(name: &str) -> MessageConsumer<Orders, External<Handler>> {
+    MessageConsumer::<Orders>::external(name, ignore::<Message<Orders>> as Handler)
+}
+
+pub fn a_paused_consumer_handles_nothing_until_it_is_resumed<D: Database>() {
+    let (database, mut bus) = place::<D>(1..4);
+    assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);
+    assert!(consumer("all").pause(&mut bus).unwrap());
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(4))
+        .unwrap();
+    assert!(consume(&mut bus, "all").is_empty());
+    assert!(consume(&mut database.connect(), "all").is_empty());
+    assert!(consumer("all").resume(&mut bus).unwrap());
+    assert_eq!(consume(&mut bus, "all"), [4]);
+}
+
+pub fn a_pause_lasts_as_it_was_and_is_for_one_consumer<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..2);
+    for name in ["all", "other"] {
+        consume(&mut bus, name);
+    }
+    let paused_at = |bus: &mut D::Bus, name| {
+        let stored = bus.stored_consumer(name, "orders").unwrap().unwrap();
+        stored.paused_at
+    };
+    consumer("all").pause(&mut bus).unwrap();
+    let first = paused_at(&mut bus, "all");
+    assert!(first.is_some());
+    consumer("all").pause(&mut bus).unwrap();
+    assert_eq!(paused_at(&mut bus, "all"), first);
+    assert_eq!(paused_at(&mut bus, "other"), None);
+    consumer("all").resume(&mut bus).unwrap();
+    assert_eq!(paused_at(&mut bus, "all"), None);
+}
+
+pub fn who_never_ran_cannot_be_paused<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..2);
+    assert!(!consumer("all").pause(&mut bus).unwrap());
+    assert_eq!(consume(&mut bus, "all"), [1]);
+}
+
+pub fn a_paused_consumer_can_be_reset<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    let mut ledger = MessageConsumer::<Ledger>::external("all", ignore::<Message<Ledger>>);
+    ledger.handle_new_messages(&mut bus).unwrap();
+    consume(&mut bus, "all");
+    ledger.pause(&mut bus).unwrap();
+    ledger.reset(&mut bus, ResetTo::Start).unwrap();
+    assert!(consume(&mut bus, "all").is_empty());
+    ledger.resume(&mut bus).unwrap();
+    assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);
+}
