@@ -1,6 +1,7 @@
 //! Consumers that are left running, a thread each.
 
 mod heartbeat;
+mod retry;
 mod signals;
 mod step;
 mod thread;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub use self::retry::Retry;
 pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
-pub use self::step::Retry;
 pub use self::thread::Ended;
 
 use self::heartbeat::Patient;
@@ -97,7 +98,8 @@ where
     }
 
     /// Sets how long a consumer waits at most before it looks for new messages again; 2 seconds
-    /// without this. After activity it looks after 1 millisecond, then 2, 4 and so on up to that.
+    /// without this. After activity it looks after 1 millisecond, then after half as long again
+    /// each time, up to that: a message waits for at most about half as long as there was none.
     ///
     /// It is also how often somebody looks whether the lease of another holder has expired.
     #[must_use]

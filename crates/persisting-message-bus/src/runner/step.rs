@@ -2,60 +2,8 @@
 
 use std::time::Duration;
 
+use super::retry::Retry;
 use crate::{Error, Position};
-
-/// How often and how long to wait between attempts that fail.
-///
-/// The waiting time is a random one up to `base`, twice `base`, four times and so on, up to `cap`:
-/// full jitter, so that those who failed together do not come back together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retry {
-    /// The longest waiting time after the first failure; 1 second without this.
-    pub base: Duration,
-    /// The longest waiting time; 60 seconds without this.
-    pub cap: Duration,
-    /// How often one message is attempted before the consumer stops in front of it; 8 without this.
-    /// Zero is taken as 1. What has nothing to do with a message, such as a lost connection, is
-    /// attempted without end.
-    pub attempts: u32,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            attempts: 8,
-        }
-    }
-}
-
-impl Retry {
-    /// Sets the longest waiting time after the first failure.
-    #[must_use]
-    pub fn base(self, base: Duration) -> Self {
-        Self { base, ..self }
-    }
-
-    /// Sets the longest waiting time.
-    #[must_use]
-    pub fn cap(self, cap: Duration) -> Self {
-        Self { cap, ..self }
-    }
-
-    /// Sets how often one message is attempted.
-    #[must_use]
-    pub fn attempts(self, attempts: u32) -> Self {
-        Self { attempts, ..self }
-    }
-
-    /// The longest time to wait after so many failures in a row.
-    fn longest_after(&self, failures: u32) -> Duration {
-        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-        self.base.saturating_mul(doubled).min(self.cap)
-    }
-}
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -83,8 +31,8 @@ pub(super) enum Next {
 /// What is remembered from one attempt to the next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Progress {
-    /// How often in a row there was nothing new.
-    idle: u32,
+    /// The last wait for something new, if there was nothing since.
+    waited: Duration,
     /// How often in a row something failed, on which message if it was one.
     failures: u32,
     failed_at: Option<Position>,
@@ -117,10 +65,10 @@ impl Progress {
     }
 
     fn idle(&mut self, pace: &Pace) -> Next {
-        let wait = SHORTEST_POLL.saturating_mul(2_u32.saturating_pow(self.idle));
-        self.idle = self.idle.saturating_add(1);
+        let longer = self.waited.saturating_mul(3) / 2;
+        self.waited = longer.max(SHORTEST_POLL).min(pace.idle_interval);
         (self.failures, self.failed_at) = (0, None);
-        Next::Poll(wait.min(pace.idle_interval))
+        Next::Poll(self.waited)
     }
 
     fn failed(&mut self, error: &Error, pace: &Pace) -> Next {
@@ -130,7 +78,7 @@ impl Progress {
         }
         self.failed_at = at;
         self.failures = self.failures.saturating_add(1);
-        self.idle = 0;
+        self.waited = Duration::ZERO;
         let is_of_message = error.is_handler_failure() || error.is_bad_message();
         let longest = pace.retry.longest_after(self.failures);
         if error.is_lease_lost() {
@@ -176,14 +124,30 @@ mod tests {
     fn polling_backs_off_to_the_idle_interval_and_starts_again_after_activity() {
         let mut progress = Progress::default();
         let poll = |progress: &mut Progress| match progress.step(&Outcome::Handled(0), &PACE) {
-            Next::Poll(wait) => wait.as_millis(),
+            Next::Poll(wait) => wait.as_micros(),
             next => unreachable!("{next:?}"),
         };
-        let waits: Vec<_> = (0..13).map(|_| poll(&mut progress)).collect();
-        assert_eq!(waits[..4], [1, 2, 4, 8]);
-        assert_eq!(waits[11..], [2_000, 2_000]);
+        let waits: Vec<_> = (0..21).map(|_| poll(&mut progress)).collect();
+        assert_eq!(waits[..4], [1_000, 1_500, 2_250, 3_375]);
+        assert_eq!(waits[19..], [2_000_000, 2_000_000]);
         assert_eq!(progress.step(&Outcome::Handled(5), &PACE), Next::GoOn);
-        assert_eq!(poll(&mut progress), 1);
+        assert_eq!(poll(&mut progress), 1_000);
+    }
+
+    #[test]
+    fn a_message_waits_for_about_half_as_long_as_there_was_none() {
+        let mut progress = Progress::default();
+        let mut without = Duration::ZERO;
+        for _ in 0..100 {
+            let Next::Poll(wait) = progress.step(&Outcome::Handled(0), &PACE) else {
+                unreachable!("there was nothing");
+            };
+            assert!(
+                wait <= without / 2 + SHORTEST_POLL,
+                "{wait:?} after {without:?}"
+            );
+            without += wait;
+        }
     }
 
     #[test]

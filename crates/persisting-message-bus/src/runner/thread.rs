@@ -1,7 +1,7 @@
 use std::any::Any;
 use std::error::Error as StdError;
-use std::time::Duration;
 
+use super::retry::up_to;
 use super::signals::Signals;
 use super::step::{Next, Outcome, Pace, Progress};
 use crate::consumer::text_of_panic;
@@ -91,9 +91,4 @@ where
         Ok(handled) => Outcome::Handled(handled),
         Err(error) => Outcome::Failed(error),
     }
-}
-
-/// A random time: full jitter.
-fn up_to(longest: Duration) -> Duration {
-    longest.mul_f64(fastrand::f64())
 }
