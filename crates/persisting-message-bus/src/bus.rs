@@ -39,6 +39,10 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         self.messages.last_position()
     }
 
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        self.messages.changes()
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,

@@ -29,11 +29,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
+        self.handle_if_any(bus).map(Option::unwrap_or_default)
+    }
+
+    /// Likewise; `None` when it has looked, and had nothing to do.
+    pub(crate) fn handle_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
         self.handle(bus)
             .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn handle<B>(&mut self, bus: &mut B) -> Result<usize, Error>
+    fn handle<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
@@ -42,11 +51,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         loop {
             let heads = self.heads(bus)?;
             if self.is_caught_up(bus, &heads)? {
-                return Ok(0);
+                return Ok(None);
             }
             let (handled, caught_up) = self.handle_page(bus, &heads)?;
             if handled > 0 || caught_up {
-                return Ok(handled);
+                return Ok(Some(handled));
             }
         }
     }

@@ -26,6 +26,10 @@ where
         C::Backend::last_position(self.connection, self.schema)
     }
 
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        C::Backend::changes(self.connection, self.schema)
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,
@@ -70,6 +74,10 @@ where
 
     fn last_position(&mut self) -> Result<Position, Error> {
         TableSchema::DEFAULT.on(self).last_position()
+    }
+
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        TableSchema::DEFAULT.on(self).changes()
     }
 
     fn read_page(

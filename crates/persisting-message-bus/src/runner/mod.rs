@@ -98,8 +98,11 @@ where
     }
 
     /// Sets how long a consumer waits at most before it looks for new messages again; 2 seconds
-    /// without this. After activity it looks after 1 millisecond, then after half as long again
+    /// without this. Zero looks all the time. After activity it looks after 1 millisecond, then after half as long again
     /// each time, up to that: a message waits for at most about half as long as there was none.
+    ///
+    /// Where the bus tells [changes](MessageSource::changes), an idle consumer asks for them three times
+    /// in that time, and looks when there are some; at the latest after four intervals.
     ///
     /// It is also how often somebody looks whether the lease of another holder has expired.
     #[must_use]
