@@ -12,6 +12,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use self::retry::Retry;
+#[cfg(feature = "postgres")]
+pub(crate) use self::retry::up_to;
 pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
 pub use self::thread::Ended;
