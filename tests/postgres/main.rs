@@ -3,6 +3,7 @@
 mod clusters;
 mod fence;
 mod leases;
+mod notifications;
 mod rows;
 mod statements;
 mod tables;

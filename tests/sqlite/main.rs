@@ -4,6 +4,7 @@ mod rows;
 mod statements;
 mod tables;
 mod transactions;
+mod waking;
 
 use persisting_message_bus::{HandlerError, MessageDispatcher};
 use persisting_message_bus_tests::topics::Orders;

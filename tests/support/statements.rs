@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use diesel::Connection;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
@@ -28,6 +29,31 @@ impl Instrumentation for Observer {
         };
         // Nobody looks any more at the end of a test.
         let _unseen = self.0.send(seen);
+    }
+}
+
+/// The statements that connections have run, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Keeps what the connection runs from now on.
+    pub fn watch(&self, connection: &mut impl Connection) {
+        connection.set_instrumentation(self.clone());
+    }
+
+    /// Those so far.
+    pub fn statements(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Instrumentation for Log {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            let text = query.to_string();
+            self.0.lock().unwrap().push(statement(&text).to_owned());
+        }
     }
 }
 

@@ -55,6 +55,10 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         self.messages.backlog(topic, after)
     }
 
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        self.messages.changes()
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,

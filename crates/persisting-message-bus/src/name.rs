@@ -7,7 +7,8 @@ pub const MAX_NAME_LENGTH: usize = 255;
 
 /// Checks that `name` can be stored by every backend.
 ///
-/// `what` is the kind of name, for the error: "topic", "message type", "consumer", "header".
+/// `what` is the kind of name, for the error: "topic", "message type", "consumer", "header",
+/// "channel".
 pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
     let problem = if name.is_empty() {
         "is empty".to_owned()

@@ -84,6 +84,20 @@ pub trait MessageSource {
         Ok(backlog)
     }
 
+    /// A number that is another one when somebody else may have committed something since; `None`
+    /// where that cannot be told for less than it costs to look.
+    ///
+    /// It says nothing of what was committed through this source itself: where several share one
+    /// connection, it has to be `None`. It is `None` without an implementation, and on all databases
+    /// but SQLite.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read.
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
     /// Hands the messages of one page to `receive`, lowest position first, until it breaks.
     ///
     /// # Errors

@@ -71,3 +71,8 @@ impl Retry {
         self.base.saturating_mul(doubled).min(self.cap)
     }
 }
+
+/// A random time: full jitter.
+pub(crate) fn up_to(longest: Duration) -> Duration {
+    longest.mul_f64(fastrand::f64())
+}

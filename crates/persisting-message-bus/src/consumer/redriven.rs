@@ -13,13 +13,13 @@ use crate::{
 const PAGE: usize = 100;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Handles what was redriven since this was last called, and returns how many messages that were.
-    /// What fails is parked again.
+    /// Handles what was redriven since this was last called, and returns how many messages that were;
+    /// `None` where nobody redrove anything. What fails is parked again.
     pub(super) fn handle_redriven<B>(
         &mut self,
         bus: &mut B,
         stored: &[Option<StoredConsumer>],
-    ) -> Result<usize, Error>
+    ) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
@@ -29,7 +29,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let announced: Vec<_> = stored.iter().map(announced).collect();
         let has_more = |(reader, announced): (&TopicReader, &i64)| reader.redrives != *announced;
         if !self.topics.iter().zip(&announced).any(has_more) {
-            return Ok(0);
+            return Ok(None);
         }
         let handled = self.under_leases(bus, |consumer, bus, leases| {
             let mut handled = 0;
@@ -43,7 +43,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 reader.redrives = announced;
             }
         }
-        Ok(handled)
+        Ok(Some(handled))
     }
 
     fn redrive_topic<B>(

@@ -37,11 +37,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
+        self.handle_if_any(bus).map(Option::unwrap_or_default)
+    }
+
+    /// Likewise; `None` when it has looked, and had nothing to do.
+    pub(crate) fn handle_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
         self.handle(bus)
             .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn handle<B>(&mut self, bus: &mut B) -> Result<usize, Error>
+    fn handle<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
@@ -50,20 +59,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         loop {
             let heads = self.heads(bus)?;
             let stored = self.stored(bus)?;
-            if stored
-                .iter()
-                .flatten()
-                .any(|stored| stored.paused_at.is_some())
-            {
-                return Ok(0);
+            let mut known = stored.iter().flatten();
+            if known.any(|stored| stored.paused_at.is_some()) {
+                return Ok(None);
             }
             let redriven = self.handle_redriven(bus, &stored)?;
-            if redriven > 0 || self.is_caught_up(bus, &stored, &heads)? {
+            if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
                 return Ok(redriven);
             }
             let (handled, caught_up) = self.handle_page(bus, &heads)?;
             if handled > 0 || caught_up || self.signals.is_stopping() {
-                return Ok(handled);
+                return Ok(Some(handled));
             }
         }
     }

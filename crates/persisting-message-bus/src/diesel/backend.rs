@@ -33,6 +33,10 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;
 
+    fn changes(_connection: &mut C, _schema: &TableSchema) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
     fn persist(
         connection: &mut C,
         schema: &TableSchema,

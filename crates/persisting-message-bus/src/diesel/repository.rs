@@ -30,6 +30,10 @@ where
         messages::backlog(self.connection, &self.schema.messages, topic, after)
     }
 
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        C::Backend::changes(self.connection, self.schema)
+    }
+
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,
@@ -78,6 +82,10 @@ where
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
         TableSchema::DEFAULT.on(self).backlog(topic, after)
+    }
+
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        TableSchema::DEFAULT.on(self).changes()
     }
 
     fn read_page(

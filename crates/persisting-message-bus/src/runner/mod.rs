@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "postgres")]
 pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
 pub use self::thread::Ended;
@@ -96,7 +97,11 @@ where
     }
 
     /// Sets how long a consumer waits at most before it looks for new messages again; 2 seconds
-    /// without this. After activity it looks after 1 millisecond, then 2, 4 and so on up to that.
+    /// without this. Zero looks all the time. After activity it looks after 1 millisecond, then after half as long again
+    /// each time, up to that: a message waits for at most about half as long as there was none.
+    ///
+    /// Where the bus tells [changes](MessageSource::changes), an idle consumer asks for them three times
+    /// in that time, and looks when there are some; at the latest after four intervals.
     ///
     /// It is also how often somebody looks whether the lease of another holder has expired.
     #[must_use]

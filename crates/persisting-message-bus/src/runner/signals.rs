@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the threads of a runner wait for: the end, or that somebody has dispatched something.
+/// What threads wait for: the end, or that somebody has dispatched something.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     /// Looked at for each message.
@@ -31,12 +31,12 @@ impl Signals {
     }
 
     /// How often there was something new so far. Whoever asks before he looks for it misses nothing.
-    pub(super) fn nudges(&self) -> u64 {
+    pub(crate) fn nudges(&self) -> u64 {
         *self.lock()
     }
 
     /// Waits, but no longer than until the end, or until there were more nudges than `seen`.
-    pub(super) fn wait(&self, duration: Duration, seen: Option<u64>) {
+    pub(crate) fn wait(&self, duration: Duration, seen: Option<u64>) {
         let asleep =
             |nudges: &mut u64| !self.is_stopping() && seen.is_none_or(|seen| *nudges == seen);
         let waited = self

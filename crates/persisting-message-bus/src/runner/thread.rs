@@ -1,10 +1,10 @@
 use std::any::Any;
 use std::error::Error as StdError;
-use std::time::Duration;
 
 use super::signals::Signals;
-use super::step::{Next, Outcome, Pace, Progress};
+use super::step::{Next, Outcome, Pace, Progress, Sign};
 use crate::consumer::text_of_panic;
+use crate::retry::up_to;
 use crate::{Error, EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageSource};
 
 /// A consumer that does not run any more.
@@ -50,7 +50,7 @@ where
     let mut error = None;
     while !signals.is_stopping() {
         let nudges = signals.nudges();
-        let outcome = attempt(&mut consumer, &mut bus, connect);
+        let outcome = attempt(&mut consumer, &mut bus, connect, &progress, nudges);
         match progress.step(&outcome, &pace) {
             Next::GoOn => {}
             Next::Poll(wait) => signals.wait(wait, Some(nudges)),
@@ -73,31 +73,48 @@ where
     }
 }
 
-/// A page, on the connection there is or a new one.
+/// A page if there may be one, on the connection there is or a new one.
 fn attempt<B, S, H>(
     consumer: &mut MessageConsumer<S, H>,
     bus: &mut Option<B>,
     connect: &dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>>,
+    progress: &Progress,
+    nudges: u64,
 ) -> Outcome
 where
     B: MessageSource + MessageConsumerState,
     S: EventSet,
     H: HandlePages<S, B>,
 {
-    let handled = match bus {
-        Some(bus) => consumer.handle_new_messages(bus),
+    let bus = match bus {
+        Some(bus) => bus,
         None => match connect() {
-            Ok(connected) => consumer.handle_new_messages(bus.insert(connected)),
-            Err(cause) => Err(Error::repository("connecting", cause, true)),
+            Ok(connected) => bus.insert(connected),
+            Err(cause) => return Outcome::Failed(Error::repository("connecting", cause, true)),
         },
     };
-    match handled {
-        Ok(handled) => Outcome::Handled(handled),
-        Err(error) => Outcome::Failed(error),
-    }
+    look(consumer, bus, progress, nudges).unwrap_or_else(Outcome::Failed)
 }
 
-/// A random time: full jitter.
-fn up_to(longest: Duration) -> Duration {
-    longest.mul_f64(fastrand::f64())
+/// What is committed behind the question whether there are changes is a change for the next one.
+fn look<B, S, H>(
+    consumer: &mut MessageConsumer<S, H>,
+    bus: &mut B,
+    progress: &Progress,
+    nudges: u64,
+) -> Result<Outcome, Error>
+where
+    B: MessageSource + MessageConsumerState,
+    S: EventSet,
+    H: HandlePages<S, B>,
+{
+    let changes = bus.changes()?;
+    let sign = changes.map(|changes| Sign { changes, nudges });
+    if progress.can_rest(sign) {
+        return Ok(Outcome::Unchanged);
+    }
+    Ok(match consumer.handle_if_any(bus)? {
+        None => Outcome::Nothing(sign),
+        Some(handled) => Outcome::Handled(handled),
+    })
 }

@@ -13,6 +13,7 @@ mod consumer_state;
 mod fence;
 mod insert;
 mod migrations;
+mod notifications;
 mod repository;
 mod rows;
 
@@ -21,6 +22,7 @@ use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
 use diesel_migrations::MigrationHarness;
 
+pub use self::notifications::{Listener, Notifications, Notifier};
 use super::{StoreBackend, TableSchema};
 use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
 

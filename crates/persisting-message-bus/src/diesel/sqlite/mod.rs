@@ -43,6 +43,10 @@ where
         repository::last_position(connection, &schema.messages)
     }
 
+    fn changes(connection: &mut C, schema: &TableSchema) -> Result<Option<i64>, Error> {
+        repository::changes(connection, &schema.messages)
+    }
+
     fn persist(
         connection: &mut C,
         schema: &TableSchema,

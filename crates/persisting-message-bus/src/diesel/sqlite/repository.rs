@@ -51,6 +51,18 @@ where
     })
 }
 
+/// Another number after each commit of another connection to the file, in any process.
+pub(super) fn changes<C>(connection: &mut C, table: &MessageTable) -> Result<Option<i64>, Error>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let statement = Statement::new("PRAGMA data_version", table, []);
+    first_row(connection, statement, |[version]| {
+        version.integer("data_version")
+    })
+    .map_err(|cause| failed_while("asking whether the file has changed", cause))
+}
+
 pub(super) fn persist<C>(
     connection: &mut C,
     table: &MessageTable,

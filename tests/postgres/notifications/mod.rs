@@ -1,0 +1,191 @@
+//! LISTEN and NOTIFY wake a consumer that does not look by itself.
+
+mod channel;
+mod sleeper;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use persisting_message_bus::Retry;
+use persisting_message_bus::diesel::postgres::Notifications;
+use persisting_message_bus_tests::servers::postgres_url;
+
+use self::channel::Channel;
+use self::sleeper::Sleeper;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_secs(60);
+
+fn connect() -> ConnectionResult<PgConnection> {
+    PgConnection::establish(&postgres_url())
+}
+
+/// Fails so often, and then connects.
+fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> + Send {
+    let left = AtomicU32::new(failures);
+    move || {
+        let fail = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            left.checked_sub(1)
+        });
+        match fail {
+            Ok(_) => Err(ConnectionError::BadConnection("not yet".to_owned())),
+            Err(_) => connect(),
+        }
+    }
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < LONG, "never: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_notification_wakes_a_runner_that_rests() {
+    let mut channel = Channel::create();
+    let sleeper = Sleeper::start();
+    let notifier = channel.notifications().notifier(connect);
+    let nudge = sleeper.running.nudge();
+    let _listener = channel.notifications().listener(connect, nudge);
+    channel.wait_for("LISTEN");
+    for order in 0..5 {
+        sleeper.publish(order);
+        notifier.notify();
+        sleeper.assert_sees(order);
+    }
+}
+
+#[test]
+fn a_burst_is_one_notification_and_what_is_pending_is_sent_at_the_end() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let notifier = channel
+        .notifications()
+        .notify_interval(HOUR)
+        .notifier(connect);
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+    for _ in 0..10_000 {
+        notifier.notify();
+    }
+    assert_eq!(channel.count(), 0);
+    drop(notifier);
+    assert_eq!(channel.count(), 1);
+}
+
+#[test]
+fn nothing_is_sent_at_the_end_when_nothing_is_pending() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let notifier = channel.notifications().notifier(connect);
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+    channel.wait_for("NOTIFY");
+    drop(notifier);
+    assert_eq!(channel.count(), 0);
+}
+
+#[test]
+fn between_two_notifications_there_is_the_interval() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let interval = Duration::from_millis(20);
+    let begun = Instant::now();
+    let notifier = channel
+        .notifications()
+        .notify_interval(interval)
+        .notifier(connect);
+    while begun.elapsed() < 10 * interval {
+        notifier.notify();
+        thread::yield_now();
+    }
+    drop(notifier);
+    // One at the beginning, and one at the end.
+    let most = begun.elapsed().as_millis() / interval.as_millis() + 2;
+    let count = channel.count();
+    assert!((2..=most).contains(&count.into()), "{count} of {most}");
+}
+
+#[test]
+fn a_listener_that_lost_its_connection_nudges_when_it_has_another_one() {
+    let mut channel = Channel::create();
+    let sleeper = Sleeper::start();
+    let nudge = sleeper.running.nudge();
+    let _listener = channel.notifications().listener(connect, nudge);
+    let process = channel.wait_for("LISTEN");
+    sleeper.publish(0);
+    channel.terminate(process);
+    sleeper.assert_sees(0);
+    channel.wait_for("LISTEN");
+    sleeper.publish(1);
+    channel.run("NOTIFY");
+    sleeper.assert_sees(1);
+}
+
+#[test]
+fn a_notifier_that_lost_its_connection_makes_another_one_at_once() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let notifier = channel
+        .notifications()
+        .retry(Retry::default().base(HOUR).cap(HOUR))
+        .notifier(connect);
+    for _ in 0..3 {
+        notifier.notify();
+        assert_eq!(channel.next(), "");
+        let process = channel.wait_for("NOTIFY");
+        channel.terminate(process);
+    }
+}
+
+#[test]
+fn a_connection_that_cannot_be_had_is_tried_again() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let notifier = channel.notifications().notifier(connect_after(3));
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+    channel.run("UNLISTEN");
+
+    let sleeper = Sleeper::start();
+    sleeper.publish(0);
+    let nudge = sleeper.running.nudge();
+    let _listener = channel.notifications().listener(connect_after(3), nudge);
+    sleeper.assert_sees(0);
+}
+
+#[test]
+fn dropping_them_ends_their_connections() {
+    let mut channel = Channel::create();
+    let notifier = channel.notifications().notifier(connect);
+    let sleeper = Sleeper::start();
+    let nudge = sleeper.running.nudge();
+    let listener = channel.notifications().listener(connect, nudge);
+    notifier.notify();
+    for command in ["NOTIFY", "LISTEN"] {
+        channel.wait_for(command);
+    }
+    drop((notifier, listener));
+    for command in ["NOTIFY", "LISTEN"] {
+        wait_until("it has ended", || channel.process(command).is_none());
+    }
+}
+
+#[test]
+fn a_notifier_without_a_server_ends_too() {
+    let unreachable = || Err::<PgConnection, _>(());
+    let channel = Channel::create();
+    let notifier = channel.notifications().notifier(unreachable);
+    notifier.notify();
+    drop(notifier);
+}
+
+#[test]
+fn a_channel_without_a_name_is_refused() {
+    let error = Notifications::on_channel("").unwrap_err();
+    assert!(error.is_invalid_name(), "{error}");
+}

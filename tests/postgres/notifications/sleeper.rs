@@ -1,0 +1,108 @@
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use diesel::PgConnection;
+use persisting_message_bus::{
+    Error, Message, MessageBus, MessageConsumer, MessageSource, PageRequest, Position, Runner,
+    Running, Sightings, StoredMessage,
+};
+use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::super::orders;
+use super::{HOUR, LONG, wait_until};
+
+/// Says that nothing has changed: who reads from here looks when it is nudged.
+struct Quiet {
+    messages: PgConnection,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Asked {
+    Changes,
+    Messages,
+}
+
+impl MessageSource for Quiet {
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        self.asked.lock().unwrap().push(Asked::Messages);
+        self.messages.horizon(topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        self.messages.head(topic, horizon)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.messages.last_position()
+    }
+
+    fn changes(&mut self) -> Result<Option<i64>, Error> {
+        self.asked.lock().unwrap().push(Asked::Changes);
+        Ok(Some(0))
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.messages.read_page(request, receive)
+    }
+}
+
+/// A runner that only a nudge wakes.
+pub struct Sleeper {
+    pub running: Running,
+    database: Postgres,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    seen: Receiver<u64>,
+}
+
+impl Sleeper {
+    pub fn start() -> Self {
+        let database = Postgres::create();
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let (sender, seen) = channel();
+        let consumer =
+            MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+                Ok(sender.send(message.payload().order())?)
+            });
+        let connect = {
+            let (url, asked) = (database.url(), Arc::clone(&asked));
+            move || {
+                let (messages, asked) = (Postgres::connect_to(&url), Arc::clone(&asked));
+                let bus = MessageBus::new(Quiet { messages, asked }, Postgres::connect_to(&url));
+                Ok::<_, Infallible>(bus)
+            }
+        };
+        let running = Runner::new(connect)
+            .idle_interval(HOUR)
+            .consumer(consumer)
+            .start();
+        Self {
+            running,
+            database,
+            asked,
+            seen,
+        }
+    }
+
+    /// Publishes while it rests.
+    pub fn publish(&self, order: u64) {
+        wait_until("it rests", || {
+            let asked = self.asked.lock().unwrap();
+            asked.ends_with(&[Asked::Changes, Asked::Changes])
+        });
+        orders()
+            .dispatch(&mut self.database.connect(), &OrderPlaced::number(order))
+            .unwrap();
+    }
+
+    pub fn assert_sees(&self, order: u64) {
+        assert_eq!(self.seen.recv_timeout(LONG), Ok(order));
+    }
+}
