@@ -10,6 +10,7 @@ mod publishing;
 mod redriving;
 mod replaying;
 mod several_topics;
+mod status;
 mod transactional;
 mod unknown;
 mod versions;
@@ -74,6 +75,14 @@ macro_rules! conformance_on {
                 redriving_twice_handles_once,
                 a_redriven_effect_that_fails_is_rolled_back,
                 who_has_lost_the_lease_has_no_redriven_effect,
+            ]
+            status: [
+                a_consumer_goes_through_its_conditions,
+                an_expired_lease_is_nobodys,
+                failures_show_with_their_error,
+                what_was_overcome_is_no_failure_any_more,
+                lag_is_the_age_of_the_first_message_behind_the_cursor,
+                a_status_is_json_for_programs,
             ]
             pausing: [
                 a_paused_consumer_handles_nothing_until_it_is_resumed,
@@ -165,6 +174,8 @@ macro_rules! conformance_on {
                 a_reset_to_a_position_goes_on_behind_it,
                 a_reset_to_a_position_that_never_was_is_refused,
                 a_reset_is_refused_while_another_holds_the_lease,
+                what_was_handled_before_a_reset_is_a_replay,
+                a_reset_to_a_time_goes_on_with_the_first_message_since_then,
             ]
             limits: [
                 ten_megabytes_come_back,

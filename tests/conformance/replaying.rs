@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use chrono::{TimeZone, Utc};
 use persisting_message_bus::{
     Duplicates, HandlerError, Message, MessageConsumer, MessageDispatcher, MessageRepository,
     Position, ResetTo,
@@ -10,7 +11,7 @@ use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Pa
 
 use super::consuming::raw;
 use super::leases::acquire;
-use super::{consume, ignore, orders, stored};
+use super::{TestBus, consume, ignore, orders, stored};
 
 /// A hook that counts its calls, and the count.
 fn counting_hook() -> (
@@ -185,4 +186,56 @@ pub fn a_reset_is_refused_while_another_holds_the_lease<D: Database>() {
     assert!(error.is_locked());
     persisting_message_bus::MessageConsumerState::release(&mut bus, &lease).unwrap();
     assert!(consume(&mut bus, "all").is_empty());
+}
+
+/// Handles everything, and returns which orders were replays.
+fn replays(bus: &mut impl TestBus) -> Vec<(u64, bool)> {
+    let mut seen = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        seen.push((message.payload().order(), message.is_replay()));
+        Ok(())
+    })
+    .page_size(2);
+    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    drop(consumer);
+    seen
+}
+
+pub fn what_was_handled_before_a_reset_is_a_replay<D: Database>() {
+    let (_database, mut bus) = place::<D>(3);
+    assert_eq!(replays(&mut bus), [(0, false), (1, false), (2, false)]);
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(3))
+        .unwrap();
+    // Another reset on the way does not make it forget how far it was.
+    let second = stored(&mut bus, "orders")[1].0;
+    consumer.reset(&mut bus, ResetTo::Position(second)).unwrap();
+    assert_eq!(replays(&mut bus), [(2, true), (3, false)]);
+    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    let all = replays(&mut bus);
+    assert_eq!(all, [(0, true), (1, true), (2, true), (3, true)]);
+}
+
+pub fn a_reset_to_a_time_goes_on_with_the_first_message_since_then<D: Database>() {
+    let (_database, mut bus) = place::<D>(0);
+    let hour = |hour: u32| Utc.with_ymd_and_hms(2026, 3, 29, hour, 30, 0).unwrap();
+    // Recorded on machines whose clocks differ.
+    for (order, recorded) in [(0, 1), (1, 4), (2, 3), (3, 6)] {
+        let mut message = raw("OrderShipped", &format!("{{\"order\":{order}}}"));
+        message.published_at = hour(recorded);
+        bus.persist(&[message], Duplicates::Fail).unwrap();
+    }
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    for (time, expected) in [
+        (hour(0), &[0, 1, 2, 3][..]),
+        (hour(2), &[1, 2, 3]),
+        (hour(4), &[1, 2, 3]),
+        (hour(5), &[3]),
+        (hour(7), &[]),
+    ] {
+        consumer.reset(&mut bus, ResetTo::Time(time)).unwrap();
+        assert_eq!(consume(&mut bus, "all"), expected, "since {time}");
+    }
 }

@@ -10,6 +10,8 @@
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | keep consumers running | [`Runner`] |
+//! | see how a consumer is doing | [`ConsumerStatus`] |
+//! | look after messages that failed | [`MessageFailures`] |
 //! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (features `sqlite`, `postgres`, `mysql`) |
 //! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
 //! | test what you have built on it | `testing::Scenario`, `testing::Golden` (feature `testing`) |
@@ -39,6 +41,7 @@ mod repository;
 mod retry;
 mod runner;
 mod sightings;
+mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod topic;
@@ -69,6 +72,7 @@ pub use repository::{
 pub use retry::Retry;
 pub use runner::{Ended, Nudge, Runner, Running, Shutdown, StillRunning};
 pub use sightings::Sightings;
+pub use status::{ConsumerCondition, ConsumerStatus};
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use topics::TopicDescriptor;
 pub use transactions::{Transactions, TransactionsOn};
