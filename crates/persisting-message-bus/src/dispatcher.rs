@@ -1,12 +1,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Instant;
 
 use uuid::Uuid;
 
 use crate::{
     DefaultMessageDecorator, Duplicates, Error, Headers, MessageDecorator, MessageOf,
-    MessageRepository, RawMessage, Topic,
+    MessageRepository, RawMessage, Topic, observe,
 };
 
 /// Publishes messages on the topic `T`.
@@ -117,7 +118,7 @@ impl<T: Topic> MessageDispatcher<T> {
         M: MessageOf<T> + ?Sized,
     {
         let raw = self.to_raw(message, headers)?;
-        repository.persist(std::slice::from_ref(&raw), self.duplicates)?;
+        self.persist(repository, std::slice::from_ref(&raw))?;
         Ok(raw.message_id)
     }
 
@@ -142,7 +143,17 @@ impl<T: Topic> MessageDispatcher<T> {
             .into_iter()
             .map(|message| self.to_raw(&message, Headers::new()))
             .collect::<Result<Vec<_>, _>>()?;
-        repository.persist(&raw, self.duplicates)
+        self.persist(repository, &raw)
+    }
+
+    fn persist<R>(&self, repository: &mut R, messages: &[RawMessage]) -> Result<usize, Error>
+    where
+        R: MessageRepository + ?Sized,
+    {
+        let begun = Instant::now();
+        let persisted = repository.persist(messages, self.duplicates)?;
+        observe::dispatched(T::NAME, persisted, begun);
+        Ok(persisted)
     }
 
     fn to_raw<M>(&self, message: &M, mut headers: Headers) -> Result<RawMessage, Error>

@@ -35,6 +35,7 @@ mod headers;
 pub mod memory;
 mod message;
 mod name;
+mod observe;
 mod position;
 mod raw_message;
 mod repository;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, unwinding};
 use super::page::Page;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
 
@@ -47,7 +47,7 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        guarded(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        unwinding(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
         Ok(())
@@ -76,7 +76,7 @@ where
                 stopped = true;
                 break;
             }
-            if let Err(cause) = guarded(|| (self.handler)(message)) {
+            if let Err(cause) = guarded(message, || (self.handler)(message)) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
@@ -119,7 +119,8 @@ where
         lease: &Lease,
         message: &Message<S>,
     ) -> Result<bool, Error> {
-        guarded(|| (self.handler)(message)).map_err(|cause| Error::handler(message, cause))?;
+        guarded(message, || (self.handler)(message))
+            .map_err(|cause| Error::handler(message, cause))?;
         bus.take_redriven(lease, message.position())
     }
 }

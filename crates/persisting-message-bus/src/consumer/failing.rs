@@ -2,7 +2,8 @@
 
 use super::handler::Leases;
 use crate::{
-    Error, EventSet, Failure, FailureState, GiveUp, MessageConsumer, MessageConsumerState, Position,
+    Error, EventSet, Failure, FailureState, GiveUp, MessageConsumer, MessageConsumerState,
+    Position, observe,
 };
 
 /// How much of an error is kept.
@@ -42,12 +43,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Err(second) => return Err(error.followed_by(second)),
         };
         let error = error.attempted(attempts, retry.most_attempts());
+        observe::failed(lease, position, &error);
         let Some(then) = retry.gives_up_after(attempts) else {
             return Err(error);
         };
         if let Err(second) = bus.give_up(lease, position, then) {
             return Err(error.followed_by(second));
         }
+        observe::gave_up(lease, position, then);
         if then == GiveUp::Stop {
             return Err(error);
         }

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use super::page::Page;
 use crate::runner::Signals;
-use crate::{Error, Lease, LeaseRequest, Message, MessageConsumerState, Position, StoreCursor};
+use crate::{
+    Error, EventSet, Lease, LeaseRequest, Message, MessageConsumerState, Position, StoreCursor,
+    observe,
+};
 
 /// What a handler fails with: any error, through `?`.
 pub type HandlerError = Box<dyn StdError + Send + Sync>;
@@ -176,8 +179,17 @@ impl PageOutcome {
     }
 }
 
-/// Calls a handler; its panic is an error like others.
-pub(super) fn guarded(
+/// Calls a handler with a message, or with several up to that one.
+pub(super) fn guarded<S: EventSet>(
+    message: &Message<S>,
+    handle: impl FnOnce() -> Result<(), HandlerError>,
+) -> Result<(), HandlerError> {
+    let _handling = observe::handling(message);
+    unwinding(handle)
+}
+
+/// Calls a closure of the application; its panic is an error like others.
+pub(super) fn unwinding(
     handle: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), HandlerError> {
     // What the handler left half done is its own: it gets the same message again.

@@ -1,3 +1,5 @@
+use tracing::info;
+
 use crate::{Error, EventSet, MessageConsumer, MessageConsumerState};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -32,9 +34,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let mut topics = self.topics.iter();
-        topics.try_fold(false, |any, reader| {
-            Ok(bus.set_paused(&self.name, reader.topic, paused)? || any)
-        })
+        let mut is_known = false;
+        for reader in &self.topics {
+            is_known |= bus.set_paused(&self.name, reader.topic, paused)?;
+        }
+        info!(
+            messaging.consumer.group.name = self.name,
+            is_known, paused, "paused or resumed"
+        );
+        Ok(is_known)
     }
 }

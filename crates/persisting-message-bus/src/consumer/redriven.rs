@@ -1,12 +1,14 @@
 //! Messages that were parked, and are to be handled again.
 
+use tracing::info;
+
 use super::MessageConsumer;
 use super::failing::text_of;
 use super::handler::{HandlePages, Leases};
 use super::topic_reader::TopicReader;
 use crate::{
     Error, EventSet, FailedMessage, FailedPage, Failure, FailureState, MessageConsumerState,
-    MessageSource, Position, StoredConsumer,
+    MessageSource, Position, StoredConsumer, observe,
 };
 
 /// How many are read at once.
@@ -38,6 +40,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Ok(handled)
         })?;
+        info!(
+            messaging.consumer.group.name = self.name,
+            messaging.batch.message_count = handled,
+            "handled redriven messages"
+        );
         if !self.signals.is_stopping() {
             for (reader, announced) in self.topics.iter_mut().zip(announced) {
                 reader.redrives = announced;
@@ -107,6 +114,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             error: &text_of(&error),
             state: FailureState::Parked,
         };
+        observe::failed(lease, failed.position, &error);
         bus.record_failure(lease, &failure)
             .map(|_| false)
             .map_err(|second| error.followed_by(second))

@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use tracing::info;
 
 use super::topic_reader::TopicReader;
 use crate::{
@@ -39,7 +40,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + Transactions,
     {
         self.reset_topics(bus, to)
-            .map_err(|error| error.of_consumer(&self.name))
+            .map_err(|error| error.of_consumer(&self.name))?;
+        info!(messaging.consumer.group.name = self.name, to = ?to, "reset a consumer");
+        Ok(())
     }
 
     fn reset_topics<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::MessageConsumer;
 use super::handler::{HandlePages, Leases};
 use super::page::Page;
 use crate::{
     Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
-    name,
+    name, observe,
 };
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -130,9 +131,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: HandlePages<S, B>,
     {
         self.under_leases(bus, |consumer, bus, leases| {
+            let begun = Instant::now();
             let mut page = consumer.read(bus, leases, heads)?;
             let outcome = consumer.handler.handle_page(bus, leases, &mut page);
             consumer.skipped += outcome.skipped as u64;
+            observe::page_handled(&consumer.name, outcome.handled, begun);
             let Some(error) = outcome.failure else {
                 return Ok((outcome.handled, page.caught_up));
             };
@@ -153,6 +156,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
+        let _span = observe::page(&self.name).entered();
         let leases = self.acquire(bus)?;
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);

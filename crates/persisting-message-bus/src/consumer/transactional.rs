@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, unwinding};
 use super::page::Page;
 use super::search::Search;
 use crate::{
@@ -62,7 +62,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         };
         bus.in_transaction(|bus| {
             leases.leave_start(bus)?;
-            guarded(|| hook(bus.connection()))
+            unwinding(|| hook(bus.connection()))
                 .map_err(|cause| Error::before_replay(&leases.topics(), cause))
         })?;
         page.mark_started();
@@ -214,6 +214,7 @@ pub trait HandleMessages<S, C: ?Sized> {
 
 impl<S, C, F> HandleMessages<S, C> for Each<F>
 where
+    S: EventSet,
     C: ?Sized,
     F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
 {
@@ -227,7 +228,8 @@ where
             if is_stopping() {
                 return Ok(offset);
             }
-            guarded(|| (self.0)(connection, message)).map_err(|cause| (Some(offset), cause))?;
+            guarded(message, || (self.0)(connection, message))
+                .map_err(|cause| (Some(offset), cause))?;
         }
         Ok(messages.len())
     }
@@ -235,6 +237,7 @@ where
 
 impl<S, C, F> HandleMessages<S, C> for Pages<F>
 where
+    S: EventSet,
     C: ?Sized,
     F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
 {
@@ -244,9 +247,9 @@ where
         messages: &[Message<S>],
         _is_stopping: &dyn Fn() -> bool,
     ) -> Result<usize, (Option<usize>, HandlerError)> {
-        if !messages.is_empty() {
+        if let Some(last) = messages.last() {
             let alone = (messages.len() == 1).then_some(0);
-            guarded(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
+            guarded(last, || (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
         }
         Ok(messages.len())
     }

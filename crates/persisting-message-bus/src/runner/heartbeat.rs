@@ -5,6 +5,8 @@ use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::MessageConsumerState;
 use crate::consumer::HeldLeases;
 
@@ -49,7 +51,10 @@ fn prolong<B: MessageConsumerState>(
         match bus.renew(&lease, patient.lease_duration) {
             Ok(()) => {}
             Err(error) if error.is_lease_lost() => {}
-            Err(_) => *connection = None,
+            Err(error) => {
+                warn!(error = %format_args!("{error:#}"), "a lease was not prolonged");
+                *connection = None;
+            }
         }
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "postgres")]
 pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
 pub use self::thread::Ended;

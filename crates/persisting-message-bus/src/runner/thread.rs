@@ -1,6 +1,8 @@
 use std::any::Any;
 use std::error::Error as StdError;
 
+use tracing::{debug, error, info, warn};
+
 use super::signals::Signals;
 use super::step::{Next, Outcome, Pace, Progress, Sign};
 use crate::consumer::text_of_panic;
@@ -45,13 +47,27 @@ where
         retry: consumer.retry_or(pace.retry),
         ..*pace
     };
+    info!(
+        messaging.consumer.group.name = consumer.name(),
+        "a consumer runs"
+    );
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
     while !signals.is_stopping() {
         let nudges = signals.nudges();
         let outcome = attempt(&mut consumer, &mut bus, connect, &progress, nudges);
-        match progress.step(&outcome, &pace) {
+        let next = progress.step(&outcome, &pace);
+        if let Outcome::Failed(error) = &outcome {
+            // Not worth more: a standby waits for as long as the other one works.
+            let text = format_args!("{error:#}");
+            if error.is_locked() {
+                debug!(error = %text, ?next, "cannot work");
+            } else {
+                warn!(error = %text, ?next, "cannot work");
+            }
+        }
+        match next {
             Next::GoOn => {}
             Next::Poll(wait) => signals.wait(wait, Some(nudges)),
             Next::RetryWithin(longest) => signals.wait(up_to(longest), None),
@@ -67,10 +83,15 @@ where
             }
         }
     }
-    Ended {
-        consumer: consumer.name().to_owned(),
-        error,
+    let consumer = consumer.name().to_owned();
+    match &error {
+        Some(error) => error!(error = %format_args!("{error:#}"), "a consumer stopped by itself"),
+        None => info!(
+            messaging.consumer.group.name = consumer,
+            "a consumer has ended"
+        ),
     }
+    Ended { consumer, error }
 }
 
 /// A page if there may be one, on the connection there is or a new one.
