@@ -1,10 +1,12 @@
 //! Consumers that are left running.
 
+mod clocks;
 mod failures;
 mod processes;
 mod restarts;
 mod running;
 mod stopping;
+mod taker;
 mod worker;
 
 use std::io;
