@@ -2,6 +2,7 @@
 
 mod clocks;
 mod failures;
+mod load;
 mod processes;
 mod restarts;
 mod running;
