@@ -17,8 +17,8 @@ pub const PUBLISHERS: u64 = 4;
 pub const MAILERS: [&str; 2] = ["mailer", "second mailer"];
 pub const PAYERS: [&str; 2] = ["payer", "second payer"];
 
-/// What came to an external consumer.
-pub type Mailed = Arc<Mutex<BTreeSet<u64>>>;
+/// What came to a consumer; to a transactional one also what was rolled back.
+pub type Seen = Arc<Mutex<BTreeSet<u64>>>;
 
 /// Publishes until it is told to end, and returns what was committed for certain, and what perhaps.
 pub fn publish<C>(url: &str, first: u64, ended: &AtomicBool) -> [BTreeSet<u64>; 2]
@@ -48,26 +48,32 @@ where
     [certain, perhaps]
 }
 
-/// Adds those that say what came to them, and those that pay for it.
-pub fn with_consumers<C>(mut runner: Runner<C>, mailed: &[Mailed; 2]) -> Runner<C>
+/// Adds two consumers that mail, and two that pay.
+pub fn with_consumers<C>(mut runner: Runner<C>, seen: &[Seen; 4]) -> Runner<C>
 where
     C: MessageRepository + MessageConsumerState + TransactionsOn<C> + 'static,
 {
     const LEASE: Duration = Duration::from_millis(500);
-    for (name, mailed) in MAILERS.into_iter().zip(mailed.clone()) {
+    let mut seen = seen.iter().cloned();
+    for name in MAILERS {
+        let seen = seen.next().unwrap();
         let mailer = MessageConsumer::external(name, move |message: &Message<Orders>| {
-            mailed.lock().unwrap().insert(message.payload().order());
+            seen.lock().unwrap().insert(message.payload().order());
             Ok(())
         });
         runner = runner.consumer(mailer.lease_duration(LEASE));
     }
     for (name, payer) in PAYERS.into_iter().zip(0..) {
+        let seen = seen.next().unwrap();
         let pay = move |bus: &mut C, message: &Message<Orders>| {
-            let order = payment(message.payload().order(), payer);
+            let order = message.payload().order();
+            seen.lock().unwrap().insert(order);
+            let order = payment(order, payer);
             MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order })?;
             Ok(())
         };
-        runner = runner.consumer(MessageConsumer::transactional(name, pay).lease_duration(LEASE));
+        let payer = MessageConsumer::transactional(name, pay);
+        runner = runner.consumer(payer.lease_duration(LEASE));
     }
     runner
 }

@@ -12,9 +12,7 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 
-use super::load::{
-    MAILERS, Mailed, PAYERS, PUBLISHERS, payment, payments, publish, with_consumers,
-};
+use super::load::{MAILERS, PAYERS, PUBLISHERS, Seen, payment, payments, publish, with_consumers};
 use super::wait_until;
 
 /// Publishers and consumers while the server is killed again and again.
@@ -30,8 +28,8 @@ where
                 .base(Duration::from_millis(10))
                 .cap(Duration::from_millis(100)),
         );
-    let mailed = [Mailed::default(), Mailed::default()];
-    let running = with_consumers(runner, &mailed).start();
+    let seen = [(); 4].map(|()| Seen::default());
+    let running = with_consumers(runner, &seen).start();
     let ended = AtomicBool::new(false);
     let [certain, perhaps] = thread::scope(|scope| {
         let start = |number| {
@@ -39,18 +37,18 @@ where
             scope.spawn(move || publish::<C>(url, number, ended))
         };
         let publishers: Vec<_> = (0..PUBLISHERS).map(start).collect();
-        let go_on = || {
-            let count = || mailed.each_ref().map(|mailed| mailed.lock().unwrap().len());
+        let all_go_on = || {
+            let count = || seen.each_ref().map(|seen| seen.lock().unwrap().len());
             let had = count();
             wait_until("all go on", || {
-                (0..2).all(|mailer| count()[mailer] > had[mailer] + 100)
+                count().iter().zip(had).all(|(has, had)| *has > had + 100)
             });
         };
         for _ in 0..3 {
-            go_on();
+            all_go_on();
             restart();
         }
-        go_on();
+        all_go_on();
         ended.store(true, Ordering::Release);
         let mut published = [(); 2].map(|()| BTreeSet::new());
         for publisher in publishers {
@@ -70,7 +68,7 @@ where
     for consumer in running.stop_within(Duration::from_secs(30)).unwrap() {
         assert!(consumer.error.is_none(), "{consumer:?}");
     }
-    let [orders, others] = mailed.map(|mailed| mailed.lock().unwrap().clone());
+    let [orders, others, ..] = seen.map(|seen| seen.lock().unwrap().clone());
     assert_eq!(orders, others);
     let lost: Vec<_> = certain.difference(&orders).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
