@@ -13,7 +13,7 @@ mod report;
 
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 
 use self::backends::{Backend, Mariadb, Postgres, Sqlite};
 use self::pace::Pace;
@@ -28,17 +28,17 @@ struct Arguments {
     #[arg(value_enum)]
     databases: Vec<Database>,
     /// Messages a second, in even gaps
-    #[arg(long, value_delimiter = ',', default_values_t = [200.0, 50.0, 10.0])]
-    even: Vec<f64>,
+    #[arg(long, value_delimiter = ',', default_values_t = [200, 50, 10], value_parser = value_parser!(u32).range(1..))]
+    even: Vec<u32>,
     /// Messages a second on average, in random gaps: exponentially distributed
-    #[arg(long, value_delimiter = ',', default_values_t = [10.0])]
-    random: Vec<f64>,
+    #[arg(long, value_delimiter = ',', default_values_t = [10], value_parser = value_parser!(u32).range(1..))]
+    random: Vec<u32>,
     /// How long to publish at each rate
-    #[arg(long, default_value_t = 10)]
-    seconds: u64,
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..))]
+    seconds: u32,
     /// How long to watch an idle consumer; 0 for not at all
     #[arg(long, default_value_t = 30)]
-    idle_seconds: u64,
+    idle_seconds: u32,
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -77,7 +77,7 @@ fn measure<B: Backend>(arguments: &Arguments, report: &mut Report) -> Result<(),
     let even = arguments.even.iter().copied().map(Pace::even);
     let random = arguments.random.iter().copied().map(Pace::random);
     let paces: Vec<_> = even.chain(random).collect();
-    let duration = Duration::from_secs(arguments.seconds);
+    let duration = Duration::from_secs(arguments.seconds.into());
     for nudged in [false, true] {
         for pace in &paces {
             eprintln!(
@@ -92,8 +92,9 @@ fn measure<B: Backend>(arguments: &Arguments, report: &mut Report) -> Result<(),
     }
     if arguments.idle_seconds > 0 {
         eprintln!("{}: idle", B::NAME);
-        let statements = idle::statements(&backend, Duration::from_secs(arguments.idle_seconds))?;
-        report.add_idle(B::NAME, statements as f64 / arguments.idle_seconds as f64);
+        let duration = Duration::from_secs(arguments.idle_seconds.into());
+        let statements = idle::statements(&backend, duration)?;
+        report.add_idle(B::NAME, statements as f64 / duration.as_secs_f64());
     }
     Ok(())
 }

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 /// How often something is published.
 pub struct Pace {
-    per_second: f64,
+    per_second: u32,
     is_random: bool,
 }
 
 impl Pace {
     /// In even gaps.
-    pub fn even(per_second: f64) -> Self {
+    pub fn even(per_second: u32) -> Self {
         Self {
             per_second,
             is_random: false,
@@ -17,7 +17,7 @@ impl Pace {
     }
 
     /// In random gaps, as of many that know nothing of each other: exponentially distributed.
-    pub fn random(per_second: f64) -> Self {
+    pub fn random(per_second: u32) -> Self {
         Self {
             per_second,
             is_random: true,
@@ -31,7 +31,7 @@ impl Pace {
             true => -(1.0 - random.f64()).ln(),
             false => 1.0,
         };
-        Duration::from_secs_f64(gaps / self.per_second)
+        Duration::from_secs_f64(gaps / f64::from(self.per_second))
     }
 }
 

@@ -52,7 +52,10 @@ fn one_goes_on_for_another<D: Server>(clocks: [Hours; 2]) {
     let url = database.url();
     let mut bus = database.connect();
     place(&mut bus, 0..MESSAGES);
-    let start = |hours| Worker::start_with(&url, |command| set_clock(command, hours));
+    let start = |hours| match hours {
+        0 => Worker::start(&url),
+        hours => Worker::start_with(&url, |command| set_clock(command, hours)),
+    };
     let first = start(clocks[0]);
     first.handled.recv_timeout(MINUTE).expect("it is at work");
     others_go_on(&mut bus, [first, start(clocks[1])], KILLED);
