@@ -1,10 +1,14 @@
 //! Consumers that are left running.
 
+mod clocks;
 mod failures;
+mod load;
 mod processes;
 mod restarts;
 mod running;
 mod stopping;
+mod taker;
+mod worker;
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +28,7 @@ macro_rules! runner_on {
             runner_on! { @cases $database
                 running: [
                     consumers_of_different_names_get_everything,
+                    fifty_consumers_on_one_topic_get_everything,
                     what_is_dispatched_while_they_run_comes_too,
                     of_two_runners_one_works_at_a_time,
                     a_slow_handler_keeps_its_lease,

@@ -1,117 +1,24 @@
 //! Processes of the same consumer that are killed, or stopped and continued.
-//!
-//! This program starts itself again as a process with a runner: see `worker`.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use std::{env, io, thread};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use persisting_message_bus::{
-    Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageSource, Runner,
-    TransactionsOn,
+    Message, MessageConsumer, MessageConsumerState, MessageRepository, MessageSource,
 };
-use persisting_message_bus_tests::databases::{
-    Database, Mariadb, Postgres, Server, Sqlite, connect_sqlite,
-};
-use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
+use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
+use persisting_message_bus_tests::topics::Payments;
 
+use super::worker::{LEASE, PAGE, Worker};
 use super::{place, wait_until};
 
-const DATABASE: &str = "WORKER_DATABASE";
-const LEASE: Duration = Duration::from_millis(1_500);
-const PAGE: usize = 20;
-const MESSAGES: u64 = 2_000;
+pub const MESSAGES: u64 = 2_000;
 
-/// The body of a worker, when the environment makes this process one; it passes otherwise.
-#[test]
-fn worker() {
-    let Ok(url) = env::var(DATABASE) else {
-        return;
-    };
-    if url.starts_with("postgres:") {
-        work(move || Postgres::connect_to(&url));
-    } else if url.starts_with("mysql:") {
-        work(move || Mariadb::connect_to(&url));
-    } else {
-        work(move || connect_sqlite(&url));
-    }
-}
-
-/// Says what it handles, and pays for it exactly once in the other consumer.
-fn work<B>(connect: impl Fn() -> B + Send + Sync + 'static)
-where
-    B: MessageSource
-        + MessageConsumerState
-        + persisting_message_bus::MessageRepository
-        + TransactionsOn<B>
-        + 'static,
-{
-    let teller = MessageConsumer::<Orders>::external("teller", |message: &Message<Orders>| {
-        println!("\nhandled {}", message.payload().order());
-        io::stdout().flush()?;
-        thread::sleep(Duration::from_millis(2));
-        Ok(())
-    });
-    let payer = MessageConsumer::<Orders>::transactional(
-        "payer",
-        |bus: &mut B, message: &Message<Orders>| {
-            let order = message.payload().order();
-            MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order })?;
-            Ok(())
-        },
-    );
-    let running = Runner::new(move || Ok::<_, io::Error>(connect()))
-        .idle_interval(Duration::from_millis(50))
-        .consumer(teller.page_size(PAGE).lease_duration(LEASE))
-        .consumer(payer.page_size(PAGE).lease_duration(LEASE))
-        .start();
-    // Until its parent ends.
-    io::stdin().lines().for_each(drop);
-    drop(running);
-}
-
-/// A worker, and what it says.
-struct Worker {
-    process: Child,
-    handled: Receiver<u64>,
-}
-
-impl Worker {
-    fn start(url: &str) -> Self {
-        let mut process = Command::new(env::current_exe().unwrap())
-            .args(["processes::worker", "--exact", "--nocapture"])
-            .env(DATABASE, url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (sender, handled) = channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Some(order) = line.strip_prefix("handled ") {
-                    let _ended = sender.send(order.parse().unwrap());
-                }
-            }
-        });
-        Self { process, handled }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
+/// Two workers, and what they have to do.
+fn two_on(bus: &mut impl MessageRepository, url: &str) -> [Worker; 2] {
+    place(bus, 0..MESSAGES);
+    [Worker::start(url), Worker::start(url)]
 }
 
 fn url_of_sqlite(database: &Sqlite) -> String {
@@ -119,10 +26,12 @@ fn url_of_sqlite(database: &Sqlite) -> String {
 }
 
 /// Two workers of which the one at work is disturbed; the other one goes on, and nothing is lost.
-fn others_go_on<D: Database>(database: &D, url: &str, disturb: &[Signal]) {
-    let mut bus = database.connect();
-    place(&mut bus, 0..MESSAGES);
-    let mut workers = vec![Worker::start(url), Worker::start(url)];
+pub fn others_go_on(
+    bus: &mut (impl MessageSource + MessageConsumerState),
+    workers: [Worker; 2],
+    disturb: &[Signal],
+) {
+    let mut workers = Vec::from(workers);
     // Which one is at work shows by what it says.
     let at_work = loop {
         let found = workers.iter().position(|worker| {
@@ -184,13 +93,13 @@ fn others_go_on<D: Database>(database: &D, url: &str, disturb: &[Signal]) {
             begun.elapsed() < Duration::from_secs(60),
             "{handled} are paid"
         );
-        handled += consumer.handle_new_messages(&mut bus).unwrap();
+        handled += consumer.handle_new_messages(bus).unwrap();
     }
     drop(consumer);
     assert_eq!(paid, (0..MESSAGES).collect::<Vec<_>>(), "exactly once");
 }
 
-const KILLED: &[Signal] = &[Signal::SIGKILL];
+pub const KILLED: &[Signal] = &[Signal::SIGKILL];
 const FROZEN: &[Signal] = &[Signal::SIGSTOP, Signal::SIGCONT];
 
 macro_rules! workers_on {
@@ -201,13 +110,17 @@ macro_rules! workers_on {
             #[test]
             fn the_other_one_goes_on_when_one_is_killed() {
                 let database = $database::create();
-                others_go_on(&database, &$url(&database), KILLED);
+                let mut bus = database.connect();
+                let workers = two_on(&mut bus, &$url(&database));
+                others_go_on(&mut bus, workers, KILLED);
             }
 
             #[test]
             fn a_holder_that_wakes_up_late_stores_nothing() {
                 let database = $database::create();
-                others_go_on(&database, &$url(&database), FROZEN);
+                let mut bus = database.connect();
+                let workers = two_on(&mut bus, &$url(&database));
+                others_go_on(&mut bus, workers, FROZEN);
             }
         }
     )*};

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::{Message, MessageConsumer};
+use persisting_message_bus::{HandlerError, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -34,6 +34,52 @@ pub fn consumers_of_different_names_get_everything<D: Database + Send + 'static>
     let ended = running.stop_within(Duration::from_secs(30)).unwrap();
     assert_eq!(ended.len(), 2);
     assert!(ended.iter().all(|consumer| consumer.error.is_none()));
+    assert!(seen.iter().next().is_none(), "something came twice");
+}
+
+pub fn fifty_consumers_on_one_topic_get_everything<D: Database + Send + 'static>() {
+    let names = || (0..50).map(|number| format!("consumer {number}"));
+    let database = Arc::new(D::create());
+    let (sender, seen) = channel();
+    let runner = names()
+        .enumerate()
+        .fold(runner(&database), |runner, (number, name)| {
+            let sender = sender.clone();
+            let handled = move |message: &Message<Orders>| {
+                Ok::<_, HandlerError>(sender.send((number, message.payload().order()))?)
+            };
+            if number % 2 == 0 {
+                runner.consumer(MessageConsumer::external(name, handled))
+            } else {
+                let handled = move |_: &mut D::Bus, message: &Message<Orders>| handled(message);
+                runner.consumer(MessageConsumer::transactional(name, handled))
+            }
+        });
+    drop(sender);
+    let running = runner.start();
+    let mut bus = database.connect();
+    for batch in 0..30 {
+        place(&mut bus, 10 * batch..10 * batch + 10);
+    }
+    let mut orders = vec![Vec::new(); 50];
+    for _ in 0..50 * 300 {
+        let (consumer, order) = seen.recv_timeout(Duration::from_secs(60)).unwrap();
+        orders[consumer].push(order);
+    }
+    for (name, orders) in names().zip(&orders) {
+        assert!(orders.iter().copied().eq(0..300), "{name}: {orders:?}");
+    }
+    let ended = running.stop_within(Duration::from_secs(30)).unwrap();
+    assert!(
+        ended
+            .iter()
+            .map(|ended| &ended.consumer)
+            .eq(&names().collect::<Vec<_>>())
+    );
+    assert!(
+        ended.iter().all(|consumer| consumer.error.is_none()),
+        "{ended:?}"
+    );
     assert!(seen.iter().next().is_none(), "something came twice");
 }
 

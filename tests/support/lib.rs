@@ -17,7 +17,7 @@ pub fn seed() -> u64 {
         Ok(seed) => seed.parse().expect("SEED has to be a number"),
         Err(_) => fastrand::u64(..),
     };
-    println!("SEED={seed}");
+    eprintln!("SEED={seed}");
     seed
 }
 
