@@ -61,7 +61,7 @@ where
     let mut bus = C::establish(&url).unwrap();
     for name in MAILERS.into_iter().chain(PAYERS) {
         wait_until("everything is handled", || {
-            let status = bus.consumer_status(name, "orders").unwrap().unwrap();
+            let status = bus.stored_consumer(name, "orders").unwrap().unwrap();
             status.cursor == Some(bus.safe_head("orders").unwrap())
         });
     }
