@@ -1,6 +1,6 @@
 //! Messages that were parked, and are to be handled again.
 
-use tracing::info;
+use std::time::Instant;
 
 use super::MessageConsumer;
 use super::failing::text_of;
@@ -33,6 +33,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if !self.topics.iter().zip(&announced).any(has_more) {
             return Ok(None);
         }
+        let begun = Instant::now();
         let handled = self.under_leases(bus, |consumer, bus, leases| {
             let mut handled = 0;
             for index in 0..consumer.topics.len() {
@@ -40,11 +41,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Ok(handled)
         })?;
-        info!(
-            messaging.consumer.group.name = self.name,
-            messaging.batch.message_count = handled,
-            "handled redriven messages"
-        );
+        observe::page_handled(&self.name, handled, begun);
         if !self.signals.is_stopping() {
             for (reader, announced) in self.topics.iter_mut().zip(announced) {
                 reader.redrives = announced;

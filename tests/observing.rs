@@ -1,0 +1,163 @@
+//! What a program sees of the bus's work through `tracing` and `metrics`.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{
+    GiveUp, Message, MessageConsumer, MessageDispatcher, MessageFailures, Parked, ResetTo, Retry,
+};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use serde_json::Value;
+
+/// What was written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs something, and returns the events that it told of, as JSON.
+fn events(run: impl FnOnce()) -> Vec<Value> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, run);
+    let bytes = log.0.lock().unwrap().clone();
+    let text = String::from_utf8(bytes).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn find<'a>(events: &'a [Value], message: &str) -> &'a Value {
+    let found = events
+        .iter()
+        .find(|event| event["fields"]["message"] == message);
+    found.unwrap_or_else(|| panic!("no {message:?} in {events:#?}"))
+}
+
+/// Four orders, of which the third one fails twice and is parked; then it is redriven.
+fn run() {
+    let mut bus = InMemoryMessageBus::default();
+    let batch = (1..5).map(OrderPlaced::number);
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(&mut bus, batch)
+        .unwrap();
+    let mut failures = 0;
+    let mut consumer =
+        MessageConsumer::<Orders>::external("mailer", |message: &Message<Orders>| {
+            tracing::info!("in the handler");
+            if message.payload().order() == 3 && failures < 2 {
+                failures += 1;
+                return Err("no stock".into());
+            }
+            Ok(())
+        })
+        .retry(Retry::default().attempts(2).then(GiveUp::Park));
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    bus.redrive("mailer", "orders", Parked::All).unwrap();
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+}
+
+#[test]
+fn what_a_handler_tells_comes_with_its_message() {
+    let events = events(run);
+    let spans = find(&events, "in the handler")["spans"].as_array().unwrap();
+    let [page, message] = &spans[..] else {
+        panic!("{spans:#?}");
+    };
+    assert_eq!(page["messaging.consumer.group.name"], "mailer");
+    assert_eq!(message["messaging.destination.name"], "orders");
+    assert_eq!(message["messaging.message.position"], 1);
+    assert_eq!(message["messaging.message.type"], "OrderPlaced");
+    let id = message["messaging.message.id"].as_str().unwrap();
+    assert_eq!(id.len(), 36);
+}
+
+#[test]
+fn work_and_failures_are_told() {
+    let events = events(run);
+    let dispatched = &find(&events, "dispatched")["fields"];
+    assert_eq!(dispatched["messaging.batch.message_count"], 4);
+    assert!(dispatched["duration_ms"].as_f64().unwrap() > 0.0);
+    let page = &find(&events, "handled a page")["fields"];
+    assert_eq!(page["messaging.batch.message_count"], 2);
+    assert!(page["duration_ms"].as_f64().unwrap() > 0.0);
+    let failed = find(&events, "a message failed");
+    assert_eq!(failed["level"], "WARN");
+    assert_eq!(failed["fields"]["messaging.message.position"], 3);
+    let text = failed["fields"]["error"].as_str().unwrap();
+    assert!(text.contains("attempt 1 of 2: no stock"), "{text}");
+    let parked = find(&events, "gave a message up");
+    assert_eq!(
+        (parked["level"].as_str(), parked["fields"]["then"].as_str()),
+        (Some("ERROR"), Some("Park"))
+    );
+    find(&events, "reset a consumer");
+}
+
+#[test]
+fn counters_and_histograms_are_kept() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, run);
+    let metrics: HashMap<_, _> = snapshotter
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, _, _, value)| {
+            let labels = key.key().labels();
+            let labels: Vec<_> = labels.map(|label| label.value().to_owned()).collect();
+            ((key.key().name().to_owned(), labels.join(" ")), value)
+        })
+        .collect();
+    let counter = |name: &str, labels: &str| {
+        let value = &metrics[&(name.to_owned(), labels.to_owned())];
+        let DebugValue::Counter(count) = value else {
+            panic!("{value:?}");
+        };
+        *count
+    };
+    assert_eq!(
+        counter("message_bus_dispatched_messages_total", "orders"),
+        4
+    );
+    assert_eq!(counter("message_bus_handled_messages_total", "mailer"), 4);
+    let both = "mailer orders";
+    assert_eq!(counter("message_bus_failed_attempts_total", both), 2);
+    assert_eq!(counter("message_bus_parked_messages_total", both), 1);
+    let histogram = |name: &str, label: &str| {
+        let value = &metrics[&(name.to_owned(), label.to_owned())];
+        let DebugValue::Histogram(values) = value else {
+            panic!("{value:?}");
+        };
+        assert!(values.iter().all(|value| value.into_inner() > 0.0));
+        values.len()
+    };
+    // Four that went well, one of them because it was redriven, and two that failed.
+    assert_eq!(
+        histogram("message_bus_handler_duration_seconds", "orders"),
+        6
+    );
+    assert_eq!(histogram("message_bus_page_duration_seconds", "mailer"), 4);
+    assert_eq!(
+        histogram("message_bus_dispatch_duration_seconds", "orders"),
+        1
+    );
+}
