@@ -1,8 +1,9 @@
 //! What a program sees of the bus's work through `tracing` and `metrics`.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use persisting_message_bus::memory::InMemoryMessageBus;
@@ -12,13 +13,17 @@ use persisting_message_bus::{
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use serde_json::Value;
 
-/// What was written.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What was written on this thread.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes to the log of the thread.
+struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        LOG.with_borrow_mut(|log| log.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -27,17 +32,20 @@ impl Write for Log {
 }
 
 /// Runs something, and returns the events that it told of, as JSON.
+///
+/// There is one subscriber for all tests: with one each, what one of them does not want to know would be
+/// kept from the others.
 fn events(run: impl FnOnce()) -> Vec<Value> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(move || writer.clone())
-        .finish();
-    tracing::subscriber::with_default(subscriber, run);
-    let bytes = log.0.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_writer(|| Log)
+            .init();
+    });
+    run();
+    let text = String::from_utf8(LOG.take()).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
@@ -116,7 +124,7 @@ fn work_and_failures_are_told() {
 fn counters_and_histograms_are_kept() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, run);
+    events(|| metrics::with_local_recorder(&recorder, run));
     let metrics: HashMap<_, _> = snapshotter
         .snapshot()
         .into_vec()
