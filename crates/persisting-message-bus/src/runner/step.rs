@@ -294,6 +294,45 @@ mod tests {
     }
 
     #[test]
+    fn whatever_happens_it_stops_for_a_message_only_and_never_waits_too_long() {
+        let seed = fastrand::u64(..);
+        println!("SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..1_000 {
+            let mut progress = Progress::default();
+            let mut in_a_row = 0;
+            for _ in 0..100 {
+                let outcome = match random.u32(..6) {
+                    0 => Outcome::Handled(random.usize(..3)),
+                    1 => Outcome::Nothing(None),
+                    2 => unreachable(),
+                    _ => bad_message(random.i64(1..3)),
+                };
+                let (failures, at) = (progress.failures, progress.failed_at);
+                let next = progress.step(&outcome, &PACE);
+                let message = match &outcome {
+                    Outcome::Failed(error) => error.position(),
+                    _ => None,
+                };
+                let goes_on = message.is_some() && message == at && failures > 0;
+                in_a_row = if goes_on { in_a_row + 1 } else { 1 };
+                let longest = match next {
+                    Next::GoOn => Duration::ZERO,
+                    Next::Poll(wait) | Next::RetryWithin(wait) | Next::ReconnectWithin(wait) => {
+                        wait
+                    }
+                    Next::Stop => {
+                        assert!(message.is_some() && in_a_row == 3, "{outcome:?}");
+                        break;
+                    }
+                };
+                assert!(longest <= PACE.retry.cap, "{longest:?}");
+                assert_eq!(next == Next::GoOn, matches!(outcome, Outcome::Handled(1..)));
+            }
+        }
+    }
+
+    #[test]
     fn a_message_is_attempted_so_often_and_no_more() {
         let mut progress = Progress::default();
         assert_eq!(progress.step(&bad_message(7), &PACE), within(1));

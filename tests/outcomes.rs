@@ -1,0 +1,186 @@
+//! Consumers whose handlers succeed, fail and panic at random: nothing is skipped, and nothing goes back.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use persisting_message_bus::{
+    Error, FailedPage, FailureState, GiveUp, HandlerError, Message, MessageConsumer,
+    MessageConsumerState, MessageDispatcher, MessageFailures, Parked, Position, ResetTo, Retry,
+};
+use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
+use persisting_message_bus_tests::seed;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+/// Orders are numbered like their positions.
+const MESSAGES: u64 = 25;
+
+/// What happens, as whoever runs the consumer knows it.
+struct World {
+    random: RefCell<Rng>,
+    retry: Retry,
+    page_size: usize,
+    /// What can never be handled.
+    poison: BTreeSet<u64>,
+    /// What was handled since the last reset, in this order.
+    handled: RefCell<Vec<u64>>,
+    attempts: RefCell<Vec<u64>>,
+}
+
+impl World {
+    fn new(random: &mut Rng) -> Self {
+        let then = [GiveUp::Stop, GiveUp::Park, GiveUp::Skip];
+        Self {
+            retry: Retry::default()
+                .attempts(random.u32(1..4))
+                .then(then[random.usize(..3)]),
+            page_size: random.usize(1..8),
+            poison: (1..=MESSAGES).filter(|_| random.u32(..10) == 0).collect(),
+            random: RefCell::new(random.fork()),
+            handled: RefCell::default(),
+            attempts: RefCell::default(),
+        }
+    }
+
+    fn handle(&self, order: u64) -> Result<(), HandlerError> {
+        self.attempts.borrow_mut().push(order);
+        let chance = self.random.borrow_mut().u32(..10);
+        match chance {
+            _ if self.poison.contains(&order) => Err("poison".into()),
+            0 => Err("by chance".into()),
+            1 => panic!("by chance"),
+            _ => {
+                self.handled.borrow_mut().push(order);
+                Ok(())
+            }
+        }
+    }
+
+    /// A page by a process that has just started.
+    fn handle_page<B: TestBus>(&self, bus: &mut B) -> Result<usize, Error> {
+        let handler = |message: &Message<Orders>| self.handle(message.payload().order());
+        MessageConsumer::<Orders>::external("all", handler)
+            .retry(self.retry)
+            .page_size(self.page_size)
+            .handle_new_messages(bus)
+    }
+
+    /// Everything up to the cursor was handled once or given up, and nothing behind it.
+    fn check<B: TestBus>(&self, bus: &mut B) {
+        let cursor = cursor(bus);
+        let handled = self.handled.borrow();
+        let once: BTreeSet<_> = handled.iter().copied().collect();
+        assert_eq!(once.len(), handled.len(), "twice: {handled:?}");
+        let parked = parked(bus);
+        let expected: BTreeSet<_> = (1..=cursor).collect();
+        let gone: BTreeSet<_> = once.union(&parked).copied().collect();
+        assert!(gone.is_subset(&expected), "beyond the cursor: {gone:?}");
+        for skipped in expected.difference(&gone) {
+            assert_eq!(self.retry.then, GiveUp::Skip, "{skipped} of {expected:?}");
+            let attempts = self.attempts.borrow();
+            let attempts = attempts.iter().filter(|order| *order == skipped);
+            assert!(attempts.count() >= self.retry.attempts as usize);
+        }
+        assert!(once.is_disjoint(&parked), "{once:?} {parked:?}");
+    }
+}
+
+fn cursor(bus: &mut impl TestBus) -> u64 {
+    let stored = bus.stored_consumer("all", "orders").unwrap();
+    let cursor = stored.and_then(|stored| stored.cursor).unwrap_or_default();
+    cursor.get().unsigned_abs()
+}
+
+fn parked(bus: &mut impl TestBus) -> BTreeSet<u64> {
+    let parked = bus.failed_messages(&FailedPage {
+        consumer: "all",
+        topic: "orders",
+        state: FailureState::Parked,
+        after: Position::START,
+        limit: usize::MAX,
+    });
+    let positions = parked.unwrap().into_iter().map(|failed| failed.position);
+    positions.map(|at| at.get().unsigned_abs()).collect()
+}
+
+/// Pages until the end, each by another process.
+fn handle_to_the_end(world: &World, bus: &mut impl TestBus) {
+    let mut before = cursor(bus);
+    for _ in 0..2_000 {
+        let failures_before = world.attempts.borrow().len();
+        match world.handle_page(bus) {
+            Ok(0) if world.attempts.borrow().len() == failures_before => return,
+            Ok(_) => {}
+            Err(error) if error.attempts() >= Some(world.retry.attempts) => {
+                assert_eq!(world.retry.then, GiveUp::Stop, "{error:?}");
+                world.check(bus);
+                return;
+            }
+            Err(error) => assert!(error.is_handler_failure(), "{error:?}"),
+        }
+        let after = cursor(bus);
+        assert!(before <= after, "it went back from {before} to {after}");
+        before = after;
+        world.check(bus);
+    }
+    panic!("it never ends");
+}
+
+fn run<D: Database>(random: &mut Rng) {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = (1..=MESSAGES).map(OrderPlaced::number);
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(&mut bus, batch)
+        .unwrap();
+    let world = World::new(random);
+    handle_to_the_end(&world, &mut bus);
+    if world.retry.then != GiveUp::Stop {
+        assert_eq!(cursor(&mut bus), MESSAGES);
+    }
+
+    // What was parked is handled in the end, but for what is poison.
+    if world.retry.then == GiveUp::Park {
+        while !parked(&mut bus).is_subset(&world.poison) {
+            let waiting = parked(&mut bus).len() as u64;
+            let redriven = bus.redrive("all", "orders", Parked::All).unwrap();
+            assert_eq!(redriven, waiting);
+            world.handle_page(&mut bus).unwrap();
+            world.check(&mut bus);
+        }
+    }
+
+    // Only a reset goes back.
+    let to = random.i64(0..=i64::try_from(cursor(&mut bus)).unwrap());
+    MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()))
+        .reset(&mut bus, ResetTo::Position(Position::new(to)))
+        .unwrap();
+    let mut handled = world.handled.borrow_mut();
+    handled.retain(|order| *order <= to.unsigned_abs());
+    drop(handled);
+    world.check(&mut bus);
+    handle_to_the_end(&world, &mut bus);
+}
+
+#[test]
+fn nothing_is_skipped_and_nothing_goes_back() {
+    // Handlers panic on purpose, and are caught.
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text != "by chance" {
+            eprintln!("{info}");
+        }
+    }));
+    let mut random = Rng::with_seed(seed());
+    for _ in 0..500 {
+        run::<Memory>(&mut random);
+    }
+    for _ in 0..10 {
+        run::<Sqlite>(&mut random);
+    }
+}
+
+/// What the databases' connections have in common.
+trait TestBus: persisting_message_bus::MessageSource + MessageConsumerState {}
+
+impl<B: persisting_message_bus::MessageSource + MessageConsumerState> TestBus for B {}
