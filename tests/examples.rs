@@ -1,7 +1,7 @@
 //! The examples, run as a user runs them.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -52,23 +52,22 @@ fn quickstart_resumes_in_its_second_run() {
 #[test]
 fn worker_ends_when_it_is_told_to_and_goes_on_in_its_second_run() {
     let folder = tempfile::tempdir().unwrap();
-    let mut first_positions = Vec::new();
+    let mut last = 0;
     for _ in 0..2 {
         let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"))
             .current_dir(&folder)
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(worker.stdout.take().unwrap()).lines();
-        // The fifth is printed after a failure.
-        let printed: Vec<_> = (&mut lines).take(7).map(Result::unwrap).collect();
-        let position = |line: &String| line.split_whitespace().next().unwrap().parse::<u32>();
-        let positions: Vec<_> = printed.iter().map(|line| position(line).unwrap()).collect();
-        assert!(
-            positions.windows(2).all(|pair| pair[1] == pair[0] + 1),
-            "{printed:?}"
-        );
-        first_positions.push((positions[0], positions[6]));
+        for line in (&mut lines).take(7).map(Result::unwrap) {
+            let (position, order) = line.split_once("order").unwrap();
+            let position = position.trim().parse::<u32>().unwrap();
+            assert!(position > last, "{position} after {last}");
+            last = position;
+            assert_ne!(order.trim().parse::<u32>().unwrap() % 5, 0);
+        }
         let terminated = Command::new("kill").arg(worker.id().to_string()).status();
         assert!(terminated.unwrap().success());
         let rest: Vec<_> = lines.map(Result::unwrap).collect();
@@ -77,11 +76,32 @@ fn worker_ends_when_it_is_told_to_and_goes_on_in_its_second_run() {
             assert!(rest.contains(&format!("{consumer} has ended")), "{rest:?}");
         }
     }
-    let [(first, last), (again, _)] = first_positions[..] else {
-        panic!("two runs");
-    };
-    assert_eq!(first, 1);
-    assert!(again > last, "{first_positions:?}");
+}
+
+#[test]
+fn worker_does_what_is_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"))
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(worker.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut stdin = worker.stdin.take().unwrap();
+    // By then, the fifth order is parked.
+    assert!(lines.any(|line| line.ends_with("order 6")));
+    stdin.write_all(b"parked\nstatus\n").unwrap();
+    assert!(lines.any(|line| line.contains("\"attempts\": 3")));
+    assert!(lines.any(|line| line.contains("out of paper")));
+    assert!(lines.any(|line| line.contains("\"parked_messages\": 1")));
+    stdin.write_all(b"pause\nresume\nredrive\n").unwrap();
+    assert!(lines.any(|line| line == "1"));
+    stdin.write_all(b"quit\n").unwrap();
+    assert!(lines.any(|line| line == "printer has ended"));
+    assert!(worker.wait().unwrap().success());
 }
 
 fn flights_counts_what_the_file_has(url: &str) {

@@ -1,14 +1,17 @@
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Retry, Runner};
+use persisting_message_bus::{
+    External, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
+    MessageDispatcher, MessageFailures, Parked, Retry, Runner,
+};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
 
-use super::{place, runner, state, wait_until};
+use super::{place, quick_retry, runner, state, wait_until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -121,5 +124,115 @@ pub fn a_connection_that_cannot_be_had_is_tried_again<D: Database + Send + 'stat
     .consumer(consumer)
     .start();
     assert!(seen.iter().take(2).eq([1, 2]));
+    running.stop_within(MINUTE).unwrap();
+}
+
+type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
+
+/// Refuses the third order until the gate is open; the other orders are sent.
+fn refusing(
+    sender: Sender<u64>,
+    is_open: Arc<AtomicBool>,
+) -> MessageConsumer<Orders, External<Handler>> {
+    let handler = move |message: &Message<Orders>| {
+        let order = message.payload().order();
+        if order == 3 && !is_open.load(Ordering::Relaxed) {
+            return Err("no stock".into());
+        }
+        Ok(sender.send(order)?)
+    };
+    MessageConsumer::<Orders>::external("all", Box::new(handler) as Handler)
+}
+
+pub fn a_parked_message_comes_again_when_it_is_redriven<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    let mut bus = database.connect();
+    place(&mut bus, 1..6);
+    let (sender, seen) = channel();
+    let is_open = Arc::new(AtomicBool::new(false));
+    let consumer = refusing(sender, Arc::clone(&is_open));
+    let retry = quick_retry().then(GiveUp::Park);
+    let running = runner(&database).consumer(consumer.retry(retry)).start();
+    assert!(seen.iter().take(4).eq([1, 2, 4, 5]));
+    wait_until("it is parked", || {
+        bus.count_parked("all", "orders").unwrap() == 1
+    });
+
+    assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+    wait_until("it is parked again", || {
+        bus.count_parked("all", "orders").unwrap() == 1
+    });
+    is_open.store(true, Ordering::Relaxed);
+    assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+    assert_eq!(seen.recv_timeout(MINUTE), Ok(3));
+    let ended = running.stop_within(MINUTE).unwrap();
+    assert!(ended[0].error.is_none());
+    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
+}
+
+pub fn a_skipped_message_is_passed_over<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    place(&mut database.connect(), 1..6);
+    let (sender, seen) = channel();
+    let consumer = refusing(sender, Arc::default());
+    let retry = quick_retry().then(GiveUp::Skip);
+    let running = runner(&database).consumer(consumer.retry(retry)).start();
+    assert!(seen.iter().take(4).eq([1, 2, 4, 5]));
+    assert!(running.stop_within(MINUTE).unwrap()[0].error.is_none());
+}
+
+pub fn attempts_go_on_in_the_next_process<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    place(&mut database.connect(), 1..6);
+    let mut attempts = Vec::new();
+    // The first ones are ended between two attempts.
+    for base in [
+        Duration::from_secs(3_600),
+        Duration::from_secs(3_600),
+        Duration::ZERO,
+    ] {
+        let (sender, attempted) = channel();
+        let consumer = MessageConsumer::<Orders>::external("all", move |message: &Message<_>| {
+            let message: &Message<Orders> = message;
+            sender.send(message.payload().order())?;
+            match message.payload().order() {
+                3 => Err("no stock".into()),
+                _ => Ok(()),
+            }
+        });
+        let retry = quick_retry().base(base).cap(base).attempts(5);
+        let running = runner(&database).consumer(consumer.retry(retry)).start();
+        let attempted = attempted.iter();
+        if base.is_zero() {
+            attempts.extend(attempted);
+            let ended = running.join();
+            let error = ended[0].error.as_ref().unwrap();
+            assert_eq!(error.attempts(), Some(5), "{error:?}");
+        } else {
+            attempts.extend(attempted.take_while(|order| *order != 3).chain([3]));
+            running.stop_within(MINUTE).unwrap();
+        }
+    }
+    assert_eq!(attempts, [1, 2, 3, 3, 3, 3, 3]);
+}
+
+pub fn a_paused_consumer_rests_and_goes_on<D: Database + Send + 'static>() {
+    let database = Arc::new(D::create());
+    let mut bus = database.connect();
+    place(&mut bus, 1..3);
+    let (sender, seen) = channel();
+    let consumer = refusing(sender, Arc::default());
+    let running = runner(&database).consumer(consumer).start();
+    assert!(seen.iter().take(2).eq([1, 2]));
+    wait_until("the page is stored", || {
+        state(&mut bus, "all") == (2, false)
+    });
+    assert!(bus.set_paused("all", "orders", true).unwrap());
+    place(&mut bus, 4..6);
+    running.nudge().nudge();
+    assert!(seen.recv_timeout(Duration::from_millis(200)).is_err());
+    assert!(bus.set_paused("all", "orders", false).unwrap());
+    assert_eq!(seen.recv_timeout(MINUTE), Ok(4));
+    assert_eq!(seen.recv_timeout(MINUTE), Ok(5));
     running.stop_within(MINUTE).unwrap();
 }

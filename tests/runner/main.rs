@@ -44,6 +44,10 @@ macro_rules! runner_on {
                     a_panic_rolls_its_effects_back,
                     a_message_that_keeps_failing_stops_its_consumer_only,
                     a_connection_that_cannot_be_had_is_tried_again,
+                    a_parked_message_comes_again_when_it_is_redriven,
+                    a_skipped_message_is_passed_over,
+                    attempts_go_on_in_the_next_process,
+                    a_paused_consumer_rests_and_goes_on,
                 ]
             }
         }
@@ -68,12 +72,14 @@ fn runner<D: Database + Send + 'static>(database: &Arc<D>) -> Runner<D::Bus> {
     let database = Arc::clone(database);
     Runner::new(move || Ok::<_, io::Error>(database.connect()))
         .idle_interval(Duration::from_millis(50))
-        .retry(
-            Retry::default()
-                .base(Duration::from_millis(2))
-                .cap(Duration::from_millis(50))
-                .attempts(3),
-        )
+        .retry(quick_retry())
+}
+
+fn quick_retry() -> Retry {
+    Retry::default()
+        .base(Duration::from_millis(2))
+        .cap(Duration::from_millis(50))
+        .attempts(3)
 }
 
 fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {

@@ -153,6 +153,20 @@ pub enum Parked<'a> {
     At(Position),
 }
 
+impl<'a> FailedPage<'a> {
+    /// The first hundred parked messages.
+    #[must_use]
+    pub const fn of_parked(consumer: &'a str, topic: &'a str) -> Self {
+        Self {
+            consumer,
+            topic,
+            state: FailureState::Parked,
+            after: Position::START,
+            limit: 100,
+        }
+    }
+}
+
 impl FailureState {
     /// How it is stored.
     #[must_use]

@@ -63,7 +63,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
 /// What is kept of an error: every database can store it.
 pub(super) fn text_of(error: &Error) -> String {
-    let text = format!("{error:#}");
+    let text = error.failure();
     text.chars()
         .map(|character| {
             if character == '\0' {

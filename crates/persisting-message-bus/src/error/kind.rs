@@ -47,7 +47,7 @@ pub(super) enum Kind {
         cause: serde_json::Error,
     },
     #[error(
-        "{expected} does not know the {at}; the cursor stays before it: add a variant or an alias \
+        "{expected} does not know the {at}: add a variant or an alias \
          for \"{}\"",
         at.message_type
     )]
@@ -56,8 +56,8 @@ pub(super) enum Kind {
         expected: &'static str,
     },
     #[error(
-        "the {at} has version {version}, which is newer than the {current} that this program knows; \
-         the cursor stays before it: deploy a program that knows it, or skip unknown messages"
+        "the {at} has version {version}, which is newer than the {current} that this program knows: \
+         deploy a program that knows it, or skip unknown messages"
     )]
     NewerVersion {
         at: Location,
@@ -65,7 +65,7 @@ pub(super) enum Kind {
         current: u32,
     },
     #[error(
-        "cannot turn version {version} of the {at} into the next one; the cursor stays before it: \
+        "cannot turn version {version} of the {at} into the next one: \
          correct the function in `previous(...)`"
     )]
     Upcast {
@@ -84,15 +84,12 @@ pub(super) enum Kind {
         message_id: Uuid,
         problem: &'static str,
     },
-    #[error(
-        "cannot decode the {0}; the cursor stays before it: make its struct accept what is stored"
-    )]
+    #[error("cannot decode the {0}: make its struct accept what is stored")]
     Decode(Location, #[source] serde_json::Error),
     #[error("cannot decode the headers of the {0}: they have to be a JSON object")]
     DecodeHeaders(Location, #[source] serde_json::Error),
     #[error(
-        "the row at position {position} of topic \"{topic}\" is not a message; the cursor stays \
-         before it: correct the row"
+        "the row at position {position} of topic \"{topic}\" is not a message: correct the row"
     )]
     BrokenRow {
         topic: String,
@@ -105,7 +102,7 @@ pub(super) enum Kind {
          see: it was pruned, or the event set has changed; discard it"
     )]
     NotThere { topic: String, position: Position },
-    #[error("the handler failed on the {0}; the cursor stays before it")]
+    #[error("the handler failed on the {0}")]
     Handler(Location, #[source] BoxError),
     #[error(
         "the before-replay hook failed on topic \"{topic}\"; nothing was handled and the cursor \
@@ -158,6 +155,21 @@ pub(super) enum Kind {
         first: super::Error,
         second: super::Error,
     },
+}
+
+impl Kind {
+    /// Whether the cursor stays before the message that this is about.
+    pub(super) fn stays_before(&self) -> bool {
+        matches!(
+            self,
+            Self::Unknown { .. }
+                | Self::NewerVersion { .. }
+                | Self::Upcast { .. }
+                | Self::Decode(..)
+                | Self::BrokenRow { .. }
+                | Self::Handler(..)
+        )
+    }
 }
 
 /// Which message it was.

@@ -155,6 +155,23 @@ impl Error {
         }
     }
 
+    /// What failed and why, without what becomes of the consumer.
+    pub(crate) fn failure(&self) -> String {
+        let mut text = self.0.kind.to_string();
+        // A string takes everything.
+        let _written = self.write_causes(&mut text);
+        text
+    }
+
+    fn write_causes(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(out, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+
     fn attempt(&self) -> Option<Attempt> {
         match &self.0.kind {
             Kind::Twofold { first, .. } => self.0.attempt.or(first.attempt()),
@@ -193,15 +210,14 @@ impl fmt::Display for Error {
             write!(formatter, "consumer \"{consumer}\": ")?;
         }
         write!(formatter, "{}", self.0.kind)?;
+        if self.0.kind.stays_before() {
+            formatter.write_str("; the cursor stays before it")?;
+        }
         if let Some(Attempt { number, most }) = self.0.attempt {
             write!(formatter, "; attempt {number} of {most}")?;
         }
         if formatter.alternate() {
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                write!(formatter, ": {error}")?;
-                cause = error.source();
-            }
+            self.write_causes(formatter)?;
         }
         Ok(())
     }

@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn whatever_happens_it_stops_for_a_message_only_and_never_waits_too_long() {
         let seed = fastrand::u64(..);
-        println!("SEED={seed}");
+        eprintln!("SEED={seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..1_000 {
             let mut progress = Progress::default();
