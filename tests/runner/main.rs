@@ -64,6 +64,7 @@ runner_on! {
     memory: Memory,
     sqlite: Sqlite,
     postgres: Postgres,
+    pooled_postgres: PooledPostgres,
     mariadb: Mariadb,
 }
 

@@ -108,7 +108,7 @@ impl Database for PooledPostgres {
     fn create() -> Self {
         let schema = Postgres::create();
         let pool = Pool::builder()
-            .max_size(16)
+            .max_size(64)
             .min_idle(Some(1))
             .connection_customizer(Box::new(InSchema(schema.schema.clone())))
             .build(ConnectionManager::new(postgres_url()))

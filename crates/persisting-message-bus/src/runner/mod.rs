@@ -78,7 +78,8 @@ where
     B: MessageSource + MessageConsumerState + 'static,
 {
     /// A runner without consumers. `connect` makes each consumer's connection, and makes it again
-    /// when it is lost: it opens one, or takes one out of a pool.
+    /// when it is lost: it opens one, or takes one out of a pool. The consumers keep theirs: a pool has to
+    /// have one for each, and one more for prolonging leases.
     pub fn new<E>(connect: impl Fn() -> Result<B, E> + Send + Sync + 'static) -> Self
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
