@@ -211,6 +211,7 @@ pub fn raw(message_type: &'static str, payload: &str) -> RawMessage {
         payload: payload.to_owned(),
         headers: "{}".to_owned(),
         published_at: Utc::now(),
+        correlation_id: None,
     }
 }
 

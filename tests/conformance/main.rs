@@ -3,6 +3,7 @@
 mod consuming;
 mod event_sets;
 mod failing;
+mod flows;
 mod leases;
 mod limits;
 mod pausing;
@@ -83,6 +84,14 @@ macro_rules! conformance_on {
                 what_was_overcome_is_no_failure_any_more,
                 lag_is_the_age_of_the_first_message_behind_the_cursor,
                 a_status_is_json_for_programs,
+            ]
+            flows: [
+                what_a_handler_dispatches_is_caused_by_its_message,
+                a_flow_is_read_as_a_tree,
+                a_flow_from_outside_is_carried_on,
+                what_the_caller_says_is_left_alone,
+                a_handler_of_pages_says_which_message_is_the_cause,
+                a_handler_sees_the_flow_of_its_message,
             ]
             pausing: [
                 a_paused_consumer_handles_nothing_until_it_is_resumed,

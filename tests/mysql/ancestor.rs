@@ -34,6 +34,7 @@ fn create() -> (Mariadb, MysqlConnection, TableSchema) {
     let mut schema = TableSchema::default();
     schema.messages.table = "messages".into();
     schema.messages.message_version = None;
+    schema.messages.correlation_id = None;
     schema.messages.topic_index = "topic".into();
     (database, connection, schema)
 }

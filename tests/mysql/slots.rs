@@ -193,6 +193,7 @@ fn persist_on(bus: &mut MysqlConnection, topic: &str) {
         payload: "{}".to_owned(),
         headers: "{}".to_owned(),
         published_at: chrono::Utc::now(),
+        correlation_id: None,
     };
     bus.persist(&[message], Duplicates::Fail).unwrap();
 }

@@ -69,6 +69,7 @@ fn raw(message_id: Uuid) -> RawMessage {
         payload: r#"{"order":7}"#.to_owned(),
         headers: "{}".to_owned(),
         published_at: chrono::Utc::now(),
+        correlation_id: None,
     }
 }
 

@@ -19,6 +19,7 @@ pub fn schema() -> TableSchema {
     messages.topic = "select".into();
     messages.message_type = "Type".into();
     messages.message_version = None;
+    messages.correlation_id = None;
     messages.payload = "body".into();
     messages.headers = "meta;--".into();
     messages.published_at = "at".into();

@@ -4,7 +4,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Backlog, Error, FailedMessage, FailedPage, Failure, GiveUp, Lease, LeaseRequest,
+    Backlog, Error, FailedMessage, FailedPage, Failure, FlowMessage, GiveUp, Lease, LeaseRequest,
     MessageConsumerState, MessageFailures, MessageSource, PageRequest, Parked, Position, Sightings,
     StoreCursor, StoredConsumer, StoredMessage,
 };
@@ -53,6 +53,10 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
         self.messages.backlog(topic, after)
+    }
+
+    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+        self.messages.flow_messages(correlation_id)
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {

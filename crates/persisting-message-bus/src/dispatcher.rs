@@ -6,7 +6,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    DefaultMessageDecorator, Duplicates, Error, Headers, MessageDecorator, MessageOf,
+    Correlation, DefaultMessageDecorator, Duplicates, Error, Headers, MessageDecorator, MessageOf,
     MessageRepository, RawMessage, Topic, observe,
 };
 
@@ -165,6 +165,9 @@ impl<T: Topic> MessageDispatcher<T> {
         for decorator in &self.decorators {
             decorator.decorate(&mut headers);
         }
+        if let Some(correlation) = Correlation::current() {
+            correlation.decorate(&mut headers);
+        }
         let (message_id, published_at) = headers.complete()?;
         let encode = |cause| Error::encode(T::NAME, descriptor.name, message_id, cause);
         Ok(RawMessage {
@@ -175,6 +178,7 @@ impl<T: Topic> MessageDispatcher<T> {
             payload: message.to_payload().map_err(encode)?,
             headers: headers.to_json().map_err(encode)?,
             published_at,
+            correlation_id: headers.correlation_id().map(str::to_owned),
         })
     }
 }

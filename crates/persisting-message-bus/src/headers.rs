@@ -11,6 +11,8 @@ const RESERVED: &str = "__";
 const MESSAGE_ID: &str = "__message_id";
 const MESSAGE_TYPE: &str = "__message_type";
 const MESSAGE_VERSION: &str = "__message_version";
+const CORRELATION_ID: &str = "__correlation_id";
+const CAUSATION_ID: &str = "__causation_id";
 const MESSAGE_TOPIC: &str = "__message_topic";
 const TIME_OF_RECORDING: &str = "__time_of_recording";
 
@@ -32,6 +34,8 @@ pub struct Headers {
     topic: &'static str,
     message_type: &'static str,
     message_version: u32,
+    correlation_id: Option<String>,
+    causation_id: Option<Uuid>,
     custom: Map<String, Value>,
 }
 
@@ -66,6 +70,18 @@ impl Headers {
         self.message_type
     }
 
+    /// The flow that the message belongs to; `None` for one of its own.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+
+    /// The message that is the direct cause.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<Uuid> {
+        self.causation_id
+    }
+
     /// A custom header.
     #[must_use]
     pub fn get(&self, header: &str) -> Option<&Value> {
@@ -80,6 +96,18 @@ impl Headers {
     /// Sets the time of recording, in whole microseconds: what is finer is cut off.
     pub fn set_time_of_recording(&mut self, time: DateTime<Utc>) {
         self.time_of_recording = Some(time.trunc_subsecs(6));
+    }
+
+    /// Sets the flow that the message belongs to. It has at most
+    /// [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH) characters, which is checked when the message is
+    /// dispatched.
+    pub fn set_correlation_id(&mut self, correlation_id: impl Into<String>) {
+        self.correlation_id = Some(correlation_id.into());
+    }
+
+    /// Sets the message that is the direct cause.
+    pub fn set_causation_id(&mut self, causation_id: Uuid) {
+        self.causation_id = Some(causation_id);
     }
 
     /// Sets a custom header. Its name is checked when the message is dispatched: at most
@@ -124,6 +152,9 @@ impl Headers {
                 return Err(Error::invalid_name("header", header, problem));
             }
         }
+        if let Some(correlation_id) = &self.correlation_id {
+            name::validate("correlation id", correlation_id)?;
+        }
         let missing = |header| Error::missing_header(header, self.topic, self.message_type);
         let message_id = self.message_id.ok_or_else(|| missing(MESSAGE_ID))?;
         let time = self.time_of_recording;
@@ -158,6 +189,14 @@ impl Serialize for Headers {
         if let Some(time) = self.time_of_recording {
             let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
             map.serialize_entry(TIME_OF_RECORDING, &text)?;
+        }
+        if let Some(correlation_id) = &self.correlation_id {
+            map.serialize_entry(CORRELATION_ID, correlation_id)?;
+        }
+        if let Some(causation_id) = self.causation_id {
+            let mut buffer = Uuid::encode_buffer();
+            let text = causation_id.hyphenated().encode_lower(&mut buffer);
+            map.serialize_entry(CAUSATION_ID, text)?;
         }
         for (header, value) in &self.custom {
             map.serialize_entry(header, value)?;

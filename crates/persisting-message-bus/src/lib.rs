@@ -10,6 +10,7 @@
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | keep consumers running | [`Runner`] |
+//! | follow what caused what | [`Correlation`], [`Flow`] |
 //! | see how a consumer is doing | [`ConsumerStatus`] |
 //! | look after messages that failed | [`MessageFailures`] |
 //! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (features `sqlite`, `postgres`, `mysql`) |
@@ -24,6 +25,7 @@ mod bus;
 mod clock;
 mod consumer;
 mod consumer_state;
+mod correlation;
 mod decorator;
 mod derived;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -31,6 +33,7 @@ pub mod diesel;
 mod dispatcher;
 mod error;
 mod failures;
+mod flow;
 mod headers;
 pub mod memory;
 mod message;
@@ -56,12 +59,14 @@ pub use consumer::{
     UnknownMessages,
 };
 pub use consumer_state::{Lease, LeaseRequest, MessageConsumerState, StoreCursor, StoredConsumer};
+pub use correlation::Correlation;
 pub use decorator::{DefaultMessageDecorator, MessageDecorator};
 pub use dispatcher::MessageDispatcher;
 pub use error::Error;
 pub use failures::{
     FailedMessage, FailedPage, Failure, FailureState, GiveUp, MessageFailures, Parked,
 };
+pub use flow::{Flow, FlowMessage};
 pub use headers::Headers;
 pub use message::Message;
 pub use name::MAX_NAME_LENGTH;

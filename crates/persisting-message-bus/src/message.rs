@@ -1,7 +1,11 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::correlation::{self, Caused};
 use crate::{Error, EventSet, Headers, Position, StoredMessage};
 
 /// A message on its way to a handler: the typed payload and what is known about it.
@@ -11,7 +15,7 @@ pub struct Message<S> {
     message_id: Uuid,
     topic: &'static str,
     published_at: DateTime<Utc>,
-    headers: Box<str>,
+    headers: Arc<str>,
     is_replay: bool,
     payload: S,
 }
@@ -74,6 +78,24 @@ impl<S> Message<S> {
     #[must_use]
     pub fn time_of_recording(&self) -> DateTime<Utc> {
         self.published_at
+    }
+
+    /// The flow that it belongs to: its own id, if it has started it.
+    #[must_use]
+    pub fn correlation_id(&self) -> Cow<'_, str> {
+        let own = || Cow::Owned(self.message_id.to_string());
+        correlation::correlation_id(&self.headers).unwrap_or_else(own)
+    }
+
+    /// The message that is its direct cause; `None` where it has started its flow.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<Uuid> {
+        correlation::causation_id(&self.headers)
+    }
+
+    /// As long as the result lives, what is dispatched on this thread is caused by this message.
+    pub(crate) fn as_cause(&self) -> Caused {
+        Caused::by_message(self.message_id, &self.headers)
     }
 
     /// All stored headers, as a JSON object.

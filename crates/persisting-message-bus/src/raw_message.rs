@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Datelike, Utc};
 use uuid::Uuid;
 
+use crate::correlation::correlation_id;
 use crate::{Error, Position, name};
 
 /// A message as it is persisted, before it has a position.
@@ -22,6 +23,8 @@ pub struct RawMessage {
     pub headers: String,
     /// When it was recorded.
     pub published_at: DateTime<Utc>,
+    /// The flow that it belongs to, as the headers say it too; `None` if it has started one of its own.
+    pub correlation_id: Option<String>,
 }
 
 /// A message as a source hands it out: where it stands, and texts borrowed from the row.
@@ -57,6 +60,7 @@ impl StoredMessage<'_> {
             payload: self.payload.to_owned(),
             headers: self.headers.to_owned(),
             published_at: self.published_at,
+            correlation_id: correlation_id(self.headers).map(Cow::into_owned),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Error, Position, RawMessage, Sightings, StoredMessage};
+use crate::{Error, FlowMessage, Position, RawMessage, Sightings, StoredMessage};
 
 /// Something that messages can be read from, one topic at a time, in the order of their positions.
 pub trait MessageSource {
@@ -96,6 +96,21 @@ pub trait MessageSource {
     /// When the source cannot be read.
     fn changes(&mut self) -> Result<Option<i64>, Error> {
         Ok(None)
+    }
+
+    /// The messages of a flow, on all topics, in any order: those that name it, and the one whose id it
+    /// is. [`Flow::read`](crate::Flow::read) puts them in order.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot be read, or knows no flows, as without an implementation.
+    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+        let doing = format!("reading the flow \"{correlation_id}\"");
+        Err(Error::repository(
+            doing,
+            "this source knows no flows",
+            false,
+        ))
     }
 
     /// Hands the messages of one page to `receive`, lowest position first, until it breaks.

@@ -7,12 +7,14 @@ CREATE TABLE public_messages (
     topic VARCHAR(255) NOT NULL,
     message_type VARCHAR(255) NOT NULL,
     message_version INT UNSIGNED NOT NULL DEFAULT 1,
+    correlation_id VARCHAR(255),
     payload LONGTEXT NOT NULL,
     headers LONGTEXT NOT NULL,
     published_at DATETIME(6) NOT NULL,
     PRIMARY KEY (topic, id),
     UNIQUE KEY id (id),
-    UNIQUE KEY message_id (message_id)
+    UNIQUE KEY message_id (message_id),
+    KEY correlation_id (correlation_id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One row per consumer and topic: how far it is, and who may work on it.

@@ -6,12 +6,17 @@ CREATE TABLE public_messages (
     topic text NOT NULL,
     message_type text NOT NULL,
     message_version integer NOT NULL DEFAULT 1,
+    correlation_id text,
     payload json NOT NULL,
     headers json NOT NULL,
     published_at timestamptz NOT NULL
 );
 
 CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
+
+-- Most messages start a flow of their own and have none.
+CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
+    WHERE correlation_id IS NOT NULL;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
 -- A cursor that is NULL has not left the start. The epoch is in the key so that

@@ -6,12 +6,17 @@ CREATE TABLE public_messages (
     topic TEXT NOT NULL,
     message_type TEXT NOT NULL,
     message_version INTEGER NOT NULL DEFAULT 1,
+    correlation_id TEXT,
     payload TEXT NOT NULL,
     headers TEXT NOT NULL,
     published_at TEXT NOT NULL
 );
 
 CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
+
+-- Most messages start a flow of their own and have none.
+CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
+    WHERE correlation_id IS NOT NULL;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
 -- A cursor that is NULL has not left the start.

@@ -179,12 +179,13 @@ impl PageOutcome {
     }
 }
 
-/// Calls a handler with a message, or with several up to that one.
+/// Calls a handler with a message, which is the cause of what it dispatches.
 pub(super) fn guarded<S: EventSet>(
     message: &Message<S>,
     handle: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), HandlerError> {
     let _handling = observe::handling(message);
+    let _caused = message.as_cause();
     unwinding(handle)
 }
 

@@ -5,7 +5,7 @@ use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guard
 use super::page::Page;
 use super::search::Search;
 use crate::{
-    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionsOn,
+    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionsOn, observe,
 };
 
 type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
@@ -249,7 +249,8 @@ where
     ) -> Result<usize, (Option<usize>, HandlerError)> {
         if let Some(last) = messages.last() {
             let alone = (messages.len() == 1).then_some(0);
-            guarded(last, || (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
+            let _handling = observe::handling(last);
+            unwinding(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
         }
         Ok(messages.len())
     }

@@ -3,7 +3,7 @@
 use crate::RawMessage;
 use crate::diesel::MessageTable;
 use crate::diesel::statement::Statement;
-use crate::diesel::statement::Value::{Number, Text};
+use crate::diesel::statement::Value::{Number, OptionalText, Text};
 
 /// The most rows of a statement. More make it no faster, and SQLite takes 32,766 values.
 const MOST_ROWS: usize = 512;
@@ -55,11 +55,15 @@ pub(super) fn insert<'a>(
         Some(_) => ("{message_version}, ", "?, "),
         None => ("", ""),
     };
-    let row = format!("(?, ?, ?, {value}?, ?, ?)");
+    let (flow, flow_value) = match table.correlation_id {
+        Some(_) => ("{correlation_id}, ", "?, "),
+        None => ("", ""),
+    };
+    let row = format!("(?, ?, ?, {value}{flow_value}?, ?, ?)");
     let values = vec![row.as_str(); rows.len()].join(", ");
     let sql = format!(
         "INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
-         {{payload}}, {{headers}}, {{published_at}}) VALUES {values} {conflict}"
+         {flow}{{payload}}, {{headers}}, {{published_at}}) VALUES {values} {conflict}"
     );
     let values = rows.iter().flat_map(|row| {
         let version = Number(i64::from(row.message.message_version));
@@ -74,7 +78,9 @@ pub(super) fn insert<'a>(
             &row.message.headers,
             &row.published_at,
         ];
-        let names = names.map(Text).into_iter().chain(version);
+        let flow = OptionalText(row.message.correlation_id.as_deref());
+        let flow = table.correlation_id.as_ref().map(|_| flow);
+        let names = names.map(Text).into_iter().chain(version).chain(flow);
         names.chain(texts.map(|text| Text(text)))
     });
     Statement::new(sql, table, values)

@@ -11,6 +11,7 @@ mod duplicates;
 mod error;
 mod failed_messages;
 mod failures;
+mod flows;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod insert;
 mod leases;

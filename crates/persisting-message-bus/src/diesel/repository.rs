@@ -2,11 +2,11 @@ use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
 
-use super::{OnTables, StoreBackend, TableSchema, messages};
+use super::{OnTables, StoreBackend, TableSchema, flows, messages};
 use crate::raw_message::validate;
 use crate::{
-    Backlog, Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position,
-    RawMessage, Sightings, StoredMessage,
+    Backlog, Duplicates, Error, FlowMessage, MessageRepository, MessageSource, PageRequest,
+    Position, RawMessage, Sightings, StoredMessage,
 };
 
 impl<C> MessageSource for OnTables<'_, C>
@@ -28,6 +28,10 @@ where
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
         messages::backlog(self.connection, &self.schema.messages, topic, after)
+    }
+
+    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+        flows::messages(self.connection, &self.schema.messages, correlation_id)
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {
@@ -82,6 +86,10 @@ where
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
         TableSchema::DEFAULT.on(self).backlog(topic, after)
+    }
+
+    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+        TableSchema::DEFAULT.on(self).flow_messages(correlation_id)
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {

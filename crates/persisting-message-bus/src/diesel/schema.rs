@@ -48,6 +48,9 @@ pub struct MessageTable {
     /// An integer, `message_version`. `None` for a table without it: its messages are all read as
     /// version 1.
     pub message_version: Option<Name>,
+    /// A text or null, `correlation_id`. There should be an index on it. `None` for a table without it:
+    /// its flows cannot be read.
+    pub correlation_id: Option<Name>,
     /// A text, `payload`.
     pub payload: Name,
     /// A text, `headers`.
@@ -135,6 +138,7 @@ impl TableSchema {
             topic: Cow::Borrowed("topic"),
             message_type: Cow::Borrowed("message_type"),
             message_version: Some(Cow::Borrowed("message_version")),
+            correlation_id: Some(Cow::Borrowed("correlation_id")),
             payload: Cow::Borrowed("payload"),
             headers: Cow::Borrowed("headers"),
             published_at: Cow::Borrowed("published_at"),
@@ -202,6 +206,7 @@ impl Names for MessageTable {
             "topic" => &self.topic,
             "message_type" => &self.message_type,
             "message_version" => self.message_version.as_deref()?,
+            "correlation_id" => self.correlation_id.as_deref()?,
             "payload" => &self.payload,
             "headers" => &self.headers,
             "published_at" => &self.published_at,

@@ -8,8 +8,8 @@ use super::InMemoryMessageBus;
 use super::shared::Shared;
 use crate::raw_message::validate;
 use crate::{
-    Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    Sightings, StoredMessage,
+    Duplicates, Error, FlowMessage, MessageRepository, MessageSource, PageRequest, Position,
+    RawMessage, Sightings, StoredMessage,
 };
 
 /// Keeps messages in memory. Clones share them.
@@ -103,6 +103,20 @@ impl MessageSource for InMemoryMessageRepository {
 
     fn last_position(&mut self) -> Result<Position, Error> {
         Ok(self.log.read(Log::last))
+    }
+
+    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+        let started_by = Uuid::try_parse(correlation_id).ok();
+        Ok(self.log.read(|log| {
+            let all = log.range(Position::START, Position::LAST);
+            let of_flow = all.filter(|(_, message)| {
+                message.correlation_id.as_deref() == Some(correlation_id)
+                    || Some(message.message_id) == started_by
+            });
+            of_flow
+                .map(|(position, message)| FlowMessage::of(&message.stored_at(position)))
+                .collect()
+        }))
     }
 
     fn read_page(

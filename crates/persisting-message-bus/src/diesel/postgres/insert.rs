@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::fence::hash_of;
@@ -43,8 +43,8 @@ const FENCE: &str = "
 
 /// A position is drawn for a row of the join, and so behind the fence.
 const ROWS: &str = "
-    FROM fence, unnest(?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY AS message
-        (message_id, topic, message_type, message_version, payload, headers, published_at, place)
+    FROM fence, unnest(?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY AS message
+        (message_id, topic, message_type, message_version, payload, headers, published_at, correlation_id, place)
     WHERE fence.held > 0
     ORDER BY place";
 
@@ -54,6 +54,7 @@ pub(super) enum Column<'a> {
     Numbers(Vec<i64>),
     Uuids(Vec<Uuid>),
     Texts(Vec<&'a str>),
+    OptionalTexts(Vec<Option<&'a str>>),
     Times(Vec<DateTime<Utc>>),
 }
 
@@ -67,6 +68,10 @@ pub(super) fn insert_messages<'a>(
         Some(_) => ("{message_version}, ", "message_version, "),
         None => ("", ""),
     };
+    let (flow, of_flow) = match table.correlation_id {
+        Some(_) => ("{correlation_id}, ", "correlation_id, "),
+        None => ("", ""),
+    };
     let conflict = if leave_out_taken {
         "ON CONFLICT ({message_id}) DO NOTHING"
     } else {
@@ -74,8 +79,8 @@ pub(super) fn insert_messages<'a>(
     };
     let sql = format!(
         "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
-         {{payload}}, {{headers}}, {{published_at}}) \
-         SELECT message_id, topic, message_type, {of_message}payload::json, headers::json, \
+         {flow}{{payload}}, {{headers}}, {{published_at}}) \
+         SELECT message_id, topic, message_type, {of_message}{of_flow}payload::json, headers::json, \
          published_at {ROWS} {conflict}"
     );
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
@@ -85,7 +90,7 @@ pub(super) fn insert_messages<'a>(
     Statement::new(sql, table, values.chain(columns(messages)))
 }
 
-fn columns(messages: &[RawMessage]) -> [Column<'_>; 7] {
+fn columns(messages: &[RawMessage]) -> [Column<'_>; 8] {
     let texts = |text: fn(&RawMessage) -> &str| Column::Texts(messages.iter().map(text).collect());
     let versions = messages
         .iter()
@@ -103,6 +108,12 @@ fn columns(messages: &[RawMessage]) -> [Column<'_>; 7] {
                 .map(|message| message.published_at)
                 .collect(),
         ),
+        Column::OptionalTexts(
+            messages
+                .iter()
+                .map(|message| message.correlation_id.as_deref())
+                .collect(),
+        ),
     ]
 }
 
@@ -113,6 +124,7 @@ impl BindTo<Pg> for Column<'_> {
             Self::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers),
             Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
             Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),
+            Self::OptionalTexts(texts) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts),
             Self::Times(times) => out.push_bind_param::<Array<Timestamptz>, _>(times),
         }
     }

@@ -16,6 +16,8 @@ impl Dialect for Pg {
     const NOW: &'static str = "clock_timestamp()";
     const AHEAD: &'static str = "clock_timestamp() + ? * interval '1 millisecond'";
 
+    const UUID: &'static str = "?::uuid";
+
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         statement::bind(value, out)
     }

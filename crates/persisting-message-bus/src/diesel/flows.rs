@@ -1,0 +1,76 @@
+//! The messages of a flow, as every database understands it.
+
+use diesel::connection::LoadConnection;
+use diesel::result::{Error as DieselError, QueryResult};
+use uuid::Uuid;
+
+use super::MessageTable;
+use super::error::failed_while;
+use super::rows::{BrokenColumn, Column, ReadValue, with_columns};
+use super::statement::Value::Text;
+use super::statement::{Dialect, Statement};
+use crate::correlation::causation_id;
+use crate::{Error, FlowMessage, Position};
+
+pub(super) fn messages<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    correlation_id: &str,
+) -> Result<Vec<FlowMessage>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let doing = || format!("reading the flow \"{correlation_id}\"");
+    if table.correlation_id.is_none() {
+        let problem = "the table has no column for flows";
+        return Err(Error::repository(doing(), problem, false));
+    }
+    let named = "{correlation_id} = {text}";
+    let mut flow = read(connection, table, named, correlation_id)
+        .map_err(|cause| failed_while(doing(), cause))?;
+    if let Ok(id) = Uuid::try_parse(correlation_id) {
+        let started = read(connection, table, "{message_id} = {uuid}", &id.to_string())
+            .map_err(|cause| failed_while(doing(), cause))?;
+        let is_known = flow.iter().any(|message| message.message_id == id);
+        flow.extend(started.into_iter().filter(|_| !is_known));
+    }
+    Ok(flow)
+}
+
+/// Each condition has an index, and not every database uses both in one statement.
+fn read<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    condition: &str,
+    id: &str,
+) -> QueryResult<Vec<FlowMessage>>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let sql = format!(
+        "SELECT {{id}}, {{topic}}, {{message_type}}, {{message_id}}, {{headers}}, \
+         {{published_at}} FROM {{table}} WHERE {condition}"
+    );
+    let rows = connection.load(Statement::new(sql, table, [Text(id)]))?;
+    let messages = rows.map(|row| {
+        with_columns(&row?, flow_message)
+            .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
+    });
+    messages.collect()
+}
+
+fn flow_message<DB: ReadValue>(
+    [id, topic, message_type, message_id, headers, published_at]: &mut [Column<'_, DB>; 6],
+) -> Result<FlowMessage, BrokenColumn> {
+    Ok(FlowMessage {
+        position: id.integer("id").map(Position::new)?,
+        topic: topic.text("topic")?.to_owned(),
+        message_type: message_type.text("message_type")?.to_owned(),
+        message_id: message_id.uuid("message_id")?,
+        causation_id: causation_id(headers.text("headers")?),
+        published_at: published_at.time("published_at")?,
+        depth: 0,
+    })
+}

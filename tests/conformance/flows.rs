@@ -1,0 +1,198 @@
+use persisting_message_bus::{
+    Correlation, Flow, Headers, Message, MessageConsumer, MessageDispatcher, MessageRepository,
+    RawMessage,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders, Paid, Payments};
+use uuid::Uuid;
+
+use super::{orders, stored};
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn pay(bus: &mut impl MessageRepository, order: u64) -> Uuid {
+    let payments = MessageDispatcher::<Payments>::new();
+    payments.dispatch(bus, &Paid { order }).unwrap()
+}
+
+/// Orders are paid, and what is paid is shipped, by an external and a transactional handler.
+fn handle_all<D: Database>(database: &D, bus: &mut D::Bus) {
+    let mut other = database.connect();
+    let mut payer = MessageConsumer::<Orders>::external("payer", |message: &Message<Orders>| {
+        if let Orders::OrderPlaced(placed) = message.payload() {
+            pay(&mut other, placed.order);
+        }
+        Ok(())
+    });
+    let mut shipper = MessageConsumer::<Payments>::transactional(
+        "shipper",
+        |bus: &mut D::Bus, message: &Message<Payments>| {
+            let Payments::Paid(Paid { order }) = *message.payload();
+            orders().dispatch(bus, &OrderShipped { order })?;
+            Ok(())
+        },
+    );
+    for _ in 0..2 {
+        payer.handle_new_messages(bus).unwrap();
+        shipper.handle_new_messages(bus).unwrap();
+    }
+}
+
+fn all(bus: &mut impl super::TestBus) -> Vec<RawMessage> {
+    let mut all = stored(bus, "orders");
+    all.extend(stored(bus, "payments"));
+    all.sort_by_key(|(position, _)| *position);
+    all.into_iter().map(|(_, message)| message).collect()
+}
+
+fn header(message: &RawMessage, name: &str) -> Option<String> {
+    let headers: serde_json::Value = serde_json::from_str(&message.headers).unwrap();
+    headers.get(name)?.as_str().map(str::to_owned)
+}
+
+pub fn what_a_handler_dispatches_is_caused_by_its_message<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let roots: Vec<_> = (0..2)
+        .map(|order| {
+            orders()
+                .dispatch(&mut bus, &OrderPlaced::number(order))
+                .unwrap()
+        })
+        .collect();
+    handle_all(&database, &mut bus);
+    let messages = all(&mut bus);
+    assert_eq!(messages.len(), 6);
+    for (order, root) in roots.iter().enumerate() {
+        let [placed, paid, shipped] = [0, 2, 4].map(|index| &messages[index + order]);
+        assert_eq!(placed.message_id, *root);
+        assert_eq!(placed.correlation_id, None);
+        for (effect, cause) in [(paid, placed), (shipped, paid)] {
+            assert_eq!(effect.correlation_id, Some(root.to_string()));
+            let header = |name| header(effect, name);
+            assert_eq!(header("__correlation_id"), Some(root.to_string()));
+            let causation_id = header("__causation_id");
+            assert_eq!(causation_id, Some(cause.message_id.to_string()));
+        }
+    }
+    // Behind the handler, nothing is a cause any more.
+    assert_eq!(Correlation::current(), None);
+    pay(&mut bus, 9);
+    assert_eq!(all(&mut bus).last().unwrap().correlation_id, None);
+}
+
+pub fn a_flow_is_read_as_a_tree<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let root = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(2))
+        .unwrap();
+    handle_all(&database, &mut bus);
+    let flow = Flow::read(&mut bus, &root.to_string()).unwrap();
+    let tree: Vec<_> = flow
+        .messages
+        .iter()
+        .map(|message| (message.message_type.as_str(), message.depth))
+        .collect();
+    assert_eq!(tree, [("OrderPlaced", 0), ("Paid", 1), ("OrderShipped", 2)]);
+    assert_eq!(flow.messages[1].topic, "payments");
+    assert_eq!(flow.messages[1].causation_id, Some(root));
+    for unknown in [Uuid::now_v7().to_string(), "it's \"unknown\"".to_owned()] {
+        assert!(Flow::read(&mut bus, &unknown).unwrap().messages.is_empty());
+    }
+}
+
+pub fn a_flow_from_outside_is_carried_on<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let request = Correlation::of_flow("request 4711").with_traceparent(TRACE);
+    MessageDispatcher::<Orders>::new()
+        .with_decorator(request.clone())
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    request
+        .scope(|| orders().dispatch(&mut bus, &OrderPlaced::number(2)))
+        .unwrap();
+    handle_all(&database, &mut bus);
+    let messages = all(&mut bus);
+    assert_eq!(messages.len(), 6);
+    for message in &messages {
+        assert_eq!(message.correlation_id.as_deref(), Some("request 4711"));
+        assert_eq!(header(message, "traceparent").as_deref(), Some(TRACE));
+    }
+    let flow = Flow::read(&mut bus, "request 4711").unwrap();
+    let depths: Vec<_> = flow.messages.iter().map(|message| message.depth).collect();
+    assert_eq!(depths, [0, 1, 2, 0, 1, 2]);
+    assert!(
+        Flow::read(&mut bus, "Request 4711")
+            .unwrap()
+            .messages
+            .is_empty()
+    );
+}
+
+pub fn what_the_caller_says_is_left_alone<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let mut headers = Headers::new();
+    headers.set_correlation_id("mine");
+    let around = Correlation::of_flow("around").with_traceparent(TRACE);
+    around
+        .scope(|| orders().dispatch_with(&mut bus, &OrderPlaced::number(1), headers))
+        .unwrap();
+    let messages = all(&mut bus);
+    assert_eq!(messages[0].correlation_id.as_deref(), Some("mine"));
+    let long = "x".repeat(256);
+    let error = Correlation::of_flow(long)
+        .scope(|| orders().dispatch(&mut bus, &OrderPlaced::number(1)))
+        .unwrap_err();
+    assert!(error.is_invalid_name(), "{error:?}");
+}
+
+pub fn a_handler_of_pages_says_which_message_is_the_cause<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = (0..3).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut pages = MessageConsumer::<Orders>::transactional_pages(
+        "payer",
+        |bus: &mut D::Bus, messages: &[Message<Orders>]| {
+            pay(bus, 100);
+            Correlation::caused_by(&messages[1]).scope(|| pay(bus, 101));
+            Ok(())
+        },
+    );
+    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
+    let messages = all(&mut bus);
+    assert_eq!(messages[3].correlation_id, None);
+    let second = messages[1].message_id.to_string();
+    assert_eq!(messages[4].correlation_id, Some(second));
+}
+
+pub fn a_handler_sees_the_flow_of_its_message<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let root = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut payer = MessageConsumer::<Orders>::transactional(
+        "payer",
+        |bus: &mut D::Bus, message: &Message<Orders>| {
+            assert_eq!(message.correlation_id(), root.to_string());
+            assert_eq!(message.causation_id(), None);
+            pay(bus, message.payload().order());
+            Ok(())
+        },
+    );
+    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    let mut reader = MessageConsumer::<Payments>::external("all", |message: &Message<Payments>| {
+        assert_eq!(message.correlation_id(), root.to_string());
+        assert_eq!(message.causation_id(), Some(root));
+        assert!(message.headers()?.is_empty());
+        Ok(())
+    });
+    assert_eq!(reader.handle_new_messages(&mut bus).unwrap(), 1);
+}
