@@ -4,6 +4,7 @@ mod consuming;
 mod event_sets;
 mod failing;
 mod flows;
+mod inbox;
 mod leases;
 mod limits;
 mod pausing;
@@ -84,6 +85,13 @@ macro_rules! conformance_on {
                 what_was_overcome_is_no_failure_any_more,
                 lag_is_the_age_of_the_first_message_behind_the_cursor,
                 a_status_is_json_for_programs,
+            ]
+            inbox: [
+                a_message_from_outside_has_its_effect_once,
+                what_failed_may_come_again,
+                consumers_sources_and_ids_are_told_apart,
+                of_many_deliveries_at_once_one_has_an_effect,
+                what_is_older_than_the_window_is_forgotten,
             ]
             flows: [
                 what_a_handler_dispatches_is_caused_by_its_message,

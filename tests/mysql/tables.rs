@@ -34,7 +34,7 @@ fn many_processes_may_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, message_failures, message_publisher_slots,
+                "DROP TABLE public_messages, message_consumer_state, message_failures, message_inbox, message_publisher_slots,
                     __diesel_schema_migrations",
             )
             .unwrap();
@@ -65,6 +65,8 @@ fn tables_and_columns_may_have_any_name() {
                 `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
                 `again?` bigint, `{rest}` datetime(6), `back` int NOT NULL DEFAULT 0,
                 PRIMARY KEY (`name`, `stream`));
+            CREATE TABLE `in; box` (`name` varchar(255), `from` varchar(255), `order` varchar(255), `at` datetime(6),
+                PRIMARY KEY (`name`, `from`, `order`));
             CREATE TABLE `too bad` (`name` varchar(255), `stream` varchar(255), `at` bigint,
                 `order` char(36), `Type` varchar(255), `is` varchar(16), `times` int, `why?` text,
                 `from` datetime(6), `to` datetime(6), PRIMARY KEY (`name`, `stream`, `at`));

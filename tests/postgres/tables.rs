@@ -34,7 +34,7 @@ fn many_processes_may_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, message_failures, __diesel_schema_migrations",
+                "DROP TABLE public_messages, message_consumer_state, message_failures, message_inbox, __diesel_schema_migrations",
             )
             .unwrap();
         let start = Barrier::new(8);
@@ -78,6 +78,8 @@ fn tables_and_columns_may_have_any_name() {
                 "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
                 "{rest}" timestamptz, "back" integer NOT NULL DEFAULT 0,
                 PRIMARY KEY ("name", "stream"));
+            CREATE TABLE "in; box" ("name" text, "from" text, "order" text, "at" timestamptz,
+                PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" text, "stream" text, "at" bigint, "order" text,
                 "Type" text, "is" text, "times" bigint, "why?" text, "from" timestamptz,
                 "to" timestamptz, PRIMARY KEY ("name", "stream", "at"))"#,

@@ -1,9 +1,11 @@
 //! Tables and columns whose names nobody would choose.
 
+use std::time::Duration;
+
 use persisting_message_bus::diesel::TableSchema;
 use persisting_message_bus::{
     FailedPage, FailureState, GiveUp, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageRepository, Parked, Position, Retry,
+    MessageDispatcher, MessageInbox, MessageRepository, Parked, Position, Received, Retry,
 };
 
 use crate::consume;
@@ -47,6 +49,12 @@ pub fn schema() -> TableSchema {
     failures.error = "why?".into();
     failures.first_failed_at = "from".into();
     failures.last_failed_at = "to".into();
+    let inbox = &mut schema.inbox;
+    inbox.table = "in; box".into();
+    inbox.consumer = "name".into();
+    inbox.source = "from".into();
+    inbox.message_id = "order".into();
+    inbox.received_at = "at".into();
     let slots = &mut schema.publisher_slots;
     slots.table = "who?".into();
     slots.topic = "what".into();
@@ -55,7 +63,7 @@ pub fn schema() -> TableSchema {
 }
 
 /// Uses every table and every column.
-pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState)) {
+pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState + MessageInbox)) {
     let batch = (0..3).map(OrderPlaced::number);
     MessageDispatcher::<Orders>::new()
         .dispatch_batch(bus, batch)
@@ -82,6 +90,16 @@ pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState)) {
     failing.handle_new_messages(bus).unwrap();
     let discarded = bus.discard("failing", "orders", Parked::At(Position::new(2)));
     assert_eq!(discarded.unwrap(), 1);
+    let received = Received {
+        consumer: "failing",
+        source: "outside",
+        message_id: "1",
+    };
+    for is_new in [true, false] {
+        assert_eq!(bus.receive(&received).unwrap(), is_new);
+    }
+    let pruned = bus.prune_inbox("failing", "outside", Duration::ZERO);
+    assert_eq!(pruned.unwrap(), 1);
     assert!(failing.pause(bus).unwrap());
     assert!(failing.resume(bus).unwrap());
 }

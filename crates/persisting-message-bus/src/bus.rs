@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Backlog, Error, FailedMessage, FailedPage, Failure, FlowMessage, GiveUp, Lease, LeaseRequest,
-    MessageConsumerState, MessageFailures, MessageSource, PageRequest, Parked, Position, Sightings,
-    StoreCursor, StoredConsumer, StoredMessage,
+    MessageConsumerState, MessageFailures, MessageInbox, MessageSource, PageRequest, Parked,
+    Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -103,6 +103,21 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         topic: &str,
     ) -> Result<Option<StoredConsumer>, Error> {
         self.state.stored_consumer(consumer, topic)
+    }
+}
+
+impl<M, S: MessageInbox> MessageInbox for MessageBus<M, S> {
+    fn receive(&mut self, received: &Received<'_>) -> Result<bool, Error> {
+        self.state.receive(received)
+    }
+
+    fn prune_inbox(
+        &mut self,
+        consumer: &str,
+        source: &str,
+        window: Duration,
+    ) -> Result<u64, Error> {
+        self.state.prune_inbox(consumer, source, window)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
+//! | handle what comes from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
 //! | follow what caused what | [`Correlation`], [`Flow`] |
 //! | see how a consumer is doing | [`ConsumerStatus`] |
@@ -35,6 +36,7 @@ mod error;
 mod failures;
 mod flow;
 mod headers;
+mod inbox;
 pub mod memory;
 mod message;
 mod name;
@@ -68,6 +70,7 @@ pub use failures::{
 };
 pub use flow::{Flow, FlowMessage};
 pub use headers::Headers;
+pub use inbox::{Inbox, MessageInbox, Received};
 pub use message::Message;
 pub use name::MAX_NAME_LENGTH;
 pub use position::Position;

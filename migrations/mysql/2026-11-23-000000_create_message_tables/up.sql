@@ -50,6 +50,15 @@ CREATE TABLE message_failures (
     KEY message_failures_state (consumer, topic, state, position)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+-- Messages from outside that were received, for as long as they may come again.
+CREATE TABLE message_inbox (
+    consumer VARCHAR(255) NOT NULL,
+    source VARCHAR(255) NOT NULL,
+    message_id VARCHAR(255) NOT NULL,
+    received_at DATETIME(6) NOT NULL,
+    PRIMARY KEY (consumer, source, message_id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
 -- A topic's publishers lock one slot each while they are at work; nothing is
 -- written here after a topic's first message. Those of a new topic wait for each
 -- other at one of the rows that belong to no topic.

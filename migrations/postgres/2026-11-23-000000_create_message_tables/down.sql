@@ -1,3 +1,4 @@
+DROP TABLE message_inbox;
 DROP TABLE message_failures;
 DROP TABLE message_consumer_state;
 DROP TABLE public_messages;

@@ -53,3 +53,12 @@ CREATE TABLE message_failures (
 
 CREATE INDEX message_failures_state
     ON message_failures (consumer, topic, state, position);
+
+-- Messages from outside that were received, for as long as they may come again.
+CREATE TABLE message_inbox (
+    consumer text NOT NULL,
+    source text NOT NULL,
+    message_id text NOT NULL,
+    received_at timestamptz NOT NULL,
+    PRIMARY KEY (consumer, source, message_id)
+);

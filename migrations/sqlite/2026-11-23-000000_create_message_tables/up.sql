@@ -52,3 +52,12 @@ CREATE TABLE message_failures (
 
 CREATE INDEX message_failures_state
     ON message_failures (consumer, topic, state, position);
+
+-- Messages from outside that were received, for as long as they may come again.
+CREATE TABLE message_inbox (
+    consumer TEXT NOT NULL,
+    source TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    PRIMARY KEY (consumer, source, message_id)
+) WITHOUT ROWID;

@@ -5,7 +5,9 @@ mod memory;
 mod postgres;
 mod sqlite;
 
-use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
+use persisting_message_bus::{
+    MessageConsumerState, MessageInbox, MessageRepository, TransactionsOn,
+};
 
 pub use self::mariadb::{Mariadb, PooledMariadb};
 pub use self::memory::Memory;
@@ -15,7 +17,12 @@ pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};
 /// An empty database with the bus's tables, which goes away when it is dropped.
 pub trait Database: Sized + Sync {
     /// A connection to it, on which transactional handlers work too.
-    type Bus: MessageRepository + MessageConsumerState + TransactionsOn<Self::Bus> + Send + 'static;
+    type Bus: MessageRepository
+        + MessageConsumerState
+        + MessageInbox
+        + TransactionsOn<Self::Bus>
+        + Send
+        + 'static;
 
     fn create() -> Self;
 
@@ -27,6 +34,7 @@ pub trait Server: Database<Bus = <Self as Server>::Plain> {
     /// Its plain connection.
     type Plain: MessageRepository
         + MessageConsumerState
+        + MessageInbox
         + TransactionsOn<Self::Plain>
         + diesel::Connection
         + Send

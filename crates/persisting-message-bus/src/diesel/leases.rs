@@ -109,7 +109,7 @@ where
 {
     let cursor = OptionalNumber(store.cursor.map(Position::get));
     let (sql, values) = match store.hold {
-        Some(duration) => (STORE_AND_HOLD, vec![cursor, milliseconds(duration)]),
+        Some(duration) => (STORE_AND_HOLD, vec![cursor, Number(milliseconds(duration))]),
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
     if update_held(connection, table, lease, sql, values, "storing the cursor")? {
@@ -129,7 +129,7 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let (values, doing) = ([milliseconds(duration)], "prolonging the lease");
+    let (values, doing) = ([Number(milliseconds(duration))], "prolonging the lease");
     if update_held(connection, table, lease, RENEW, values, doing)? {
         Ok(())
     } else {
@@ -241,10 +241,10 @@ where
 }
 
 /// The databases' calendars end: at the latest, a lease expires in a century.
-pub(super) fn milliseconds(duration: Duration) -> Value<'static> {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
     let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(CENTURY);
-    Number(milliseconds.min(CENTURY))
+    milliseconds.min(CENTURY)
 }
 
 pub(super) fn failed(consumer: &str, topic: &str, doing: &str, cause: DieselError) -> Error {

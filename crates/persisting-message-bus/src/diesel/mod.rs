@@ -12,6 +12,7 @@ mod error;
 mod failed_messages;
 mod failures;
 mod flows;
+mod inbox;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod insert;
 mod leases;
@@ -32,5 +33,6 @@ mod transactions;
 pub use self::backend::StoreBackend;
 pub use self::migrations::migrate;
 pub use self::schema::{
-    ConsumerStateTable, FailureTable, MessageTable, OnTables, PublisherSlotsTable, TableSchema,
+    ConsumerStateTable, FailureTable, InboxTable, MessageTable, OnTables, PublisherSlotsTable,
+    TableSchema,
 };

@@ -27,6 +27,8 @@ pub struct TableSchema {
     pub consumer_state: ConsumerStateTable,
     /// The table of messages that failed.
     pub failures: FailureTable,
+    /// The table of messages from outside.
+    pub inbox: InboxTable,
     /// The table of the publishers' slots, which MySQL and MariaDB need.
     pub publisher_slots: PublisherSlotsTable,
 }
@@ -117,6 +119,22 @@ pub struct FailureTable {
     pub last_failed_at: Name,
 }
 
+/// The names of the table of messages from outside and its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InboxTable {
+    /// The table, `message_inbox`.
+    pub table: Name,
+    /// A text, `consumer`; with the source and the message id it is the primary key.
+    pub consumer: Name,
+    /// A text, `source`.
+    pub source: Name,
+    /// A text, `message_id`.
+    pub message_id: Name,
+    /// A time, `received_at`.
+    pub received_at: Name,
+}
+
 /// The names of the table of publishers' slots and its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -168,6 +186,13 @@ impl TableSchema {
             error: Cow::Borrowed("error"),
             first_failed_at: Cow::Borrowed("first_failed_at"),
             last_failed_at: Cow::Borrowed("last_failed_at"),
+        },
+        inbox: InboxTable {
+            table: Cow::Borrowed("message_inbox"),
+            consumer: Cow::Borrowed("consumer"),
+            source: Cow::Borrowed("source"),
+            message_id: Cow::Borrowed("message_id"),
+            received_at: Cow::Borrowed("received_at"),
         },
         publisher_slots: PublisherSlotsTable {
             table: Cow::Borrowed("message_publisher_slots"),
@@ -248,6 +273,19 @@ impl Names for FailureTable {
             "error" => &self.error,
             "first_failed_at" => &self.first_failed_at,
             "last_failed_at" => &self.last_failed_at,
+            _ => return None,
+        })
+    }
+}
+
+impl Names for InboxTable {
+    fn name(&self, key: &str) -> Option<&str> {
+        Some(match key {
+            "table" => &self.table,
+            "consumer" => &self.consumer,
+            "source" => &self.source,
+            "message_id" => &self.message_id,
+            "received_at" => &self.received_at,
             _ => return None,
         })
     }

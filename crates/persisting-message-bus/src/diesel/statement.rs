@@ -34,6 +34,9 @@ pub trait Dialect: Backend {
     const TEXT: &'static str = "?";
     /// `{uuid}`: a text that stands for a UUID.
     const UUID: &'static str = "?";
+    /// `{or_nothing}`: what makes an INSERT do nothing where its key is taken. Without it, that is an
+    /// error.
+    const OR_NOTHING: &'static str = "ON CONFLICT DO NOTHING";
     /// `{messages}`: the message table, to be read by topic and position.
     const MESSAGES: &'static str = "{table}";
     /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
@@ -121,6 +124,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "ahead" => DB::AHEAD,
         "text" => DB::TEXT,
         "uuid" => DB::UUID,
+        "or_nothing" => DB::OR_NOTHING,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
         _ => return None,

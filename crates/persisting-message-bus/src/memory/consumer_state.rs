@@ -9,13 +9,20 @@ use crate::{
     StoredConsumer, name,
 };
 
-/// Keeps cursors and leases in memory, by the clock of the process. Clones share them.
+/// Keeps cursors, leases, failures and an inbox in memory, by the clock of the process. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct InMemoryMessageConsumerState {
     pub(super) consumers: Shared<Consumers>,
 }
 
-pub(super) type Consumers = HashMap<(String, String), State>;
+/// What changes together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Consumers {
+    /// By consumer and topic.
+    pub(super) states: HashMap<(String, String), State>,
+    /// By consumer, source and message id, when it was received.
+    pub(super) inbox: HashMap<[String; 3], DateTime<Utc>>,
+}
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
@@ -49,7 +56,11 @@ impl InMemoryMessageConsumerState {
     ) -> Result<(), Error> {
         self.consumers.write(|consumers| {
             let key = key(&lease.consumer, &lease.topic);
-            match consumers.get_mut(&key).filter(|state| state.is_held(lease)) {
+            match consumers
+                .states
+                .get_mut(&key)
+                .filter(|state| state.is_held(lease))
+            {
                 Some(state) => {
                     change(state);
                     Ok(())
@@ -121,7 +132,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
         name::validate("topic", request.topic)?;
         let key = key(request.consumer, request.topic);
         self.consumers
-            .write(|consumers| consumers.entry(key).or_default().take(request))
+            .write(|consumers| consumers.states.entry(key).or_default().take(request))
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
@@ -157,7 +168,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
 
     fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
         self.consumers.write(|consumers| {
-            let state = consumers.get_mut(&key(consumer, topic));
+            let state = consumers.states.get_mut(&key(consumer, topic));
             let paused_now = paused.then(Utc::now);
             Ok(state
                 .map(|state| state.paused_at = paused_now.map(|now| state.paused_at.unwrap_or(now)))
@@ -172,6 +183,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     ) -> Result<Option<StoredConsumer>, Error> {
         Ok(self.consumers.read(|consumers| {
             consumers
+                .states
                 .get(&key(consumer, topic))
                 .map(|state| StoredConsumer {
                     cursor: state.cursor,

@@ -67,7 +67,7 @@ impl InMemoryMessageConsumerState {
         change: impl FnOnce(&mut State) -> T,
     ) -> Result<T, Error> {
         self.consumers.write(|consumers| {
-            let state = consumers.get_mut(&key(consumer, topic));
+            let state = consumers.states.get_mut(&key(consumer, topic));
             Ok(state.map(change).unwrap_or_default())
         })
     }
@@ -92,7 +92,7 @@ impl MessageFailures for InMemoryMessageConsumerState {
 
     fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
         Ok(self.consumers.read(|consumers| {
-            let state = consumers.get(&key(request.consumer, request.topic));
+            let state = consumers.states.get(&key(request.consumer, request.topic));
             let failures = state.into_iter().flat_map(|state| state.failures.values());
             let wanted = failures
                 .filter(|failed| failed.state == request.state && failed.position > request.after);
@@ -102,7 +102,7 @@ impl MessageFailures for InMemoryMessageConsumerState {
 
     fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
         Ok(self.consumers.read(|consumers| {
-            let state = consumers.get(&key(consumer, topic));
+            let state = consumers.states.get(&key(consumer, topic));
             state.map_or(0, |state| state.parked(Parked::All).len() as u64)
         }))
     }

@@ -18,6 +18,7 @@
 
 mod consumer_state;
 mod failures;
+mod inbox;
 mod repository;
 mod shared;
 mod transactions;

@@ -135,7 +135,7 @@ where
 fn new_values<'a>(request: &LeaseRequest<'a>) -> [Value<'a>; 4] {
     [
         Text(request.owner),
-        milliseconds(request.duration),
+        Number(milliseconds(request.duration)),
         Text(request.consumer),
         Text(request.topic),
     ]

@@ -24,6 +24,7 @@ impl Dialect for Mysql {
     const NOW: &'static str = "utc_timestamp(6)";
     const AHEAD: &'static str = "utc_timestamp(6) + INTERVAL (? * 1000) MICROSECOND";
     const TEXT: &'static str = "? COLLATE utf8mb4_bin";
+    const OR_NOTHING: &'static str = "";
     const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
     const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
 

@@ -70,7 +70,7 @@ where
 {
     let values = [
         Text(request.owner),
-        milliseconds(request.duration),
+        Number(milliseconds(request.duration)),
         Text(request.consumer),
         Text(request.topic),
         Text(request.consumer),
@@ -94,7 +94,7 @@ where
         Text(request.consumer),
         Text(request.topic),
         Text(request.owner),
-        milliseconds(request.duration),
+        Number(milliseconds(request.duration)),
         Text(request.consumer),
         Text(request.topic),
     ];

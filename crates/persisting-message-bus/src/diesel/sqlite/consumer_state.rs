@@ -4,7 +4,7 @@ use diesel::sqlite::Sqlite;
 use crate::diesel::ConsumerStateTable;
 use crate::diesel::leases::{locked, milliseconds, take};
 use crate::diesel::statement::Statement;
-use crate::diesel::statement::Value::Text;
+use crate::diesel::statement::Value::{Number, Text};
 use crate::{Error, Lease, LeaseRequest};
 
 /// Inserts the consumer or takes its lease over; returns no row when another owner holds it.
@@ -30,7 +30,9 @@ where
     C: LoadConnection<Backend = Sqlite>,
 {
     let names = [request.consumer, request.topic, request.owner].map(Text);
-    let values = names.into_iter().chain([milliseconds(request.duration)]);
+    let values = names
+        .into_iter()
+        .chain([Number(milliseconds(request.duration))]);
     match take(connection, request, Statement::new(TAKE, table, values))? {
         Some(lease) => Ok(lease),
         None => Err(locked(connection, table, request)?),

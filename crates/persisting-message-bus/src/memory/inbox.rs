@@ -1,0 +1,36 @@
+use std::time::Duration;
+
+use chrono::Utc;
+
+use super::InMemoryMessageConsumerState;
+use crate::{Error, MessageInbox, Received};
+
+impl MessageInbox for InMemoryMessageConsumerState {
+    fn receive(&mut self, received: &Received<'_>) -> Result<bool, Error> {
+        let id = [received.consumer, received.source, received.message_id].map(str::to_owned);
+        self.consumers.write(|consumers| {
+            let is_new = !consumers.inbox.contains_key(&id);
+            consumers.inbox.entry(id).or_insert_with(Utc::now);
+            Ok(is_new)
+        })
+    }
+
+    fn prune_inbox(
+        &mut self,
+        consumer: &str,
+        source: &str,
+        window: Duration,
+    ) -> Result<u64, Error> {
+        let now = Utc::now();
+        self.consumers.write(|consumers| {
+            let inbox = &mut consumers.inbox;
+            let before = inbox.len();
+            inbox.retain(|[of, from, _], received_at| {
+                // What is from later than now is as new as can be.
+                let age = (now - *received_at).to_std().unwrap_or_default();
+                of != consumer || from != source || age < window
+            });
+            Ok((before - inbox.len()) as u64)
+        })
+    }
+}
