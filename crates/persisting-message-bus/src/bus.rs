@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use crate::{
     Backlog, Error, FailedMessage, FailedPage, Failure, FlowMessage, GiveUp, Lease, LeaseRequest,
     MessageConsumerState, MessageFailures, MessageInbox, MessageSource, PageRequest, Parked,
-    Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage,
+    Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage, Transactions,
+    TransactionsOn,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -148,5 +149,26 @@ impl<M, S: MessageFailures> MessageFailures for MessageBus<M, S> {
 
     fn discard(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
         self.state.discard(consumer, topic, which)
+    }
+}
+
+/// Messages from elsewhere, effects and cursor in one transaction.
+impl<M, S: Transactions> Transactions for MessageBus<M, S> {
+    fn begin(&mut self) -> Result<(), Error> {
+        self.state.begin()
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.state.commit()
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.state.roll_back()
+    }
+}
+
+impl<M, S: TransactionsOn<C>, C: ?Sized> TransactionsOn<C> for MessageBus<M, S> {
+    fn connection(&mut self) -> &mut C {
+        self.state.connection()
     }
 }

@@ -9,6 +9,7 @@
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
 //! | publish | [`MessageDispatcher`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
+//! | carry messages from one place to another | [`relay`] |
 //! | handle what comes from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
 //! | follow what caused what | [`Correlation`], [`Flow`] |
@@ -43,6 +44,7 @@ mod name;
 mod observe;
 mod position;
 mod raw_message;
+mod relay;
 mod repository;
 mod retry;
 mod runner;
@@ -75,6 +77,7 @@ pub use message::Message;
 pub use name::MAX_NAME_LENGTH;
 pub use position::Position;
 pub use raw_message::{RawMessage, StoredMessage};
+pub use relay::{AsStored, Persist, Relay, relay};
 pub use repository::{
     Backlog, Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest,
 };

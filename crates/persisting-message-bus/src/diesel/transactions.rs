@@ -3,7 +3,7 @@ use diesel::connection::TransactionManager;
 
 use super::error::failed_while;
 use super::{OnTables, StoreBackend};
-use crate::{Error, MessageBus, MessageSource, Transactions, TransactionsOn};
+use crate::{Error, Transactions, TransactionsOn};
 
 /// Whether a transaction is open, as far as Diesel knows.
 pub(super) fn is_in_transaction<C: Connection>(connection: &mut C) -> bool {
@@ -67,36 +67,5 @@ where
 {
     fn connection(&mut self) -> &mut C {
         self.connection
-    }
-}
-
-/// Messages from elsewhere, effects and cursor in one database.
-impl<M, C> Transactions for MessageBus<M, C>
-where
-    M: MessageSource,
-    C: Connection,
-    C::Backend: StoreBackend<C>,
-{
-    fn begin(&mut self) -> Result<(), Error> {
-        self.state.begin()
-    }
-
-    fn commit(&mut self) -> Result<(), Error> {
-        self.state.commit()
-    }
-
-    fn roll_back(&mut self) -> Result<(), Error> {
-        self.state.roll_back()
-    }
-}
-
-impl<M, C> TransactionsOn<C> for MessageBus<M, C>
-where
-    M: MessageSource,
-    C: Connection,
-    C::Backend: StoreBackend<C>,
-{
-    fn connection(&mut self) -> &mut C {
-        &mut self.state
     }
 }
