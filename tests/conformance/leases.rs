@@ -3,12 +3,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use persisting_message_bus::{
-    Error, Lease, LeaseRequest, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    Position, StoreCursor,
+    Error, GiveUp, Lease, LeaseRequest, Message, MessageConsumer, MessageConsumerState,
+    MessageDispatcher, Position, Retry, StoreCursor,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Tripwire, Tripwires};
 
+use super::failing::after;
 use super::{consume, ignore, orders};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -249,14 +250,36 @@ pub fn a_failing_page_gives_the_lease_back<D: Database>() {
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     let mut external =
-        MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()));
+        MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()))
+            .retry(after(8, GiveUp::Stop));
     external.handle_new_messages(&mut bus).unwrap_err();
     let mut transactional =
         MessageConsumer::<Orders>::transactional("all", |_: &mut D::Bus, _: &Message<Orders>| {
             Err("no".into())
-        });
+        })
+        .retry(after(2, GiveUp::Stop));
     transactional.handle_new_messages(&mut bus).unwrap_err();
     assert_eq!(consume(&mut bus, "all"), [1]);
+}
+
+pub fn nobody_else_attempts_a_message_before_its_time<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let week = Duration::from_secs(7 * 24 * 3_600);
+    let slow = Retry::default().base(week).cap(week);
+    let mut failing =
+        MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()))
+            .retry(slow);
+    let mut other = MessageConsumer::<Orders>::external("all", ignore::<Message<Orders>>);
+    for attempt in 1..3 {
+        let error = failing.handle_new_messages(&mut bus).unwrap_err();
+        assert_eq!(error.attempts(), Some(attempt));
+        let error = other.handle_new_messages(&mut bus).unwrap_err();
+        assert!(error.is_locked(), "{error:?}");
+    }
 }
 
 pub fn of_many_threads_one_gets_the_lease<D: Database>() {

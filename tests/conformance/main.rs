@@ -4,6 +4,7 @@ mod consuming;
 mod event_sets;
 mod failing;
 mod flows;
+mod hazards;
 mod inbox;
 mod leases;
 mod limits;
@@ -86,6 +87,24 @@ macro_rules! conformance_on {
                 lag_is_the_age_of_the_first_message_behind_the_cursor,
                 a_status_is_json_for_programs,
             ]
+            hazards: [
+                a_late_failure_does_not_unpark,
+                a_late_failure_loses_nothing,
+                a_redriven_message_is_not_handled_twice_after_a_late_failure,
+                what_a_late_holder_notes_makes_nothing_lost,
+                the_hook_runs_when_the_first_message_is_parked,
+                a_slow_redrive_keeps_the_lease,
+                a_redrive_notices_that_the_lease_is_lost,
+                what_is_redriven_after_a_replay_is_one,
+                a_new_process_that_has_nothing_to_do_only_reads,
+                who_is_not_paused_can_be_resumed,
+                what_waits_to_be_handled_again_shows,
+                a_redriven_unknown_message_is_skipped_where_others_are,
+                an_error_whose_text_panics_is_an_error_like_others,
+                what_is_redriven_of_two_topics_comes_in_order,
+                a_pause_ends_a_long_redrive,
+                operators_and_consumers_at_once,
+            ]
             inbox: [
                 a_message_from_outside_has_its_effect_once,
                 what_failed_may_come_again,
@@ -150,6 +169,7 @@ macro_rules! conformance_on {
                 a_consumer_that_loses_its_lease_says_so_and_stores_nothing,
                 a_slow_page_keeps_the_lease_and_stores_what_is_done,
                 a_failing_page_gives_the_lease_back,
+                nobody_else_attempts_a_message_before_its_time,
                 of_many_threads_one_gets_the_lease,
             ]
             versions: [

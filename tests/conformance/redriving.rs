@@ -15,7 +15,7 @@ use super::failing::{after, failed, place};
 use super::{TestBus, consume, orders};
 
 /// Parks every order of the consumer "all".
-fn park_all(bus: &mut impl TestBus) {
+pub fn park_all(bus: &mut impl TestBus) {
     let refuse = |_: &Message<Orders>| -> Result<(), HandlerError> { Err("closed".into()) };
     let mut consumer =
         MessageConsumer::<Orders>::external("all", refuse).retry(after(1, GiveUp::Park));

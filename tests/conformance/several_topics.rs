@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
-    Duplicates, Error, Message, MessageBus, MessageConsumer, MessageConsumerState,
+    Duplicates, Error, GiveUp, Message, MessageBus, MessageConsumer, MessageConsumerState,
     MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
     Sightings, StoredMessage,
 };
@@ -14,6 +14,7 @@ use persisting_message_bus_tests::topics::{
 };
 
 use super::consuming::raw;
+use super::failing::after;
 use super::orders;
 
 fn payments() -> MessageDispatcher<Payments> {
@@ -331,7 +332,8 @@ pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
                 Ok(())
             }
         },
-    );
+    )
+    .retry(after(8, GiveUp::Stop));
     consumer.handle_new_messages(&mut bus).unwrap_err();
     assert_eq!(cursor(&mut bus, "payments"), Some(Position::new(6)));
     assert_eq!(cursor(&mut bus, "orders"), Some(Position::new(5)));

@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use persisting_message_bus::{
-    Error, HandlerError, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
+    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
     MessageSource, Position, Transactions,
 };
 use persisting_message_bus_tests::databases::Database;
@@ -10,6 +10,7 @@ use persisting_message_bus_tests::topics::{
     OrderPlaced, Orders, Paid, Payments, Tripwire, Tripwires,
 };
 
+use super::failing::after;
 use super::leases::steal;
 use super::{orders, stored};
 
@@ -69,7 +70,8 @@ pub fn a_failing_message_rolls_back_its_own_effects_only<D: Database>() {
                     Ok(())
                 }
             },
-        );
+        )
+        .retry(after(8, GiveUp::Stop));
         if broken {
             let error = consumer.handle_new_messages(&mut bus).unwrap_err();
             assert!(error.is_handler_failure());

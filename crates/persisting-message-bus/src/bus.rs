@@ -4,10 +4,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Backlog, Error, FailedMessage, FailedPage, Failure, FlowMessage, GiveUp, Lease, LeaseRequest,
-    MessageConsumerState, MessageFailures, MessageInbox, MessageSource, PageRequest, Parked,
-    Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage, Transactions,
-    TransactionsOn,
+    Backlog, Error, FailedMessage, FailedPage, Failure, FailureState, FlowMessage, GiveUp, Lease,
+    LeaseRequest, MessageConsumerState, MessageFailures, MessageInbox, MessageSource, PageRequest,
+    Parked, Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage,
+    Transactions, TransactionsOn,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -139,8 +139,13 @@ impl<M, S: MessageFailures> MessageFailures for MessageBus<M, S> {
         self.state.failed_messages(request)
     }
 
-    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
-        self.state.count_parked(consumer, topic)
+    fn count_failed(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        state: FailureState,
+    ) -> Result<u64, Error> {
+        self.state.count_failed(consumer, topic, state)
     }
 
     fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
@@ -164,6 +169,10 @@ impl<M, S: Transactions> Transactions for MessageBus<M, S> {
 
     fn roll_back(&mut self) -> Result<(), Error> {
         self.state.roll_back()
+    }
+
+    fn open_transactions(&mut self) -> usize {
+        self.state.open_transactions()
     }
 }
 

@@ -53,8 +53,9 @@ pub trait MessageConsumerState: MessageFailures {
     /// when the state cannot be written.
     fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error>;
 
-    /// Lets the consumer rest behind the page at hand, until it is resumed; or resumes it. Says whether
-    /// there is such a consumer: one that never ran cannot be paused.
+    /// Lets the consumer rest behind the page at hand, or one that it is about to begin, until it is
+    /// resumed; or resumes it. Says whether there is such a consumer: one that never ran cannot be paused.
+    /// Waits for a transactional page that is at hand.
     ///
     /// # Errors
     ///
@@ -114,7 +115,8 @@ impl Lease {
 /// What a holder stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreCursor {
-    /// The new cursor; `None` sends the consumer back to the start, as if it had never run.
+    /// The new cursor; `None` for a consumer that has not left the start. To go back, see
+    /// [`reset`](MessageConsumerState::reset).
     pub cursor: Option<Position>,
     /// How long the lease goes on from now; `None` gives it back.
     pub hold: Option<Duration>,

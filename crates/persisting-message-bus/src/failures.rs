@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,15 +12,16 @@ use crate::{Error, Lease, Position};
 /// What names a [`Lease`] is for the consumer at work; the rest is for whoever looks after it.
 pub trait MessageFailures {
     /// Notes that a message failed once more, and returns how often it has failed. Forgets the failures
-    /// in front of it, which were overcome, except for what is parked.
+    /// in front of it, which were overcome, except for what is parked. Prolongs the lease.
     ///
     /// # Errors
     ///
-    /// When the state cannot be read or written.
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since, and nothing was noted; or
+    /// when the state cannot be read or written.
     fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error>;
 
-    /// Notes what becomes of a message that has failed often enough. Where the consumer goes on behind
-    /// it, moves the cursor there and gives the lease back, at once with the note.
+    /// Notes what becomes of a message whose failure was noted, gives the lease back, and moves the cursor
+    /// behind it where the consumer goes on there: all at once.
     ///
     /// # Errors
     ///
@@ -41,12 +44,26 @@ pub trait MessageFailures {
     /// When the state cannot be read.
     fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error>;
 
+    /// How many failed messages are in a state.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    fn count_failed(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        state: FailureState,
+    ) -> Result<u64, Error>;
+
     /// How many messages are parked.
     ///
     /// # Errors
     ///
     /// When the state cannot be read.
-    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error>;
+    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
+        self.count_failed(consumer, topic, FailureState::Parked)
+    }
 
     /// Hands parked messages to the consumer again; returns how many. It handles them, lowest position
     /// first, before anything else that is new; what fails is parked again.
@@ -56,7 +73,8 @@ pub trait MessageFailures {
     /// When the state cannot be written.
     fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error>;
 
-    /// Forgets parked messages; returns how many. They stay in the repository.
+    /// Forgets parked messages; returns how many. They stay in the repository. What waits to be handled
+    /// again is not parked.
     ///
     /// # Errors
     ///
@@ -75,6 +93,8 @@ pub struct Failure<'a> {
     pub message_type: Option<&'a str>,
     /// The error with its causes.
     pub error: &'a str,
+    /// How long the lease goes on from now.
+    pub hold: Duration,
     /// [`FailureState::Failing`], or [`FailureState::Parked`] where it is not tried again by itself.
     pub state: FailureState,
 }

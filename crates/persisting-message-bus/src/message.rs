@@ -1,10 +1,13 @@
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::consumer::text_of_panic;
 use crate::correlation::{self, Caused};
 use crate::{Error, EventSet, Headers, Position, StoredMessage};
 
@@ -29,7 +32,7 @@ impl<S: EventSet> Message<S> {
             published_at: stored.published_at,
             headers: stored.headers.into(),
             is_replay: false,
-            payload: S::decode(stored)?,
+            payload: decode(stored)?,
         })
     }
 
@@ -53,6 +56,14 @@ impl<S: EventSet> Message<S> {
     pub fn headers(&self) -> Result<Map<String, Value>, Error> {
         Headers::custom_from_json(&self.headers).map_err(|cause| Error::decode_headers(self, cause))
     }
+}
+
+/// A panic of the application's code is the message's failure.
+fn decode<S: EventSet>(stored: &StoredMessage<'_>) -> Result<S, Error> {
+    catch_unwind(AssertUnwindSafe(|| S::decode(stored))).unwrap_or_else(|panic| {
+        let text = format!("decoding it panicked: {}", text_of_panic(&*panic));
+        Err(Error::decode(stored, serde_json::Error::custom(text)))
+    })
 }
 
 impl<S> Message<S> {
@@ -104,8 +115,8 @@ impl<S> Message<S> {
         &self.headers
     }
 
-    /// Whether the consumer was behind this message before, and gets it again because of a
-    /// [`reset`](crate::MessageConsumer::reset). A redelivery after a crash is no replay, and neither is
+    /// Whether the consumer's cursor was behind this message before, and it comes again because of a
+    /// [`reset`](crate::MessageConsumer::reset). So does one that was parked or skipped the first time. A redelivery after a crash is no replay, and neither is
     /// what a new consumer gets from the start of the topic.
     #[must_use]
     pub fn is_replay(&self) -> bool {

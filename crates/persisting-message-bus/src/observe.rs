@@ -6,7 +6,8 @@ use std::time::Instant;
 use tracing::span::EnteredSpan;
 use tracing::{Span, debug, error, info_span, warn};
 
-use crate::{Error, EventSet, GiveUp, Lease, Message, Position};
+use crate::consumer::Leases;
+use crate::{EventSet, GiveUp, Lease, Message, Position};
 
 /// While a consumer works on a page.
 pub(crate) fn page(consumer: &str) -> Span {
@@ -31,15 +32,13 @@ pub(crate) fn page_handled(consumer: &str, messages: usize, begun: Instant) {
 }
 
 /// A message in the hands of its handler, until this is dropped.
-pub(crate) struct Handling {
+pub(crate) struct Handling<'a> {
     _span: EnteredSpan,
-    #[cfg(feature = "metrics")]
-    topic: &'static str,
-    #[cfg(feature = "metrics")]
+    leases: &'a Leases,
     begun: Instant,
 }
 
-pub(crate) fn handling<S: EventSet>(message: &Message<S>) -> Handling {
+pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>) -> Handling<'a> {
     let span = info_span!(
         "handle_message",
         messaging.destination.name = message.topic(),
@@ -49,28 +48,49 @@ pub(crate) fn handling<S: EventSet>(message: &Message<S>) -> Handling {
     );
     Handling {
         _span: span.entered(),
-        #[cfg(feature = "metrics")]
-        topic: message.topic(),
-        #[cfg(feature = "metrics")]
+        leases,
         begun: Instant::now(),
     }
 }
 
-#[cfg(feature = "metrics")]
-impl Drop for Handling {
+impl Drop for Handling<'_> {
     fn drop(&mut self) {
-        metrics::histogram!("message_bus_handler_duration_seconds", "topic" => self.topic)
-            .record(self.begun.elapsed());
+        self.leases.handler_times.record(self.begun);
     }
 }
 
-/// A message failed; the error says how often.
-pub(crate) fn failed(lease: &Lease, position: Position, error: &Error) {
+/// How long a consumer's handler takes, looked up once for a page.
+#[derive(Debug)]
+pub(crate) struct HandlerTimes {
+    #[cfg(feature = "metrics")]
+    histogram: metrics::Histogram,
+}
+
+impl HandlerTimes {
+    pub(crate) fn of(_consumer: &str) -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            histogram: metrics::histogram!(
+                "message_bus_handler_duration_seconds",
+                "consumer" => _consumer.to_owned()
+            ),
+        }
+    }
+
+    fn record(&self, _begun: Instant) {
+        #[cfg(feature = "metrics")]
+        self.histogram.record(_begun.elapsed());
+    }
+}
+
+/// A message failed, for so many times.
+pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &str) {
     warn!(
         messaging.consumer.group.name = lease.consumer,
         messaging.destination.name = lease.topic,
         messaging.message.position = position.get(),
-        error = %format_args!("{error:#}"),
+        attempts,
+        error,
         "a message failed"
     );
     #[cfg(feature = "metrics")]

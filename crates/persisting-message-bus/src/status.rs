@@ -47,6 +47,8 @@ pub struct ConsumerStatus {
     pub failure: Option<FailedMessage>,
     /// How many messages are parked.
     pub parked_messages: u64,
+    /// How many of those that were parked wait to be handled again.
+    pub redriven_messages: u64,
 }
 
 /// What a consumer does; the first that applies.
@@ -91,7 +93,9 @@ impl ConsumerStatus {
         let now = stored.as_ref().map_or_else(Utc::now, |stored| stored.now);
         let age = backlog.oldest.map(|oldest| now - oldest);
         let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
-        let condition = condition(stored.as_ref(), failure.as_ref(), backlog.messages);
+        let redriven_messages = bus.count_failed(consumer, topic, FailureState::Redriven)?;
+        let waiting = backlog.messages + redriven_messages;
+        let condition = condition(stored.as_ref(), failure.as_ref(), waiting);
         let (lease_owner, lease_expires_at, paused_at) = stored
             .map(|stored| {
                 (
@@ -114,6 +118,7 @@ impl ConsumerStatus {
             paused_at,
             failure,
             parked_messages: bus.count_parked(consumer, topic)?,
+            redriven_messages,
         })
     }
 }
@@ -159,7 +164,7 @@ where
 fn condition(
     stored: Option<&StoredConsumer>,
     failure: Option<&FailedMessage>,
-    backlog: u64,
+    waiting: u64,
 ) -> ConsumerCondition {
     let Some(stored) = stored else {
         return ConsumerCondition::NeverRan;
@@ -170,7 +175,7 @@ fn condition(
         Some(FailureState::Stopped) => ConsumerCondition::Stopped,
         Some(_) => ConsumerCondition::Failing,
         None if is_held => ConsumerCondition::Working,
-        None if backlog > 0 => ConsumerCondition::Behind,
+        None if waiting > 0 => ConsumerCondition::Behind,
         None => ConsumerCondition::CaughtUp,
     }
 }

@@ -26,32 +26,32 @@ pub trait Transactions {
     /// When the database cannot be reached; it rolls back by itself then.
     fn roll_back(&mut self) -> Result<(), Error>;
 
+    /// How many transactions are open, one in the other.
+    fn open_transactions(&mut self) -> usize;
+
     /// Runs `change` in a transaction, which is committed if it returns `Ok` and rolled back if it
     /// returns an error or panics.
     ///
+    /// What `change` has begun in it and not ended, as after a panic, is rolled back too.
+    ///
     /// # Errors
     ///
-    /// What `change` returns, or the error of the commit.
+    /// What `change` returns, or the error of the commit; or when `change` returns `Ok` and has left a
+    /// transaction open. Nothing has taken effect then.
     fn in_transaction<T, E: From<Error>>(
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
+        let around = self.open_transactions();
         self.begin()?;
-        let mut transaction = OpenTransaction {
-            bus: self,
-            open: true,
-        };
-        let result = change(transaction.bus);
-        transaction.open = false;
-        match result {
-            Ok(value) => transaction.bus.commit().map(|()| value).map_err(E::from),
-            Err(error) => {
-                // The cause is worth more than a roll back that failed after it: that transaction
-                // is gone all the same, and the next use of the connection says so.
-                drop(transaction.bus.roll_back());
-                Err(error)
-            }
+        let transaction = OpenTransaction { bus: self, around };
+        let value = change(transaction.bus)?;
+        if transaction.bus.open_transactions() > around + 1 {
+            let problem = "a transaction that was begun in it was not ended";
+            return Err(Error::repository("committing a transaction", problem, false).into());
         }
+        transaction.bus.commit()?;
+        Ok(value)
     }
 }
 
@@ -66,17 +66,22 @@ pub trait TransactionsOn<C: ?Sized>: Transactions {
     fn connection(&mut self) -> &mut C;
 }
 
-/// Rolls back when a panic unwinds through it.
+/// Rolls back what is open when it goes away: the transaction, unless it was committed, and what was
+/// begun in it.
 struct OpenTransaction<'a, B: Transactions + ?Sized> {
     bus: &'a mut B,
-    open: bool,
+    /// How many transactions are open around it.
+    around: usize,
 }
 
 impl<B: Transactions + ?Sized> Drop for OpenTransaction<'_, B> {
     fn drop(&mut self) {
-        if self.open {
-            // As above: the panic is worth more.
-            drop(self.bus.roll_back());
+        while self.bus.open_transactions() > self.around {
+            // The error that led here is worth more than a roll back that fails after it: that
+            // transaction is gone all the same, and the next use of the connection says so.
+            if self.bus.roll_back().is_err() {
+                return;
+            }
         }
     }
 }

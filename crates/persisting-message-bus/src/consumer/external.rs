@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, unwinding};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
 
@@ -47,7 +47,7 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        unwinding(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        guarded(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
         Ok(())
@@ -76,7 +76,7 @@ where
                 stopped = true;
                 break;
             }
-            if let Err(cause) = guarded(message, || (self.handler)(message)) {
+            if let Err(cause) = handle(leases, message, || (self.handler)(message)) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
@@ -115,12 +115,14 @@ where
     fn handle_redriven(
         &mut self,
         bus: &mut B,
-        _leases: &Leases,
+        leases: &Leases,
         lease: &Lease,
         message: &Message<S>,
     ) -> Result<bool, Error> {
-        guarded(message, || (self.handler)(message))
+        handle(leases, message, || (self.handler)(message))
             .map_err(|cause| Error::handler(message, cause))?;
+        // Whoever has taken the lease meanwhile handles it too.
+        bus.renew(lease, leases.duration)?;
         bus.take_redriven(lease, message.position())
     }
 }

@@ -1,6 +1,9 @@
 //! What becomes of a message that cannot be handled.
 
-use super::handler::Leases;
+use std::time::Duration;
+
+use super::handler::{Leases, guarded};
+use crate::retry::up_to;
 use crate::{
     Error, EventSet, Failure, FailureState, GiveUp, MessageConsumer, MessageConsumerState,
     Position, observe,
@@ -31,24 +34,36 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             return Err(error);
         };
         let position = message.position;
+        let text = text_of(&error);
         let failure = Failure {
             position,
             message_id: message.message_id,
             message_type: message.message_type,
-            error: &text_of(&error),
+            error: &text,
+            hold: self.settings.lease_duration,
             state: FailureState::Failing,
         };
         let attempts = match bus.record_failure(lease, &failure) {
             Ok(attempts) => attempts,
-            Err(second) => return Err(error.followed_by(second)),
+            // What the bus fails with says how to go on.
+            Err(second) => return Err(second.followed_by(error)),
         };
-        let error = error.attempted(attempts, retry.most_attempts());
-        observe::failed(lease, position, &error);
-        let Some(then) = retry.gives_up_after(attempts) else {
-            return Err(error);
+        let then = retry.gives_up_after(attempts);
+        let wait = match then {
+            None => up_to(retry.longest_after(attempts)),
+            Some(_) => Duration::ZERO,
+        };
+        let error = error.attempted(attempts, retry.most_attempts(), wait);
+        observe::failed(lease, position, attempts, &text);
+        let Some(then) = then else {
+            // Nobody else attempts it meanwhile.
+            return Err(match leases.rest(bus, wait) {
+                Ok(()) => error,
+                Err(second) => second.followed_by(error),
+            });
         };
         if let Err(second) = bus.give_up(lease, position, then) {
-            return Err(error.followed_by(second));
+            return Err(second.followed_by(error));
         }
         observe::gave_up(lease, position, then);
         if then == GiveUp::Stop {
@@ -63,7 +78,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
 /// What is kept of an error: every database can store it.
 pub(super) fn text_of(error: &Error) -> String {
-    let text = error.failure();
+    let text = guarded(|| Ok(error.failure()));
+    let text = text.unwrap_or_else(|panicked| format!("its text cannot be had: {panicked}"));
     text.chars()
         .map(|character| {
             if character == '\0' {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::page::Page;
+use crate::observe::HandlerTimes;
 use crate::runner::Signals;
 use crate::{
     Error, EventSet, Lease, LeaseRequest, Message, MessageConsumerState, Position, StoreCursor,
@@ -46,6 +47,7 @@ pub struct Leases {
     pub(super) signals: Arc<Signals>,
     /// Whether they were given back.
     pub(super) released: Cell<bool>,
+    pub(crate) handler_times: HandlerTimes,
 }
 
 /// What becomes of the leases when cursors are stored.
@@ -129,6 +131,25 @@ impl Leases {
         bus.store_cursor(lease, &StoreCursor { cursor, hold })
     }
 
+    /// Keeps them for as long as nobody is to attempt anything, and gives them back by that.
+    pub(super) fn rest<B>(&self, bus: &mut B, duration: Duration) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        self.released.set(true);
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| bus.renew(lease, duration))
+    }
+
+    /// Prolongs them.
+    pub(super) fn renew<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| bus.renew(lease, self.duration))
+    }
+
     /// The one on a topic.
     pub(super) fn on(&self, topic: &str) -> Option<&Lease> {
         self.leases.iter().find(|lease| lease.topic == topic)
@@ -180,23 +201,22 @@ impl PageOutcome {
 }
 
 /// Calls a handler with a message, which is the cause of what it dispatches.
-pub(super) fn guarded<S: EventSet>(
+pub(super) fn handle<S: EventSet>(
+    leases: &Leases,
     message: &Message<S>,
     handle: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), HandlerError> {
-    let _handling = observe::handling(message);
+    let _handling = observe::handling(leases, message);
     let _caused = message.as_cause();
-    unwinding(handle)
+    guarded(handle)
 }
 
 /// Calls a closure of the application; its panic is an error like others.
-pub(super) fn unwinding(
-    handle: impl FnOnce() -> Result<(), HandlerError>,
-) -> Result<(), HandlerError> {
-    // What the handler left half done is its own: it gets the same message again.
-    catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|panic| {
+pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, HandlerError>) -> Result<T, HandlerError> {
+    // What it left half done is its own: it is called again.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = text_of_panic(&*panic);
-        Err(format!("the handler panicked: {text}").into())
+        Err(format!("it panicked: {text}").into())
     })
 }
 

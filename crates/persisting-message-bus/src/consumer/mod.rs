@@ -23,8 +23,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::external::External;
-pub(crate) use self::handler::text_of_panic;
 pub use self::handler::{HandlePages, HandlerError};
+pub(crate) use self::handler::{Leases, guarded, text_of_panic};
 pub(crate) use self::held::HeldLeases;
 pub use self::reset::ResetTo;
 pub use self::transactional::{Each, Pages, Transactional};

@@ -81,9 +81,11 @@ impl<S> Page<S> {
         self.spans.iter().all(|span| span.start == span.end)
     }
 
-    /// Whether the consumer leaves the start, on all of its topics, with this page.
+    /// Whether the consumer leaves the start, on all of its topics, with this page: also with a message
+    /// that cannot be handed out, which may be given up.
     pub(super) fn leaves_start(&self) -> bool {
-        self.spans.iter().all(|span| span.start.is_none()) && !self.stands_still()
+        let is_at_start = self.spans.iter().all(|span| span.start.is_none());
+        is_at_start && (!self.stands_still() || self.failure.is_some())
     }
 
     /// The consumer has left the start, and stands before all messages.

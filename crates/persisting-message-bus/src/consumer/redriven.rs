@@ -5,18 +5,17 @@ use std::time::Instant;
 use super::MessageConsumer;
 use super::failing::text_of;
 use super::handler::{HandlePages, Leases};
-use super::topic_reader::TopicReader;
 use crate::{
     Error, EventSet, FailedMessage, FailedPage, Failure, FailureState, MessageConsumerState,
     MessageSource, Position, StoredConsumer, observe,
 };
 
-/// How many are read at once.
-const PAGE: usize = 100;
+/// A redriven message, and the index of its topic.
+type Redriven = (usize, FailedMessage);
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Handles what was redriven since this was last called, and returns how many messages that were;
-    /// `None` where nobody redrove anything. What fails is parked again.
+    /// Handles what was redriven, at most a page, lowest position first; returns how many messages that
+    /// were, and `None` where there are none. What fails is parked again.
     pub(super) fn handle_redriven<B>(
         &mut self,
         bus: &mut B,
@@ -26,64 +25,76 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let announced =
-            |stored: &Option<StoredConsumer>| stored.as_ref().map_or(0, |stored| stored.redrives);
-        let announced: Vec<_> = stored.iter().map(announced).collect();
-        let has_more = |(reader, announced): (&TopicReader, &i64)| reader.redrives != *announced;
-        if !self.topics.iter().zip(&announced).any(has_more) {
+        let redrives =
+            |stored: &Option<StoredConsumer>| stored.as_ref().map_or(0, |it| it.redrives);
+        let redrives: Vec<_> = stored.iter().map(redrives).collect();
+        let known = self.topics.iter().map(|reader| reader.redrives);
+        if known.eq(redrives.iter().copied()) {
+            return Ok(None);
+        }
+        // Without the lease: most of the time, somebody else has handled them.
+        if self.redriven(bus, 1)?.is_empty() {
+            for (reader, redrives) in self.topics.iter_mut().zip(redrives) {
+                reader.redrives = redrives;
+            }
             return Ok(None);
         }
         let begun = Instant::now();
         let handled = self.under_leases(bus, |consumer, bus, leases| {
-            let mut handled = 0;
-            for index in 0..consumer.topics.len() {
-                handled += consumer.redrive_topic(bus, leases, index)?;
-            }
-            Ok(handled)
+            let page = consumer.redriven(bus, consumer.settings.page_size)?;
+            consumer.handle_redriven_page(bus, leases, &page)
         })?;
         observe::page_handled(&self.name, handled, begun);
-        if !self.signals.is_stopping() {
-            for (reader, announced) in self.topics.iter_mut().zip(announced) {
-                reader.redrives = announced;
-            }
-        }
         Ok(Some(handled))
     }
 
-    fn redrive_topic<B>(
+    /// The first ones on all topics.
+    fn redriven<B>(&self, bus: &mut B, limit: usize) -> Result<Vec<Redriven>, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut redriven = Vec::new();
+        for (index, reader) in self.topics.iter().enumerate() {
+            let page = bus.failed_messages(&FailedPage {
+                consumer: &self.name,
+                topic: reader.topic,
+                state: FailureState::Redriven,
+                after: Position::START,
+                limit,
+            })?;
+            redriven.extend(page.into_iter().map(|failed| (index, failed)));
+        }
+        redriven.sort_by_key(|(_, failed)| failed.position);
+        redriven.truncate(limit);
+        Ok(redriven)
+    }
+
+    fn handle_redriven_page<B>(
         &mut self,
         bus: &mut B,
         leases: &Leases,
-        index: usize,
+        page: &[Redriven],
     ) -> Result<usize, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let (mut handled, mut after) = (0, Position::START);
-        loop {
-            let page = bus.failed_messages(&FailedPage {
-                consumer: &self.name,
-                topic: self.topics[index].topic,
-                state: FailureState::Redriven,
-                after,
-                limit: PAGE,
-            })?;
-            for failed in &page {
-                if leases.is_stopping() {
-                    return Ok(handled);
-                }
-                handled += usize::from(self.redrive_one(bus, leases, index, failed)?);
-                after = failed.position;
+        let (mut handled, mut renewed) = (0, Instant::now());
+        for (index, failed) in page {
+            if leases.is_stopping() {
+                break;
             }
-            if page.len() < PAGE {
-                return Ok(handled);
+            if renewed.elapsed() > leases.duration / 3 {
+                leases.renew(bus)?;
+                renewed = Instant::now();
             }
+            handled += usize::from(self.handle_one(bus, leases, *index, failed)?);
         }
+        Ok(handled)
     }
 
     /// Handles one, and says whether that went well.
-    fn redrive_one<B>(
+    fn handle_one<B>(
         &mut self,
         bus: &mut B,
         leases: &Leases,
@@ -94,10 +105,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let lease = &leases.leases[index];
-        let result = match self.topics[index].read_one(bus, failed.position) {
+        let (lease, position) = (&leases.leases[index], failed.position);
+        let result = match self.topics[index].read_one(bus, lease, position) {
             Ok(Some(message)) => self.handler.handle_redriven(bus, leases, lease, &message),
-            Ok(None) => Err(Error::not_there(lease, failed.position)),
+            Ok(None) => Err(Error::not_there(lease, position)),
+            Err(error) if self.settings.unknown.passes_over(&error) => {
+                self.skipped += u64::from(bus.take_redriven(lease, position)?);
+                return Ok(false);
+            }
             Err(error) => Err(error),
         };
         let error = match result {
@@ -105,15 +120,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             result => return result,
         };
         let failure = Failure {
-            position: failed.position,
+            position,
             message_id: failed.message_id,
             message_type: failed.message_type.as_deref(),
             error: &text_of(&error),
+            hold: leases.duration,
             state: FailureState::Parked,
         };
-        observe::failed(lease, failed.position, &error);
-        bus.record_failure(lease, &failure)
-            .map(|_| false)
-            .map_err(|second| error.followed_by(second))
+        match bus.record_failure(lease, &failure) {
+            Ok(attempts) => observe::failed(lease, position, attempts, failure.error),
+            Err(second) => return Err(second.followed_by(error)),
+        }
+        Ok(false)
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::MessageConsumer;
 use super::handler::{HandlePages, Leases};
 use super::page::Page;
+use crate::observe::HandlerTimes;
 use crate::{
     Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
     name, observe,
@@ -60,6 +61,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         loop {
             let heads = self.heads(bus)?;
             let stored = self.stored(bus)?;
+            self.check_holders(&stored)?;
             let mut known = stored.iter().flatten();
             if known.any(|stored| stored.paused_at.is_some()) {
                 return Ok(None);
@@ -101,6 +103,33 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         topics
             .map(|reader| bus.stored_consumer(&self.name, reader.topic))
             .collect()
+    }
+
+    /// Somebody else at work is no reason to write, or to wait.
+    fn check_holders(&self, stored: &[Option<StoredConsumer>]) -> Result<(), Error> {
+        for (reader, stored) in self.topics.iter().zip(stored) {
+            if let Some(stored) = stored
+                && stored
+                    .lease_owner
+                    .as_ref()
+                    .is_some_and(|owner| *owner != self.owner)
+                && stored.lease_expires_at > Some(stored.now)
+            {
+                let request = self.request(reader.topic);
+                let owner = stored.lease_owner.clone();
+                return Err(Error::locked(&request, owner, stored.lease_expires_at));
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, topic: &'static str) -> LeaseRequest<'_> {
+        LeaseRequest {
+            consumer: &self.name,
+            topic,
+            owner: &self.owner,
+            duration: self.settings.lease_duration,
+        }
     }
 
     fn is_caught_up<B>(
@@ -192,15 +221,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             duration: self.settings.lease_duration,
             signals: Arc::clone(&self.signals),
             released: Cell::new(false),
+            handler_times: HandlerTimes::of(&self.name),
         };
         for reader in &self.topics {
-            let lease = bus.acquire(&LeaseRequest {
-                consumer: &self.name,
-                topic: reader.topic,
-                owner: &self.owner,
-                duration: self.settings.lease_duration,
-            });
-            match lease {
+            match bus.acquire(&self.request(reader.topic)) {
                 Ok(lease) => acquired.leases.push(lease),
                 Err(error) => {
                     return Err(match acquired.release(bus) {

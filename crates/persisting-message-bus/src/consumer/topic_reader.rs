@@ -156,6 +156,7 @@ impl TopicReader {
     pub(super) fn read_one<S, B>(
         &self,
         bus: &mut B,
+        lease: &Lease,
         position: Position,
     ) -> Result<Option<Message<S>>, Error>
     where
@@ -171,7 +172,9 @@ impl TopicReader {
         };
         let mut read = None;
         bus.read_page(&request, &mut |stored| {
-            read = Some(Message::decode(self.topic, stored));
+            let is_replay = Some(position) <= lease.replay_until;
+            let decoded = Message::decode(self.topic, stored);
+            read = Some(decoded.map(|message| message.replayed(is_replay)));
             ControlFlow::Break(())
         })?;
         read.transpose()
@@ -227,7 +230,7 @@ impl Filter {
 }
 
 impl UnknownMessages {
-    fn passes_over(self, error: &Error) -> bool {
+    pub(super) fn passes_over(self, error: &Error) -> bool {
         self == Self::Skip && error.is_unknown_message()
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, unwinding};
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
 use super::search::Search;
 use crate::{
@@ -62,7 +62,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         };
         bus.in_transaction(|bus| {
             leases.leave_start(bus)?;
-            unwinding(|| hook(bus.connection()))
+            guarded(|| hook(bus.connection()))
                 .map_err(|cause| Error::before_replay(&leases.topics(), cause))
         })?;
         page.mark_started();
@@ -92,7 +92,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
             let messages = &page.messages[range.clone()];
             let handled = self
                 .handler
-                .handle(bus.connection(), messages, &|| leases.is_stopping())
+                .handle(bus.connection(), messages, leases)
                 .map_err(|(index, cause)| Failure::Handler(index, cause))?;
             if handled < messages.len() {
                 leases.store_instead(bus, page, range.start + handled)?;
@@ -142,6 +142,7 @@ where
                     outcome.failure = Some(error);
                     break;
                 }
+                Err(Failure::Stopping) => break,
                 Err(Failure::Handler(offset, cause)) => search.failed(offset, cause),
             }
             if let Some((index, cause)) = search.culprit() {
@@ -173,14 +174,19 @@ where
                 return Ok(false);
             }
             let messages = std::slice::from_ref(message);
-            self.handler
-                .handle(bus.connection(), messages, &|| false)
+            let handled = self
+                .handler
+                .handle(bus.connection(), messages, leases)
                 .map_err(|(_, cause)| Failure::Handler(None, cause))?;
-            Ok(true)
+            match handled {
+                0 => Err(Failure::Stopping),
+                _ => Ok(true),
+            }
         });
-        handled.map_err(|failure| match failure {
-            Failure::Bus(error) => error,
-            Failure::Handler(_, cause) => Error::handler(message, cause),
+        handled.or_else(|failure| match failure {
+            Failure::Bus(error) => Err(error),
+            Failure::Handler(_, cause) => Err(Error::handler(message, cause)),
+            Failure::Stopping => Ok(false),
         })
     }
 }
@@ -191,6 +197,8 @@ enum Failure {
     Handler(Option<usize>, HandlerError),
     /// The bus failed.
     Bus(Error),
+    /// The consumer is to end.
+    Stopping,
 }
 
 impl From<Error> for Failure {
@@ -208,7 +216,7 @@ pub trait HandleMessages<S, C: ?Sized> {
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-        is_stopping: &dyn Fn() -> bool,
+        leases: &Leases,
     ) -> Result<usize, (Option<usize>, HandlerError)>;
 }
 
@@ -222,13 +230,13 @@ where
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-        is_stopping: &dyn Fn() -> bool,
+        leases: &Leases,
     ) -> Result<usize, (Option<usize>, HandlerError)> {
         for (offset, message) in messages.iter().enumerate() {
-            if is_stopping() {
+            if leases.is_stopping() {
                 return Ok(offset);
             }
-            guarded(message, || (self.0)(connection, message))
+            handle(leases, message, || (self.0)(connection, message))
                 .map_err(|cause| (Some(offset), cause))?;
         }
         Ok(messages.len())
@@ -245,12 +253,12 @@ where
         &mut self,
         connection: &mut C,
         messages: &[Message<S>],
-        _is_stopping: &dyn Fn() -> bool,
+        leases: &Leases,
     ) -> Result<usize, (Option<usize>, HandlerError)> {
         if let Some(last) = messages.last() {
             let alone = (messages.len() == 1).then_some(0);
-            let _handling = observe::handling(last);
-            unwinding(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
+            let _handling = observe::handling(leases, last);
+            guarded(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
         }
         Ok(messages.len())
     }

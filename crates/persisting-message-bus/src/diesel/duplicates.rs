@@ -5,7 +5,6 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::RawMessage;
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(super) fn is_unique_violation(cause: &DieselError) -> bool {
     matches!(
         cause,

@@ -1,7 +1,7 @@
 //! The statements of failed messages, as every database understands them.
 
 use diesel::connection::LoadConnection;
-use diesel::result::QueryResult;
+use diesel::result::{Error as DieselError, QueryResult};
 
 use super::error::failed_while;
 use super::leases;
@@ -52,8 +52,8 @@ const LIST: &str = "
     WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
     ORDER BY {position} LIMIT ?";
 
-const COUNT_PARKED: &str = "
-    SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = 'parked'";
+const COUNT: &str = "
+    SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = ?";
 
 /// On the consumer's table.
 const ANNOUNCE_REDRIVE: &str = "
@@ -68,9 +68,11 @@ fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
     ]
 }
 
+/// Everybody takes the consumer's row first, so that no two wait for each other; and whoever has lost the
+/// lease gets no further.
 pub(super) fn record<C>(
     connection: &mut C,
-    table: &FailureTable,
+    schema: &TableSchema,
     lease: &Lease,
     failure: &Failure<'_>,
 ) -> Result<u32, Error>
@@ -78,26 +80,36 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let key = key(lease, failure.position);
-    let written = [Text(failure.state.as_str()), Text(failure.error)];
-    let values = || written.into_iter().chain(key);
-    let recorded = execute(connection, table, FORGET_OVERCOME, key)
-        .and_then(|_| execute(connection, table, AGAIN, values()))
-        .and_then(|updated| {
-            if updated == 0 {
-                let id = failure.message_id.map(|id| id.to_string());
-                let message = [id.as_deref(), failure.message_type].map(OptionalText);
-                execute(connection, table, FIRST, values().chain(message))?;
-            }
-            let attempts = Statement::new(ATTEMPTS, table, key);
-            first_row(connection, attempts, |[attempts]| count(attempts))
-        });
-    recorded
-        .map(|attempts| attempts.unwrap_or(1))
-        .map_err(|cause| {
+    connection.transaction(|connection| {
+        leases::renew(connection, &schema.consumer_state, lease, failure.hold)?;
+        note(connection, &schema.failures, lease, failure).map_err(|cause| {
             let doing = format!("noting the failure at position {}", failure.position);
             leases::failed(&lease.consumer, &lease.topic, &doing, cause)
         })
+    })
+}
+
+fn note<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    lease: &Lease,
+    failure: &Failure<'_>,
+) -> QueryResult<u32>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let key = key(lease, failure.position);
+    let written = [Text(failure.state.as_str()), Text(failure.error)];
+    let values = || written.into_iter().chain(key);
+    execute(connection, table, FORGET_OVERCOME, key)?;
+    if execute(connection, table, AGAIN, values())? == 0 {
+        let id = failure.message_id.map(|id| id.to_string());
+        let message = [id.as_deref(), failure.message_type].map(OptionalText);
+        execute(connection, table, FIRST, values().chain(message))?;
+    }
+    let attempts = Statement::new(ATTEMPTS, table, key);
+    first_row(connection, attempts, |[attempts]| count(attempts))?.ok_or(DieselError::NotFound)
 }
 
 pub(super) fn give_up<C>(
@@ -111,32 +123,37 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let table = &schema.failures;
-    let failed = |cause| {
-        let doing = format!("giving up the message at position {position}");
-        leases::failed(&lease.consumer, &lease.topic, &doing, cause)
-    };
+    let (table, consumers) = (&schema.failures, &schema.consumer_state);
     let set = |connection: &mut C, state: FailureState| {
-        let values = [Text(state.as_str())]
-            .into_iter()
-            .chain(key(lease, position));
-        execute(connection, table, SET_STATE, values).map(drop)
+        let state = [Text(state.as_str())];
+        let values = state.into_iter().chain(key(lease, position));
+        execute(connection, table, SET_STATE, values)
     };
     let behind = StoreCursor {
         cursor: Some(position),
         hold: None,
     };
-    // Everybody takes the consumer's row first, so that no two wait for each other.
     connection.transaction(|connection| {
-        if then != GiveUp::Stop {
-            leases::store_cursor(connection, &schema.consumer_state, lease, &behind)?;
+        if then == GiveUp::Stop {
+            leases::end(connection, consumers, lease)?;
+        } else {
+            leases::store_cursor(connection, consumers, lease, &behind)?;
         }
-        match then {
+        let noted = match then {
             GiveUp::Stop => set(connection, FailureState::Stopped),
             GiveUp::Park => set(connection, FailureState::Parked),
-            GiveUp::Skip => execute(connection, table, FORGET, key(lease, position)).map(drop),
+            GiveUp::Skip => execute(connection, table, FORGET, key(lease, position)),
+        };
+        match noted {
+            Ok(1..) => Ok(()),
+            // Nothing would remember a message that the cursor has passed.
+            Ok(0) => Err(DieselError::NotFound),
+            Err(cause) => Err(cause),
         }
-        .map_err(failed)
+        .map_err(|cause| {
+            let doing = format!("giving up the message at position {position}");
+            leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+        })
     })
 }
 
@@ -233,20 +250,22 @@ fn failed_message<DB: ReadValue>(
     })
 }
 
-pub(super) fn count_parked<C>(
+pub(super) fn count_failed<C>(
     connection: &mut C,
     table: &FailureTable,
     consumer: &str,
     topic: &str,
+    state: FailureState,
 ) -> Result<u64, Error>
 where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let parked = Statement::new(COUNT_PARKED, table, [Text(consumer), Text(topic)]);
-    first_row(connection, parked, |[parked]| parked.integer("count"))
-        .map(|parked| parked.map_or(0, i64::unsigned_abs))
-        .map_err(|cause| leases::failed(consumer, topic, "counting parked messages", cause))
+    let values = [consumer, topic, state.as_str()].map(Text);
+    let statement = Statement::new(COUNT, table, values);
+    first_row(connection, statement, |[failed]| failed.integer("count"))
+        .map(|failed| failed.map_or(0, i64::unsigned_abs))
+        .map_err(|cause| leases::failed(consumer, topic, "counting failed messages", cause))
 }
 
 pub(super) fn redrive<C>(

@@ -2,7 +2,8 @@ use diesel::connection::LoadConnection;
 
 use super::{OnTables, StoreBackend, TableSchema, failed_messages};
 use crate::{
-    Error, FailedMessage, FailedPage, Failure, GiveUp, Lease, MessageFailures, Parked, Position,
+    Error, FailedMessage, FailedPage, Failure, FailureState, GiveUp, Lease, MessageFailures,
+    Parked, Position,
 };
 
 impl<C> MessageFailures for OnTables<'_, C>
@@ -11,7 +12,7 @@ where
     C::Backend: StoreBackend<C>,
 {
     fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error> {
-        failed_messages::record(self.connection, &self.schema.failures, lease, failure)
+        failed_messages::record(self.connection, self.schema, lease, failure)
     }
 
     fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error> {
@@ -26,8 +27,14 @@ where
         failed_messages::list(self.connection, &self.schema.failures, request)
     }
 
-    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
-        failed_messages::count_parked(self.connection, &self.schema.failures, consumer, topic)
+    fn count_failed(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        state: FailureState,
+    ) -> Result<u64, Error> {
+        let table = &self.schema.failures;
+        failed_messages::count_failed(self.connection, table, consumer, topic, state)
     }
 
     fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
@@ -60,8 +67,15 @@ where
         TableSchema::DEFAULT.on(self).failed_messages(request)
     }
 
-    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
-        TableSchema::DEFAULT.on(self).count_parked(consumer, topic)
+    fn count_failed(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        state: FailureState,
+    ) -> Result<u64, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .count_failed(consumer, topic, state)
     }
 
     fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {

@@ -137,6 +137,30 @@ where
     }
 }
 
+/// Gives it back, if it is still held.
+pub(super) fn end<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    lease: &Lease,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    if update_held(
+        connection,
+        table,
+        lease,
+        RELEASE,
+        [],
+        "giving the lease back",
+    )? {
+        Ok(())
+    } else {
+        Err(Error::lease_lost(lease))
+    }
+}
+
 pub(super) fn release<C>(
     connection: &mut C,
     table: &ConsumerStateTable,

@@ -1,6 +1,7 @@
 //! How errors are made.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -197,8 +198,8 @@ impl Error {
     }
 
     /// This error, with how often its message was attempted, of how often it may be.
-    pub(crate) fn attempted(mut self, number: u32, most: u32) -> Self {
-        self.0.attempt = Some(Attempt { number, most });
+    pub(crate) fn attempted(mut self, number: u32, most: u32, wait: Duration) -> Self {
+        self.0.attempt = Some(Attempt { number, most, wait });
         self
     }
 

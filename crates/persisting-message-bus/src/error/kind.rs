@@ -150,7 +150,7 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     // The cause of the first is the cause of both: see `Error::source`.
-    #[error("{first}; afterwards {second:#}")]
+    #[error("{first}; besides, {second:#}")]
     Twofold {
         first: super::Error,
         second: super::Error,

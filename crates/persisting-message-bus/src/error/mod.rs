@@ -5,6 +5,7 @@ mod kind;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -30,6 +31,8 @@ struct Inner {
 struct Attempt {
     number: u32,
     most: u32,
+    /// How long to wait for the next one.
+    wait: Duration,
 }
 
 /// The message that an error is about.
@@ -172,6 +175,15 @@ impl Error {
         Ok(())
     }
 
+    /// How long to wait until the message is attempted again; `None` where that was not noted, or it is
+    /// not.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        let attempt = self
+            .attempt()
+            .filter(|attempt| attempt.number < attempt.most);
+        attempt.map(|attempt| attempt.wait)
+    }
+
     fn attempt(&self) -> Option<Attempt> {
         match &self.0.kind {
             Kind::Twofold { first, .. } => self.0.attempt.or(first.attempt()),
@@ -213,7 +225,7 @@ impl fmt::Display for Error {
         if self.0.kind.stays_before() {
             formatter.write_str("; the cursor stays before it")?;
         }
-        if let Some(Attempt { number, most }) = self.0.attempt {
+        if let Some(Attempt { number, most, .. }) = self.0.attempt {
             write!(formatter, "; attempt {number} of {most}")?;
         }
         if formatter.alternate() {

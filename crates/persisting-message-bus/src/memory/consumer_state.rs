@@ -26,7 +26,7 @@ pub(super) struct Consumers {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    cursor: Option<Position>,
+    pub(super) cursor: Option<Position>,
     epoch: i64,
     held: Option<Held>,
     replay_until: Option<Position>,
@@ -49,11 +49,11 @@ impl InMemoryMessageConsumerState {
     }
 
     /// Changes the state of the lease's consumer if the lease is still held.
-    pub(super) fn write_fenced(
+    pub(super) fn write_fenced<T>(
         &mut self,
         lease: &Lease,
-        change: impl FnOnce(&mut State),
-    ) -> Result<(), Error> {
+        change: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, Error> {
         self.consumers.write(|consumers| {
             let key = key(&lease.consumer, &lease.topic);
             match consumers
@@ -61,10 +61,7 @@ impl InMemoryMessageConsumerState {
                 .get_mut(&key)
                 .filter(|state| state.is_held(lease))
             {
-                Some(state) => {
-                    change(state);
-                    Ok(())
-                }
+                Some(state) => Ok(change(state)),
                 None => Err(Error::lease_lost(lease)),
             }
         })
@@ -99,6 +96,12 @@ impl State {
             cursor: self.cursor,
             replay_until: self.replay_until,
         })
+    }
+
+    pub(super) fn prolong(&mut self, duration: Duration) {
+        if let Some(held) = &mut self.held {
+            held.expires_at = expiry(Utc::now(), duration);
+        }
     }
 
     pub(super) fn store(&mut self, store: &StoreCursor) {
@@ -140,11 +143,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     }
 
     fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
-        self.write_fenced(lease, |state| {
-            if let Some(held) = &mut state.held {
-                held.expires_at = expiry(Utc::now(), duration);
-            }
-        })
+        self.write_fenced(lease, |state| state.prolong(duration))
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {

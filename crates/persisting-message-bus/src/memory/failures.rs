@@ -33,20 +33,22 @@ impl State {
         failed.attempts
     }
 
-    fn give_up(&mut self, position: Position, then: GiveUp) {
-        let failed = self.failures.get_mut(&position);
-        match (then, failed) {
-            (GiveUp::Stop, Some(failed)) => failed.state = FailureState::Stopped,
-            (GiveUp::Park, Some(failed)) => failed.state = FailureState::Parked,
-            (GiveUp::Skip, _) => drop(self.failures.remove(&position)),
-            (_, None) => {}
+    /// Says whether its failure was noted.
+    fn give_up(&mut self, position: Position, then: GiveUp) -> bool {
+        let Some(failed) = self.failures.get_mut(&position) else {
+            return false;
+        };
+        match then {
+            GiveUp::Stop => failed.state = FailureState::Stopped,
+            GiveUp::Park => failed.state = FailureState::Parked,
+            GiveUp::Skip => drop(self.failures.remove(&position)),
         }
-        if then != GiveUp::Stop {
-            self.store(&StoreCursor {
-                cursor: Some(position),
-                hold: None,
-            });
-        }
+        let cursor = match then {
+            GiveUp::Stop => self.cursor,
+            GiveUp::Park | GiveUp::Skip => Some(position),
+        };
+        self.store(&StoreCursor { cursor, hold: None });
+        true
     }
 
     fn parked(&self, which: Parked<'_>) -> Vec<Position> {
@@ -75,11 +77,19 @@ impl InMemoryMessageConsumerState {
 
 impl MessageFailures for InMemoryMessageConsumerState {
     fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error> {
-        self.state_of(&lease.consumer, &lease.topic, |state| state.record(failure))
+        self.write_fenced(lease, |state| {
+            state.prolong(failure.hold);
+            state.record(failure)
+        })
     }
 
     fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error> {
-        self.write_fenced(lease, |state| state.give_up(position, then))
+        if self.write_fenced(lease, |state| state.give_up(position, then))? {
+            return Ok(());
+        }
+        let doing = format!("giving up the message at position {position}");
+        let problem = "its failure was not noted";
+        Err(Error::repository(doing, problem, false).of_consumer(&lease.consumer))
     }
 
     fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
@@ -100,10 +110,18 @@ impl MessageFailures for InMemoryMessageConsumerState {
         }))
     }
 
-    fn count_parked(&mut self, consumer: &str, topic: &str) -> Result<u64, Error> {
+    fn count_failed(
+        &mut self,
+        consumer: &str,
+        topic: &str,
+        state: FailureState,
+    ) -> Result<u64, Error> {
         Ok(self.consumers.read(|consumers| {
-            let state = consumers.states.get(&key(consumer, topic));
-            state.map_or(0, |state| state.parked(Parked::All).len() as u64)
+            let stored = consumers.states.get(&key(consumer, topic));
+            let failures = stored
+                .into_iter()
+                .flat_map(|stored| stored.failures.values());
+            failures.filter(|failed| failed.state == state).count() as u64
         }))
     }
 

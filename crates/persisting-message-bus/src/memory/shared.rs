@@ -56,6 +56,10 @@ impl<T: Clone> Shared<T> {
         Ok(())
     }
 
+    pub(super) fn open_transactions(&self) -> usize {
+        self.open.len()
+    }
+
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         let changed = self.open.pop().ok_or_else(no_transaction)?;
         if let Some(outer) = self.open.last_mut() {

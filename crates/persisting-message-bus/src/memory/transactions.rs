@@ -21,6 +21,10 @@ impl Transactions for InMemoryMessageBus {
         self.messages.log.roll_back()?;
         self.state.consumers.roll_back()
     }
+
+    fn open_transactions(&mut self) -> usize {
+        self.messages.log.open_transactions()
+    }
 }
 
 impl TransactionsOn<Self> for InMemoryMessageBus {

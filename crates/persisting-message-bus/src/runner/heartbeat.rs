@@ -1,60 +1,91 @@
-//! Prolongs the leases of slow handlers, on a connection of its own.
+//! Prolongs the leases of a slow handler, on a connection of its own.
 
 use std::error::Error as StdError;
-use std::sync::Weak;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tracing::warn;
 
-use crate::MessageConsumerState;
 use crate::consumer::HeldLeases;
+use crate::{Error, Lease, MessageConsumerState};
 
-/// A consumer whose leases have to be prolonged. It is gone when the consumer is.
-#[derive(Debug, Clone)]
-pub(super) struct Patient {
-    pub(super) held: Weak<HeldLeases>,
-    pub(super) lease_duration: Duration,
+/// No lease is prolonged more often.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
+
+/// Prolongs the leases that a consumer holds, three times in the time of a lease, until it is dropped.
+/// Each consumer has its own, so that none waits for the others.
+pub(super) struct Heartbeat {
+    thread: Thread,
+    ended: Arc<AtomicBool>,
 }
 
-/// Prolongs what is held, three times in the time of a lease, until the consumers are gone.
-pub(super) fn beat<B: MessageConsumerState>(
-    mut patients: Vec<Patient>,
-    connect: &dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>>,
-) {
-    let mut connection = None;
-    while let Some(shortest) = patients.iter().map(|patient| patient.lease_duration).min() {
-        // Somebody unparks it at the end.
-        thread::park_timeout(shortest / 3);
-        patients.retain(|patient| patient.held.strong_count() > 0);
-        for patient in &patients {
-            prolong(patient, &mut connection, connect);
+impl Heartbeat {
+    pub(super) fn start<B: MessageConsumerState + 'static>(
+        held: Arc<HeldLeases>,
+        lease_duration: Duration,
+        connect: Arc<Connect<B>>,
+    ) -> Self {
+        let ended = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&ended);
+        let beat = thread::spawn(move || {
+            let interval = (lease_duration / 3).max(SHORTEST);
+            let (mut bus, mut before) = (None, Vec::new());
+            loop {
+                thread::park_timeout(interval);
+                if seen.load(Ordering::Acquire) {
+                    return;
+                }
+                let now = held.now();
+                // Whatever is new has been taken a moment ago, and most of it is soon given back.
+                for lease in now.iter().filter(|lease| before.contains(*lease)) {
+                    prolong(lease, lease_duration, &mut bus, &*connect);
+                }
+                before = now;
+            }
+        });
+        Self {
+            thread: beat.thread().clone(),
+            ended,
         }
+    }
+}
+
+/// It is not waited for: it may be waiting for a database that is away.
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
 /// What fails is tried again at the next beat. A lease that is lost is noticed by its holder, when it
 /// stores its cursor.
 fn prolong<B: MessageConsumerState>(
-    patient: &Patient,
-    connection: &mut Option<B>,
-    connect: &dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>>,
+    lease: &Lease,
+    duration: Duration,
+    bus: &mut Option<B>,
+    connect: &Connect<B>,
 ) {
-    let held = patient.held.upgrade().map(|held| held.now());
-    for lease in held.unwrap_or_default() {
-        if connection.is_none() {
-            *connection = connect().ok();
-        }
-        let Some(bus) = connection else {
-            return;
-        };
-        match bus.renew(&lease, patient.lease_duration) {
-            Ok(()) => {}
-            Err(error) if error.is_lease_lost() => {}
-            Err(error) => {
-                warn!(error = %format_args!("{error:#}"), "a lease was not prolonged");
-                *connection = None;
-            }
-        }
+    let connected = match bus.take() {
+        Some(bus) => Ok(bus),
+        None => connect().map_err(|cause| Error::repository("connecting", cause, false)),
+    };
+    let prolonged = connected.and_then(|mut connected| {
+        connected.renew(lease, duration)?;
+        *bus = Some(connected);
+        Ok(())
+    });
+    if let Err(error) = prolonged
+        && !error.is_lease_lost()
+    {
+        warn!(
+            messaging.consumer.group.name = lease.consumer,
+            error = %format_args!("{error:#}"),
+            "a lease was not prolonged"
+        );
     }
 }

@@ -14,12 +14,11 @@ pub(crate) use self::signals::Signals;
 pub use self::signals::{Nudge, Shutdown};
 pub use self::thread::Ended;
 
-use self::heartbeat::Patient;
+use self::heartbeat::Connect;
 use self::signals::holds_until;
 use self::step::Pace;
+use crate::consumer::guarded;
 use crate::{EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageSource, Retry};
-
-type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
 
 /// The body of a consumer's thread.
 type Run = Box<dyn FnOnce(Pace) -> Ended + Send>;
@@ -70,7 +69,6 @@ pub struct Runner<B> {
     signals: Arc<Signals>,
     pace: Pace,
     consumers: Vec<(String, Run)>,
-    patients: Vec<Patient>,
 }
 
 impl<B> Runner<B>
@@ -79,20 +77,20 @@ where
 {
     /// A runner without consumers. `connect` makes each consumer's connection, and makes it again
     /// when it is lost: it opens one, or takes one out of a pool. The consumers keep theirs: a pool has to
-    /// have one for each, and one more for prolonging leases.
+    /// have one for each, and another one for each external consumer, whose leases are prolonged on it when its
+    /// handler is slow.
     pub fn new<E>(connect: impl Fn() -> Result<B, E> + Send + Sync + 'static) -> Self
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         Self {
-            connect: Arc::new(move || connect().map_err(Into::into)),
+            connect: Arc::new(move || guarded(|| connect().map_err(Into::into))),
             signals: Arc::default(),
             pace: Pace {
                 idle_interval: Duration::from_secs(2),
                 retry: Retry::default(),
             },
             consumers: Vec::new(),
-            patients: Vec::new(),
         }
     }
 
@@ -128,14 +126,7 @@ where
         let name = consumer.name().to_owned();
         let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
         let consumer = consumer.stopped_by(Arc::clone(&signals));
-        if H::NEEDS_HEARTBEAT {
-            let (held, lease_duration) = consumer.held_leases();
-            self.patients.push(Patient {
-                held: Arc::downgrade(held),
-                lease_duration,
-            });
-        }
-        let run = move |pace| thread::run(consumer, &*connect, &signals, &pace);
+        let run = move |pace| thread::run(consumer, &connect, &signals, &pace);
         self.consumers.push((name, Box::new(run)));
         self
     }
@@ -155,12 +146,9 @@ where
             (name, thread)
         };
         let threads = self.consumers.into_iter().map(start).collect();
-        let (patients, connect) = (self.patients, self.connect);
-        let heartbeat = std::thread::spawn(move || heartbeat::beat(patients, &*connect));
         Running {
             signals: self.signals,
             threads,
-            heartbeat: Some(heartbeat),
         }
     }
 }
@@ -170,7 +158,6 @@ where
 pub struct Running {
     signals: Arc<Signals>,
     threads: Vec<(String, JoinHandle<Ended>)>,
-    heartbeat: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -200,7 +187,8 @@ impl Running {
     /// process lives so long; otherwise their messages are handled again, as after a crash.
     pub fn stop_within(mut self, deadline: Duration) -> Result<Vec<Ended>, StillRunning> {
         self.signals.stop();
-        let deadline = Instant::now() + deadline;
+        // The clock's end is as good as never.
+        let deadline = Instant::now().checked_add(deadline);
         let have_ended = || self.threads.iter().all(|(_, thread)| thread.is_finished());
         if holds_until(deadline, have_ended) {
             return Ok(self.collect());
@@ -221,13 +209,7 @@ impl Running {
                 .join()
                 .unwrap_or_else(|panic| Ended::by_panic(name, &*panic))
         });
-        let ended = ended.collect();
-        if let Some(heartbeat) = self.heartbeat.take() {
-            heartbeat.thread().unpark();
-            // It returns nothing, and has nothing to panic about.
-            drop(heartbeat.join());
-        }
-        ended
+        ended.collect()
     }
 }
 

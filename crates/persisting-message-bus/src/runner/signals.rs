@@ -85,10 +85,10 @@ impl Nudge {
 }
 
 /// Polls until a condition holds or the time is over, and says whether it holds.
-pub(super) fn holds_until(deadline: Instant, condition: impl Fn() -> bool) -> bool {
+pub(super) fn holds_until(deadline: Option<Instant>, condition: impl Fn() -> bool) -> bool {
     const PAUSE: Duration = Duration::from_millis(5);
     while !condition() {
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return false;
         }
         std::thread::sleep(PAUSE);

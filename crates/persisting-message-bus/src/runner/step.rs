@@ -16,6 +16,24 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
+/// What fails, so that each has its attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    Message(Position),
+    Hook,
+    Bus,
+}
+
+impl Failing {
+    fn of(error: &Error) -> Self {
+        match error.position() {
+            Some(position) => Self::Message(position),
+            None if error.is_handler_failure() => Self::Hook,
+            None => Self::Bus,
+        }
+    }
+}
+
 /// What differs when there may be something new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sign {
@@ -33,7 +51,9 @@ pub(super) enum Next {
     Poll(Duration),
     /// Try again after a random time up to this.
     RetryWithin(Duration),
-    /// Likewise, with a new connection.
+    /// Try again after that time.
+    RetryAfter(Duration),
+    /// Try again after a random time up to this, with a new connection.
     ReconnectWithin(Duration),
     /// Nobody knows how to go on.
     Stop,
@@ -49,9 +69,9 @@ pub(super) struct Progress {
     sign: Option<Sign>,
     /// How much longer the sign is taken for a look.
     rest: Duration,
-    /// How often in a row something failed, on which message if it was one.
+    /// How often in a row the same failed.
     failures: u32,
-    failed_at: Option<Position>,
+    failed_at: Option<Failing>,
 }
 
 /// How a consumer is run.
@@ -113,11 +133,11 @@ impl Progress {
             self.failures = 0;
             return Next::Poll(pace.idle_interval);
         }
-        let at = error.position();
-        if at != self.failed_at {
+        let at = Failing::of(error);
+        if Some(at) != self.failed_at {
             self.failures = 0;
         }
-        self.failed_at = at;
+        self.failed_at = Some(at);
         self.failures = self.failures.saturating_add(1);
         self.waited = Duration::ZERO;
         let is_of_message = error.is_handler_failure() || error.is_bad_message();
@@ -129,7 +149,14 @@ impl Progress {
         } else if error.is_broken_cursor() || error.is_invalid_name() {
             Next::Stop
         } else if !is_of_message {
-            Next::ReconnectWithin(longest)
+            // Another writer was in the way: that is no fault of the connection.
+            if error.is_retryable() {
+                Next::RetryWithin(longest)
+            } else {
+                Next::ReconnectWithin(longest)
+            }
+        } else if let Some(wait) = error.wait() {
+            Next::RetryAfter(wait)
         } else if failures >= pace.retry.most_attempts() {
             Next::Stop
         } else {
@@ -158,7 +185,7 @@ mod tests {
     }
 
     fn unreachable() -> Outcome {
-        Outcome::Failed(Error::repository("reading", "no route", true))
+        Outcome::Failed(Error::repository("reading", "no route", false))
     }
 
     fn within(seconds: u64) -> Next {
@@ -314,13 +341,14 @@ mod tests {
                     Outcome::Failed(error) => error.position(),
                     _ => None,
                 };
-                let goes_on = message.is_some() && message == at && failures > 0;
+                let goes_on = message.map(Failing::Message) == at && failures > 0;
                 in_a_row = if goes_on { in_a_row + 1 } else { 1 };
                 let longest = match next {
                     Next::GoOn => Duration::ZERO,
-                    Next::Poll(wait) | Next::RetryWithin(wait) | Next::ReconnectWithin(wait) => {
-                        wait
-                    }
+                    Next::Poll(wait)
+                    | Next::RetryWithin(wait)
+                    | Next::RetryAfter(wait)
+                    | Next::ReconnectWithin(wait) => wait,
                     Next::Stop => {
                         assert!(message.is_some() && in_a_row == 3, "{outcome:?}");
                         break;

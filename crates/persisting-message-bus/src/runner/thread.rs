@@ -1,8 +1,10 @@
 use std::any::Any;
-use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
 
+use super::heartbeat::{Connect, Heartbeat};
 use super::signals::Signals;
 use super::step::{Next, Outcome, Pace, Progress, Sign};
 use crate::consumer::text_of_panic;
@@ -34,12 +36,12 @@ impl Ended {
 /// Runs a consumer until the end.
 pub(super) fn run<B, S, H>(
     mut consumer: MessageConsumer<S, H>,
-    connect: &dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>>,
+    connect: &Arc<Connect<B>>,
     signals: &Signals,
     pace: &Pace,
 ) -> Ended
 where
-    B: MessageSource + MessageConsumerState,
+    B: MessageSource + MessageConsumerState + 'static,
     S: EventSet,
     H: HandlePages<S, B>,
 {
@@ -51,25 +53,24 @@ where
         messaging.consumer.group.name = consumer.name(),
         "a consumer runs"
     );
+    let _heartbeat = H::NEEDS_HEARTBEAT.then(|| {
+        let (held, lease_duration) = consumer.held_leases();
+        Heartbeat::start(Arc::clone(held), lease_duration, Arc::clone(connect))
+    });
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
     while !signals.is_stopping() {
         let nudges = signals.nudges();
-        let outcome = attempt(&mut consumer, &mut bus, connect, &progress, nudges);
+        let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, nudges);
         let next = progress.step(&outcome, &pace);
         if let Outcome::Failed(error) = &outcome {
-            // Not worth more: a standby waits for as long as the other one works.
-            let text = format_args!("{error:#}");
-            if error.is_locked() {
-                debug!(error = %text, ?next, "cannot work");
-            } else {
-                warn!(error = %text, ?next, "cannot work");
-            }
+            tell(consumer.name(), error, next);
         }
         match next {
             Next::GoOn => {}
             Next::Poll(wait) => signals.wait(wait, Some(nudges)),
+            Next::RetryAfter(wait) => signals.wait(wait, None),
             Next::RetryWithin(longest) => signals.wait(up_to(longest), None),
             Next::ReconnectWithin(longest) => {
                 bus = None;
@@ -85,7 +86,11 @@ where
     }
     let consumer = consumer.name().to_owned();
     match &error {
-        Some(error) => error!(error = %format_args!("{error:#}"), "a consumer stopped by itself"),
+        Some(error) => error!(
+            messaging.consumer.group.name = consumer,
+            error = %format_args!("{error:#}"),
+            "a consumer stopped by itself"
+        ),
         None => info!(
             messaging.consumer.group.name = consumer,
             "a consumer has ended"
@@ -94,11 +99,21 @@ where
     Ended { consumer, error }
 }
 
+/// A message that fails was told of before; and that others are at work is nothing special.
+fn tell(consumer: &str, error: &Error, next: Next) {
+    let text = format_args!("{error:#}");
+    if error.is_retryable() || error.attempts().is_some() {
+        debug!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
+    } else {
+        warn!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
+    }
+}
+
 /// A page if there may be one, on the connection there is or a new one.
 fn attempt<B, S, H>(
     consumer: &mut MessageConsumer<S, H>,
     bus: &mut Option<B>,
-    connect: &dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>>,
+    connect: &Connect<B>,
     progress: &Progress,
     nudges: u64,
 ) -> Outcome
@@ -111,10 +126,19 @@ where
         Some(bus) => bus,
         None => match connect() {
             Ok(connected) => bus.insert(connected),
-            Err(cause) => return Outcome::Failed(Error::repository("connecting", cause, true)),
+            Err(cause) => {
+                let error = Error::repository("connecting", cause, false);
+                return Outcome::Failed(error.of_consumer(consumer.name()));
+            }
         },
     };
-    look(consumer, bus, progress, nudges).unwrap_or_else(Outcome::Failed)
+    // Handlers are guarded where they are called, so that it is known which message it was.
+    let looked = catch_unwind(AssertUnwindSafe(|| look(consumer, bus, progress, nudges)));
+    let looked = looked.unwrap_or_else(|panic| {
+        let panicked = format!("it panicked: {}", text_of_panic(&*panic));
+        Err(Error::repository("handling a page", panicked, false))
+    });
+    looked.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())))
 }
 
 /// What is committed behind the question whether there are changes is a change for the next one.

@@ -13,9 +13,14 @@ use crate::{Error, Lease, LeaseRequest, Position};
 /// What is there to be taken, if it is free. Reading does not wait for a holder whose transaction is
 /// open.
 const LOOK: &str = "
-    SELECT {cursor}, {lease_epoch}, {replay_until},
+    SELECT {cursor}, {lease_epoch}, {replay_until}, coalesce({lease_owner} <> ?, 0),
         {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now}
     FROM {table} WHERE {consumer} = ? AND {topic} = ?";
+
+/// Whether nobody's transaction holds the row: a holder whose lease has expired may still be at work in
+/// one.
+const PROBE: &str = "
+    SELECT 1 FROM {table} WHERE {consumer} = ? AND {topic} = ? FOR UPDATE SKIP LOCKED";
 
 /// Takes what was seen, if it is still the same.
 const TAKE_OVER: &str = "
@@ -35,6 +40,7 @@ struct Seen {
     cursor: Option<i64>,
     epoch: i64,
     replay_until: Option<i64>,
+    is_of_other: bool,
     is_free: bool,
 }
 
@@ -52,6 +58,9 @@ where
         let seen = look(connection, table, request).map_err(failed)?;
         let taken = match seen {
             Some(Seen { is_free: false, .. }) => break,
+            Some(Seen {
+                is_of_other: true, ..
+            }) if !probe(connection, table, request).map_err(failed)? => break,
             Some(seen) => take_over(connection, table, request, seen),
             None => insert(connection, table, request),
         };
@@ -77,21 +86,42 @@ fn look<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let values = [request.owner, request.consumer, request.topic].map(Text);
+    let values = [
+        request.owner,
+        request.owner,
+        request.consumer,
+        request.topic,
+    ];
+    let values = values.map(Text);
     let look = Statement::new(LOOK, table, values);
     first_row(
         connection,
         look,
-        |[cursor, epoch, replay_until, is_free]| {
+        |[cursor, epoch, replay_until, is_of_other, is_free]| {
             Ok(Seen {
                 cursor: cursor.optional_integer("cursor")?,
                 epoch: epoch.integer("lease_epoch")?,
                 replay_until: replay_until.optional_integer("replay_until")?,
+                is_of_other: is_of_other.integer("lease_owner")? == 1,
                 // Without a time of expiry, it is nobody's to take.
                 is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
             })
         },
     )
+}
+
+fn probe<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> QueryResult<bool>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let values = [request.consumer, request.topic].map(Text);
+    let probe = Statement::new(PROBE, table, values);
+    let free = first_row(connection, probe, |[one]| one.integer("1"))?;
+    Ok(free.is_some())
 }
 
 /// Takes the lease, and says whether nobody was faster.

@@ -9,7 +9,8 @@ use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
 use crate::{Error, Lease, LeaseRequest};
 
-/// Takes the lease over; returns no row when another owner holds it, or there is no consumer.
+/// Takes the lease over; returns no row when another owner holds it, or there is no consumer. Does not
+/// wait for a holder whose transaction is open, although its lease may have expired.
 ///
 /// Where a transaction is open for long, PostgreSQL keeps all versions of a row that is updated
 /// meanwhile. The epoch is part of the key so that the latest is found without walking through them.
@@ -18,7 +19,7 @@ const TAKE: &str = "
     SET {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
-            ORDER BY {lease_epoch} DESC LIMIT 1)
+            ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
     RETURNING {cursor}, {lease_epoch}, {replay_until}";
 

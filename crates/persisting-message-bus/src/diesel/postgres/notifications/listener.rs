@@ -4,6 +4,7 @@ use std::thread;
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use diesel::result::QueryResult;
+use tracing::warn;
 
 use super::Notifications;
 use crate::Nudge;
@@ -61,6 +62,9 @@ fn listen(
                     Err(_) => break,
                 }
             }
+        }
+        if !signals.is_stopping() {
+            warn!(failures, "lost what listens for messages, connecting again");
         }
         signals.wait(up_to(settings.retry.longest_after(failures)), None);
     }

@@ -10,6 +10,7 @@ use diesel::PgConnection;
 pub use self::listener::Listener;
 pub use self::notifier::Notifier;
 
+use crate::consumer::guarded;
 use crate::{Error, Nudge, Retry, name};
 
 /// Wakes consumers in other processes: who publishes has a [`Notifier`], who consumes a [`Listener`],
@@ -109,7 +110,9 @@ impl Notifications {
         &self,
         connect: impl Fn() -> Result<PgConnection, E> + Send + 'static,
     ) -> Notifier {
-        Notifier::start(self.clone(), move || connect().ok())
+        Notifier::start(self.clone(), move || {
+            guarded(|| Ok(connect().ok())).ok().flatten()
+        })
     }
 
     /// Starts what nudges a runner, on a thread and on a connection of its own that `connect` makes.
@@ -121,7 +124,11 @@ impl Notifications {
         connect: impl Fn() -> Result<PgConnection, E> + Send + 'static,
         nudge: Nudge,
     ) -> Listener {
-        Listener::start(self.clone(), move || connect().ok(), nudge)
+        Listener::start(
+            self.clone(),
+            move || guarded(|| Ok(connect().ok())).ok().flatten(),
+            nudge,
+        )
     }
 
     /// `LISTEN` or `NOTIFY` with the channel.

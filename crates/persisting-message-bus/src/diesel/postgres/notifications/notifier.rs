@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
+use tracing::warn;
 
 use super::Notifications;
 use crate::retry::up_to;
@@ -66,6 +67,7 @@ fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, 
                 (sent, failures) = (pending, 0);
             } else {
                 failures = failures.saturating_add(1);
+                warn!(failures, "could not notify of messages, trying again");
                 pause = up_to(settings.retry.longest_after(failures));
             }
         }
