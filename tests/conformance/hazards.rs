@@ -381,9 +381,10 @@ pub fn an_error_whose_text_panics_is_an_error_like_others<D: Database>() {
         Err::<(), HandlerError>(Box::new(Explosive))
     })
     .retry(after(2, GiveUp::Park));
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
-    assert_eq!(error.attempts(), Some(1));
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    // Printing such an error would panic, too.
+    for _ in 0..6 {
+        drop(consumer.handle_new_messages(&mut bus));
+    }
     let parked = failed(&mut bus, "all", FailureState::Parked);
     assert!(parked[0].error.contains("its text cannot be had"));
 }
