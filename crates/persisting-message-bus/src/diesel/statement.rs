@@ -32,6 +32,8 @@ pub trait Dialect: Backend {
     const AHEAD: &'static str;
     /// `{text}`: a text that is compared letter by letter, whatever a column's collation says.
     const TEXT: &'static str = "?";
+    /// `{uuid}`: a text that is compared with a message id.
+    const UUID: &'static str = "?";
     /// `{messages}`: the message table, to be read by topic and position.
     const MESSAGES: &'static str = "{table}";
     /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
@@ -118,6 +120,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "now" => DB::NOW,
         "ahead" => DB::AHEAD,
         "text" => DB::TEXT,
+        "uuid" => DB::UUID,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
         _ => return None,

@@ -15,6 +15,7 @@ use crate::{Duplicates, Error, Position, RawMessage};
 impl Dialect for Pg {
     const NOW: &'static str = "clock_timestamp()";
     const AHEAD: &'static str = "clock_timestamp() + ? * interval '1 millisecond'";
+    const UUID: &'static str = "CAST(? AS uuid)";
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         statement::bind(value, out)
