@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use persisting_message_bus_tests::databases::{Database, Memory};
 
-use super::resuming::ship;
+use super::resuming::{ship, ship_all};
 use super::serving::{Serving, feed_of};
 
 #[test]
 fn a_full_page_stays_as_it_is() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
-    (1..=2).for_each(|order| drop(ship(bus, order)));
+    ship_all(bus, 1..=2);
     let serving = Serving::start(feed_of(&database));
     let full = serving.get("/orders?limit=2");
     assert_eq!(
@@ -66,7 +66,7 @@ fn what_a_token_reads_is_for_its_holder() {
 fn pages_are_compressed_for_those_who_want_that() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
-    (1..=100).for_each(|order| drop(ship(bus, order)));
+    ship_all(bus, 1..=100);
     let serving = Serving::start(feed_of(&database));
     let plain = serving.get("/orders");
     let packed = serving.get_with("/orders", &[("accept-encoding", "gzip")]);

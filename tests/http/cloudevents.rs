@@ -40,7 +40,7 @@ fn python() -> PathBuf {
 
 /// What the SDK makes of a page.
 fn understood(page: &[u8]) -> Vec<Value> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/http/cloudevents.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/http/understand.py");
     let mut reader = Command::new(python())
         .arg(script)
         .stdin(Stdio::piped())

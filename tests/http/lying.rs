@@ -66,7 +66,7 @@ impl Liar {
         let source = HttpSource::new(self.url()).unwrap();
         self.error_of(
             source
-                .largest_page(100_000)
+                .largest_page(200_000)
                 .retry(Retry::default().attempts(1)),
         )
     }
@@ -223,8 +223,8 @@ fn answers_that_are_no_page() {
 
 #[test]
 fn answers_that_are_too_large_or_too_short() {
-    let large = json!([with(3, "headers", "x".repeat(100_000).into())]);
-    Liar::with(&large).expect("the answer is longer than 100000 bytes");
+    let large = json!([with(3, "headers", "x".repeat(200_000).into())]);
+    Liar::with(&large).expect("the answer is longer than 200000 bytes");
     let mut short = http("200 OK", HEADERS, json!([event(3)]).to_string().as_bytes());
     short.truncate(short.len() - 10);
     Liar::start(short).expect("no whole answer came");

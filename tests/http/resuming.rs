@@ -1,5 +1,6 @@
 //! Where a page begins and ends.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use persisting_message_bus::{MessageDispatcher, MessageRepository};
@@ -14,6 +15,13 @@ pub fn ship(bus: &mut impl MessageRepository, order: u64) -> Uuid {
     MessageDispatcher::<Orders>::new()
         .dispatch(bus, &OrderShipped { order })
         .unwrap()
+}
+
+pub fn ship_all(bus: &mut impl MessageRepository, orders: RangeInclusive<u64>) {
+    let shipped = orders.map(|order| OrderShipped { order });
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(bus, shipped)
+        .unwrap();
 }
 
 /// Five orders, and something else.
@@ -141,7 +149,7 @@ fn limits_are_kept() {
 fn a_page_ends_with_the_bytes_that_it_may_have() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
-    (1..=3).for_each(|order| drop(ship(bus, order)));
+    ship_all(bus, 1..=3);
     let limits = Limits::default().page_bytes(1);
     let serving = Serving::start(feed_of(&database).limits(limits));
     let page = serving.get("/orders");

@@ -196,7 +196,8 @@ fn a_consumer_runs_on_a_feed_as_on_a_table<D: Database + Send + 'static>() {
     assert_eq!(numbers(consume(far, Orders::order)), [6]);
 
     let source = HttpSource::new(serving.url()).unwrap();
-    let another = &mut MessageBus::new(source, D::create().connect());
+    let third = D::create();
+    let another = &mut MessageBus::new(source, third.connect());
     assert_eq!(consume(another, closed), consume(bus, closed));
     let cursor = |bus: &mut dyn persisting_message_bus::MessageConsumerState| {
         bus.stored_consumer("far away", "orders")

@@ -9,7 +9,7 @@ use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::resuming::ship;
+use super::resuming::{ship, ship_all};
 use super::serving::{Serving, feed_of};
 
 const STREAM: (&str, &str) = ("Accept", "text/event-stream");
@@ -103,7 +103,7 @@ fn white_space_in_a_payload_does_not_end_an_event() {
 fn many_events_come_in_one_stream() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
-    (1..=2_000).for_each(|order| drop(ship(bus, order)));
+    ship_all(bus, 1..=2_000);
     let serving = Serving::start(feed_of(&database));
     let (_, mut lines) = serving.lines("/orders?limit=7", &[STREAM]);
     for order in 1..=2_000_u64 {

@@ -156,4 +156,5 @@ fn five_hundred_clients_wait_with_few_threads_and_connections() {
     );
     assert!(answers.iter().all(|(orders, _)| orders == &[1]));
     assert!(open <= 4, "{open} connections at once");
+    assert!(most < CLIENTS / 5, "{most} threads");
 }
