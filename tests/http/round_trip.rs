@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread;
 
 use chrono::{DateTime, Utc};
+use diesel::SqliteConnection;
 use persisting_message_bus::{
     Duplicates, Error, EventSet, Headers, Message, MessageBus, MessageConsumer, MessageDispatcher,
     MessageRepository, MessageSource, MessageTypes, PageRequest, Position, RawMessage,
 };
 use persisting_message_bus_http::{HttpSource, Limits};
-use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{
     Closed, Ledger, OrderCancelled, OrderPlaced, OrderShipped, Orders, Paid, Payments,
@@ -206,6 +207,38 @@ fn a_consumer_runs_on_a_feed_as_on_a_table<D: Database + Send + 'static>() {
             .cursor
     };
     assert_eq!(cursor(another), cursor(bus));
+}
+
+/// Under a path, and with effects where the cursor is.
+#[test]
+fn effects_on_the_database_of_the_cursor_commit_with_it() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    let orders = MessageDispatcher::<Orders>::new();
+    for order in 1..=3 {
+        orders.dispatch(bus, &OrderShipped { order }).unwrap();
+    }
+    let serving = Serving::nested("/feeds/here", feed_of(&database));
+    let source = HttpSource::new(format!("{}/feeds/here/", serving.url())).unwrap();
+    let elsewhere = Sqlite::create();
+    let mut fails = true;
+    let copy = |connection: &mut SqliteConnection, message: &Message<Orders>| {
+        let order = message.payload().order();
+        let raw = MessageDispatcher::<Payments>::new().dispatch(connection, &Paid { order })?;
+        if order == 3 && std::mem::take(&mut fails) {
+            return Err(format!("{raw} is rolled back").into());
+        }
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::transactional("copies", copy);
+    let far = &mut MessageBus::new(source, elsewhere.connect());
+    assert_eq!(far.last_position().unwrap(), Position::new(3));
+    consumer.handle_new_messages(far).unwrap_err();
+    assert_eq!(consumer.handle_new_messages(far).unwrap(), 1);
+    assert_eq!(
+        stored(&mut far.state, "payments", Position::new(9)).len(),
+        3
+    );
 }
 
 fn messages_of_several_topics_come_in_one_order<D: Database + Send + 'static>() {

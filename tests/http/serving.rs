@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use persisting_message_bus::{
     Error, MessageSource, PageRequest, Position, Sightings, StoredMessage,
 };
@@ -25,6 +26,15 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(feed: Feed) -> Self {
+        Self::start_router(feed.router())
+    }
+
+    /// Serves it under a path.
+    pub fn nested(path: &str, feed: Feed) -> Self {
+        Self::start_router(Router::new().nest(path, feed.router()))
+    }
+
+    fn start_router(router: Router) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -32,7 +42,7 @@ impl Serving {
             .unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(async { axum::serve(listener, feed.router()).await });
+        runtime.spawn(async { axum::serve(listener, router).await });
         Self {
             address,
             runtime: Some(runtime),

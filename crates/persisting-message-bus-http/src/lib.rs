@@ -95,6 +95,11 @@ mod server;
 #[cfg(any(feature = "server", feature = "client"))]
 mod wire;
 
+/// Compiles the page's code, as part of the tests.
+#[cfg(all(doctest, feature = "server", feature = "client"))]
+#[doc = include_str!("../../../docs/between-services.md")]
+struct BetweenServices;
+
 #[cfg(feature = "client")]
 pub use client::HttpSource;
 #[cfg(feature = "server")]
