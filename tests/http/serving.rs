@@ -1,7 +1,8 @@
 //! A feed on a free port, and what its source is asked.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -13,7 +14,6 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_http::Feed;
 use persisting_message_bus_tests::databases::Database;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub const TOPICS: [&str; 3] = ["orders", "payments", "invoices"];
@@ -35,18 +35,34 @@ impl Serving {
     }
 
     fn start_router(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
+            .thread_name(thread_name(address))
             .enable_all()
             .build()
             .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
+        let entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        drop(entered);
         runtime.spawn(async { axum::serve(listener, router).await });
         Self {
             address,
             runtime: Some(runtime),
         }
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        let name = thread_name(self.address);
+        let threads = fs::read_dir("/proc/self/task").unwrap();
+        let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+        // Some end meanwhile.
+        names
+            .filter(|found| found.as_ref().is_ok_and(|found| found.trim() == name))
+            .count()
     }
 
     pub fn url(&self) -> String {
@@ -60,6 +76,10 @@ impl Drop for Serving {
             runtime.shutdown_background();
         }
     }
+}
+
+fn thread_name(address: SocketAddr) -> String {
+    format!("feed {}", address.port())
 }
 
 /// A feed for everybody, with a connection for each read.
