@@ -1,13 +1,15 @@
 //! Clients that want no good.
 
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use persisting_message_bus::MessageDispatcher;
-use persisting_message_bus_http::Limits;
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{MessageDispatcher, MessageSource, Position};
+use persisting_message_bus_http::{Feed, HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -198,6 +200,52 @@ fn who_never_ends_a_request_is_in_nobodys_way() {
         .collect();
     assert_eq!(serving.get("/orders").orders(), [1]);
     drop(unfinished);
+}
+
+#[test]
+fn a_source_that_fails_is_not_told_of_outside() {
+    let failing = || Err::<InMemoryMessageBus, _>("password=7 is wrong");
+    let panicking = || -> Result<InMemoryMessageBus, Infallible> { panic!("password=7 is wrong") };
+    let feeds = [
+        Feed::new(failing, ["orders"]),
+        Feed::new(panicking, ["orders"]),
+    ];
+    for feed in feeds {
+        let serving = Serving::start(feed.public());
+        // More often than there are turns.
+        for target in [
+            "/",
+            "/orders",
+            "/orders?timeout=100",
+            "/orders",
+            "/",
+            "/orders?limit=0",
+        ] {
+            let answer = serving.get(target);
+            assert!(!answer.problem(503).contains('7'));
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+    }
+}
+
+#[test]
+fn a_small_answer_that_unpacks_to_a_large_one_is_refused() {
+    let database = Arc::new(Memory::create());
+    let note = "x".repeat(10_000_000);
+    let large = OrderPlaced { order: 1, note };
+    let orders = MessageDispatcher::<Orders>::new();
+    orders.dispatch(&mut database.connect(), &large).unwrap();
+    let serving = Serving::start(feed_of(&database));
+    let packed = serving.get_with("/orders", &[("accept-encoding", "gzip")]);
+    assert!(packed.body.len() < 200_000);
+    let mut source = HttpSource::new(serving.url())
+        .unwrap()
+        .largest_page(200_000);
+    let error = source.backlog("orders", Position::START).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("longer than 200000 bytes"),
+        "{error:#}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use persisting_message_bus::{
@@ -73,7 +74,8 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // A connection to PostgreSQL must not outlast the program's libraries.
+            runtime.shutdown_timeout(Duration::from_secs(10));
         }
     }
 }

@@ -102,6 +102,31 @@ fn who_is_one_too_many_is_told_to_come_back() {
     });
 }
 
+#[test]
+fn a_feed_that_closes_keeps_nobody_waiting() {
+    let database = Arc::new(Memory::create());
+    let (feed, told, _) = watched_feed(&database);
+    let closing = feed.closing();
+    let serving = Serving::start(feed);
+    let (_, mut stream) = serving.lines("/orders", &[("accept", "text/event-stream")]);
+    assert_eq!(stream.next().unwrap(), ":");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| serving.get(TARGET));
+        // Whoever watches for the stream does so for both.
+        (0..3).for_each(|_| told.recv().unwrap());
+        closing.close();
+        assert_eq!(waiting.join().unwrap().body, b"[]");
+    });
+    assert_eq!(stream.collect::<Vec<_>>(), [""]);
+    // Pages are served to the last.
+    ship(&mut database.connect(), 1);
+    assert_eq!(serving.get(TARGET).orders(), [1]);
+    assert_eq!(
+        serving.get("/orders?after=1&timeout=30000").orders(),
+        [0; 0]
+    );
+}
+
 const CLIENTS: usize = 500;
 
 #[test]

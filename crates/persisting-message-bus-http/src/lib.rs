@@ -103,4 +103,4 @@ struct BetweenServices;
 #[cfg(feature = "client")]
 pub use client::HttpSource;
 #[cfg(feature = "server")]
-pub use server::{Feed, Limits};
+pub use server::{Closing, Feed, Limits};

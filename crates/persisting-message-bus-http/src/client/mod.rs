@@ -8,7 +8,7 @@ mod source;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use persisting_message_bus::{Error, Position, Retry};
 
@@ -35,8 +35,8 @@ pub struct HttpSource {
 struct Known {
     horizon: Position,
     head: Position,
-    /// It came with a page that ended before the head, so that there is no need to look once more.
-    is_ahead: bool,
+    /// When it came with a page that ended before the head, so that there is no need to look once more.
+    with_page: Option<Instant>,
 }
 
 impl HttpSource {

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use persisting_message_bus::{
     Error, MessageSource, MessageTypes, PageRequest, Position, Sightings, StoredMessage,
@@ -14,16 +15,20 @@ use crate::wire::{MOST_TYPES, parameter, segment};
 const LARGEST_LIMIT: usize = 5_000;
 /// Longer addresses are refused by some servers in between.
 const LONGEST_FILTER: usize = 4_000;
+/// For how long it is no use to look once more, while there is more to read anyway.
+const FRESH: Duration = Duration::from_secs(1);
 
 impl MessageSource for HttpSource {
     /// The feed remembers what there is to remember of publishers.
     fn horizon(&mut self, topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
-        let known = self.known.remove(topic).filter(|known| known.is_ahead);
-        let mut known = match known {
-            Some(known) => known,
+        let known = self.known.remove(topic).filter(Known::is_fresh);
+        let known = match known {
+            Some(known) => Known {
+                with_page: None,
+                ..known
+            },
             None => self.look(topic)?,
         };
-        known.is_ahead = false;
         self.known.insert(topic.to_owned(), known);
         Ok(known.horizon)
     }
@@ -35,6 +40,10 @@ impl MessageSource for HttpSource {
             None => self.look(topic)?,
         };
         Ok(known.head.min(horizon))
+    }
+
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        self.look(topic).map(|known| known.head)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -75,6 +84,13 @@ impl MessageSource for HttpSource {
     }
 }
 
+impl Known {
+    /// Whether it is as good as a look.
+    fn is_fresh(&self) -> bool {
+        self.with_page.is_some_and(|came| came.elapsed() < FRESH)
+    }
+}
+
 impl HttpSource {
     fn look(&self, topic: &str) -> Result<Known, Error> {
         let asked = Asked {
@@ -90,7 +106,7 @@ impl HttpSource {
         Ok(Known {
             horizon: page.horizon,
             head: page.head,
-            is_ahead: false,
+            with_page: None,
         })
     }
 
@@ -117,7 +133,7 @@ impl HttpSource {
         let known = Known {
             horizon: page.horizon,
             head: page.head,
-            is_ahead: page.head > page.next,
+            with_page: (page.head > page.next).then(Instant::now),
         };
         self.known.insert(request.topic.to_owned(), known);
         for message in messages

@@ -1,8 +1,10 @@
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::{Either, select};
 use persisting_message_bus::Position;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use super::Served;
 use super::page::{Page, Wanted};
 use super::problem::Problem;
 use super::query::Start;
-use super::topic::Seen;
+use super::topic::{Seen, Topic};
 use crate::wire::{BATCH, header};
 
 impl Served {
@@ -31,6 +33,22 @@ impl Served {
         })
     }
 
+    /// Waits until there is something behind a position; `None` when there was nothing up to the deadline,
+    /// or the feed is closed.
+    pub(super) async fn something_behind(
+        &self,
+        topic: &Arc<Topic>,
+        position: Position,
+        deadline: Instant,
+    ) -> Option<Seen> {
+        let seen = pin!(topic.something_behind(position, &self.reader, deadline));
+        let closed = pin!(self.closing.closed());
+        match select(closed, seen).await {
+            Either::Left(_) => None,
+            Either::Right((seen, _)) => seen,
+        }
+    }
+
     /// A page; if there is nothing, the first one that comes before the deadline.
     pub(super) async fn page(
         &self,
@@ -44,9 +62,8 @@ impl Served {
             let _place = self.wait()?;
             while page.last.is_none() {
                 drop(taken);
-                let topic = Arc::clone(&wanted.topic);
-                let seen = topic.something_behind(page.next, &self.reader, deadline);
-                let seen = seen.await;
+                let waiting = self.something_behind(&wanted.topic, page.next, deadline);
+                let seen = waiting.await;
                 taken = self.room.take().await?;
                 let Some(seen) = seen else { break };
                 wanted.start = Start::Position(page.next);

@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod body;
+mod closing;
 mod limits;
 mod page;
 mod problem;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use persisting_message_bus::MessageSource;
 
+pub use self::closing::Closing;
 pub use self::limits::Limits;
 
 use self::access::Access;
@@ -40,6 +42,7 @@ pub struct Feed {
     source: String,
     access: Access,
     limits: Limits,
+    closing: Closing,
 }
 
 impl Feed {
@@ -59,6 +62,7 @@ impl Feed {
             source: String::new(),
             access: Access::default(),
             limits: Limits::default(),
+            closing: Closing::default(),
         }
     }
 
@@ -106,6 +110,12 @@ impl Feed {
         self
     }
 
+    /// What ends streams and waits when the program is about to end.
+    #[must_use]
+    pub fn closing(&self) -> Closing {
+        self.closing.clone()
+    }
+
     /// What serves `/` and `/{topic}`. It has to be served on a tokio runtime with timers.
     pub fn router(self) -> Router {
         let source = self.source.trim_end_matches('/');
@@ -120,6 +130,7 @@ impl Feed {
             room: body::Room::new(&self.limits),
             waiters: Arc::new(stream::places(self.limits.waiters)),
             limits: self.limits,
+            closing: self.closing,
         }))
     }
 }
@@ -131,6 +142,7 @@ struct Served {
     topics: BTreeMap<String, Arc<topic::Topic>>,
     access: Access,
     limits: Limits,
+    closing: Closing,
     /// For pages on their way.
     room: body::Room,
     /// For those who wait.

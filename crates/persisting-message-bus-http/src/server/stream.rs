@@ -78,10 +78,11 @@ impl Subscriber {
             if is_first {
                 return Some(Bytes::from_static(HEARTBEAT));
             }
-            let topic = Arc::clone(&self.wanted.topic);
-            let seen = topic.something_behind(page.next, &self.served.reader, deadline);
-            let Some(seen) = seen.await else {
-                return Some(Bytes::from_static(HEARTBEAT));
+            let topic = &self.wanted.topic;
+            let waiting = self.served.something_behind(topic, page.next, deadline);
+            let Some(seen) = waiting.await else {
+                let is_closed = self.served.closing.is_closed();
+                return (!is_closed).then_some(Bytes::from_static(HEARTBEAT));
             };
             let read = self.served.read(self.wanted.clone(), Some(seen));
             page = read.await.ok()?;
