@@ -80,13 +80,15 @@
 //! | attribute of an event | is the message's |
 //! |---|---|
 //! | `id`, `type`, `time`, `data` | id, type, time of recording, payload as it is stored |
-//! | `source` | topic as a path, `/orders`, behind what [`Feed::source`](Feed) says |
+//! | `source` | topic as a path, `/orders`, behind what [`Feed::source`] says |
 //! | `topic`, `messageversion` | topic, version |
 //! | `sequence` | position, with leading zeros to 20 digits |
 //! | `correlationid`, `causationid`, `traceparent`, `partitionkey` | headers of these names, where it has them |
 //! | `headers` | all headers, the JSON object as a text |
-#![cfg_attr(not(feature = "server"), allow(rustdoc::broken_intra_doc_links))]
-#![cfg_attr(not(feature = "client"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(
+    not(all(feature = "server", feature = "client")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(feature = "client")]
 mod client;

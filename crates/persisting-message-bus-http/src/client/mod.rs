@@ -40,7 +40,7 @@ struct Known {
 }
 
 impl HttpSource {
-    /// Reads from the feed at this address: that of [`Feed`](crate)'s `/`, such as
+    /// Reads the feed at this address: where its router is served, such as
     /// `https://shop.example/feeds`.
     ///
     /// # Errors
