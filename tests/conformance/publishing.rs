@@ -328,7 +328,8 @@ impl From<Error> for Refused {
 }
 
 pub fn a_message_is_found_by_its_id_on_its_topic<D: Database>() {
-    let bus = &mut D::create().connect();
+    let database = D::create();
+    let bus = &mut database.connect();
     let ids: Vec<_> = (1..=3)
         .map(|order| orders().dispatch(bus, &OrderPlaced::number(order)))
         .collect::<Result<_, _>>()

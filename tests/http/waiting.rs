@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::MessageDispatcher;
+use persisting_message_bus::{MessageDispatcher, Transactions};
 use persisting_message_bus_http::Limits;
-use persisting_message_bus_tests::databases::{Database, Memory, PooledPostgres, PooledSqlite};
+use persisting_message_bus_tests::databases::{
+    Database, Mariadb, Memory, PooledPostgres, PooledSqlite, Postgres, Server,
+};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -125,6 +127,37 @@ fn a_feed_that_closes_keeps_nobody_waiting() {
         serving.get("/orders?after=1&timeout=30000").orders(),
         [0; 0]
     );
+}
+
+/// One who is at work when the feed looks again, and has overtaken another one who has not committed.
+fn a_publisher_at_work_hides_only_what_is_behind_it<D: Server + Send + 'static>() {
+    let database = Arc::new(D::create());
+    let [mut before, mut slow, mut quick] = [(); 3].map(|()| database.connect());
+    let serving = Serving::start(feed_of(&database));
+    ship(&mut before, 1);
+    assert_eq!(serving.get("/orders").orders(), [1]);
+    slow.begin().unwrap();
+    ship(&mut slow, 2);
+    ship(&mut quick, 3);
+    for _ in 0..3 {
+        assert_eq!(serving.get("/orders").orders(), [1]);
+        assert_eq!(serving.get("/orders?after=1&timeout=1").orders(), [0; 0]);
+    }
+    slow.commit().unwrap();
+    assert_eq!(
+        serving.get("/orders?after=1&timeout=30000").orders(),
+        [2, 3]
+    );
+}
+
+#[test]
+fn a_publisher_at_work_hides_only_what_is_behind_it_on_postgres() {
+    a_publisher_at_work_hides_only_what_is_behind_it::<Postgres>();
+}
+
+#[test]
+fn a_publisher_at_work_hides_only_what_is_behind_it_on_mariadb() {
+    a_publisher_at_work_hides_only_what_is_behind_it::<Mariadb>();
 }
 
 const CLIENTS: usize = 500;
