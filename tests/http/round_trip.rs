@@ -12,6 +12,7 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
+use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
 use persisting_message_bus_tests::topics::{
     Closed, Ledger, OrderCancelled, OrderPlaced, OrderShipped, Orders, Paid, Payments,
@@ -67,12 +68,16 @@ pub fn stored(
         up_to,
         limit: usize::MAX,
     };
+    page(source, &request)
+}
+
+fn page(source: &mut impl MessageSource, request: &PageRequest<'_>) -> Vec<(Position, RawMessage)> {
     let mut messages = Vec::new();
     let mut receive = |message: &persisting_message_bus::StoredMessage<'_>| {
         messages.push((message.position, message.to_raw()));
         ControlFlow::Continue(())
     };
-    source.read_page(&request, &mut receive).unwrap();
+    source.read_page(request, &mut receive).unwrap();
     messages
 }
 
@@ -207,6 +212,44 @@ fn a_consumer_runs_on_a_feed_as_on_a_table<D: Database + Send + 'static>() {
             .cursor
     };
     assert_eq!(cursor(another), cursor(bus));
+}
+
+/// Whatever is asked for.
+#[test]
+fn pages_are_those_of_the_table() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    publish_strange_things(bus);
+    let last = bus.last_position().unwrap().get();
+    let serving = Serving::start(feed_of(&database).limits(Limits::default().largest_page(3)));
+    let source = &mut HttpSource::new(serving.url()).unwrap();
+    let head = source.safe_head("orders").unwrap().get();
+    let many: Vec<_> = (0..500).map(|number| format!("Other{number}")).collect();
+    let many: Vec<_> = many
+        .iter()
+        .map(String::as_str)
+        .chain(["OrderShipped"])
+        .collect();
+    let names = ["OrderShipped", "no & such = type"];
+    let types = [
+        MessageTypes::All,
+        MessageTypes::Only(&[]),
+        MessageTypes::Only(&names),
+        MessageTypes::Only(&many),
+        MessageTypes::Except(&names),
+        MessageTypes::Except(&many),
+    ];
+    let mut random = fastrand::Rng::with_seed(seed());
+    for _ in 0..300 {
+        let request = PageRequest {
+            topic: "orders",
+            message_types: types[random.usize(..types.len())],
+            after: Position::new(random.i64(0..=last)),
+            up_to: Position::new(random.i64(0..=head)),
+            limit: random.usize(..8),
+        };
+        assert_eq!(page(source, &request), page(bus, &request), "{request:?}");
+    }
 }
 
 /// Under a path, and with effects where the cursor is.
