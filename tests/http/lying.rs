@@ -266,6 +266,15 @@ fn what_may_be_over_soon_is_asked_again() {
 }
 
 #[test]
+fn a_server_without_tls() {
+    let liar = Liar::with(&json!([]));
+    let source = HttpSource::new(format!("https://{}", liar.address)).unwrap();
+    let mut source = source.retry(Retry::default().attempts(1));
+    let error = format!("{:#}", source.safe_head("orders").unwrap_err());
+    assert!(error.contains("no whole answer came"), "{error}");
+}
+
+#[test]
 fn a_server_that_is_not_there() {
     let address = TcpListener::bind("127.0.0.1:0")
         .unwrap()
