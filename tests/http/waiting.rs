@@ -74,6 +74,12 @@ fn a_wait_ends_with_its_time() {
     let database = Arc::new(Memory::create());
     let limits = Limits::default().longest_wait(Duration::from_millis(200));
     let serving = Serving::start(feed_of(&database).limits(limits));
+    let endless = Limits::default()
+        .longest_wait(Duration::MAX)
+        .heartbeat(Duration::MAX)
+        .longest_transfer(Duration::MAX);
+    let patient = Serving::start(feed_of(&database).limits(endless));
+    assert_eq!(patient.get("/orders?timeout=1").body, b"[]");
     for (timeout, least) in [("100", 100), ("999999999999999999999", 200)] {
         let begun = Instant::now();
         let page = serving.get(&format!("/orders?timeout={timeout}"));

@@ -89,7 +89,8 @@ impl HttpSource {
         self
     }
 
-    /// Sets how long an answer may take, from the connection to its last byte; 60 seconds without this.
+    /// Sets how long an answer may take, from the connection to its last byte; 60 seconds without
+    /// this, and a day at most. Zero lets every request fail.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.server.timeout = timeout;

@@ -29,6 +29,8 @@ pub(super) struct Answer {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clocks end somewhere.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Of a problem, no more is read.
 const LARGEST_PROBLEM: u64 = 64 * 1024;
 
@@ -106,7 +108,10 @@ impl Server {
             Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
             None => request,
         };
-        let request = request.config().timeout_global(Some(self.timeout)).build();
+        let request = request
+            .config()
+            .timeout_global(Some(self.timeout.min(LONGEST_TIMEOUT)))
+            .build();
         let mut response = request.call().map_err(Failure::Unreachable)?;
         if response.status() != 200 {
             return Err(refused(&mut response));

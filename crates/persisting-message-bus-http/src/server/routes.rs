@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use persisting_message_bus::Position;
 use serde_json::json;
-use tokio::time::Instant;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
@@ -74,7 +73,7 @@ async fn feed(
     }
     let limits = &served.limits;
     let limit = query.limit.unwrap_or(limits.page_size);
-    let deadline = Instant::now() + query.timeout.min(limits.longest_wait);
+    let timeout = query.timeout.min(limits.longest_wait);
     let wanted = Wanted {
         topic: Arc::clone(topic),
         start: query.start.unwrap_or(Start::Position(Position::START)),
@@ -86,7 +85,7 @@ async fn feed(
     if is_stream {
         return stream::events(Arc::clone(&served), wanted).await;
     }
-    let deadline = (!query.timeout.is_zero()).then_some(deadline);
+    let deadline = (!timeout.is_zero()).then(|| stream::in_time(timeout));
     served.page(wanted, deadline, &headers).await
 }
 

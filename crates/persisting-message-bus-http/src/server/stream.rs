@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
@@ -32,6 +33,12 @@ struct Subscriber {
 /// Places for so many who wait.
 pub(super) fn places(waiters: usize) -> Semaphore {
     Semaphore::new(waiters.min(Semaphore::MAX_PERMITS))
+}
+
+/// When so much time is over; a day at most, as clocks end somewhere.
+pub(super) fn in_time(duration: Duration) -> Instant {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    Instant::now() + duration.min(DAY)
 }
 
 /// Answers with events as they come. The first are read before it answers, so that a client learns why
@@ -69,7 +76,7 @@ impl Subscriber {
             Some(page) => page,
             None => self.served.read(self.wanted.clone(), None).await.ok()?,
         };
-        let deadline = Instant::now() + self.served.limits.heartbeat;
+        let deadline = in_time(self.served.limits.heartbeat);
         loop {
             self.wanted.start = Start::Position(page.next);
             if page.last.is_some() {
