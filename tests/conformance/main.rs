@@ -46,6 +46,7 @@ macro_rules! conformance_on {
                 a_message_comes_back_as_it_was_dispatched,
                 a_batch_keeps_its_order_whatever_its_size,
                 a_message_dispatched_after_a_commit_has_the_larger_position,
+                a_message_is_found_by_its_id_on_its_topic,
                 a_rolled_back_message_is_never_delivered,
                 a_rolled_back_savepoint_takes_only_its_own_messages,
                 an_uncommitted_message_is_not_seen_by_others,

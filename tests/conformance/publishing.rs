@@ -326,3 +326,20 @@ impl From<Error> for Refused {
         panic!("{error:?}");
     }
 }
+
+pub fn a_message_is_found_by_its_id_on_its_topic<D: Database>() {
+    let database = D::create();
+    let bus = &mut database.connect();
+    let ids: Vec<_> = (1..=3)
+        .map(|order| orders().dispatch(bus, &OrderPlaced::number(order)))
+        .collect::<Result<_, _>>()
+        .expect("dispatched");
+    let stored = stored(bus, "orders");
+    for (id, (position, _)) in ids.iter().zip(&stored) {
+        let found = bus.position_of("orders", *id).expect("a look");
+        assert_eq!(found, Some(*position));
+    }
+    assert_eq!(bus.position_of("payments", ids[0]).expect("a look"), None);
+    let unknown = bus.position_of("orders", Uuid::now_v7());
+    assert_eq!(unknown.expect("a look"), None);
+}

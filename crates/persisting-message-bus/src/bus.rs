@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{
     Backlog, Error, FailedMessage, FailedPage, Failure, FailureState, FlowMessage, GiveUp, Lease,
@@ -50,6 +51,10 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         up_to: Position,
     ) -> Result<Option<Position>, Error> {
         self.messages.first_since(topic, time, up_to)
+    }
+
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        self.messages.position_of(topic, message_id)
     }
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {

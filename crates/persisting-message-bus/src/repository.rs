@@ -1,6 +1,7 @@
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{Error, FlowMessage, Position, RawMessage, Sightings, StoredMessage};
 
@@ -66,6 +67,25 @@ pub trait MessageSource {
             ControlFlow::Break(())
         })?;
         Ok(first)
+    }
+
+    /// Where the message of that id stands on the topic; `None` where there is none. Without an own way to
+    /// find it, reads the topic from its start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        let mut found = None;
+        let (start, end) = (Position::START, Position::LAST);
+        read_all(self, topic, start, end, &mut |stored| {
+            if stored.message_id != message_id {
+                return ControlFlow::Continue(());
+            }
+            found = Some(stored.position);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
     }
 
     /// The messages of the topic behind a position, counted. Without an own way to count them, reads them

@@ -56,6 +56,12 @@ impl Retry {
         Self { then, ..self }
     }
 
+    /// A random time to wait after so many failures in a row, of which there is one at least.
+    #[must_use]
+    pub fn waiting_time(&self, failures: u32) -> Duration {
+        up_to(self.longest_after(failures))
+    }
+
     /// What becomes of a message that has failed so often, if it is not to be tried again.
     pub(crate) fn gives_up_after(&self, attempts: u32) -> Option<GiveUp> {
         (attempts >= self.most_attempts()).then_some(self.then)

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
+use uuid::Uuid;
 
 use super::MessageTable;
 use super::error::failed_while;
@@ -30,6 +31,29 @@ where
     });
     head.map(Option::unwrap_or_default)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+pub(super) fn position_of<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    message_id: Uuid,
+) -> Result<Option<Position>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let id = message_id.to_string();
+    let sql = "SELECT {id} FROM {table} WHERE {message_id} = {uuid} AND {of_topic}";
+    let values = std::iter::once(Text(&id)).chain(of_topic::<C::Backend>(topic));
+    let statement = Statement::new(sql, table, values);
+    let found = first_row(connection, statement, |[id]| {
+        id.integer("id").map(Position::new)
+    });
+    found.map_err(|cause| {
+        let doing = format!("looking for the message id {message_id} on topic \"{topic}\"");
+        failed_while(doing, cause)
+    })
 }
 
 pub(super) fn backlog<C>(

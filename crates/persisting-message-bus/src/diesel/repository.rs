@@ -1,6 +1,7 @@
 use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
+use uuid::Uuid;
 
 use super::{OnTables, StoreBackend, TableSchema, flows, messages};
 use crate::raw_message::validate;
@@ -24,6 +25,10 @@ where
 
     fn last_position(&mut self) -> Result<Position, Error> {
         C::Backend::last_position(self.connection, self.schema)
+    }
+
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        messages::position_of(self.connection, &self.schema.messages, topic, message_id)
     }
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
@@ -82,6 +87,10 @@ where
 
     fn last_position(&mut self) -> Result<Position, Error> {
         TableSchema::DEFAULT.on(self).last_position()
+    }
+
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        TableSchema::DEFAULT.on(self).position_of(topic, message_id)
     }
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {

@@ -227,7 +227,7 @@ impl fmt::Display for Location {
 
 fn retry_hint(retryable: bool) -> &'static str {
     if retryable {
-        "; another writer was in the way, try again"
+        "; it may succeed when it is tried again"
     } else {
         ""
     }

@@ -113,7 +113,7 @@ impl Error {
     }
 
     /// The same call, or inside a transaction the whole transaction, may succeed when it is made
-    /// again: another writer was in the way.
+    /// again: another writer was in the way, or a server could not be reached.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind() {

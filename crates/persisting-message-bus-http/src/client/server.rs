@@ -1,0 +1,162 @@
+use std::fmt;
+use std::thread;
+use std::time::Duration;
+
+use persisting_message_bus::Retry;
+use serde::Deserialize;
+use tracing::warn;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, HeaderValue, Response};
+use ureq::{Agent, Body};
+
+use super::failure::{Failure, shortened};
+use crate::wire::BATCH;
+
+/// The server of a feed.
+pub(super) struct Server {
+    agent: Agent,
+    url: String,
+    authorization: Option<HeaderValue>,
+    pub(super) retry: Retry,
+    pub(super) timeout: Duration,
+    pub(super) largest_page: u64,
+}
+
+/// What it answers to a request that it grants.
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) text: Vec<u8>,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clocks end somewhere.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Of a problem, no more is read.
+const LARGEST_PROBLEM: u64 = 64 * 1024;
+
+impl Server {
+    pub(super) fn new(url: String) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .user_agent(format!("persisting-message-bus/{version}"));
+        let retry = Retry::default().attempts(3);
+        Self {
+            agent: config.build().new_agent(),
+            url,
+            authorization: None,
+            retry: retry
+                .base(Duration::from_millis(200))
+                .cap(Duration::from_secs(2)),
+            timeout: Duration::from_secs(60),
+            largest_page: 64 * 1024 * 1024,
+        }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    pub(super) fn set_token(&mut self, token: &str) -> Result<(), Failure> {
+        if token.trim().is_empty() {
+            return Err(Failure::Token);
+        }
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Failure::Token)?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(())
+    }
+
+    /// Asks for what is at the address behind the feed's, until it is granted and `understand` makes
+    /// something of it, or it is no use to ask again.
+    pub(super) fn ask<T>(
+        &self,
+        path: &str,
+        understand: impl Fn(Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let url = format!("{}{path}", self.url);
+        let mut failures = 0;
+        loop {
+            let failure = match self.ask_once(&url).and_then(&understand) {
+                Ok(understood) => return Ok(understood),
+                Err(failure) => failure,
+            };
+            failures += 1;
+            if !failure.is_transient() || failures >= self.retry.attempts {
+                return Err(failure);
+            }
+            warn!(url, failures, error = %failure, "a feed is asked again");
+            let asked_for = failure
+                .retry_after()
+                .unwrap_or_default()
+                .min(self.retry.cap);
+            thread::sleep(self.retry.waiting_time(failures).max(asked_for));
+        }
+    }
+
+    fn ask_once(&self, url: &str) -> Result<Answer, Failure> {
+        let request = self.agent.get(url).header(ACCEPT, BATCH);
+        let request = match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+            None => request,
+        };
+        let request = request
+            .config()
+            .timeout_global(Some(self.timeout.min(LONGEST_TIMEOUT)))
+            .build();
+        let mut response = request.call().map_err(Failure::Unreachable)?;
+        if response.status() != 200 {
+            return Err(refused(&mut response));
+        }
+        let text = read(&mut response, self.largest_page)?;
+        Ok(Answer {
+            headers: std::mem::take(response.headers_mut()),
+            text,
+        })
+    }
+}
+
+fn read(response: &mut Response<Body>, limit: u64) -> Result<Vec<u8>, Failure> {
+    let body = response.body_mut().with_config().limit(limit);
+    body.read_to_vec().map_err(|cause| match cause {
+        ureq::Error::BodyExceedsLimit(limit) => Failure::TooLarge(limit),
+        cause => Failure::Unreachable(cause),
+    })
+}
+
+fn refused(response: &mut Response<Body>) -> Failure {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    if response.status().is_redirection() {
+        let location = response.headers().get(LOCATION);
+        let location = location.map(|location| String::from_utf8_lossy(location.as_bytes()));
+        return Failure::Redirected(shortened(&location.unwrap_or("nowhere".into())));
+    }
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let seconds = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+    let problem = read(response, LARGEST_PROBLEM).unwrap_or_default();
+    let problem: Option<Problem> = serde_json::from_slice(&problem).ok();
+    Failure::Refused {
+        status: response.status(),
+        detail: problem.map_or(String::new(), |problem| {
+            format!(": {}", shortened(&problem.detail))
+        }),
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Server").field(&self.url).finish()
+    }
+}

@@ -1,0 +1,178 @@
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use persisting_message_bus::{
+    Error, MessageSource, MessageTypes, PageRequest, Position, Sightings, StoredMessage,
+};
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::page::{Asked, Page};
+use super::{HttpSource, Known};
+use crate::wire::{MOST_TYPES, parameter, segment};
+
+/// No feed has larger pages, unless it is told to.
+const LARGEST_LIMIT: usize = 5_000;
+/// Longer addresses are refused by some servers in between.
+const LONGEST_FILTER: usize = 4_000;
+/// For how long it is no use to look once more, while there is more to read anyway.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl MessageSource for HttpSource {
+    /// The feed remembers what there is to remember of publishers.
+    fn horizon(&mut self, topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+        let known = self.known.remove(topic).filter(Known::is_fresh);
+        let known = match known {
+            Some(known) => Known {
+                with_page: None,
+                ..known
+            },
+            None => self.look(topic)?,
+        };
+        self.known.insert(topic.to_owned(), known);
+        Ok(known.horizon)
+    }
+
+    /// No higher than the horizon; there may be no message right there.
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        let known = match self.known.get(topic) {
+            Some(known) => *known,
+            None => self.look(topic)?,
+        };
+        Ok(known.head.min(horizon))
+    }
+
+    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+        self.look(topic).map(|known| known.head)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        #[derive(Deserialize)]
+        struct Index {
+            last: i64,
+        }
+        let index: Result<Index, _> = self.server.ask("", |answer| {
+            let unknown = |_| Failure::NoFeed("does not say which position is the last".to_owned());
+            serde_json::from_slice(&answer.text).map_err(unknown)
+        });
+        let last = index.map(|index| Position::new(index.last));
+        last.map_err(|failure| self.failed("asking for the last position of", failure))
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if request.message_types == MessageTypes::Only(&[]) {
+            return Ok(());
+        }
+        let mut after = request.after;
+        let mut room = request.limit;
+        while after < request.up_to && room > 0 {
+            let doing = format!(
+                "reading topic {:?} after position {after} from",
+                request.topic
+            );
+            let read = self.read_once(request, after, &mut room, receive);
+            match read.map_err(|failure| self.failed(&doing, failure))? {
+                ControlFlow::Continue(next) => after = next,
+                ControlFlow::Break(()) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Known {
+    /// Whether it is as good as a look.
+    fn is_fresh(&self) -> bool {
+        self.with_page.is_some_and(|came| came.elapsed() < FRESH)
+    }
+}
+
+impl HttpSource {
+    fn look(&self, topic: &str) -> Result<Known, Error> {
+        let asked = Asked {
+            topic,
+            after: Position::START,
+            limit: 0,
+        };
+        let page = self.server.ask(&path(asked, MessageTypes::All), |answer| {
+            Page::new(answer, asked)
+        });
+        let doing = format!("looking for the end of topic {topic:?} of");
+        let page = page.map_err(|failure| self.failed(&doing, failure))?;
+        Ok(Known {
+            horizon: page.horizon,
+            head: page.head,
+            with_page: None,
+        })
+    }
+
+    /// Hands on what one request gets, and says where the next one goes on.
+    fn read_once(
+        &mut self,
+        request: &PageRequest<'_>,
+        after: Position,
+        room: &mut usize,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<(), Position>, Failure> {
+        let asked = Asked {
+            topic: request.topic,
+            after,
+            limit: (*room).min(LARGEST_LIMIT),
+        };
+        let page = self
+            .server
+            .ask(&path(asked, request.message_types), |answer| {
+                Page::new(answer, asked)?.on_the_way(after, request.up_to)
+            })?;
+        let events = page.events()?;
+        let messages = page.messages(&events, asked)?;
+        let known = Known {
+            horizon: page.horizon,
+            head: page.head,
+            with_page: (page.head > page.next).then(Instant::now),
+        };
+        self.known.insert(request.topic.to_owned(), known);
+        for message in messages
+            .iter()
+            .take_while(|message| message.position <= request.up_to)
+        {
+            // A long list of types is not sent along.
+            if !request.message_types.include(message.message_type) {
+                continue;
+            }
+            *room -= 1;
+            if receive(message).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        if page.next <= after {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(page.next))
+    }
+
+    fn failed(&self, doing: &str, failure: Failure) -> Error {
+        let retryable = failure.is_transient();
+        Error::repository(format!("{doing} {}", self.server.url()), failure, retryable)
+    }
+}
+
+fn path(asked: Asked<'_>, types: MessageTypes<'_>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair(parameter::AFTER, &asked.after.to_string());
+    query.append_pair(parameter::LIMIT, &asked.limit.to_string());
+    let (parameter, names) = match types {
+        MessageTypes::All => (parameter::TYPE, &[][..]),
+        MessageTypes::Only(names) => (parameter::TYPE, names),
+        MessageTypes::Except(names) => (parameter::EXCEPT_TYPE, names),
+    };
+    let length: usize = names.iter().map(|name| name.len()).sum();
+    if names.len() <= MOST_TYPES && length <= LONGEST_FILTER {
+        query.extend_pairs(names.iter().map(|name| (parameter, name)));
+    }
+    format!("/{}?{}", segment(asked.topic), query.finish())
+}

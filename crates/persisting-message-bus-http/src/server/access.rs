@@ -1,0 +1,95 @@
+use std::fmt;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use subtle::{Choice, ConstantTimeEq};
+
+use super::problem::Problem;
+
+/// Who may read what. Nobody anything, to begin with.
+#[derive(Debug, Default)]
+pub(super) struct Access {
+    is_public: bool,
+    tokens: Vec<Token>,
+}
+
+struct Token {
+    secret: String,
+    /// All where there is no list.
+    topics: Option<Vec<String>>,
+}
+
+/// What a caller may read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Permission<'a>(Option<&'a [String]>);
+
+impl Access {
+    pub(super) fn open_to_all(&mut self) {
+        self.is_public = true;
+    }
+
+    pub(super) fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    pub(super) fn add(&mut self, secret: String, topics: Option<Vec<String>>) {
+        self.tokens.push(Token { secret, topics });
+    }
+
+    /// What the sender of these headers may read.
+    pub(super) fn of_caller(&self, headers: &HeaderMap) -> Result<Permission<'_>, Problem> {
+        if self.is_public {
+            return Ok(Permission(None));
+        }
+        let Some(credentials) = headers.get(AUTHORIZATION) else {
+            let detail =
+                "this feed is read with a token: send `Authorization: Bearer` and the token";
+            return Err(Problem::unauthorized("Bearer", detail));
+        };
+        let token = bearer(credentials.as_bytes()).and_then(|secret| self.token(secret));
+        let unknown = || {
+            let detail = "this token is not known here: ask whoever runs the feed for one";
+            Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
+        };
+        let token = token.ok_or_else(unknown)?;
+        Ok(Permission(token.topics.as_deref()))
+    }
+
+    /// Looks at all of them: how long it takes says nothing of which one it is, nor how much of it is
+    /// right.
+    fn token(&self, secret: &[u8]) -> Option<&Token> {
+        let mut found = None;
+        for token in &self.tokens {
+            let is_set = Choice::from(u8::from(!token.secret.is_empty()));
+            if bool::from(is_set & token.secret.as_bytes().ct_eq(secret)) {
+                found = Some(token);
+            }
+        }
+        found
+    }
+}
+
+/// The token of `Bearer <token>`.
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = credentials.split_at_checked("Bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"Bearer ")
+        .then(|| token.trim_ascii())
+}
+
+impl Permission<'_> {
+    pub(super) fn includes(self, topic: &str) -> bool {
+        self.0
+            .is_none_or(|topics| topics.iter().any(|permitted| permitted == topic))
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Token")
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}

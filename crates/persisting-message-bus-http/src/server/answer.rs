@@ -1,0 +1,117 @@
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::future::{Either, select};
+use persisting_message_bus::Position;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::Served;
+use super::page::{Page, Wanted};
+use super::problem::Problem;
+use super::query::Start;
+use super::topic::{Seen, Topic};
+use crate::wire::{BATCH, header};
+
+impl Served {
+    /// Reads up to what was seen, or looks.
+    pub(super) async fn read(&self, wanted: Wanted, seen: Option<Seen>) -> Result<Page, Problem> {
+        let read =
+            move |source: &mut dyn persisting_message_bus::MessageSource| wanted.read(source, seen);
+        self.reader.read(read).await
+    }
+
+    /// A place among those who wait.
+    pub(super) fn wait(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = Arc::clone(&self.waiters).try_acquire_owned();
+        place.map_err(|_| {
+            let detail = "too many clients wait already: come back, or ask without a timeout";
+            Problem::unavailable(5, detail)
+        })
+    }
+
+    /// Waits until there is something behind a position; `None` when there was nothing up to the deadline,
+    /// or the feed is closed.
+    pub(super) async fn something_behind(
+        &self,
+        topic: &Arc<Topic>,
+        position: Position,
+        deadline: Instant,
+    ) -> Option<Seen> {
+        let seen = pin!(topic.something_behind(position, &self.reader, deadline));
+        let closed = pin!(self.closing.closed());
+        match select(closed, seen).await {
+            Either::Left(_) => None,
+            Either::Right((seen, _)) => seen,
+        }
+    }
+
+    /// A page; if there is nothing, the first one that comes before the deadline.
+    pub(super) async fn page(
+        &self,
+        mut wanted: Wanted,
+        deadline: Option<Instant>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let mut taken = self.room.take().await?;
+        let mut page = self.read(wanted.clone(), None).await?;
+        if let Some(deadline) = deadline.filter(|_| page.last.is_none()) {
+            let _place = self.wait()?;
+            while page.last.is_none() {
+                drop(taken);
+                let waiting = self.something_behind(&wanted.topic, page.next, deadline);
+                let seen = waiting.await;
+                taken = self.room.take().await?;
+                let Some(seen) = seen else { break };
+                wanted.start = Start::Position(page.next);
+                page = self.read(wanted.clone(), Some(seen)).await?;
+                if wanted.limit == 0 {
+                    break;
+                }
+            }
+        }
+        let mut answer = describe(&page, self.access.is_public());
+        if is_known(headers, &answer) {
+            return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+        }
+        answer.insert(CONTENT_TYPE, HeaderValue::from_static(BATCH));
+        Ok((answer, self.room.body(page.text, taken)).into_response())
+    }
+}
+
+/// The headers that an answer has also without its body.
+fn describe(page: &Page, is_public: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let mut position = |name, position: Position| {
+        headers.insert(HeaderName::from_static(name), position.get().into());
+    };
+    position(header::NEXT, page.next);
+    position(header::HEAD, page.seen.head);
+    position(header::HORIZON, page.seen.horizon);
+    headers.insert(VARY, HeaderValue::from_static("accept, authorization"));
+    let tag = page.last.filter(|_| page.is_full).and_then(|last| {
+        // Weak: compressed or not, it is the same page.
+        HeaderValue::try_from(format!("W/\"{}-{last}\"", page.next)).ok()
+    });
+    let caching = match (&tag, is_public) {
+        (None, _) => "no-store",
+        (Some(_), true) => "public, max-age=31536000, immutable",
+        (Some(_), false) => "private, max-age=31536000, immutable",
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.extend(tag.map(|tag| (ETAG, tag)));
+    headers
+}
+
+/// Whether the caller has this page already.
+fn is_known(request: &HeaderMap, answer: &HeaderMap) -> bool {
+    let Some(tag) = answer.get(ETAG).and_then(|tag| tag.to_str().ok()) else {
+        return false;
+    };
+    let known = request.get_all(IF_NONE_MATCH).into_iter();
+    let mut known = known.filter_map(|value| value.to_str().ok());
+    known.any(|tags| tags.split(',').any(|known| known.trim() == tag))
+}

@@ -1,0 +1,201 @@
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use persisting_message_bus::{Error, MessageSource, PageRequest, Position, StoredMessage};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use super::query::{Start, Types};
+use super::topic::{Seen, Topic};
+use crate::wire::write;
+
+/// Which page is to be read.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) topic: Arc<Topic>,
+    pub(super) start: Start,
+    pub(super) limit: usize,
+    pub(super) bytes: usize,
+    pub(super) types: Types,
+    pub(super) form: Form,
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As a JSON array.
+    Batch,
+    /// As server-sent events.
+    Stream,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) text: Vec<u8>,
+    /// Everything of the topic up to here was seen.
+    pub(super) next: Position,
+    /// The id of the last event, if there is one.
+    pub(super) last: Option<Uuid>,
+    /// Whether it ended because there was no room for more.
+    pub(super) is_full: bool,
+    pub(super) seen: Seen,
+}
+
+impl Wanted {
+    /// Reads up to what was seen, or looks for itself.
+    pub(super) fn read(
+        &self,
+        source: &mut dyn MessageSource,
+        seen: Option<Seen>,
+    ) -> Result<Page, Problem> {
+        let seen = match seen {
+            Some(seen) => seen,
+            None => self.topic.look(source)?,
+        };
+        let after = self.after(source, seen)?;
+        let mut events = Events::new(self, after);
+        let names = self.types.names();
+        let request = PageRequest {
+            topic: &self.topic.name,
+            message_types: self.types.of(&names),
+            after,
+            up_to: seen.head,
+            limit: self.limit,
+        };
+        let read = if after < seen.head {
+            source.read_page(&request, &mut |message| events.add(message))
+        } else {
+            Ok(())
+        };
+        events.finish(read, seen)
+    }
+
+    /// The position behind which the page begins.
+    fn after(&self, source: &mut dyn MessageSource, seen: Seen) -> Result<Position, Problem> {
+        let topic = &self.topic.name;
+        let failed = |error| Problem::reading(topic, &error);
+        match self.start {
+            Start::Position(position) if position <= seen.head => Ok(position),
+            Start::Position(position) => {
+                let last = source.last_position().map_err(failed)?;
+                if position <= last {
+                    return Ok(position);
+                }
+                Err(Problem::not_found(format!(
+                    "position {position} never was: the last one is {last}. Was the feed's database \
+                     restored? Begin at the start without lastEventId and after, or behind an event \
+                     that is there"
+                )))
+            }
+            Start::Event(id) => {
+                let position = source.position_of(topic, id).map_err(failed)?;
+                position.ok_or_else(|| {
+                    Problem::not_found(format!(
+                        "the event {id} is not on topic {topic:?}: it was pruned, or never was. Go on \
+                         behind its sequence (after), or begin at the start without lastEventId"
+                    ))
+                })
+            }
+        }
+    }
+}
+
+/// Events as they are written.
+struct Events<'a> {
+    wanted: &'a Wanted,
+    text: Vec<u8>,
+    event: Vec<u8>,
+    count: usize,
+    next: Position,
+    last: Option<Uuid>,
+    broken: Option<Problem>,
+}
+
+impl<'a> Events<'a> {
+    fn new(wanted: &'a Wanted, after: Position) -> Self {
+        Self {
+            wanted,
+            text: Vec::new(),
+            event: Vec::new(),
+            count: 0,
+            next: after,
+            last: None,
+            broken: None,
+        }
+    }
+
+    fn add(&mut self, message: &StoredMessage<'_>) -> ControlFlow<()> {
+        if let Err(cause) = self.write(message) {
+            let (topic, position) = (&self.wanted.topic.name, message.position.get());
+            self.broken = Some(Problem::broken(topic, position, &cause));
+            return ControlFlow::Break(());
+        }
+        self.count += 1;
+        self.next = message.position;
+        self.last = Some(message.message_id);
+        if self.text.len() >= self.wanted.bytes {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn write(&mut self, message: &StoredMessage<'_>) -> Result<(), serde_json::Error> {
+        let source = &self.wanted.topic.source;
+        match self.wanted.form {
+            Form::Batch => {
+                self.text.push(if self.count == 0 { b'[' } else { b',' });
+                write::event(&mut self.text, source, message).inspect_err(|_| {
+                    self.text.pop();
+                })
+            }
+            Form::Stream => {
+                self.event.clear();
+                write::event(&mut self.event, source, message)?;
+                frame(&mut self.text, message.position, &self.event);
+                Ok(())
+            }
+        }
+    }
+
+    /// What comes behind a broken message waits; what is before it is served.
+    fn finish(mut self, read: Result<(), Error>, seen: Seen) -> Result<Page, Problem> {
+        let topic = &self.wanted.topic.name;
+        let failed = read.err().map(|error| Problem::reading(topic, &error));
+        let broken = self.broken.take().or(failed);
+        let is_full = self.has_no_room();
+        if let Some(problem) = broken {
+            if self.count == 0 {
+                return Err(problem);
+            }
+        } else if !is_full && self.wanted.limit > 0 {
+            self.next = self.next.max(seen.head);
+        }
+        if self.wanted.form == Form::Batch {
+            let end: &[u8] = if self.count == 0 { b"[]" } else { b"]" };
+            self.text.extend_from_slice(end);
+        }
+        Ok(Page {
+            text: self.text,
+            next: self.next,
+            last: self.last,
+            is_full,
+            seen,
+        })
+    }
+
+    fn has_no_room(&self) -> bool {
+        self.count > 0 && (self.count == self.wanted.limit || self.text.len() >= self.wanted.bytes)
+    }
+}
+
+/// Server-sent events end lines with any of these, and have white space of JSON there only.
+fn frame(out: &mut Vec<u8>, position: Position, event: &[u8]) {
+    out.extend_from_slice(format!("id: {position}\n").as_bytes());
+    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}

@@ -1,0 +1,99 @@
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use persisting_message_bus::Position;
+use serde_json::json;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+
+use super::page::{Form, Wanted};
+use super::problem::Problem;
+use super::query::{Query, Start};
+use super::{Served, stream};
+
+pub(super) fn router(served: Arc<Served>) -> Router {
+    let wrong_method = || async { Problem::method_not_allowed() };
+    let unknown =
+        || async { Problem::not_found("there is no such address: topics are at /{topic}") };
+    Router::new()
+        .route("/", get(index).fallback(wrong_method))
+        .route("/{topic}", get(feed).fallback(wrong_method))
+        .fallback(unknown)
+        // The time that more of it takes is more than the network needs.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .with_state(served)
+}
+
+/// What the caller may read.
+async fn index(State(served): State<Arc<Served>>, headers: HeaderMap) -> Result<Response, Problem> {
+    let permission = served.access.of_caller(&headers)?;
+    let last = served
+        .reader
+        .read(|source| {
+            let last = source.last_position();
+            last.map_err(|error| Problem::unreadable(&format_args!("{error:#}")))
+        })
+        .await?;
+    let topics = served.topics.keys();
+    let topics: Vec<_> = topics.filter(|name| permission.includes(name)).collect();
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    let body = json!({ "last": last, "topics": topics });
+    Ok((headers, body.to_string()).into_response())
+}
+
+async fn feed(
+    State(served): State<Arc<Served>>,
+    path: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let permission = served.access.of_caller(&headers)?;
+    let Path(name) = path.map_err(|_| {
+        Problem::bad_request("the topic in the path has to be UTF-8, percent-encoded")
+    })?;
+    if !permission.includes(&name) {
+        return Err(Problem::forbidden());
+    }
+    let topic = served.topics.get(&name).ok_or_else(|| {
+        Problem::not_found("there is no such topic here: GET / names those that there are")
+    })?;
+    let mut query = Query::parse(query.as_deref().unwrap_or_default())?;
+    let is_stream = takes_events(&headers);
+    if is_stream {
+        query.resume(&headers)?;
+    }
+    let limits = &served.limits;
+    let limit = query.limit.unwrap_or(limits.page_size);
+    let timeout = query.timeout.min(limits.longest_wait);
+    let wanted = Wanted {
+        topic: Arc::clone(topic),
+        start: query.start.unwrap_or(Start::Position(Position::START)),
+        limit: limit.min(limits.largest_page),
+        bytes: limits.page_bytes,
+        types: query.types,
+        form: if is_stream { Form::Stream } else { Form::Batch },
+    };
+    if is_stream {
+        return stream::events(Arc::clone(&served), wanted).await;
+    }
+    let deadline = (!timeout.is_zero()).then(|| stream::in_time(timeout));
+    served.page(wanted, deadline, &headers).await
+}
+
+fn takes_events(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter();
+    accepted.any(|value| {
+        let types = value.to_str().unwrap_or_default().split(',');
+        let mut names = types.map(|name| name.split(';').next().unwrap_or_default().trim());
+        names.any(|name| name.eq_ignore_ascii_case("text/event-stream"))
+    })
+}

@@ -1,0 +1,45 @@
+//! How messages and requests look on the wire, as both sides know it.
+
+#[cfg(feature = "client")]
+pub(crate) mod read;
+#[cfg(feature = "server")]
+pub(crate) mod write;
+
+/// The media type of a page.
+pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
+
+/// The version of CloudEvents.
+pub(crate) const SPECVERSION: &str = "1.0";
+
+/// Requests can name so many message types.
+pub(crate) const MOST_TYPES: usize = 100;
+
+/// What a request asks for.
+pub(crate) mod parameter {
+    pub(crate) const AFTER: &str = "after";
+    #[cfg(feature = "server")]
+    pub(crate) const LAST_EVENT_ID: &str = "lastEventId";
+    pub(crate) const LIMIT: &str = "limit";
+    #[cfg(feature = "server")]
+    pub(crate) const TIMEOUT: &str = "timeout";
+    pub(crate) const TYPE: &str = "type";
+    pub(crate) const EXCEPT_TYPE: &str = "exceptType";
+}
+
+/// What an answer says beside its events.
+pub(crate) mod header {
+    pub(crate) const NEXT: &str = "feed-next";
+    pub(crate) const HEAD: &str = "feed-head";
+    pub(crate) const HORIZON: &str = "feed-horizon";
+}
+
+/// A topic as a segment of a path.
+pub(crate) fn segment(topic: &str) -> percent_encoding::PercentEncode<'_> {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
+    utf8_percent_encode(topic, ESCAPED)
+}

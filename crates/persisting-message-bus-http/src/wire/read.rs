@@ -1,0 +1,62 @@
+//! A CloudEvent as a message.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use persisting_message_bus::{Position, StoredMessage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::SPECVERSION;
+
+#[derive(Deserialize)]
+pub(crate) struct Event<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
+    id: Uuid,
+    #[serde(borrow, rename = "type")]
+    message_type: Cow<'a, str>,
+    time: DateTime<Utc>,
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    sequence: Cow<'a, str>,
+    messageversion: u32,
+    #[serde(borrow)]
+    headers: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Event<'_> {
+    /// The message, or what is wrong with it.
+    pub(crate) fn as_stored(&self) -> Result<StoredMessage<'_>, String> {
+        if self.specversion != SPECVERSION {
+            let found = &self.specversion;
+            return Err(format!("has the specversion {found:?} instead of 1.0"));
+        }
+        if self.messageversion == 0 {
+            return Err("has the version 0, and versions begin at 1".to_owned());
+        }
+        let position = position(&self.sequence)
+            .ok_or_else(|| format!("has the sequence {:?}, which is no position", self.sequence))?;
+        Ok(StoredMessage {
+            position,
+            message_id: self.id,
+            topic: &self.topic,
+            message_type: &self.message_type,
+            message_version: self.messageversion,
+            payload: self.data.get(),
+            headers: &self.headers,
+            published_at: self.time,
+        })
+    }
+}
+
+/// A position in digits.
+pub(crate) fn position(text: &str) -> Option<Position> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().ok()).flatten();
+    number.map(Position::new)
+}

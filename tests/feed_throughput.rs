@@ -1,0 +1,122 @@
+//! cargo run --release -p persisting-message-bus-tests --bin feed-throughput
+//!
+//! Measures how many messages a second one consumer handles that catches up: on the table itself, and
+//! over the loopback interface on a feed of it. PostgreSQL and MariaDB are those of `with-servers`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::serve;
+use clap::{Parser, ValueEnum, value_parser};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use persisting_message_bus::memory::InMemoryMessageConsumerState;
+use persisting_message_bus::{
+    Message, MessageBus, MessageConsumer, MessageDispatcher, MessageSource,
+};
+use persisting_message_bus_http::{Feed, HttpSource};
+use persisting_message_bus_tests::databases::{
+    Database, Memory, PooledMariadb, PooledPostgres, PooledSqlite,
+};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+#[derive(Parser)]
+#[command(about = "Measures feeds against tables")]
+struct Arguments {
+    /// On which databases [default: memory and sqlite]
+    #[arg(value_enum)]
+    databases: Vec<Kind>,
+    /// How many messages to catch up with
+    #[arg(long, default_value_t = 200_000, value_parser = value_parser!(u64).range(1..))]
+    messages: u64,
+    /// Of how many bytes each has a note
+    #[arg(long, default_value_t = 200)]
+    note: usize,
+    /// In pages of how many messages
+    #[arg(long, value_delimiter = ',', default_values_t = [500, 5_000])]
+    pages: Vec<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    Mariadb,
+}
+
+fn main() {
+    let mut arguments = Arguments::parse();
+    if arguments.databases.is_empty() {
+        arguments.databases = vec![Kind::Memory, Kind::Sqlite];
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["database", "page", "table/s", "feed/s"]);
+    for database in &arguments.databases {
+        match database {
+            Kind::Memory => measure::<Memory>("memory", &arguments, &mut table),
+            Kind::Sqlite => measure::<PooledSqlite>("sqlite", &arguments, &mut table),
+            Kind::Postgres => measure::<PooledPostgres>("postgres", &arguments, &mut table),
+            Kind::Mariadb => measure::<PooledMariadb>("mariadb", &arguments, &mut table),
+        }
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}
+
+fn measure<D: Database + Send + 'static>(name: &str, arguments: &Arguments, table: &mut Table) {
+    let database = Arc::new(D::create());
+    publish(&mut database.connect(), arguments);
+    let runtime = Runtime::new().expect("a runtime");
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let served = Arc::clone(&database);
+    let feed = Feed::new(move || Ok::<_, Infallible>(served.connect()), ["orders"]).public();
+    runtime.spawn(async { serve(listener, feed.router()).await });
+    for page in &arguments.pages {
+        let direct = catch_up(database.connect(), arguments.messages, *page);
+        let source = HttpSource::new(&url).expect("an address");
+        let over_http = catch_up(source, arguments.messages, *page);
+        let rates = [direct, over_http].map(|rate| format!("{rate:.0}"));
+        table.add_row([name.to_owned(), page.to_string()].into_iter().chain(rates));
+    }
+    runtime.shutdown_background();
+}
+
+fn publish<D: persisting_message_bus::MessageRepository>(bus: &mut D, arguments: &Arguments) {
+    const BATCH: usize = 1_000;
+    let orders = MessageDispatcher::<Orders>::new();
+    let numbers: Vec<_> = (1..=arguments.messages).collect();
+    for numbers in numbers.chunks(BATCH) {
+        let batch = numbers.iter().map(|order| OrderPlaced {
+            order: *order,
+            note: (0..arguments.note)
+                .map(|_| fastrand::alphanumeric())
+                .collect(),
+        });
+        orders.dispatch_batch(bus, batch).expect("dispatched");
+    }
+}
+
+/// Messages a second, with cursors in memory in either case.
+fn catch_up(source: impl MessageSource, messages: u64, page: usize) -> f64 {
+    let mut bus = MessageBus::new(source, InMemoryMessageConsumerState::default());
+    let mut handled = 0;
+    let mut consumer = MessageConsumer::<Orders>::external("c", |_: &Message<Orders>| {
+        handled += 1;
+        Ok(())
+    })
+    .page_size(page);
+    let begun = Instant::now();
+    while consumer.handle_new_messages(&mut bus).expect("a page") > 0 {}
+    let seconds = begun.elapsed().as_secs_f64();
+    drop(consumer);
+    assert_eq!(handled, messages);
+    messages as f64 / seconds
+}

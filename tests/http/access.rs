@@ -1,0 +1,140 @@
+//! Who may read what.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use persisting_message_bus::MessageSource;
+use persisting_message_bus_http::{Feed, HttpSource};
+use persisting_message_bus_tests::databases::{Database, Memory};
+use serde_json::json;
+
+use super::resuming::ship;
+use super::serving::{Serving, TOPICS};
+
+fn closed_feed() -> Feed {
+    let database = Arc::new(Memory::create());
+    ship(&mut database.connect(), 1);
+    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS)
+}
+
+#[test]
+fn nobody_may_read_what_is_not_said_to_be_public() {
+    let serving = Serving::start(closed_feed());
+    for headers in [
+        &[][..],
+        &[("authorization", "Bearer x")],
+        &[("authorization", "Bearer ")],
+    ] {
+        serving.get_with("/orders", headers).problem(401);
+        serving.get_with("/", headers).problem(401);
+        serving.get_with("/nothing", headers).problem(401);
+    }
+    let serving = Serving::start(closed_feed().public());
+    assert_eq!(serving.get("/orders").orders(), [1]);
+}
+
+#[test]
+fn a_token_opens_what_it_is_for() {
+    let feed = closed_feed()
+        .token("all")
+        .token_for("some", ["orders"])
+        .token("");
+    let serving = Serving::start(feed);
+    let get = |target, token| serving.get_with(target, &[("Authorization", token)]);
+    for token in ["Bearer all", "bearer all", "Bearer some"] {
+        assert_eq!(get("/orders", token).orders(), [1]);
+    }
+    assert_eq!(get("/payments", "Bearer all").orders(), [0; 0]);
+    let forbidden = get("/payments", "Bearer some");
+    forbidden.problem(403);
+    assert!(
+        forbidden
+            .header("www-authenticate")
+            .unwrap()
+            .contains("insufficient_scope")
+    );
+    get("/nothing", "Bearer some").problem(403);
+    get("/nothing", "Bearer all").problem(404);
+    assert_eq!(get("/", "Bearer some").json()["topics"], json!(["orders"]));
+
+    let missing = serving.get("/orders");
+    missing.problem(401);
+    assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
+    for wrong in [
+        "Bearer",
+        "Bearer ",
+        "Bearer al",
+        "Bearer alll",
+        "Basic all",
+        "all",
+        "Bearer \u{fc}",
+        "Bear",
+    ] {
+        let unauthorized = get("/orders", wrong);
+        unauthorized.problem(401);
+        let challenge = unauthorized.header("www-authenticate").unwrap();
+        assert!(challenge.contains("invalid_token"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_source_sends_its_token_and_shows_it_to_nobody_else() {
+    let serving = Serving::start(closed_feed().token_for("secret-7", ["orders"]));
+    let source = || HttpSource::new(serving.url()).unwrap();
+    let mut known = source().token("secret-7").unwrap();
+    assert_eq!(known.safe_head("orders").unwrap().get(), 1);
+    let forbidden = known.safe_head("payments").unwrap_err();
+    assert_eq!(
+        format!("{forbidden:#}"),
+        format!(
+            "the repository failed while looking for the end of topic \"payments\" of {}: the server \
+             answered 403 Forbidden: this token may not read this topic",
+            serving.url()
+        )
+    );
+    let unknown = source()
+        .token("secret-8")
+        .unwrap()
+        .safe_head("orders")
+        .unwrap_err();
+    assert!(format!("{unknown:#}").contains("401 Unauthorized: this token is not known here"));
+    let shown = format!("{known:?} {forbidden:?} {unknown:?}");
+    assert!(shown.contains("has_token: true"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn a_source_is_told_what_is_wrong_with_its_settings() {
+    let problem = |url: &str| format!("{:#}", HttpSource::new(url).unwrap_err());
+    for url in [
+        "",
+        "orders",
+        "ftp://host/",
+        "/path",
+        "https://",
+        "http://a b/",
+    ] {
+        assert!(problem(url).starts_with("the repository failed while setting the address"));
+    }
+    let password = problem("https://user:pass@host/");
+    assert!(password.contains("a name or a password"), "{password}");
+    assert!(
+        !password.contains("user") && !password.contains("pass@"),
+        "{password}"
+    );
+    assert!(problem("https://host/?a=b").contains("ends behind the path"));
+    let source = || HttpSource::new("https://host/feeds/").unwrap();
+    for token in ["", " ", "a\nb"] {
+        assert!(source().token(token).is_err());
+    }
+    let missing = source().token_from_env("NO_SUCH_VARIABLE").unwrap_err();
+    let missing = format!("{missing:#}");
+    assert!(
+        missing.contains("the token in NO_SUCH_VARIABLE"),
+        "{missing}"
+    );
+    assert_eq!(
+        format!("{:?}", source()),
+        "HttpSource { url: \"https://host/feeds\", has_token: false, .. }"
+    );
+}

@@ -1,0 +1,76 @@
+//! What may be stored of a feed's answers.
+
+use std::sync::Arc;
+
+use persisting_message_bus_tests::databases::{Database, Memory};
+
+use super::resuming::{ship, ship_all};
+use super::serving::{Serving, feed_of};
+
+#[test]
+fn a_full_page_stays_as_it_is() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    ship_all(bus, 1..=2);
+    let serving = Serving::start(feed_of(&database));
+    let full = serving.get("/orders?limit=2");
+    assert_eq!(
+        full.header("cache-control"),
+        Some("public, max-age=31536000, immutable")
+    );
+    let tag = full.header("etag").unwrap();
+    ship(bus, 3);
+    let again = serving.get("/orders?limit=2");
+    assert_eq!(again.body, full.body);
+    assert_eq!(again.header("etag"), Some(tag));
+
+    for known in [tag.to_owned(), format!("\"other\", {tag}")] {
+        let known = serving.get_with("/orders?limit=2", &[("If-None-Match", &known)]);
+        assert_eq!(known.status, 304);
+        assert_eq!(known.body, b"");
+        assert_eq!(known.header("etag"), Some(tag));
+    }
+    let other = serving.get_with("/orders?limit=1", &[("If-None-Match", tag)]);
+    assert_eq!(other.orders(), [1]);
+}
+
+#[test]
+fn a_page_that_is_not_full_is_not_stored() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    ship(bus, 1);
+    let serving = Serving::start(feed_of(&database));
+    for target in ["/orders?limit=2", "/orders?after=1", "/orders?limit=0", "/"] {
+        let page = serving.get(target);
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert_eq!(page.header("etag"), None);
+    }
+}
+
+#[test]
+fn what_a_token_reads_is_for_its_holder() {
+    let database = Arc::new(Memory::create());
+    ship(&mut database.connect(), 1);
+    let connect = move || Ok::<_, std::convert::Infallible>(database.connect());
+    let feed = persisting_message_bus_http::Feed::new(connect, ["orders"]).token("t");
+    let serving = Serving::start(feed);
+    let page = serving.get_with("/orders?limit=1", &[("authorization", "Bearer t")]);
+    assert_eq!(
+        page.header("cache-control"),
+        Some("private, max-age=31536000, immutable")
+    );
+    assert!(page.header("vary").unwrap().contains("authorization"));
+}
+
+#[test]
+fn pages_are_compressed_for_those_who_want_that() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    ship_all(bus, 1..=100);
+    let serving = Serving::start(feed_of(&database));
+    let plain = serving.get("/orders");
+    let packed = serving.get_with("/orders", &[("accept-encoding", "gzip")]);
+    assert_eq!(plain.header("content-encoding"), None);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(packed.body.len() * 4 < plain.body.len());
+}

@@ -1,0 +1,13 @@
+//! Feeds and those who read them, over the loopback interface.
+
+mod access;
+mod caching;
+mod cloudevents;
+mod hostile;
+mod lying;
+mod requests;
+mod resuming;
+mod round_trip;
+mod serving;
+mod streams;
+mod waiting;

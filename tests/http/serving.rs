@@ -1,0 +1,153 @@
+//! A feed on a free port, and what its source is asked.
+
+use std::convert::Infallible;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use persisting_message_bus::{
+    Error, MessageSource, PageRequest, Position, Sightings, StoredMessage,
+};
+use persisting_message_bus_http::Feed;
+use persisting_message_bus_tests::databases::Database;
+use tokio::runtime::{Builder, Runtime};
+
+pub const TOPICS: [&str; 3] = ["orders", "payments", "invoices"];
+
+/// A feed that is served until this is dropped.
+pub struct Serving {
+    pub address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Serving {
+    pub fn start(feed: Feed) -> Self {
+        Self::start_router(feed.router())
+    }
+
+    /// Serves it under a path.
+    pub fn nested(path: &str, feed: Feed) -> Self {
+        Self::start_router(Router::new().nest(path, feed.router()))
+    }
+
+    fn start_router(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name(thread_name(address))
+            .enable_all()
+            .build()
+            .unwrap();
+        let entered = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        drop(entered);
+        runtime.spawn(async { axum::serve(listener, router).await });
+        Self {
+            address,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        let name = thread_name(self.address);
+        let threads = fs::read_dir("/proc/self/task").unwrap();
+        let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+        // Some end meanwhile.
+        names
+            .filter(|found| found.as_ref().is_ok_and(|found| found.trim() == name))
+            .count()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A connection to PostgreSQL must not outlast the program's libraries.
+            runtime.shutdown_timeout(Duration::from_secs(10));
+        }
+    }
+}
+
+fn thread_name(address: SocketAddr) -> String {
+    format!("feed {}", address.port())
+}
+
+/// A feed for everybody, with a connection for each read.
+pub fn feed_of<D: Database + Send + 'static>(database: &Arc<D>) -> Feed {
+    let database = Arc::clone(database);
+    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS).public()
+}
+
+/// What was opened of a source.
+#[derive(Default)]
+pub struct Openings {
+    now: AtomicUsize,
+    pub most: AtomicUsize,
+}
+
+/// A feed that tells of each time that its source is opened.
+pub fn watched_feed<D: Database + Send + 'static>(
+    database: &Arc<D>,
+) -> (Feed, Receiver<()>, Arc<Openings>) {
+    let database = Arc::clone(database);
+    let openings = Arc::new(Openings::default());
+    let counted = Arc::clone(&openings);
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let connect = move || {
+        let now = counted.now.fetch_add(1, Ordering::SeqCst) + 1;
+        counted.most.fetch_max(now, Ordering::SeqCst);
+        // Nobody may listen any more.
+        let _told = tell.lock().unwrap().send(());
+        Ok::<_, Infallible>(Counted {
+            bus: database.connect(),
+            openings: Arc::clone(&counted),
+        })
+    };
+    (Feed::new(connect, TOPICS).public(), told, openings)
+}
+
+struct Counted<B> {
+    bus: B,
+    openings: Arc<Openings>,
+}
+
+impl<B> Drop for Counted<B> {
+    fn drop(&mut self) {
+        self.openings.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl<B: MessageSource> MessageSource for Counted<B> {
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        self.bus.horizon(topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        self.bus.head(topic, horizon)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.bus.last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.bus.read_page(request, receive)
+    }
+}

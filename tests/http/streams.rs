@@ -1,0 +1,113 @@
+//! Server-sent events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use persisting_message_bus::{Duplicates, MessageRepository, RawMessage};
+use persisting_message_bus_http::Limits;
+use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::resuming::{ship, ship_all};
+use super::serving::{Serving, feed_of};
+
+const STREAM: (&str, &str) = ("Accept", "text/event-stream");
+
+/// The next event of a stream: its id, and its data.
+fn next(lines: &mut impl Iterator<Item = String>) -> (String, Value) {
+    let mut id = None;
+    let mut data = Vec::new();
+    for line in lines {
+        match line.split_once(':') {
+            Some(("id", value)) => id = Some(value.trim().to_owned()),
+            Some(("data", value)) => data.push(value.trim().to_owned()),
+            None if line.is_empty() && !data.is_empty() => break,
+            _ => {}
+        }
+    }
+    (id.unwrap(), serde_json::from_str(&data.join("\n")).unwrap())
+}
+
+#[test]
+fn events_come_as_they_are_dispatched_and_go_on_where_they_were_cut_off() {
+    let database = Arc::new(PooledSqlite::create());
+    let bus = &mut database.connect();
+    let first = ship(bus, 1);
+    let serving = Serving::start(feed_of(&database));
+    let (status, mut lines) = serving.lines("/orders", &[STREAM]);
+    assert_eq!(status, 200);
+    let (id, event) = next(&mut lines);
+    assert_eq!((id.as_str(), &event["data"]["order"]), ("1", &1.into()));
+    assert_eq!(event["id"], first.to_string());
+    for order in 2..=3 {
+        ship(bus, order);
+        assert_eq!(next(&mut lines).1["data"]["order"], order);
+    }
+    drop(lines);
+    for cut_off in ["1", "00000000000000000001", &first.to_string()] {
+        let headers = [STREAM, ("Last-Event-ID", cut_off)];
+        let (_, mut lines) = serving.lines("/orders?after=0", &headers);
+        assert_eq!(next(&mut lines).0, "2");
+        assert_eq!(next(&mut lines).0, "3");
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_begin_says_why() {
+    let database = Arc::new(Memory::create());
+    ship(&mut database.connect(), 1);
+    let serving = Serving::start(feed_of(&database));
+    let get = |id| serving.get_with("/orders", &[STREAM, ("Last-Event-ID", id)]);
+    get("2").problem(404);
+    get("x").problem(400);
+    get(&Uuid::now_v7().to_string()).problem(404);
+}
+
+#[test]
+fn a_stream_of_nothing_has_heartbeats() {
+    let database = Arc::new(Memory::create());
+    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    let serving = Serving::start(feed_of(&database).limits(limits));
+    let (_, mut lines) = serving.lines("/orders", &[STREAM]);
+    for _ in 0..5 {
+        assert_eq!(lines.next().unwrap(), ":");
+        assert_eq!(lines.next().unwrap(), "");
+    }
+    ship(&mut database.connect(), 1);
+    assert_eq!(next(&mut lines).0, "1");
+}
+
+#[test]
+fn white_space_in_a_payload_does_not_end_an_event() {
+    let database = Arc::new(Memory::create());
+    let raw = RawMessage {
+        correlation_id: None,
+        message_id: Uuid::now_v7(),
+        topic: "orders".into(),
+        message_type: "OrderShipped".into(),
+        message_version: 1,
+        payload: "{\n\"order\"\r\n\r:\n\n1}".to_owned(),
+        headers: "{\n}".to_owned(),
+        published_at: chrono::Utc::now(),
+    };
+    database
+        .connect()
+        .persist(&[raw], Duplicates::Fail)
+        .unwrap();
+    let serving = Serving::start(feed_of(&database));
+    let (_, mut lines) = serving.lines("/orders", &[STREAM]);
+    assert_eq!(next(&mut lines).1["data"]["order"], 1);
+}
+
+#[test]
+fn many_events_come_in_one_stream() {
+    let database = Arc::new(Memory::create());
+    let bus = &mut database.connect();
+    ship_all(bus, 1..=2_000);
+    let serving = Serving::start(feed_of(&database));
+    let (_, mut lines) = serving.lines("/orders?limit=7", &[STREAM]);
+    for order in 1..=2_000_u64 {
+        assert_eq!(next(&mut lines).1["data"]["order"], order);
+    }
+}
