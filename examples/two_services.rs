@@ -1,0 +1,148 @@
+//! cargo run --bin two_services --features http
+//!
+//! Two services, two databases, and HTTP between them: `orders` places orders in `orders.db` and serves
+//! them as a feed; `billing` reads the feed and writes an invoice for each order into `billing.db`, in the
+//! transaction that moves its cursor. This starts both; `-- orders` and `-- billing` start one. Kill either
+//! and start it again: no order is left out, and none has two invoices.
+
+use std::error::Error;
+use std::process::{Child, Command};
+use std::time::Duration;
+use std::{env, thread};
+
+use clap::{Parser, ValueEnum};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use persisting_message_bus::diesel::{migrate, sqlite::Settings};
+use persisting_message_bus::{
+    Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Shutdown, Topic,
+};
+use persisting_message_bus_http::{Feed, HttpSource};
+use serde::{Deserialize, Serialize};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Two services that share messages and no database.
+#[derive(Parser)]
+struct Arguments {
+    /// Which one to start; both without this.
+    service: Option<Service>,
+    /// Where the feed is served.
+    #[arg(long, default_value = "127.0.0.1:7373")]
+    address: String,
+    /// How many orders to place; none in a second run.
+    #[arg(long, default_value_t = 1_000)]
+    orders: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Service {
+    Orders,
+    Billing,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OrderPlaced {
+    order: u32,
+    total_cents: i64,
+}
+
+#[derive(Debug, Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() -> Result {
+    let arguments = Arguments::parse();
+    match arguments.service {
+        None => start_both(),
+        Some(Service::Orders) => orders(&arguments),
+        Some(Service::Billing) => billing(&arguments.address),
+    }
+}
+
+fn start_both() -> Result {
+    let start = |service| Command::new(env::current_exe()?).arg(service).spawn();
+    let mut services: Vec<Child> = vec![start("orders")?, start("billing")?];
+    // ctrl-c ends all three.
+    services
+        .iter_mut()
+        .try_for_each(|service| service.wait().map(drop))?;
+    Ok(())
+}
+
+fn connect(file: &str) -> Result<SqliteConnection> {
+    let mut connection = SqliteConnection::establish(file)?;
+    Settings::default().apply(&mut connection)?;
+    Ok(connection)
+}
+
+fn orders(arguments: &Arguments) -> Result {
+    let mut connection = connect("orders.db")?;
+    migrate(&mut connection)?;
+    let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]).public();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind(&arguments.address))?;
+    runtime.spawn(async { axum::serve(listener, feed.router()).await });
+
+    let placed: i64 = diesel::sql_query("SELECT count(*) AS number FROM public_messages")
+        .get_result::<Count>(&mut connection)?
+        .number;
+    for order in (1..=arguments.orders).skip(usize::try_from(placed)?) {
+        let total_cents = i64::from(order) * 100;
+        let placed = OrderPlaced { order, total_cents };
+        MessageDispatcher::<Orders>::new().dispatch(&mut connection, &placed)?;
+        thread::sleep(Duration::from_millis(10));
+    }
+    println!("all orders are placed");
+    wait_for_the_end(&Shutdown::default())
+}
+
+fn billing(address: &str) -> Result {
+    let mut connection = connect("billing.db")?;
+    migrate(&mut connection)?;
+    connection.batch_execute(
+        "CREATE TABLE IF NOT EXISTS invoices (message_id TEXT NOT NULL, cents BIGINT NOT NULL)",
+    )?;
+    let feed = format!("http://{address}");
+    let running = Runner::new(move || -> Result<_> {
+        Ok(MessageBus::new(
+            HttpSource::new(&feed)?,
+            connect("billing.db")?,
+        ))
+    })
+    .consumer(MessageConsumer::<Orders>::transactional("billing", bill))
+    .start();
+    wait_for_the_end(&running.shutdown())?;
+    running.stop_within(Duration::from_secs(10))?;
+    Ok(())
+}
+
+/// One invoice for each order: if it was handled twice, there would be two.
+fn bill(connection: &mut SqliteConnection, message: &Message<Orders>) -> Result {
+    let Orders::OrderPlaced(placed) = message.payload();
+    println!("order {}: {} cents", placed.order, placed.total_cents);
+    diesel::sql_query("INSERT INTO invoices VALUES (?, ?)")
+        .bind::<Text, _>(message.message_id().to_string())
+        .bind::<BigInt, _>(placed.total_cents)
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Until ctrl-c or SIGTERM.
+fn wait_for_the_end(shutdown: &Shutdown) -> Result {
+    let requested = shutdown.clone();
+    ctrlc::set_handler(move || requested.request())?;
+    while !shutdown.is_requested() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
