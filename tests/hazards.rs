@@ -1,6 +1,6 @@
 //! Runners when the application's code panics, hangs, or keeps somebody waiting.
 
-use std::io::{self};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;

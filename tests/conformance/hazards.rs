@@ -18,7 +18,6 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
 use super::consuming::raw;
 use super::failing::{after, failed, place};
-use super::redriving::park_all;
 use super::{TestBus, consume, ignore, orders, stored};
 
 /// An error that runs something when its text is asked for: behind the rollback, before the note.
@@ -48,7 +47,7 @@ impl fmt::Debug for Interleaved {
 
 impl StdError for Interleaved {}
 
-fn refuse_second(bus: &mut impl TestBus) {
+pub fn refuse_second(bus: &mut impl TestBus) {
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         match message.payload().order() {
             2 => Err("no stock".into()),
@@ -304,24 +303,6 @@ pub fn what_is_redriven_after_a_replay_is_one<D: Database>() {
     );
 }
 
-pub fn a_new_process_that_has_nothing_to_do_only_reads<D: Database>() {
-    let (_database, mut bus) = place::<D>(1..4);
-    refuse_second(&mut bus);
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    assert_eq!(consume(&mut bus, "all"), [2]);
-    let epoch = |bus: &mut D::Bus| {
-        bus.stored_consumer("all", "orders")
-            .unwrap()
-            .unwrap()
-            .lease_epoch
-    };
-    let before = epoch(&mut bus);
-    for _ in 0..3 {
-        assert!(consume(&mut bus, "all").is_empty());
-    }
-    assert_eq!(epoch(&mut bus), before);
-}
-
 pub fn who_is_not_paused_can_be_resumed<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     consume(&mut bus, "all");
@@ -331,32 +312,6 @@ pub fn who_is_not_paused_can_be_resumed<D: Database>() {
     for _ in 0..2 {
         assert!(bus.set_paused("all", "orders", true).unwrap());
     }
-}
-
-pub fn what_waits_to_be_handled_again_shows<D: Database>() {
-    let (_database, mut bus) = place::<D>(1..4);
-    park_all(&mut bus);
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    let status = persisting_message_bus::ConsumerStatus::read(&mut bus, "all", "orders").unwrap();
-    assert_ne!(
-        status.condition,
-        persisting_message_bus::ConsumerCondition::CaughtUp,
-        "there is something to do: {status:?}"
-    );
-}
-
-pub fn a_redriven_unknown_message_is_skipped_where_others_are<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    bus.persist(&[raw("OrderLost", "{}")], Default::default())
-        .unwrap();
-    park_all(&mut bus);
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    let mut skipping = MessageConsumer::<Orders>::external("all", ignore)
-        .unknown_messages(persisting_message_bus::UnknownMessages::Skip);
-    skipping.handle_new_messages(&mut bus).unwrap();
-    assert_eq!(skipping.skipped_messages(), 1);
-    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
 }
 
 struct Explosive;
@@ -387,167 +342,4 @@ pub fn an_error_whose_text_panics_is_an_error_like_others<D: Database>() {
     }
     let parked = failed(&mut bus, "all", FailureState::Parked);
     assert!(parked[0].error.contains("its text cannot be had"));
-}
-
-pub fn what_is_redriven_of_two_topics_comes_in_order<D: Database>() {
-    use persisting_message_bus_tests::topics::{Ledger, OrderShipped};
-    let database = D::create();
-    let mut bus = database.connect();
-    for order in 1..4 {
-        orders()
-            .dispatch(&mut bus, &OrderShipped { order })
-            .unwrap();
-        MessageDispatcher::<Payments>::new()
-            .dispatch(&mut bus, &Paid { order })
-            .unwrap();
-    }
-    let mut refusing = MessageConsumer::<Ledger>::external("all", |_: &Message<Ledger>| {
-        Err::<(), HandlerError>("closed".into())
-    })
-    .retry(after(1, GiveUp::Park));
-    while refusing.handle_new_messages(&mut bus).unwrap() > 0 {}
-    for topic in ["orders", "payments"] {
-        assert_eq!(bus.redrive("all", topic, Parked::All).unwrap(), 3);
-    }
-    let seen = RefCell::new(Vec::new());
-    let mut consumer = MessageConsumer::<Ledger>::external("all", |message: &Message<Ledger>| {
-        seen.borrow_mut().push(message.position().get());
-        Ok(())
-    });
-    consumer.handle_new_messages(&mut bus).unwrap();
-    drop(consumer);
-    assert_eq!(seen.into_inner(), [1, 2, 3, 4, 5, 6]);
-}
-
-pub fn a_pause_ends_a_long_redrive<D: Database>() {
-    let (database, mut bus) = place::<D>(1..301);
-    park_all(&mut bus);
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    let mut operator = database.connect();
-    let handled = Cell::new(0);
-    let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
-        if handled.replace(handled.get() + 1) == 0 {
-            operator.set_paused("all", "orders", true)?;
-        }
-        Ok(())
-    })
-    .page_size(10);
-    consumer.handle_new_messages(&mut bus).unwrap();
-    drop(consumer);
-    assert!(
-        handled.get() <= 100,
-        "a page of 10, or of 100: {}",
-        handled.get()
-    );
-}
-
-/// Not a finding if it holds: operators and consumers at once.
-pub fn operators_and_consumers_at_once<D: Database>() {
-    use std::sync::atomic::{AtomicBool, AtomicU64};
-    let (database, mut bus) = place::<D>(1..401);
-    let shipped =
-        (401..601).map(|order| persisting_message_bus_tests::topics::OrderShipped { order });
-    for message in shipped {
-        orders().dispatch(&mut bus, &message).unwrap();
-    }
-    let ended = AtomicBool::new(false);
-    let discarded = AtomicU64::new(0);
-    let other_errors = Mutex::new(Vec::<String>::new());
-    let retryable = Mutex::new(Vec::<String>::new());
-    let note = |error: persisting_message_bus::Error| {
-        let text = format!("{error:?}");
-        if error.is_locked() {
-        } else if error.is_retryable() {
-            retryable.lock().unwrap().push(text);
-        } else {
-            other_errors.lock().unwrap().push(text);
-        }
-    };
-    std::thread::scope(|scope| {
-        for which in [
-            Parked::All,
-            Parked::OfType("OrderPlaced"),
-            Parked::At(Position::new(33)),
-        ] {
-            let (ended, note, database) = (&ended, &note, &database);
-            scope.spawn(move || {
-                let mut bus = database.connect();
-                while !ended.load(SeqCst) {
-                    bus.redrive("all", "orders", which).map_err(note).ok();
-                    std::thread::sleep(Duration::from_millis(3));
-                }
-            });
-        }
-        for which in [
-            Parked::OfType("OrderShipped"),
-            Parked::At(Position::new(100)),
-            Parked::OfType("OrderShipped"),
-        ] {
-            let (ended, note, database, discarded) = (&ended, &note, &database, &discarded);
-            scope.spawn(move || {
-                let mut bus = database.connect();
-                while !ended.load(SeqCst) {
-                    let count = bus
-                        .discard("all", "orders", which)
-                        .map_err(note)
-                        .unwrap_or(0);
-                    discarded.fetch_add(count, SeqCst);
-                    std::thread::sleep(Duration::from_millis(7));
-                }
-            });
-        }
-        let consumers: Vec<_> = (0..2)
-            .map(|_| {
-                let (note, database) = (&note, &database);
-                scope.spawn(move || {
-                    let mut bus = database.connect();
-                    let mut consumer = MessageConsumer::<Orders>::transactional(
-                        "all",
-                        |bus: &mut D::Bus, message: &Message<Orders>| {
-                            pay(bus, message)?;
-                            if fastrand_like(message.position().get()) {
-                                return Err("by chance".into());
-                            }
-                            Ok(())
-                        },
-                    )
-                    .page_size(20)
-                    .retry(after(1, GiveUp::Park));
-                    let begun = std::time::Instant::now();
-                    while begun.elapsed() < Duration::from_secs(6) {
-                        consumer.handle_new_messages(&mut bus).map_err(note).ok();
-                    }
-                })
-            })
-            .collect();
-        for consumer in consumers {
-            consumer.join().unwrap();
-        }
-        ended.store(true, SeqCst);
-    });
-    let mut consumer = MessageConsumer::<Orders>::transactional("all", pay::<D::Bus>);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
-    let mut paid: Vec<_> = stored(&mut bus, "payments")
-        .into_iter()
-        .map(|(_, raw)| serde_json::from_str::<Paid>(&raw.payload).unwrap().order)
-        .collect();
-    let all = paid.len() as u64;
-    paid.sort_unstable();
-    paid.dedup();
-    let parked = bus.count_parked("all", "orders").unwrap();
-    let retryable = retryable.into_inner().unwrap();
-    eprintln!("retryable {} {:?}", retryable.len(), retryable.first());
-    let other = other_errors.into_inner().unwrap();
-    eprintln!("other {} {:?}", other.len(), other.first());
-    assert_eq!(paid.len() as u64, all, "twice");
-    assert_eq!(all + parked + discarded.load(SeqCst), 600);
-    assert!(retryable.is_empty() && other.is_empty());
-}
-
-fn fastrand_like(position: i64) -> bool {
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .subsec_nanos();
-    (u64::from(nanos / 1000) ^ position.unsigned_abs()).is_multiple_of(3)
 }

@@ -8,6 +8,7 @@ mod hazards;
 mod inbox;
 mod leases;
 mod limits;
+mod operators;
 mod pausing;
 mod publishing;
 mod redriving;
@@ -72,6 +73,11 @@ macro_rules! conformance_on {
                 a_reset_forgets_what_comes_again,
             ]
             redriving: [
+                what_waits_to_be_handled_again_shows,
+                a_redriven_unknown_message_is_skipped_where_others_are,
+                what_is_redriven_of_two_topics_comes_in_order,
+                a_pause_ends_a_long_redrive,
+                a_new_process_that_has_nothing_to_do_only_reads,
                 what_is_redriven_comes_in_order_and_before_what_is_new,
                 one_message_or_one_type_can_be_redriven,
                 what_was_discarded_does_not_come_again,
@@ -97,13 +103,10 @@ macro_rules! conformance_on {
                 a_slow_redrive_keeps_the_lease,
                 a_redrive_notices_that_the_lease_is_lost,
                 what_is_redriven_after_a_replay_is_one,
-                a_new_process_that_has_nothing_to_do_only_reads,
                 who_is_not_paused_can_be_resumed,
-                what_waits_to_be_handled_again_shows,
-                a_redriven_unknown_message_is_skipped_where_others_are,
                 an_error_whose_text_panics_is_an_error_like_others,
-                what_is_redriven_of_two_topics_comes_in_order,
-                a_pause_ends_a_long_redrive,
+            ]
+            operators: [
                 operators_and_consumers_at_once,
             ]
             inbox: [

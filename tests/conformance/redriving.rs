@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Barrier;
 use std::thread;
 
@@ -11,8 +11,10 @@ use persisting_message_bus_tests::topics::{
     OrderPlaced, OrderShipped, Orders, Paid, Payments, Tripwire, Tripwires,
 };
 
+use super::consuming::raw;
 use super::failing::{after, failed, place};
-use super::{TestBus, consume, orders};
+use super::hazards::refuse_second;
+use super::{TestBus, consume, ignore, orders};
 
 /// Parks every order of the consumer "all".
 pub fn park_all(bus: &mut impl TestBus) {
@@ -90,7 +92,10 @@ pub fn what_fails_again_is_parked_again<D: Database>() {
 }
 
 /// The effect: a payment for each order.
-fn pay<B: MessageRepository>(bus: &mut B, message: &Message<Orders>) -> Result<(), HandlerError> {
+pub fn pay<B: MessageRepository>(
+    bus: &mut B,
+    message: &Message<Orders>,
+) -> Result<(), HandlerError> {
     let order = message.payload().order();
     MessageDispatcher::<Payments>::new().dispatch(bus, &Paid { order })?;
     Ok(())
@@ -169,4 +174,100 @@ pub fn who_has_lost_the_lease_has_no_redriven_effect<D: Database>() {
     assert!(error.is_lease_lost(), "{error:?}");
     let stored = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
     assert_eq!(stored.lease_owner.as_deref(), Some("thief"));
+}
+
+pub fn what_waits_to_be_handled_again_shows<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    park_all(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let status = persisting_message_bus::ConsumerStatus::read(&mut bus, "all", "orders").unwrap();
+    assert_ne!(
+        status.condition,
+        persisting_message_bus::ConsumerCondition::CaughtUp,
+        "there is something to do: {status:?}"
+    );
+}
+
+pub fn a_redriven_unknown_message_is_skipped_where_others_are<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    bus.persist(&[raw("OrderLost", "{}")], Default::default())
+        .unwrap();
+    park_all(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let mut skipping = MessageConsumer::<Orders>::external("all", ignore)
+        .unknown_messages(persisting_message_bus::UnknownMessages::Skip);
+    skipping.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(skipping.skipped_messages(), 1);
+    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
+}
+
+pub fn what_is_redriven_of_two_topics_comes_in_order<D: Database>() {
+    use persisting_message_bus_tests::topics::{Ledger, OrderShipped};
+    let database = D::create();
+    let mut bus = database.connect();
+    for order in 1..4 {
+        orders()
+            .dispatch(&mut bus, &OrderShipped { order })
+            .unwrap();
+        MessageDispatcher::<Payments>::new()
+            .dispatch(&mut bus, &Paid { order })
+            .unwrap();
+    }
+    let mut refusing = MessageConsumer::<Ledger>::external("all", |_: &Message<Ledger>| {
+        Err::<(), HandlerError>("closed".into())
+    })
+    .retry(after(1, GiveUp::Park));
+    while refusing.handle_new_messages(&mut bus).unwrap() > 0 {}
+    for topic in ["orders", "payments"] {
+        assert_eq!(bus.redrive("all", topic, Parked::All).unwrap(), 3);
+    }
+    let seen = RefCell::new(Vec::new());
+    let mut consumer = MessageConsumer::<Ledger>::external("all", |message: &Message<Ledger>| {
+        seen.borrow_mut().push(message.position().get());
+        Ok(())
+    });
+    consumer.handle_new_messages(&mut bus).unwrap();
+    drop(consumer);
+    assert_eq!(seen.into_inner(), [1, 2, 3, 4, 5, 6]);
+}
+
+pub fn a_pause_ends_a_long_redrive<D: Database>() {
+    let (database, mut bus) = place::<D>(1..301);
+    park_all(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let mut operator = database.connect();
+    let handled = Cell::new(0);
+    let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
+        if handled.replace(handled.get() + 1) == 0 {
+            operator.set_paused("all", "orders", true)?;
+        }
+        Ok(())
+    })
+    .page_size(10);
+    consumer.handle_new_messages(&mut bus).unwrap();
+    drop(consumer);
+    assert!(
+        handled.get() <= 100,
+        "a page of 10, or of 100: {}",
+        handled.get()
+    );
+}
+
+pub fn a_new_process_that_has_nothing_to_do_only_reads<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    refuse_second(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    assert_eq!(consume(&mut bus, "all"), [2]);
+    let epoch = |bus: &mut D::Bus| {
+        bus.stored_consumer("all", "orders")
+            .unwrap()
+            .unwrap()
+            .lease_epoch
+    };
+    let before = epoch(&mut bus);
+    for _ in 0..3 {
+        assert!(consume(&mut bus, "all").is_empty());
+    }
+    assert_eq!(epoch(&mut bus), before);
 }
