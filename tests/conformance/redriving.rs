@@ -163,15 +163,20 @@ pub fn who_has_lost_the_lease_has_no_redriven_effect<D: Database>() {
     refusing.handle_new_messages(&mut bus).unwrap();
     bus.redrive("all", "tripwires", Parked::All).unwrap();
     // The lease lasts no time, and is stolen while the message is decoded.
+    let handled = Cell::new(0);
     let mut consumer = MessageConsumer::<Tripwires>::transactional(
         "all",
-        |_: &mut D::Bus, _: &Message<Tripwires>| panic!("it is not its to handle"),
+        |_: &mut D::Bus, _: &Message<Tripwires>| {
+            handled.set(handled.get() + 1);
+            Ok(())
+        },
     )
     .lease_duration(std::time::Duration::ZERO);
     let mut other = database.connect();
     Tripwire::on_next_decode(move || super::leases::steal(&mut other, "all", "tripwires"));
     let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
+    assert_eq!(handled.get(), 0);
     let stored = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
     assert_eq!(stored.lease_owner.as_deref(), Some("thief"));
 }
