@@ -57,14 +57,19 @@ enum Orders {
 fn main() -> Result {
     let arguments = Arguments::parse();
     match arguments.service {
-        None => start_both(),
+        None => start_both(&arguments),
         Some(Service::Orders) => orders(&arguments),
         Some(Service::Billing) => billing(&arguments.address),
     }
 }
 
-fn start_both() -> Result {
-    let start = |service| Command::new(env::current_exe()?).arg(service).spawn();
+fn start_both(arguments: &Arguments) -> Result {
+    let start = |service| {
+        Command::new(env::current_exe()?)
+            .args([service, "--address", &arguments.address])
+            .args(["--orders", &arguments.orders.to_string()])
+            .spawn()
+    };
     let mut services: Vec<Child> = vec![start("orders")?, start("billing")?];
     // ctrl-c ends all three.
     services

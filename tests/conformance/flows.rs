@@ -1,11 +1,12 @@
 use persisting_message_bus::{
-    Correlation, Flow, Headers, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-    RawMessage,
+    Correlation, Duplicates, Flow, Headers, Message, MessageConsumer, MessageDispatcher,
+    MessageRepository, RawMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders, Paid, Payments};
 use uuid::Uuid;
 
+use super::consuming::raw;
 use super::{orders, stored};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -150,6 +151,26 @@ pub fn what_the_caller_says_is_left_alone<D: Database>() {
         .scope(|| orders().dispatch(&mut bus, &OrderPlaced::number(1)))
         .unwrap_err();
     assert!(error.is_invalid_name(), "{error:?}");
+}
+
+pub fn headers_of_others_that_make_no_sense_lose_no_flow<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let mut headers = Headers::new().with("traceparent", 5);
+    headers.set_correlation_id("flow 1");
+    orders()
+        .dispatch_with(&mut bus, &OrderPlaced::number(1), headers)
+        .unwrap();
+    let mut strange = raw("OrderPlaced", "{\"order\":2,\"note\":\"\"}");
+    let long = "x".repeat(300);
+    strange.headers =
+        format!("{{\"__correlation_id\":\"{long}\",\"__causation_id\":\"no\",\"traceparent\":[]}}");
+    bus.persist(&[strange.clone()], Duplicates::Fail).unwrap();
+    handle_all(&database, &mut bus);
+    let messages = all(&mut bus);
+    let flow_of = |index: usize| messages[index].correlation_id.clone();
+    assert_eq!(flow_of(2).as_deref(), Some("flow 1"));
+    assert_eq!(flow_of(3), Some(strange.message_id.to_string()));
 }
 
 pub fn a_handler_of_pages_says_which_message_is_the_cause<D: Database>() {

@@ -121,6 +121,7 @@ macro_rules! conformance_on {
                 a_flow_is_read_as_a_tree,
                 a_flow_from_outside_is_carried_on,
                 what_the_caller_says_is_left_alone,
+                headers_of_others_that_make_no_sense_lose_no_flow,
                 a_handler_of_pages_says_which_message_is_the_cause,
                 a_handler_sees_the_flow_of_its_message,
             ]

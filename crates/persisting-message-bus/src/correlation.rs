@@ -3,9 +3,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use uuid::Uuid;
 
-use crate::{Headers, Message, MessageDecorator};
+use crate::{Headers, Message, MessageDecorator, name};
 
 /// The header of the W3C's Trace Context.
 const TRACEPARENT: &str = "traceparent";
@@ -53,12 +54,32 @@ pub struct Correlation {
 /// What is stored of it.
 #[derive(Default, Deserialize)]
 struct Stored<'a> {
-    #[serde(borrow, rename = "__correlation_id")]
-    correlation_id: Option<Cow<'a, str>>,
-    #[serde(rename = "__causation_id")]
-    causation_id: Option<Uuid>,
-    #[serde(borrow)]
-    traceparent: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "__correlation_id")]
+    correlation_id: Header<'a>,
+    #[serde(borrow, default, rename = "__causation_id")]
+    causation_id: Header<'a>,
+    #[serde(borrow, default)]
+    traceparent: Header<'a>,
+}
+
+/// A header that others may have set to anything: what is no text is none.
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+enum Header<'a> {
+    Text(Cow<'a, str>),
+    Other(IgnoredAny),
+    #[default]
+    #[serde(skip)]
+    Missing,
+}
+
+impl<'a> Header<'a> {
+    fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Other(_) | Self::Missing => None,
+        }
+    }
 }
 
 /// What messages are caused by that are dispatched on a thread.
@@ -115,12 +136,12 @@ impl Correlation {
     }
 
     fn of_message(id: Uuid, headers: &str) -> Self {
-        let stored = Stored::of(headers);
+        let mut stored = Stored::of(headers);
         let own = || id.to_string();
         Self {
-            correlation_id: Some(stored.correlation_id.map_or_else(own, Cow::into_owned)),
+            correlation_id: Some(stored.flow().map_or_else(own, Cow::into_owned)),
             causation_id: Some(id),
-            traceparent: stored.traceparent.map(Cow::into_owned),
+            traceparent: stored.traceparent.text().map(Cow::into_owned),
         }
     }
 }
@@ -151,16 +172,23 @@ impl<'a> Stored<'a> {
     fn of(headers: &'a str) -> Self {
         serde_json::from_str(headers).unwrap_or_default()
     }
+
+    /// A flow whose id could not be stored is none.
+    fn flow(&mut self) -> Option<Cow<'a, str>> {
+        let id = std::mem::take(&mut self.correlation_id).text();
+        id.filter(|id| name::validate("correlation id", id).is_ok())
+    }
 }
 
 /// The flow that stored headers name, if it is not the message's own.
 pub(crate) fn correlation_id(headers: &str) -> Option<Cow<'_, str>> {
-    Stored::of(headers).correlation_id
+    Stored::of(headers).flow()
 }
 
 /// The direct cause that stored headers name.
 pub(crate) fn causation_id(headers: &str) -> Option<Uuid> {
-    Stored::of(headers).causation_id
+    let id = Stored::of(headers).causation_id.text()?;
+    Uuid::try_parse(&id).ok()
 }
 
 /// As long as it lives, something is the cause of what is dispatched on the thread.
