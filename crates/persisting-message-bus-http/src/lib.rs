@@ -73,7 +73,7 @@
 //! | `Feed-Next` | everything of the topic up to this position was seen: go on with it as `after` |
 //! | `Feed-Head` | the position of the topic's last event that can be read for now |
 //! | `Feed-Horizon` | nothing of the topic can still be committed at or below this position |
-//! | `ETag`, `Cache-Control` | a full page never changes; others are not to be stored |
+//! | `ETag`, `Cache-Control` | a full page may be kept by who asks whether it is the same; others not |
 //!
 //! `GET /` names the topics that the caller may read, and the last position that was ever handed out.
 //!

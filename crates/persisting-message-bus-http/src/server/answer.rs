@@ -98,8 +98,8 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
     });
     let caching = match (&tag, is_public) {
         (None, _) => "no-store",
-        (Some(_), true) => "public, max-age=31536000, immutable",
-        (Some(_), false) => "private, max-age=31536000, immutable",
+        (Some(_), true) => "public, no-cache",
+        (Some(_), false) => "private, no-cache",
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.extend(tag.map(|tag| (ETAG, tag)));

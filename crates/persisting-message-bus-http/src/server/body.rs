@@ -94,7 +94,8 @@ impl Transfer {
             let late = "the page took longer than it may";
             return Err(io::Error::new(io::ErrorKind::TimedOut, late));
         };
-        let piece = rest.split_to(rest.len().min(SMALL));
+        // A copy: what waits in a connection would keep the whole page otherwise, behind the deadline too.
+        let piece = Bytes::copy_from_slice(&rest.split_to(rest.len().min(SMALL)));
         Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 }

@@ -14,8 +14,8 @@ pub struct Limits {
     /// How many bytes of pages are on their way to clients at once; others wait. 256 MiB without this;
     /// never less than one page.
     pub bytes_under_way: usize,
-    /// How long a client may take to receive a page, before its connection is closed; 60 seconds without
-    /// this.
+    /// How long a client may take to receive a page, before what is left of it is dropped; 60 seconds without
+    /// this. A connection that stands still is closed when it moves again, or by whatever serves it.
     pub longest_transfer: Duration,
     /// How long a client can have its request wait for something new; 30 seconds without this.
     pub longest_wait: Duration,
