@@ -112,11 +112,7 @@ where
         Some(duration) => (STORE_AND_HOLD, vec![cursor, Number(milliseconds(duration))]),
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
-    if update_held(connection, table, lease, sql, values, "storing the cursor")? {
-        Ok(())
-    } else {
-        Err(Error::lease_lost(lease))
-    }
+    update_held(connection, table, lease, sql, values, "storing the cursor")
 }
 
 pub(super) fn renew<C>(
@@ -130,11 +126,7 @@ where
     C::Backend: Dialect,
 {
     let (values, doing) = ([Number(milliseconds(duration))], "prolonging the lease");
-    if update_held(connection, table, lease, RENEW, values, doing)? {
-        Ok(())
-    } else {
-        Err(Error::lease_lost(lease))
-    }
+    update_held(connection, table, lease, RENEW, values, doing)
 }
 
 /// Gives it back, if it is still held.
@@ -147,18 +139,8 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    if update_held(
-        connection,
-        table,
-        lease,
-        RELEASE,
-        [],
-        "giving the lease back",
-    )? {
-        Ok(())
-    } else {
-        Err(Error::lease_lost(lease))
-    }
+    let doing = "giving the lease back";
+    update_held(connection, table, lease, RELEASE, [], doing)
 }
 
 pub(super) fn release<C>(
@@ -170,8 +152,10 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let doing = "giving the lease back";
-    update_held(connection, table, lease, RELEASE, [], doing).map(drop)
+    match end(connection, table, lease) {
+        Err(error) if !error.is_lease_lost() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn reset<C>(
@@ -186,11 +170,7 @@ where
 {
     let positions = [cursor, lease.replayed_after_reset()];
     let values = positions.map(|position| OptionalNumber(position.map(Position::get)));
-    if update_held(connection, table, lease, RESET, values, "moving the cursor")? {
-        Ok(())
-    } else {
-        Err(Error::lease_lost(lease))
-    }
+    update_held(connection, table, lease, RESET, values, "moving the cursor")
 }
 
 pub(super) fn set_paused<C>(
@@ -215,7 +195,7 @@ where
         .map_err(|cause| failed(consumer, topic, doing, cause))
 }
 
-/// Updates the consumer's row if the lease is still held, and says whether it is.
+/// Updates the consumer's row, if the lease is still held.
 fn update_held<'a, C>(
     connection: &mut C,
     table: &'a ConsumerStateTable,
@@ -223,7 +203,7 @@ fn update_held<'a, C>(
     sql: &'static str,
     values: impl IntoIterator<Item = Value<'a>>,
     doing: &str,
-) -> Result<bool, Error>
+) -> Result<(), Error>
 where
     C: LoadConnection,
     C::Backend: Dialect,
@@ -231,7 +211,8 @@ where
     let held = [&lease.consumer, &lease.topic, &lease.owner].map(|text| Text(text));
     let values = values.into_iter().chain(held).chain([Number(lease.epoch)]);
     match connection.execute_returning_count(&Statement::new(sql, table, values)) {
-        Ok(updated) => Ok(updated == 1),
+        Ok(1) => Ok(()),
+        Ok(_) => Err(Error::lease_lost(lease)),
         Err(cause) => Err(failed(&lease.consumer, &lease.topic, doing, cause)),
     }
 }
