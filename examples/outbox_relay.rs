@@ -49,14 +49,17 @@ fn main() -> Result {
     let mut till = connect("till.db")?;
     migrate(&mut till)?;
     sell(&mut till, arguments.sales)?;
-    match arguments.centre.split_once(':') {
+    match arguments.centre.split_once("://") {
         #[cfg(feature = "postgres")]
         Some(("postgres" | "postgresql", _)) => {
             carry(till, diesel::PgConnection::establish(&arguments.centre)?)
         }
         #[cfg(feature = "mysql")]
         Some(("mysql", _)) => carry(till, diesel::MysqlConnection::establish(&arguments.centre)?),
-        _ => carry(till, connect(&arguments.centre)?),
+        Some((server, _)) => {
+            Err(format!("{server} needs --features postgres or --features mysql").into())
+        }
+        None => carry(till, connect(&arguments.centre)?),
     }
 }
 

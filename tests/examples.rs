@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 #[cfg(feature = "http")]
 use std::time::Instant;
 
+#[cfg(feature = "http")]
 use diesel::prelude::*;
-use persisting_message_bus::{MessageConsumerState, MessageSource, Position};
+use persisting_message_bus::{
+    MessageConsumerState, MessageSource, MessageTypes, PageRequest, Position,
+};
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server};
@@ -184,6 +188,21 @@ mod servers {
         killed::<Postgres>();
     }
 
+    fn relayed<D: Server>() {
+        let centre = D::create();
+        outbox_relay_that_is_killed_carries_everything_once(&centre, &centre.url());
+    }
+
+    #[test]
+    fn outbox_relay_to_postgres_that_is_killed_carries_everything_once() {
+        relayed::<Postgres>();
+    }
+
+    #[test]
+    fn outbox_relay_to_mariadb_that_is_killed_carries_everything_once() {
+        relayed::<Mariadb>();
+    }
+
     #[test]
     fn flights_on_mariadb_counts_what_the_file_has() {
         counts::<Mariadb>();
@@ -258,6 +277,7 @@ fn counts_in_file() -> Counts {
 }
 
 /// Ids of messages, with how often they are there.
+#[cfg(feature = "http")]
 fn ids(connection: &mut SqliteConnection, query: &str) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     let found = diesel::dsl::sql::<diesel::sql_types::Text>(query).load::<String>(connection);
@@ -265,6 +285,24 @@ fn ids(connection: &mut SqliteConnection, query: &str) -> BTreeMap<String, usize
     for id in found.unwrap_or_default() {
         *ids.entry(id).or_default() += 1;
     }
+    ids
+}
+
+/// The ids on the topic `sales`, in their order: what is there twice is twice in it.
+fn message_ids(bus: &mut impl MessageSource) -> Vec<uuid::Uuid> {
+    let mut ids = Vec::new();
+    let request = PageRequest {
+        topic: "sales",
+        message_types: MessageTypes::All,
+        after: Position::START,
+        up_to: Position::new(i64::MAX),
+        limit: usize::MAX,
+    };
+    bus.read_page(&request, &mut |message| {
+        ids.push(message.message_id);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     ids
 }
 
@@ -322,12 +360,17 @@ fn two_services_that_are_killed_lose_nothing_and_bill_once() {
 }
 
 #[test]
-fn outbox_relay_that_is_killed_carries_everything_once() {
+fn outbox_relay_to_sqlite_that_is_killed_carries_everything_once() {
+    let centre = Sqlite::create();
+    outbox_relay_that_is_killed_carries_everything_once(&centre, &centre.path());
+}
+
+fn outbox_relay_that_is_killed_carries_everything_once(centre: &impl Database, address: &str) {
     let mut random = fastrand::Rng::with_seed(seed());
     let folder = tempfile::tempdir().unwrap();
     let start = |sales: &str| {
         Command::new(env!("CARGO_BIN_EXE_outbox_relay"))
-            .args(["--sales", sales])
+            .args(["--sales", sales, "--centre", address])
             .current_dir(&folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -341,9 +384,8 @@ fn outbox_relay_that_is_killed_carries_everything_once() {
         relay.wait().unwrap();
     }
     assert!(start("1").wait().unwrap().success());
-    let connect = |file: &str| connect_sqlite(folder.path().join(file).to_str().unwrap());
-    let sold = "SELECT message_id FROM public_messages";
-    let till = ids(&mut connect("till.db"), sold);
-    assert!(!till.is_empty());
-    assert_eq!(ids(&mut connect("centre.db"), sold), till);
+    let till = folder.path().join("till.db");
+    let sold = message_ids(&mut connect_sqlite(till.to_str().unwrap()));
+    assert!(!sold.is_empty());
+    assert_eq!(message_ids(&mut centre.connect()), sold);
 }

@@ -105,6 +105,45 @@ pub fn a_message_that_was_handled_at_last_leaves_nothing_behind<D: Database>() {
     assert_eq!(failed(&mut bus, "all", FailureState::Failing).len(), 1);
 }
 
+/// Such as a deadlock, in what a handler does through the bus.
+fn deadlock() -> HandlerError {
+    Error::repository("booking", "deadlock", true).into()
+}
+
+pub fn what_the_bus_may_do_when_it_is_asked_again_is_no_attempt<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    let deadlocks = RefCell::new(5);
+    let hindered = || {
+        let mut left = deadlocks.borrow_mut();
+        *left -= i32::from(*left > 0);
+        if *left > 0 { Err(deadlock()) } else { Ok(()) }
+    };
+    let each = |_: &mut D::Bus, _: &Message<Orders>| hindered();
+    let pages = |_: &mut D::Bus, _: &[Message<Orders>]| hindered();
+    let park = || after(1, GiveUp::Park);
+    let mut each = MessageConsumer::<Orders>::transactional("each", each).retry(park());
+    let mut pages = MessageConsumer::<Orders>::transactional_pages("pages", pages).retry(park());
+    for _ in 1..5 {
+        let error = each.handle_new_messages(&mut bus).unwrap_err();
+        assert!(
+            error.is_retryable() && !error.is_handler_failure(),
+            "{error:?}"
+        );
+        assert_eq!(error.attempts(), None);
+    }
+    assert_eq!(each.handle_new_messages(&mut bus).unwrap(), 3);
+    *deadlocks.borrow_mut() = 2;
+    pages.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
+    for consumer in ["each", "pages"] {
+        assert_eq!(
+            bus.count_failed(consumer, "orders", FailureState::Failing)
+                .unwrap(),
+            0
+        );
+    }
+}
+
 fn at(position: i64, attempts: u32) -> (Option<Position>, Option<u32>) {
     (Some(Position::new(position)), Some(attempts))
 }

@@ -1,6 +1,6 @@
 use persisting_message_bus::{
-    Correlation, Duplicates, Flow, Headers, Message, MessageConsumer, MessageDispatcher,
-    MessageRepository, RawMessage,
+    Correlation, Duplicates, Flow, GiveUp, Headers, Message, MessageConsumer, MessageDispatcher,
+    MessageFailures, MessageRepository, Parked, RawMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders, Paid, Payments};
@@ -133,6 +133,88 @@ pub fn a_flow_from_outside_is_carried_on<D: Database>() {
             .messages
             .is_empty()
     );
+}
+
+pub fn a_long_flow_is_read_in_part<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let request = Correlation::of_flow("request 4711");
+    let place = |bus: &mut D::Bus, numbers: std::ops::Range<usize>| {
+        let numbers = numbers.map(|number| OrderPlaced::number(number as u64));
+        request
+            .scope(|| orders().dispatch_batch(bus, numbers))
+            .unwrap();
+    };
+    place(&mut bus, 0..Flow::MOST);
+    let flow = Flow::read(&mut bus, "request 4711").unwrap();
+    assert!(flow.is_complete);
+    place(&mut bus, 0..2);
+    let part = Flow::read(&mut bus, "request 4711").unwrap();
+    assert!(!part.is_complete);
+    assert_eq!(part.messages, flow.messages);
+}
+
+pub fn the_message_at_hand_stays_the_cause_in_a_flow_from_outside<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let root = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let request = Correlation::of_flow("request 4711");
+    let decorated = MessageDispatcher::<Payments>::new().with_decorator(request.clone());
+    let mut payer =
+        MessageConsumer::transactional("payer", |bus: &mut D::Bus, _: &Message<Orders>| {
+            decorated.dispatch(bus, &Paid { order: 1 })?;
+            let around = Correlation::current();
+            request.scope(|| {
+                pay(bus, 2);
+                Correlation::default().scope(|| pay(bus, 3));
+                assert_eq!(Correlation::current(), Some(request.clone()));
+            });
+            assert_eq!(Correlation::current(), around);
+            Ok(())
+        });
+    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    let messages = all(&mut bus);
+    let flows: Vec<_> = messages[1..]
+        .iter()
+        .map(|message| {
+            (
+                message.correlation_id.as_deref(),
+                header(message, "__causation_id"),
+            )
+        })
+        .collect();
+    let outside = Some("request 4711");
+    let expected = [
+        (outside, Some(root.to_string())),
+        (outside, None),
+        (None, None),
+    ];
+    assert_eq!(flows, expected);
+}
+
+pub fn what_fails_is_no_cause_and_what_is_redriven_is<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let root = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let mut fails = true;
+    let mut payer =
+        MessageConsumer::transactional("payer", move |bus: &mut D::Bus, _: &Message<Orders>| {
+            assert!(!std::mem::take(&mut fails), "no money");
+            pay(bus, 1);
+            Ok(())
+        })
+        .retry(super::failing::after(1, GiveUp::Park));
+    payer.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(Correlation::current(), None);
+    assert_eq!(bus.redrive("payer", "orders", Parked::All).unwrap(), 1);
+    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    let paid = all(&mut bus).pop().unwrap();
+    assert_eq!(paid.correlation_id, Some(root.to_string()));
+    assert_eq!(header(&paid, "__causation_id"), Some(root.to_string()));
 }
 
 pub fn what_the_caller_says_is_left_alone<D: Database>() {

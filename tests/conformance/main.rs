@@ -69,10 +69,12 @@ macro_rules! conformance_on {
                 effects_of_the_others_happen_once_when_one_is_parked,
                 a_message_of_an_unknown_type_can_be_parked,
                 who_has_lost_the_lease_parks_nothing,
+                what_the_bus_may_do_when_it_is_asked_again_is_no_attempt,
                 a_poison_message_on_one_of_two_topics,
                 a_reset_forgets_what_comes_again,
             ]
             redriving: [
+                what_the_bus_may_do_when_it_is_asked_again_stays_redriven,
                 what_waits_to_be_handled_again_shows,
                 a_redriven_unknown_message_is_skipped_where_others_are,
                 what_is_redriven_of_two_topics_comes_in_order,
@@ -120,6 +122,9 @@ macro_rules! conformance_on {
                 what_a_handler_dispatches_is_caused_by_its_message,
                 a_flow_is_read_as_a_tree,
                 a_flow_from_outside_is_carried_on,
+                a_long_flow_is_read_in_part,
+                the_message_at_hand_stays_the_cause_in_a_flow_from_outside,
+                what_fails_is_no_cause_and_what_is_redriven_is,
                 what_the_caller_says_is_left_alone,
                 headers_of_others_that_make_no_sense_lose_no_flow,
                 a_handler_of_pages_says_which_message_is_the_cause,

@@ -3,7 +3,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use persisting_message_bus::{
-    FailureState, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
+    Error, FailureState, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
     MessageDispatcher, MessageFailures, MessageRepository, Parked, Position, Retry,
 };
 use persisting_message_bus_tests::databases::Database;
@@ -24,6 +24,25 @@ pub fn park_all(bus: &mut impl TestBus) {
     while consumer.handle_new_messages(bus).unwrap() > 0 {}
     let stored = super::stored(bus, "orders").len();
     assert_eq!(bus.count_parked("all", "orders").unwrap(), stored as u64);
+}
+
+pub fn what_the_bus_may_do_when_it_is_asked_again_stays_redriven<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..2);
+    park_all(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let mut deadlocks = 1;
+    let mut consumer =
+        MessageConsumer::transactional("all", move |_: &mut D::Bus, _: &Message<Orders>| {
+            deadlocks -= 1;
+            match deadlocks {
+                0 => Err(Error::repository("booking", "deadlock", true).into()),
+                _ => Ok(()),
+            }
+        });
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(failed(&mut bus, "all", FailureState::Redriven).len(), 1);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
 }
 
 pub fn what_is_redriven_comes_in_order_and_before_what_is_new<D: Database>() {

@@ -61,8 +61,12 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         self.messages.backlog(topic, after)
     }
 
-    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
-        self.messages.flow_messages(correlation_id)
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        self.messages.flow_messages(correlation_id, limit)
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {

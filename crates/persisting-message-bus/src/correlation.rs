@@ -146,7 +146,8 @@ impl Correlation {
     }
 }
 
-/// Sets what is not set.
+/// Sets what is not set: in a handler, the message at hand stays the cause of what is dispatched in a flow
+/// from outside, unless a causation id is set too.
 impl MessageDecorator for Correlation {
     fn decorate(&self, headers: &mut Headers) {
         if headers.correlation_id().is_none()

@@ -31,6 +31,8 @@ pub struct Flow {
     pub correlation_id: String,
     /// Each message behind its cause; of the same cause, the lowest position first.
     pub messages: Vec<FlowMessage>,
+    /// Whether these are all of its messages, and not only the first [`MOST`](Self::MOST).
+    pub is_complete: bool,
 }
 
 /// A message in a flow.
@@ -53,6 +55,9 @@ pub struct FlowMessage {
 }
 
 impl Flow {
+    /// How many messages are read of a flow: 10,000.
+    pub const MOST: usize = 10_000;
+
     /// Reads the flow of this id, which is that of its first message if it came from nowhere else. It is
     /// empty where there is no such flow.
     ///
@@ -63,9 +68,14 @@ impl Flow {
     where
         B: MessageSource + ?Sized,
     {
+        let mut messages = bus.flow_messages(correlation_id, Self::MOST + 1)?;
+        messages.sort_by_key(|message| message.position);
+        let is_complete = messages.len() <= Self::MOST;
+        messages.truncate(Self::MOST);
         Ok(Self {
             correlation_id: correlation_id.to_owned(),
-            messages: in_order(bus.flow_messages(correlation_id)?),
+            messages: in_order(&messages),
+            is_complete,
         })
     }
 }
@@ -103,8 +113,7 @@ impl fmt::Display for Flow {
 }
 
 /// Puts each message behind its cause. Whatever the causes say, every message comes once.
-fn in_order(mut messages: Vec<FlowMessage>) -> Vec<FlowMessage> {
-    messages.sort_by_key(|message| message.position);
+fn in_order(messages: &[FlowMessage]) -> Vec<FlowMessage> {
     let ids: HashSet<_> = messages.iter().map(|message| message.message_id).collect();
     let mut effects: HashMap<_, Vec<_>> = HashMap::new();
     let mut roots = Vec::new();
@@ -151,8 +160,9 @@ mod tests {
         }
     }
 
-    fn ordered(messages: Vec<FlowMessage>) -> Vec<(i64, usize)> {
-        let ordered = in_order(messages).into_iter();
+    fn ordered(mut messages: Vec<FlowMessage>) -> Vec<(i64, usize)> {
+        messages.sort_by_key(|message| message.position);
+        let ordered = in_order(&messages).into_iter();
         ordered
             .map(|message| (message.position.get(), message.depth))
             .collect()

@@ -118,14 +118,18 @@ pub trait MessageSource {
         Ok(None)
     }
 
-    /// The messages of a flow, on all topics, in any order: those that name it, and the one whose id it
-    /// is. [`Flow::read`](crate::Flow::read) puts them in order.
+    /// The messages of a flow, on all topics: those that name it, at most so many, lowest position
+    /// first, and the one whose id it is. [`Flow::read`](crate::Flow::read) puts them in order.
     ///
     /// # Errors
     ///
     /// When the source cannot be read, or knows no flows, as without an implementation.
-    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
-        let doing = format!("reading the flow \"{correlation_id}\"");
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        let doing = format!("reading up to {limit} messages of the flow \"{correlation_id}\"");
         Err(Error::repository(
             doing,
             "this source knows no flows",

@@ -14,7 +14,7 @@ CREATE TABLE public_messages (
     PRIMARY KEY (topic, id),
     UNIQUE KEY id (id),
     UNIQUE KEY message_id (message_id),
-    KEY correlation_id (correlation_id)
+    KEY correlation_id (correlation_id, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
@@ -56,7 +56,8 @@ CREATE TABLE message_inbox (
     source VARCHAR(255) NOT NULL,
     message_id VARCHAR(255) NOT NULL,
     received_at DATETIME(6) NOT NULL,
-    PRIMARY KEY (consumer, source, message_id)
+    PRIMARY KEY (consumer, source, message_id),
+    KEY message_inbox_received_at (consumer, source, received_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- A topic's publishers lock one slot each while they are at work; nothing is

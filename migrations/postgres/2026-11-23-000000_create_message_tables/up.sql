@@ -15,7 +15,7 @@ CREATE TABLE public_messages (
 CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
 
 -- Most messages start a flow of their own and have none.
-CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
+CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id, id)
     WHERE correlation_id IS NOT NULL;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
@@ -62,3 +62,5 @@ CREATE TABLE message_inbox (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (consumer, source, message_id)
 );
+
+CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, received_at);

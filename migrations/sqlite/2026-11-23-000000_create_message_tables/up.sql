@@ -61,3 +61,5 @@ CREATE TABLE message_inbox (
     received_at TEXT NOT NULL,
     PRIMARY KEY (consumer, source, message_id)
 ) WITHOUT ROWID;
+
+CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, received_at);

@@ -93,7 +93,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
             let handled = self
                 .handler
                 .handle(bus.connection(), messages, leases)
-                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
+                .map_err(|(index, cause)| Failure::of_handler(index, cause))?;
             if handled < messages.len() {
                 leases.store_instead(bus, page, range.start + handled)?;
             }
@@ -177,7 +177,7 @@ where
             let handled = self
                 .handler
                 .handle(bus.connection(), messages, leases)
-                .map_err(|(_, cause)| Failure::Handler(None, cause))?;
+                .map_err(|(_, cause)| Failure::of_handler(None, cause))?;
             match handled {
                 0 => Err(Failure::Stopping),
                 _ => Ok(true),
@@ -199,6 +199,18 @@ enum Failure {
     Bus(Error),
     /// The consumer is to end.
     Stopping,
+}
+
+impl Failure {
+    /// What the bus may do when it is asked again is not the message's fault: all effects are rolled
+    /// back, and no attempt is counted.
+    fn of_handler(index: Option<usize>, cause: HandlerError) -> Self {
+        match cause.downcast::<Error>() {
+            Ok(error) if error.is_transient() => Self::Bus(*error),
+            Ok(error) => Self::Handler(index, error),
+            Err(cause) => Self::Handler(index, cause),
+        }
+    }
 }
 
 impl From<Error> for Failure {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::MessageTable;
 use super::error::failed_while;
 use super::rows::{BrokenColumn, Column, ReadValue, with_columns};
-use super::statement::Value::Text;
+use super::statement::Value::{Number, Text};
 use super::statement::{Dialect, Statement};
 use crate::correlation::causation_id;
 use crate::{Error, FlowMessage, Position};
@@ -16,6 +16,7 @@ pub(super) fn messages<C>(
     connection: &mut C,
     table: &MessageTable,
     correlation_id: &str,
+    limit: usize,
 ) -> Result<Vec<FlowMessage>, Error>
 where
     C: LoadConnection,
@@ -27,10 +28,11 @@ where
         return Err(Error::repository(doing(), problem, false));
     }
     let named = "{correlation_id} = {text}";
-    let mut flow = read(connection, table, named, correlation_id)
+    let mut flow = read(connection, table, named, correlation_id, limit)
         .map_err(|cause| failed_while(doing(), cause))?;
     if let Ok(id) = Uuid::try_parse(correlation_id) {
-        let started = read(connection, table, "{message_id} = {uuid}", &id.to_string())
+        let started_by = "{message_id} = {uuid}";
+        let started = read(connection, table, started_by, &id.to_string(), 1)
             .map_err(|cause| failed_while(doing(), cause))?;
         let is_known = flow.iter().any(|message| message.message_id == id);
         flow.extend(started.into_iter().filter(|_| !is_known));
@@ -44,6 +46,7 @@ fn read<C>(
     table: &MessageTable,
     condition: &str,
     id: &str,
+    limit: usize,
 ) -> QueryResult<Vec<FlowMessage>>
 where
     C: LoadConnection,
@@ -51,9 +54,10 @@ where
 {
     let sql = format!(
         "SELECT {{id}}, {{topic}}, {{message_type}}, {{message_id}}, {{headers}}, \
-         {{published_at}} FROM {{table}} WHERE {condition}"
+         {{published_at}} FROM {{table}} WHERE {condition} ORDER BY {{id}} LIMIT ?"
     );
-    let rows = connection.load(Statement::new(sql, table, [Text(id)]))?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = connection.load(Statement::new(sql, table, [Text(id), Number(limit)]))?;
     let messages = rows.map(|row| {
         with_columns(&row?, flow_message)
             .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))

@@ -35,8 +35,17 @@ where
         messages::backlog(self.connection, &self.schema.messages, topic, after)
     }
 
-    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
-        flows::messages(self.connection, &self.schema.messages, correlation_id)
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        flows::messages(
+            self.connection,
+            &self.schema.messages,
+            correlation_id,
+            limit,
+        )
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {
@@ -97,8 +106,14 @@ where
         TableSchema::DEFAULT.on(self).backlog(topic, after)
     }
 
-    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
-        TableSchema::DEFAULT.on(self).flow_messages(correlation_id)
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .flow_messages(correlation_id, limit)
     }
 
     fn changes(&mut self) -> Result<Option<i64>, Error> {

@@ -137,6 +137,17 @@ impl Error {
 }
 
 impl Error {
+    /// The repository failed, and may not when it is asked again.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(
+            self.kind(),
+            Kind::Repository {
+                retryable: true,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
         match self.kind() {
             Kind::Unknown { at, .. }

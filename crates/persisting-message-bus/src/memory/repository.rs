@@ -105,15 +105,22 @@ impl MessageSource for InMemoryMessageRepository {
         Ok(self.log.read(Log::last))
     }
 
-    fn flow_messages(&mut self, correlation_id: &str) -> Result<Vec<FlowMessage>, Error> {
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
         let started_by = Uuid::try_parse(correlation_id).ok();
         Ok(self.log.read(|log| {
-            let all = log.range(Position::START, Position::LAST);
-            let of_flow = all.filter(|(_, message)| {
-                message.correlation_id.as_deref() == Some(correlation_id)
-                    || Some(message.message_id) == started_by
+            let all = || log.range(Position::START, Position::LAST);
+            let names_it =
+                |message: &RawMessage| message.correlation_id.as_deref() == Some(correlation_id);
+            let first = all().filter(|(_, message)| {
+                Some(message.message_id) == started_by && !names_it(message)
             });
-            of_flow
+            let others = all().filter(|(_, message)| names_it(message)).take(limit);
+            first
+                .chain(others)
                 .map(|(position, message)| FlowMessage::of(&message.stored_at(position)))
                 .collect()
         }))
