@@ -53,6 +53,22 @@ fn a_deadlock_can_be_tried_again_and_the_connection_is_as_good_as_new() {
     assert_eq!(consume(&mut one), [0, committed, 3, 3]);
 }
 
+#[test]
+fn a_lost_connection_is_told_apart() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    let end = diesel::sql_query("KILL CONNECTION CONNECTION_ID()");
+    let error = Error::from(end.execute(&mut one).unwrap_err());
+    assert!(error.is_disconnected(), "{error:?}");
+    let error = orders()
+        .dispatch(&mut one, &OrderPlaced::number(1))
+        .unwrap_err();
+    assert!(error.is_disconnected() && error.is_retryable(), "{error:?}");
+    orders()
+        .dispatch(&mut other, &OrderPlaced::number(1))
+        .unwrap();
+}
+
 fn lock(connection: &mut MysqlConnection, id: u64) -> Result<(), Error> {
     diesel::sql_query(format!("UPDATE stock SET id = id WHERE id = {id}")).execute(connection)?;
     diesel::sql_query(format!("SELECT * FROM stock WHERE id = {id} FOR UPDATE"))

@@ -113,6 +113,22 @@ fn what_serializable_transactions_fail_with_can_be_tried_again() {
 }
 
 #[test]
+fn a_lost_connection_is_told_apart() {
+    let database = Postgres::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    let end = diesel::sql_query("SELECT pg_terminate_backend(pg_backend_pid())");
+    let error = Error::from(end.execute(&mut one).unwrap_err());
+    assert!(error.is_disconnected(), "{error:?}");
+    let error = orders()
+        .dispatch(&mut one, &OrderPlaced::number(1))
+        .unwrap_err();
+    assert!(error.is_disconnected() && error.is_retryable(), "{error:?}");
+    orders()
+        .dispatch(&mut other, &OrderPlaced::number(1))
+        .unwrap();
+}
+
+#[test]
 fn a_deadlock_can_be_tried_again() {
     let database = Postgres::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());

@@ -10,8 +10,34 @@ impl From<DieselError> for Error {
 
 /// The error of a statement, for `map_err`.
 pub(super) fn failed_while(doing: impl Into<String>, cause: DieselError) -> Error {
+    if is_disconnected(&cause) {
+        return Error::disconnected(doing, cause);
+    }
     let retryable = is_retryable(&cause);
     Error::repository(doing, cause, retryable)
+}
+
+/// Whether the connection is of no use any more.
+fn is_disconnected(cause: &DieselError) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+    match cause {
+        DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
+        // MySQL's and MariaDB's have no kind of their own in Diesel.
+        DieselError::DatabaseError(_, information) => {
+            let message = information.message();
+            [
+                "Lost connection to",
+                "gone away",
+                "Connection was killed",
+                "shutdown in progress",
+                // PostgreSQL's, before the connection is closed
+                "terminating connection",
+            ]
+            .iter()
+            .any(|part| message.contains(part))
+        }
+        _ => false,
+    }
 }
 
 /// Whether the same transaction may go through when it is made again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::kind::{Kind, Location};
+use super::kind::{Fault, Kind, Location};
 use super::{Attempt, BoxError, Error};
 use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
 
@@ -19,12 +19,20 @@ impl Error {
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
         retryable: bool,
     ) -> Self {
-        Kind::Repository {
-            doing: doing.into(),
-            retryable,
-            cause: cause.into(),
-        }
-        .into()
+        let fault = if retryable {
+            Fault::Passing
+        } else {
+            Fault::Lasting
+        };
+        Self::of_repository(doing.into(), cause.into(), fault)
+    }
+
+    /// The connection was lost while `doing` something.
+    pub fn disconnected(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::of_repository(doing.into(), cause.into(), Fault::Disconnected)
     }
 
     /// Another owner holds the lease; `expires_at` by the state's clock.
@@ -81,6 +89,15 @@ impl Error {
 }
 
 impl Error {
+    fn of_repository(doing: String, cause: BoxError, fault: Fault) -> Self {
+        Kind::Repository {
+            doing,
+            fault,
+            cause,
+        }
+        .into()
+    }
+
     pub(crate) fn invalid_name(what: &'static str, name: &str, problem: String) -> Self {
         Kind::InvalidName {
             what,

@@ -142,10 +142,10 @@ pub(super) enum Kind {
         owner: String,
         epoch: i64,
     },
-    #[error("the repository failed while {doing}{}", retry_hint(*.retryable))]
+    #[error("the repository failed while {doing}{}", fault.hint())]
     Repository {
         doing: String,
-        retryable: bool,
+        fault: Fault,
         #[source]
         cause: BoxError,
     },
@@ -225,11 +225,24 @@ impl fmt::Display for Location {
     }
 }
 
-fn retry_hint(retryable: bool) -> &'static str {
-    if retryable {
-        "; it may succeed when it is tried again"
-    } else {
-        ""
+/// What is to be expected of a repository that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The same again.
+    Lasting,
+    /// Something else, when it is asked again.
+    Passing,
+    /// Something else on another connection.
+    Disconnected,
+}
+
+impl Fault {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Lasting => "",
+            Self::Passing => "; it may succeed when it is tried again",
+            Self::Disconnected => "; it may succeed on another connection",
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use self::kind::Kind;
+use self::kind::{Fault, Kind};
 use crate::Position;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -118,9 +118,20 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             Kind::Locked { .. } => true,
-            Kind::Repository { retryable, .. } => *retryable,
+            Kind::Repository { fault, .. } => *fault != Fault::Lasting,
             _ => false,
         }
+    }
+
+    /// The connection to the database is lost. Where that was during a commit, nobody knows whether it took
+    /// effect.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        let fault = match self.kind() {
+            Kind::Repository { fault, .. } => Some(*fault),
+            _ => None,
+        };
+        fault == Some(Fault::Disconnected)
     }
 
     /// Where the message stands that this is about.
@@ -137,15 +148,14 @@ impl Error {
 }
 
 impl Error {
+    /// The repository failed.
+    pub(crate) fn is_of_repository(&self) -> bool {
+        matches!(self.kind(), Kind::Repository { .. })
+    }
+
     /// The repository failed, and may not when it is asked again.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(
-            self.kind(),
-            Kind::Repository {
-                retryable: true,
-                ..
-            }
-        )
+        self.is_of_repository() && self.is_retryable()
     }
 
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {

@@ -150,7 +150,7 @@ impl Progress {
             Next::Stop
         } else if !is_of_message {
             // Another writer was in the way: that is no fault of the connection.
-            if error.is_retryable() {
+            if error.is_retryable() && !error.is_disconnected() {
                 Next::RetryWithin(longest)
             } else {
                 Next::ReconnectWithin(longest)

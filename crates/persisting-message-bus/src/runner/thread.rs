@@ -102,7 +102,8 @@ where
 /// A message that fails was told of before; and that others are at work is nothing special.
 fn tell(consumer: &str, error: &Error, next: Next) {
     let text = format_args!("{error:#}");
-    if error.is_retryable() || error.attempts().is_some() {
+    let is_common = error.is_retryable() && !error.is_disconnected();
+    if is_common || error.attempts().is_some() {
         debug!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
     } else {
         warn!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
