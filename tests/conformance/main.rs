@@ -1,5 +1,6 @@
 //! What every backend has to do: one list of cases, each a test of its own on each backend.
 
+mod coalescing;
 mod consuming;
 mod event_sets;
 mod failing;
@@ -59,6 +60,15 @@ macro_rules! conformance_on {
                 a_missing_header_is_refused_and_nothing_written,
                 decorators_run_in_their_order,
                 publishers_on_many_threads_lose_nothing,
+            ]
+            coalescing: [
+                who_shares_a_commit_has_an_outcome_of_his_own,
+                a_batch_that_is_refused_takes_nobody_along,
+                who_waits_too_long_has_written_nothing,
+                who_finds_the_queue_full_waits_for_room,
+                a_closed_coalescer_has_committed_what_waited,
+                on_a_connection_in_a_transaction_nothing_is_acknowledged,
+                what_many_threads_dispatch_is_there_once,
             ]
             failing: [
                 attempts_outlast_the_process,

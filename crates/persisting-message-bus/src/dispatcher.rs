@@ -139,11 +139,21 @@ impl<T: Topic> MessageDispatcher<T> {
         R: MessageRepository + ?Sized,
         M: MessageOf<T>,
     {
-        let raw = messages
-            .into_iter()
+        self.persist(repository, &self.to_raw_batch(messages)?)
+    }
+
+    pub(crate) fn duplicates(&self) -> Duplicates {
+        self.duplicates
+    }
+
+    pub(crate) fn to_raw_batch<M: MessageOf<T>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<Vec<RawMessage>, Error> {
+        let messages = messages.into_iter();
+        messages
             .map(|message| self.to_raw(&message, Headers::new()))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.persist(repository, &raw)
+            .collect()
     }
 
     fn persist<R>(&self, repository: &mut R, messages: &[RawMessage]) -> Result<usize, Error>
@@ -156,7 +166,7 @@ impl<T: Topic> MessageDispatcher<T> {
         Ok(persisted)
     }
 
-    fn to_raw<M>(&self, message: &M, mut headers: Headers) -> Result<RawMessage, Error>
+    pub(crate) fn to_raw<M>(&self, message: &M, mut headers: Headers) -> Result<RawMessage, Error>
     where
         M: MessageOf<T> + ?Sized,
     {

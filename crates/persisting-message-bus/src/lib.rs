@@ -7,7 +7,7 @@
 //! | to do this | use this |
 //! |---|---|
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
-//! | publish | [`MessageDispatcher`] |
+//! | publish | [`MessageDispatcher`], in a transaction with the change; [`CoalescingDispatcher`], outside of one |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | carry messages from one place to another | [`relay`] |
 //! | handle what comes from outside once | [`Inbox`] |
@@ -25,6 +25,7 @@
 
 mod bus;
 mod clock;
+mod coalescing;
 mod consumer;
 mod consumer_state;
 mod correlation;
@@ -58,6 +59,7 @@ mod transactions;
 
 pub use bus::MessageBus;
 pub use clock::{Clock, SystemClock};
+pub use coalescing::{Coalescer, CoalescingDispatcher};
 pub use consumer::{
     Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
     UnknownMessages,

@@ -1,0 +1,184 @@
+//! Publishing outside of the caller's transactions: who dispatches at the same time shares a commit.
+
+mod dispatcher;
+mod queue;
+mod ticket;
+mod writer;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use self::dispatcher::CoalescingDispatcher;
+
+use self::queue::{Group, Queue, refused};
+use self::ticket::Turn;
+use self::writer::{Write, Writer};
+use crate::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
+
+/// Commits together what is dispatched at the same time, on a connection of its own: many threads that
+/// publish single messages wait for the disk once, and not each on its own.
+///
+/// It is for messages that are not part of a transaction of the caller; those go through a
+/// [`MessageDispatcher`](crate::MessageDispatcher). Clones are the same: have one for each database, make
+/// a [`CoalescingDispatcher`] for each topic, and share them between threads.
+///
+/// There is no thread behind it, and nothing waits for others to come: the first caller commits at once. Who
+/// comes meanwhile queues up, and the first of these commits what all of them have.
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::{Coalescer, MessageDispatcher, Topic};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced { order: u32 }
+/// # #[derive(Topic)]
+/// # #[topic(name = "orders")]
+/// # enum Orders { OrderPlaced(OrderPlaced) }
+///
+/// let bus = InMemoryMessageBus::default();
+/// let connection = bus.clone();
+/// let coalescer = Coalescer::new(move || Ok::<_, std::io::Error>(connection.clone()));
+/// let orders = MessageDispatcher::<Orders>::new().coalescing(&coalescer);
+/// std::thread::scope(|scope| {
+///     for order in 0..8 {
+///         let orders = &orders;
+///         scope.spawn(move || orders.dispatch(&OrderPlaced { order }));
+///     }
+/// });
+/// assert_eq!(bus.messages.messages().len(), 8);
+/// # Ok::<(), persisting_message_bus::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Coalescer {
+    limits: Limits,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    in_a_commit: usize,
+    in_the_queue: usize,
+    longest_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_a_commit: 5_000,
+            in_the_queue: 10_000,
+            longest_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+struct Shared {
+    queue: Queue,
+    /// Nobody waits for it: only one caller commits at a time.
+    writer: Mutex<Box<dyn Write>>,
+}
+
+impl Coalescer {
+    /// `connect` opens the connection, or takes it out of a pool, when the first message is dispatched, and
+    /// again after a failure of the database.
+    pub fn new<R, E>(connect: impl FnMut() -> Result<R, E> + Send + 'static) -> Self
+    where
+        R: MessageRepository + Transactions + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>> + 'static,
+    {
+        Self {
+            limits: Limits::default(),
+            shared: Arc::new(Shared {
+                queue: Queue::default(),
+                writer: Mutex::new(Box::new(Writer::new(connect))),
+            }),
+        }
+    }
+
+    /// Sets how many messages are committed together at most; 5,000 without this. A batch that is larger is
+    /// committed alone. Zero is one.
+    #[must_use]
+    pub fn messages_in_a_commit(mut self, most: usize) -> Self {
+        self.limits.in_a_commit = most;
+        self
+    }
+
+    /// Sets how many messages may wait before who comes has to wait for room; 10,000 without this. Zero lets
+    /// one caller wait at a time.
+    #[must_use]
+    pub fn messages_in_the_queue(mut self, most: usize) -> Self {
+        self.limits.in_the_queue = most;
+        self
+    }
+
+    /// Sets how long a caller waits at most until its message is on its way to the database; 10 seconds
+    /// without this. Zero is for who does not want to wait for others at all. How long the database takes
+    /// then, its own settings say (`statement_timeout`, `busy_timeout`).
+    #[must_use]
+    pub fn longest_wait(mut self, longest: Duration) -> Self {
+        self.limits.longest_wait = longest;
+        self
+    }
+
+    /// How many messages wait now, those not counted that are being committed.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.messages()
+    }
+
+    /// Whether messages are being committed now.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.shared.queue.is_led()
+    }
+
+    /// Accepts no further messages, and returns when those that wait are committed, or have failed. Says
+    /// whether that was so within the time.
+    pub fn close(&self, within: Duration) -> bool {
+        self.shared.queue.close(Instant::now().checked_add(within))
+    }
+
+    /// Persists the messages in a commit with others; returns how many were new.
+    fn persist(&self, messages: Vec<RawMessage>, duplicates: Duplicates) -> Result<usize, Error> {
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        let queue = &self.shared.queue;
+        let deadline = Instant::now().checked_add(self.limits.longest_wait);
+        let ticket = queue.enter(messages, duplicates, self.limits.in_the_queue, deadline)?;
+        let turn = match ticket.wait_until(deadline) {
+            Some(turn) => turn,
+            None => queue.leave(&ticket)?,
+        };
+        match turn {
+            Turn::Lead => self.commit(queue.next_group(self.limits.in_a_commit)),
+            Turn::Done(result) => result,
+        }
+    }
+
+    /// Commits a group, and returns what became of the first one in it, who is the caller.
+    fn commit(&self, group: Group) -> Result<usize, Error> {
+        let writer = self.shared.writer.lock();
+        let results = writer.unwrap_or_else(PoisonError::into_inner).write(&group);
+        // The next ones need not wait until these are awake.
+        self.shared.queue.pass_on();
+        let mut results = group.entries.into_iter().zip(results);
+        let own = results.next();
+        for (entry, result) in results {
+            entry.ticket.give(Turn::Done(result));
+        }
+        own.map_or_else(
+            || Err(refused("it was not in the queue", false)),
+            |(_, own)| own,
+        )
+    }
+}
+
+impl fmt::Debug for Coalescer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Coalescer")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! On a bus that counts its commits, waits, fails and panics when it is told to.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{
+    Coalescer, Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position,
+    RawMessage, Sightings, StoredMessage, Transactions,
+};
+use persisting_message_bus_tests::topics::OrderPlaced;
+use uuid::Uuid;
+
+use super::orders;
+
+/// What a bus is told, and tells.
+#[derive(Default)]
+struct Script {
+    bus: InMemoryMessageBus,
+    connections: AtomicUsize,
+    /// How many messages it was given at each attempt.
+    attempts: Mutex<Vec<usize>>,
+    /// What it does at some of them, instead of persisting.
+    plan: Mutex<BTreeMap<usize, Does>>,
+    /// What it waits for once.
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+enum Does {
+    Panics,
+    LosesItsConnection,
+}
+
+struct Scripted(Arc<Script>);
+
+impl MessageSource for Scripted {
+    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+        self.0.bus.clone().horizon(topic, sightings)
+    }
+
+    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+        self.0.bus.clone().head(topic, horizon)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.0.bus.clone().last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.0.bus.clone().read_page(request, receive)
+    }
+}
+
+impl MessageRepository for Scripted {
+    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+        if let Some(gate) = self.0.gate.lock().unwrap().take() {
+            gate.recv().unwrap();
+        }
+        let attempt = {
+            let mut attempts = self.0.attempts.lock().unwrap();
+            attempts.push(messages.len());
+            attempts.len() - 1
+        };
+        let plan = self.0.plan.lock().unwrap().remove(&attempt);
+        match plan {
+            Some(Does::Panics) => panic!("out of order"),
+            Some(Does::LosesItsConnection) => {
+                Err(Error::repository("writing", "connection reset", true))
+            }
+            None => self.0.bus.clone().persist(messages, duplicates),
+        }
+    }
+}
+
+impl Transactions for Scripted {
+    fn begin(&mut self) -> Result<(), Error> {
+        self.0.bus.clone().begin()
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.0.bus.clone().commit()
+    }
+
+    fn roll_back(&mut self) -> Result<(), Error> {
+        self.0.bus.clone().roll_back()
+    }
+
+    fn open_transactions(&mut self) -> usize {
+        self.0.bus.clone().open_transactions()
+    }
+}
+
+fn scripted(script: &Arc<Script>) -> Coalescer {
+    let script = Arc::clone(script);
+    Coalescer::new(move || {
+        script.connections.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Error>(Scripted(Arc::clone(&script)))
+    })
+}
+
+/// Dispatches one message, and while it is being committed, so many others together.
+fn one_and_then(
+    script: &Arc<Script>,
+    coalescer: &Coalescer,
+    others: usize,
+) -> Vec<Result<Uuid, Error>> {
+    let (let_go, gate) = mpsc::channel();
+    *script.gate.lock().unwrap() = Some(gate);
+    let dispatch = |number| orders(coalescer).dispatch(&OrderPlaced::number(number));
+    thread::scope(|scope| {
+        let first = scope.spawn(move || dispatch(0));
+        while !(coalescer.is_busy() && coalescer.waiting() == 0) {
+            thread::yield_now();
+        }
+        let others: Vec<_> = (1..=others as u64)
+            .map(|number| scope.spawn(move || dispatch(number)))
+            .collect();
+        while coalescer.waiting() < others.len() {
+            thread::yield_now();
+        }
+        let_go.send(()).unwrap();
+        let all = std::iter::once(first).chain(others);
+        all.map(|dispatched| dispatched.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn who_comes_during_a_commit_shares_the_next_one() {
+    let script = Arc::<Script>::default();
+    let coalescer = scripted(&script);
+    for outcome in one_and_then(&script, &coalescer, 20) {
+        outcome.unwrap();
+    }
+    assert_eq!(*script.attempts.lock().unwrap(), [1, 20]);
+    assert_eq!(script.bus.messages.messages().len(), 21);
+    assert_eq!(script.connections.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_commit_has_no_more_messages_than_it_may() {
+    let script = Arc::<Script>::default();
+    let coalescer = scripted(&script).messages_in_a_commit(8);
+    for outcome in one_and_then(&script, &coalescer, 20) {
+        outcome.unwrap();
+    }
+    assert_eq!(*script.attempts.lock().unwrap(), [1, 8, 8, 4]);
+    let batch = (0..30).map(OrderPlaced::number);
+    assert_eq!(orders(&coalescer).dispatch_batch(batch).unwrap(), 30);
+    assert_eq!(script.attempts.lock().unwrap().last(), Some(&30));
+}
+
+#[test]
+fn a_lost_connection_is_told_to_all_and_they_are_not_repeated() {
+    let script = Arc::<Script>::default();
+    script
+        .plan
+        .lock()
+        .unwrap()
+        .insert(1, Does::LosesItsConnection);
+    let coalescer = scripted(&script);
+    let outcomes = one_and_then(&script, &coalescer, 3);
+    assert!(outcomes[0].is_ok());
+    for outcome in &outcomes[1..] {
+        let error = outcome.as_ref().unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        assert!(
+            format!("{error:#}").contains("connection reset"),
+            "{error:#}"
+        );
+    }
+    assert_eq!(*script.attempts.lock().unwrap(), [1, 3]);
+    orders(&coalescer)
+        .dispatch(&OrderPlaced::number(4))
+        .unwrap();
+    assert_eq!(script.connections.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_panic_of_the_repository_is_an_error_and_stops_nobody() {
+    let script = Arc::<Script>::default();
+    script
+        .plan
+        .lock()
+        .unwrap()
+        .extend([0, 1].map(|attempt| (attempt, Does::Panics)));
+    let coalescer = scripted(&script);
+    let outcomes = one_and_then(&script, &coalescer, 4);
+    let error = outcomes[0].as_ref().unwrap_err();
+    assert!(format!("{error:#}").contains("out of order"), "{error:#}");
+    assert!(outcomes[1..].iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(*script.attempts.lock().unwrap(), [1, 4, 2, 2]);
+}
+
+#[test]
+fn who_cannot_connect_says_so_and_tries_again() {
+    let mut attempts = 0;
+    let bus = InMemoryMessageBus::default();
+    let coalescer = Coalescer::new(move || {
+        attempts += 1;
+        match attempts {
+            1 => Err("no server".to_owned()),
+            2 => panic!("no memory"),
+            _ => Ok(bus.clone()),
+        }
+    });
+    for problem in ["no server", "no memory"] {
+        let error = orders(&coalescer)
+            .dispatch(&OrderPlaced::number(1))
+            .unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        assert!(format!("{error:#}").contains(problem), "{error:#}");
+    }
+    orders(&coalescer)
+        .dispatch(&OrderPlaced::number(1))
+        .unwrap();
+}

@@ -1,0 +1,137 @@
+//! Processes that are killed while their threads share commits.
+//!
+//! This program starts itself again as a publisher: see `publisher`.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use persisting_message_bus::{
+    Coalescer, Message, MessageConsumer, MessageRepository, Transactions,
+};
+use persisting_message_bus_tests::databases::{
+    Database, Mariadb, Postgres, Server, Sqlite, connect_sqlite,
+};
+use persisting_message_bus_tests::seed;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::orders;
+
+const DATABASE: &str = "COALESCING_PUBLISHER_DATABASE";
+const NUMBER: &str = "COALESCING_PUBLISHER_NUMBER";
+const THREADS: u64 = 16;
+
+/// The body of a publisher, when the environment makes this process one; it passes otherwise.
+///
+/// It publishes single messages on many threads until it is killed, and prints the number of each that
+/// was acknowledged.
+#[test]
+fn publisher() {
+    let Ok(url) = env::var(DATABASE) else {
+        return;
+    };
+    let number = env::var(NUMBER).unwrap().parse().unwrap();
+    if url.starts_with("postgres:") {
+        publish(number, move || Ok::<_, NoError>(Postgres::connect_to(&url)));
+    } else if url.starts_with("mysql:") {
+        publish(number, move || Ok::<_, NoError>(Mariadb::connect_to(&url)));
+    } else {
+        publish(number, move || Ok::<_, NoError>(connect_sqlite(&url)));
+    }
+}
+
+type NoError = std::convert::Infallible;
+
+fn publish<R>(number: u64, connect: impl FnMut() -> Result<R, NoError> + Send + 'static)
+where
+    R: MessageRepository + Transactions + Send + 'static,
+{
+    let coalescer = Coalescer::new(connect);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let orders = orders(&coalescer);
+            scope.spawn(move || {
+                let first = 1_000_000 * (number * THREADS + thread);
+                for order in first.. {
+                    orders.dispatch(&OrderPlaced::number(order)).unwrap();
+                    let mut output = std::io::stdout().lock();
+                    writeln!(output, "\nacknowledged {order}").unwrap();
+                }
+            });
+        }
+    });
+}
+
+fn start_publisher(url: &str, number: u64) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([
+            "kills::publisher",
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DATABASE, url)
+        .env(NUMBER, number.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads so many acknowledgements, kills the publisher, and reads the others that it had printed.
+fn acknowledged(mut publisher: Child, kill_after: usize) -> BTreeSet<u64> {
+    let lines = BufReader::new(publisher.stdout.take().unwrap()).lines();
+    let mut acknowledged = BTreeSet::new();
+    for line in lines {
+        // The last line may be half of one.
+        let number = line.unwrap_or_default();
+        let number = number.strip_prefix("acknowledged ").map(str::parse);
+        if let Some(Ok(number)) = number {
+            acknowledged.insert(number);
+        }
+        if acknowledged.len() == kill_after {
+            publisher.kill().unwrap();
+        }
+    }
+    publisher.wait().unwrap();
+    acknowledged
+}
+
+fn what_was_acknowledged_is_there<D: Database>(database: &D, url: &str) {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let mut said = BTreeSet::new();
+    for number in 0..6 {
+        let publisher = start_publisher(url, number);
+        said.extend(acknowledged(publisher, random.usize(1..2_000)));
+    }
+    let mut delivered = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        delivered.push(message.payload().order());
+        Ok(())
+    });
+    let mut bus = database.connect();
+    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    let once: BTreeSet<_> = delivered.iter().copied().collect();
+    assert_eq!(delivered.len(), once.len(), "nothing comes twice");
+    let lost: Vec<_> = said.difference(&once).collect();
+    assert!(lost.is_empty(), "acknowledged, and not there: {lost:?}");
+}
+
+#[test]
+fn what_was_acknowledged_before_a_kill_is_in_sqlite() {
+    let database = Sqlite::create();
+    what_was_acknowledged_is_there(&database, &database.path());
+}
+
+#[test]
+fn what_was_acknowledged_before_a_kill_is_in_postgres() {
+    let database = Postgres::create();
+    what_was_acknowledged_is_there(&database, &database.url());
+}
+
+#[test]
+fn what_was_acknowledged_before_a_kill_is_in_mariadb() {
+    let database = Mariadb::create();
+    what_was_acknowledged_is_there(&database, &database.url());
+}

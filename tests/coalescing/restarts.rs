@@ -1,0 +1,110 @@
+//! Servers that are killed and started again while many threads share commits.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use diesel::{Connection, MysqlConnection, PgConnection};
+use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::{
+    Coalescer, MessageRepository, MessageTypes, PageRequest, Position, Transactions,
+};
+use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
+use persisting_message_bus_tests::topics::OrderPlaced;
+use uuid::Uuid;
+
+use super::orders;
+
+const THREADS: u64 = 8;
+
+fn ids<C: MessageRepository>(connection: &mut C) -> Vec<Uuid> {
+    let request = PageRequest {
+        topic: "orders",
+        message_types: MessageTypes::All,
+        after: Position::START,
+        up_to: Position::new(i64::MAX),
+        limit: usize::MAX,
+    };
+    let mut ids = Vec::new();
+    connection
+        .read_page(&request, &mut |message| {
+            ids.push(message.message_id);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    ids
+}
+
+/// Publishers that go on through errors, while the server is killed again and again.
+fn what_was_acknowledged_is_there<C>(url: &str, mut restart: impl FnMut())
+where
+    C: Connection + MessageRepository + Transactions + Send + 'static,
+{
+    let address = url.to_owned();
+    let coalescer = Coalescer::new(move || C::establish(&address));
+    let (ended, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let publish = |thread: u64| {
+        let orders = orders(&coalescer);
+        let mut ids = Vec::new();
+        while !ended.load(Ordering::Acquire) {
+            match orders.dispatch(&OrderPlaced::number(thread)) {
+                Ok(id) => {
+                    ids.push(id);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error:?}");
+                    // As somebody does who asks again.
+                    thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        ids
+    };
+    let said: Vec<_> = thread::scope(|scope| {
+        let publish = &publish;
+        let publishers: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || publish(thread)))
+            .collect();
+        for round in 1..=4 {
+            while acknowledged.load(Ordering::Relaxed) < round * 300 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if round < 4 {
+                restart();
+            }
+        }
+        ended.store(true, Ordering::Release);
+        publishers
+            .into_iter()
+            .flat_map(|publisher| publisher.join().unwrap())
+            .collect()
+    });
+    let there = ids(&mut C::establish(url).unwrap());
+    let once: BTreeSet<_> = there.iter().copied().collect();
+    assert_eq!(there.len(), once.len(), "nothing is there twice");
+    let lost: Vec<_> = said.iter().filter(|id| !once.contains(id)).collect();
+    assert!(lost.is_empty(), "acknowledged, and not there: {lost:?}");
+}
+
+#[test]
+fn what_was_acknowledged_is_there_while_postgres_is_killed() {
+    let mut server = PostgresServer::start();
+    migrate(&mut PgConnection::establish(&server.url()).unwrap()).unwrap();
+    what_was_acknowledged_is_there::<PgConnection>(&server.url(), || {
+        server.kill();
+        server.start_again();
+    });
+}
+
+#[test]
+fn what_was_acknowledged_is_there_while_mariadb_is_killed() {
+    let mut server = MariadbServer::start();
+    migrate(&mut MysqlConnection::establish(&server.url()).unwrap()).unwrap();
+    what_was_acknowledged_is_there::<MysqlConnection>(&server.url(), || {
+        server.kill();
+        server.start_again();
+    });
+}

@@ -1,0 +1,305 @@
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use persisting_message_bus::{
+    Coalescer, CoalescingDispatcher, Duplicates, Error, Headers, MessageDispatcher, Transactions,
+};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+use uuid::Uuid;
+
+use super::{TestBus, orders, stored};
+
+type Outcome = Result<usize, Error>;
+
+/// A coalescer whose connection comes when it is let go.
+fn held_up<D: Database>(database: &D) -> (Coalescer, mpsc::Sender<()>) {
+    let (let_go, gate) = mpsc::channel();
+    let mut connections = vec![database.connect()];
+    let coalescer = Coalescer::new(move || {
+        gate.recv()?;
+        connections
+            .pop()
+            .ok_or_else(|| Box::<dyn std::error::Error + Send + Sync>::from("there was one"))
+    });
+    (coalescer, let_go)
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
+}
+
+fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
+    orders().coalescing(coalescer)
+}
+
+/// Has each caller dispatch on a thread of its own, in this order; the first one is held up until the
+/// others wait.
+fn dispatch_together<D: Database>(
+    database: &D,
+    callers: Vec<Box<dyn FnOnce(&Coalescer) -> Outcome + Send>>,
+) -> Vec<Outcome> {
+    let (coalescer, let_go) = held_up(database);
+    let coalescer = &coalescer;
+    thread::scope(|scope| {
+        let first = scope.spawn(move || {
+            dispatcher(coalescer)
+                .dispatch(&OrderPlaced::number(0))
+                .map(|_| 1)
+        });
+        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        let mut others = Vec::new();
+        for caller in callers {
+            let before = coalescer.waiting();
+            others.push(scope.spawn(move || caller(coalescer)));
+            wait_until(|| coalescer.waiting() > before);
+        }
+        let_go.send(()).unwrap();
+        assert_eq!(first.join().unwrap().unwrap(), 1);
+        others
+            .into_iter()
+            .map(|other| other.join().unwrap())
+            .collect()
+    })
+}
+
+fn numbers(bus: &mut impl TestBus) -> Vec<u64> {
+    let orders = stored(bus, "orders");
+    let payload = |raw: &str| serde_json::from_str::<OrderPlaced>(raw).unwrap();
+    orders
+        .iter()
+        .map(|(_, message)| payload(&message.payload).order)
+        .collect()
+}
+
+fn place(number: u64) -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+    Box::new(move |coalescer| {
+        dispatcher(coalescer)
+            .dispatch(&OrderPlaced::number(number))
+            .map(|_| 1)
+    })
+}
+
+/// Dispatches with an id that may be taken.
+fn place_as(
+    id: Uuid,
+    number: u64,
+    duplicates: Duplicates,
+) -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+    Box::new(move |coalescer| {
+        let dispatcher = orders().with_duplicates(duplicates).coalescing(coalescer);
+        let headers = Headers::new().with_message_id(id);
+        dispatcher
+            .dispatch_with(&OrderPlaced::number(number), headers)
+            .map(|_| 1)
+    })
+}
+
+pub fn who_shares_a_commit_has_an_outcome_of_his_own<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let taken = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(100))
+        .unwrap();
+    let new = Uuid::now_v7();
+    let outcomes = dispatch_together(
+        &database,
+        vec![
+            place(1),
+            place_as(taken, 2, Duplicates::Fail),
+            Box::new(|coalescer| {
+                let batch = (3..6).map(OrderPlaced::number);
+                dispatcher(coalescer).dispatch_batch(batch)
+            }),
+            place_as(taken, 6, Duplicates::Ignore),
+            place_as(new, 7, Duplicates::Fail),
+            place_as(new, 8, Duplicates::Fail),
+            Box::new(|coalescer| {
+                let headers = Headers::new().with("__reserved", 1);
+                dispatcher(coalescer)
+                    .dispatch_with(&OrderPlaced::number(9), headers)
+                    .map(|_| 1)
+                    .or_else(|error| {
+                        assert!(error.is_invalid_name(), "{error:?}");
+                        dispatcher(coalescer)
+                            .dispatch(&OrderPlaced::number(10))
+                            .map(|_| 1)
+                    })
+            }),
+            Box::new(|coalescer| {
+                let payments = MessageDispatcher::<Payments>::new().coalescing(coalescer);
+                payments.dispatch(&Paid { order: 1 }).map(|_| 1)
+            }),
+        ],
+    );
+    let is_duplicate = |index: usize| outcomes[index].as_ref().unwrap_err().is_duplicate();
+    assert!(is_duplicate(1) && is_duplicate(5), "{outcomes:?}");
+    let written = |index: usize| *outcomes[index].as_ref().unwrap();
+    assert_eq!([0, 2, 4, 6, 7].map(written), [1, 3, 1, 1, 1]);
+    assert!(outcomes[3].is_ok());
+    assert_eq!(numbers(&mut bus), [100, 0, 1, 3, 4, 5, 7, 10]);
+    assert_eq!(stored(&mut bus, "payments").len(), 1);
+}
+
+pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let half_new = |duplicates| -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+        Box::new(move |coalescer| {
+            let twice = Uuid::now_v7();
+            let decorate = move |headers: &mut Headers| headers.set_message_id(twice);
+            let dispatcher = MessageDispatcher::<Orders>::new()
+                .with_decorator(decorate)
+                .with_duplicates(duplicates)
+                .coalescing(coalescer);
+            let batch = (20..23).map(OrderPlaced::number);
+            dispatcher.dispatch_batch(batch)
+        })
+    };
+    let outcomes = dispatch_together(
+        &database,
+        vec![
+            place(1),
+            half_new(Duplicates::Fail),
+            half_new(Duplicates::Ignore),
+            place(2),
+        ],
+    );
+    let error = outcomes[1].as_ref().unwrap_err();
+    assert!(error.is_duplicate(), "{error:?}");
+    let written = |index: usize| *outcomes[index].as_ref().unwrap();
+    assert_eq!([0, 2, 3].map(written), [1, 1, 1]);
+    assert_eq!(numbers(&mut bus), [0, 1, 20, 2]);
+}
+
+pub fn who_waits_too_long_has_written_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let (coalescer, let_go) = held_up(&database);
+    let impatient = coalescer.clone().longest_wait(Duration::from_millis(20));
+    let dispatch = |coalescer: &Coalescer, number| {
+        dispatcher(coalescer).dispatch(&OrderPlaced::number(number))
+    };
+    thread::scope(|scope| {
+        let first = scope.spawn(|| dispatch(&coalescer, 0));
+        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        let behind = scope.spawn(|| dispatch(&coalescer, 1));
+        wait_until(|| coalescer.waiting() == 1);
+        let error = dispatch(&impatient, 2).unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        assert!(error.to_string().contains("nothing was written"), "{error}");
+        let last = scope.spawn(|| dispatch(&coalescer, 3));
+        wait_until(|| coalescer.waiting() == 2);
+        let_go.send(()).unwrap();
+        for dispatched in [first, behind, last] {
+            dispatched.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(numbers(&mut bus), [0, 1, 3]);
+}
+
+pub fn who_finds_the_queue_full_waits_for_room<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let (coalescer, let_go) = held_up(&database);
+    let small = coalescer.messages_in_the_queue(2).messages_in_a_commit(1);
+    let dispatch = |coalescer: &Coalescer, number| {
+        dispatcher(coalescer).dispatch(&OrderPlaced::number(number))
+    };
+    thread::scope(|scope| {
+        let first = scope.spawn(|| dispatch(&small, 0));
+        wait_until(|| small.is_busy() && small.waiting() == 0);
+        let two = [1, 2].map(|number| {
+            let small = &small;
+            scope.spawn(move || dispatch(small, number))
+        });
+        wait_until(|| small.waiting() == 2);
+        let impatient = small.clone().longest_wait(Duration::from_millis(20));
+        let error = dispatch(&impatient, 3).unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        let patient = scope.spawn(|| dispatch(&small, 4));
+        let_go.send(()).unwrap();
+        for dispatched in two.into_iter().chain([first, patient]) {
+            dispatched.join().unwrap().unwrap();
+        }
+    });
+    let mut numbers = numbers(&mut bus);
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 4]);
+}
+
+pub fn a_closed_coalescer_has_committed_what_waited<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let (coalescer, let_go) = held_up(&database);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| dispatcher(&coalescer).dispatch(&OrderPlaced::number(0)));
+        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        let second = scope.spawn(|| dispatcher(&coalescer).dispatch(&OrderPlaced::number(1)));
+        wait_until(|| coalescer.waiting() == 1);
+        assert!(!coalescer.close(Duration::from_millis(20)));
+        let error = dispatcher(&coalescer)
+            .dispatch(&OrderPlaced::number(2))
+            .unwrap_err();
+        assert!(!error.is_retryable(), "{error:?}");
+        let_go.send(()).unwrap();
+        assert!(coalescer.close(Duration::from_secs(60)));
+        assert_eq!(numbers(&mut bus), [0, 1]);
+        first.join().unwrap().unwrap();
+        second.join().unwrap().unwrap();
+    });
+}
+
+pub fn on_a_connection_in_a_transaction_nothing_is_acknowledged<D: Database>() {
+    let database = D::create();
+    let mut connection = database.connect();
+    connection.begin().unwrap();
+    let mut connections = vec![connection];
+    let connect = move || connections.pop().ok_or(std::fmt::Error);
+    let coalescer = Coalescer::new(connect);
+    for _ in 0..2 {
+        let error = dispatcher(&coalescer)
+            .dispatch(&OrderPlaced::number(1))
+            .unwrap_err();
+        assert!(error.to_string().contains("messages"), "{error}");
+    }
+    let mut bus = database.connect();
+    assert!(numbers(&mut bus).is_empty());
+}
+
+pub fn what_many_threads_dispatch_is_there_once<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let mut connections = vec![database.connect()];
+    let coalescer = Coalescer::new(move || connections.pop().ok_or(std::fmt::Error))
+        .messages_in_a_commit(7)
+        .messages_in_the_queue(5);
+    let mut said: Vec<_> = thread::scope(|scope| {
+        let publish = |thread: u64| {
+            let orders = dispatcher(&coalescer);
+            let dispatch = move |number: u64| {
+                orders
+                    .dispatch(&OrderPlaced::number(100 * thread + number))
+                    .unwrap()
+            };
+            scope.spawn(move || (0..25_u64).map(dispatch).collect::<Vec<_>>())
+        };
+        let publishers: Vec<_> = (0..16).map(publish).collect();
+        publishers
+            .into_iter()
+            .flat_map(|publisher| publisher.join().unwrap())
+            .collect()
+    });
+    let messages = stored(&mut bus, "orders");
+    let mut there: Vec<_> = messages
+        .iter()
+        .map(|(_, message)| message.message_id)
+        .collect();
+    said.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(there.len(), 16 * 25);
+    assert_eq!(there, said);
+}
