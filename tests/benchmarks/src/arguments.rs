@@ -1,0 +1,74 @@
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum, value_parser};
+
+use crate::sizes::Sizes;
+
+#[derive(Parser)]
+#[command(about = "Measures the library against the databases' drivers")]
+pub struct Arguments {
+    /// On which databases [default: all]
+    #[arg(value_enum)]
+    databases: Vec<Chosen>,
+    /// Some of the scenarios
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Scenario>,
+    /// Shorter rounds with fewer messages
+    #[arg(long)]
+    quick: bool,
+    /// As small as can be: only to see that everything runs
+    #[arg(long, conflicts_with = "quick", hide = true)]
+    tiny: bool,
+    /// How often each way has its turn
+    #[arg(long, value_parser = value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Where to write results.json, report.md and the plots
+    #[arg(long, default_value = "target/benchmarks")]
+    pub report: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Chosen {
+    Sqlite,
+    Postgres,
+    Mariadb,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    Publish,
+    Consume,
+}
+
+impl Arguments {
+    pub fn databases(&self) -> Vec<Chosen> {
+        all_or(&self.databases)
+    }
+
+    pub fn scenarios(&self) -> Vec<Scenario> {
+        all_or(&self.only)
+    }
+
+    pub fn includes(&self, scenario: Scenario) -> bool {
+        self.scenarios().contains(&scenario)
+    }
+
+    pub fn sizes(&self) -> Sizes {
+        let mut sizes = match (self.quick, self.tiny) {
+            (true, _) => Sizes::quick(),
+            (_, true) => Sizes::tiny(),
+            _ => Sizes::usual(),
+        };
+        if let Some(rounds) = self.rounds {
+            sizes.rounds = rounds.into();
+        }
+        sizes
+    }
+}
+
+fn all_or<T: ValueEnum + Clone>(chosen: &[T]) -> Vec<T> {
+    match chosen {
+        [] => T::value_variants().to_vec(),
+        _ => chosen.to_vec(),
+    }
+}

@@ -1,0 +1,88 @@
+//! How many messages a second are published.
+
+mod batches;
+mod singles;
+
+use crate::Failure;
+use crate::backends::{Backend, Database};
+use crate::measure::in_turn;
+use crate::results::{Comparison, Point};
+use crate::run::Run;
+use crate::sizes::Sizes;
+
+pub use self::batches::batches;
+pub use self::singles::singles;
+
+/// How it is published.
+#[derive(Clone, Copy)]
+enum Load {
+    /// One message in a transaction.
+    Single { publishers: usize, topics: usize },
+    /// Many, by one publisher.
+    Batch { size: usize },
+}
+
+fn loads<B: Backend>(sizes: &Sizes) -> Vec<Load> {
+    let publishers = sizes.publishers.iter().copied();
+    let publishers: Vec<_> = publishers
+        .filter(|publishers| *publishers <= B::MOST_PUBLISHERS)
+        .collect();
+    let on_one_topic = publishers.iter().map(|publishers| Load::Single {
+        publishers: *publishers,
+        topics: 1,
+    });
+    let on_sixteen = publishers.contains(&16).then_some(Load::Single {
+        publishers: 16,
+        topics: 16,
+    });
+    let batches = sizes.batches.iter().map(|size| Load::Batch { size: *size });
+    on_one_topic.chain(on_sixteen).chain(batches).collect()
+}
+
+pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
+    loads::<B>(sizes).len()
+}
+
+pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    for load in loads::<B>(&run.sizes) {
+        let point = load.point(backend.name());
+        run.progress.begin(&point);
+        let library = Database::create(backend, &run.name_of_database())?;
+        let raw = Database::create(backend, &run.name_of_database())?;
+        let duration = run.sizes.publish_for;
+        let mut ways = match load {
+            Load::Single { publishers, topics } => {
+                singles(&library, &raw, publishers, topics, duration)?
+            }
+            Load::Batch { size } => batches(&library, &raw, size, duration)?,
+        };
+        // Once to connect, to prepare and to get warm.
+        in_turn(1, &mut ways)?;
+        let samples = in_turn(run.sizes.rounds, &mut ways)?;
+        run.add(Comparison::new(point, samples));
+    }
+    Ok(())
+}
+
+impl Load {
+    fn point(self, backend: &'static str) -> Point {
+        let (series, axis, at) = match self {
+            Self::Single {
+                publishers,
+                topics: 1,
+            } => ("single messages".to_owned(), "publishers", publishers),
+            Self::Single { publishers, topics } => {
+                let series = format!("single messages on {topics} topics");
+                (series, "publishers", publishers)
+            }
+            Self::Batch { size } => ("batches".to_owned(), "messages in a batch", size),
+        };
+        Point {
+            scenario: "publish",
+            backend,
+            series,
+            axis,
+            at: at as u64,
+        }
+    }
+}
