@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use persisting_message_bus::{
     Error, GiveUp, Lease, LeaseRequest, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, Position, Retry, StoreCursor,
+    MessageDispatcher, MessageSource, Position, Retry, StoreCursor,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Tripwire, Tripwires};
@@ -48,6 +48,64 @@ fn moved_to(position: i64, hold: Option<Duration>) -> StoreCursor {
 fn cursor(bus: &mut impl MessageConsumerState) -> Option<i64> {
     let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
     status.cursor.map(Position::get)
+}
+
+pub fn pages_of_a_backlog_are_handled_under_one_lease<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = (0..10).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut handled = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        handled.push(message.payload().order());
+        Ok(())
+    })
+    .page_size(3);
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 10);
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 0);
+    drop(consumer);
+    assert_eq!(handled, Vec::from_iter(0..10));
+    let mut pages = Vec::new();
+    let mut consumer = MessageConsumer::<Orders>::transactional_pages(
+        "pages",
+        |_: &mut D::Bus, messages: &[Message<Orders>]| {
+            pages.push(messages.len());
+            Ok(())
+        },
+    )
+    .page_size(4);
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 10);
+    drop(consumer);
+    assert_eq!(pages, [4, 4, 2]);
+    for consumer in ["all", "pages"] {
+        let stored = bus.stored_consumer(consumer, "orders").unwrap().unwrap();
+        assert_eq!((stored.lease_epoch, stored.lease_owner), (1, None));
+        let last = bus.last_position().unwrap();
+        assert_eq!(stored.cursor, Some(last));
+    }
+}
+
+pub fn a_lease_lost_between_two_pages_stores_nothing_more<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = (0..6).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut other = database.connect();
+    let mut handled = 0;
+    let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
+        handled += 1;
+        if handled == 3 {
+            steal(&mut other, "all", "orders");
+        }
+        Ok(())
+    })
+    .page_size(2)
+    .lease_duration(Duration::ZERO);
+    let error = consumer.catch_up(&mut bus).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    drop(consumer);
+    assert_eq!(handled, 3);
+    assert_eq!(cursor(&mut bus), Some(2));
 }
 
 pub fn a_second_holder_is_locked_out<D: Database>() {

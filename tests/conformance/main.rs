@@ -174,6 +174,8 @@ macro_rules! conformance_on {
                 effects_of_a_holder_that_lost_its_lease_are_rolled_back,
             ]
             leases: [
+                pages_of_a_backlog_are_handled_under_one_lease,
+                a_lease_lost_between_two_pages_stores_nothing_more,
                 a_second_holder_is_locked_out,
                 another_name_or_topic_is_not_locked,
                 a_lease_given_back_can_be_taken_at_once,

@@ -100,7 +100,7 @@ where
         // Whoever decides on a failure still needs the lease.
         let then = match outcome.failure {
             Some(_) => Then::Hold,
-            None => Then::Release,
+            None => page.then,
         };
         match leases.store(bus, page, outcome.handled, then) {
             Ok(()) => {

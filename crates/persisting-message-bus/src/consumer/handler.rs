@@ -107,6 +107,14 @@ impl Leases {
         })
     }
 
+    /// Remembers in them where the consumer stands behind the first messages of a page.
+    pub(super) fn advance<S>(&mut self, page: &Page<S>, handled: usize) {
+        let cursors = page.cursors_after(handled);
+        for (lease, (_, cursor)) in self.leases.iter_mut().zip(cursors) {
+            lease.cursor = cursor;
+        }
+    }
+
     /// Remembers that the consumer has left the start.
     pub(super) fn leave_start<B>(&self, bus: &mut B) -> Result<(), Error>
     where

@@ -1,3 +1,4 @@
+use super::handler::Then;
 use super::topic_reader::TopicPage;
 use crate::{Error, Message, Position};
 
@@ -11,6 +12,8 @@ pub struct Page<S> {
     pub(super) caught_up: bool,
     /// Why the page ends where it does, if that is a message that cannot be handed out.
     pub(super) failure: Option<Error>,
+    /// What becomes of the leases behind it.
+    pub(super) then: Then,
 }
 
 /// Where the consumer stands on one topic: `None` at the start.
@@ -38,6 +41,7 @@ impl<S> Page<S> {
             spans: Vec::new(),
             caught_up: bound.is_none(),
             failure: None,
+            then: Then::Release,
         };
         for (topic, start, mut page) in read {
             if page.bound() == bound {

@@ -41,6 +41,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
         let begun = Instant::now();
         let handled = self.under_leases(bus, |consumer, bus, leases| {
+            let _span = observe::page(&consumer.name).entered();
             let page = consumer.redriven(bus, consumer.settings.page_size)?;
             consumer.handle_redriven_page(bus, leases, &page)
         })?;

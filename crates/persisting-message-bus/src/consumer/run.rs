@@ -1,17 +1,34 @@
-//! One page, from the lease to the cursor.
+//! Pages, from the lease to the cursor.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::MessageConsumer;
-use super::handler::{HandlePages, Leases};
+use super::handler::{HandlePages, Leases, Then};
 use super::page::Page;
 use crate::observe::HandlerTimes;
 use crate::{
     Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
     name, observe,
 };
+
+/// How much is handled under one lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Page,
+    Pages,
+}
+
+impl Extent {
+    /// What is looked at in front of the pages only, such as a pause, waits for no longer than this, and
+    /// for the page at hand.
+    const LONGEST: Duration = Duration::from_millis(200);
+
+    fn goes_on(self, begun: Instant) -> bool {
+        self == Self::Pages && begun.elapsed() < Self::LONGEST
+    }
+}
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles the next page of messages and returns how many were handled: zero when there are no
@@ -39,20 +56,42 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        self.handle_if_any(bus).map(Option::unwrap_or_default)
+        let handled = self.handle(bus, Extent::Page);
+        let handled = handled.map_err(|error| error.of_consumer(&self.name));
+        handled.map(Option::unwrap_or_default)
     }
 
-    /// Likewise; `None` when it has looked, and had nothing to do.
-    pub(crate) fn handle_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    /// Handles all new messages, page by page, and returns how many were handled.
+    ///
+    /// It is faster than one page at a time, as it takes the lease, and looks how far the topic can be
+    /// read, not for each page but a few times a second.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_new_messages`](Self::handle_new_messages). The pages before are handled.
+    pub fn catch_up<B>(&mut self, bus: &mut B) -> Result<usize, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        self.handle(bus)
+        let mut all = 0;
+        while let Some(handled) = self.handle_pages_if_any(bus)? {
+            all += handled;
+        }
+        Ok(all)
+    }
+
+    /// Handles pages for a fraction of a second; `None` when it has looked, and had nothing to do.
+    pub(crate) fn handle_pages_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
+        self.handle(bus, Extent::Pages)
             .map_err(|error| error.of_consumer(&self.name))
     }
 
-    fn handle<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    fn handle<B>(&mut self, bus: &mut B, extent: Extent) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
@@ -70,7 +109,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
                 return Ok(redriven);
             }
-            let (handled, caught_up) = self.handle_page(bus, &heads)?;
+            let (handled, caught_up) = self.handle_pages(bus, &heads, extent)?;
             if handled > 0 || caught_up || self.signals.is_stopping() {
                 return Ok(Some(handled));
             }
@@ -152,45 +191,78 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(true)
     }
 
-    /// Handles a page, and returns how many messages that were and whether it was the last one for
-    /// now.
-    fn handle_page<B>(&mut self, bus: &mut B, heads: &[Position]) -> Result<(usize, bool), Error>
+    /// Handles pages under one lease, and returns how many messages that were and whether they were the
+    /// last ones for now.
+    fn handle_pages<B>(
+        &mut self,
+        bus: &mut B,
+        heads: &[Position],
+        extent: Extent,
+    ) -> Result<(usize, bool), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
         self.under_leases(bus, |consumer, bus, leases| {
             let begun = Instant::now();
-            let mut page = consumer.read(bus, leases, heads)?;
-            let outcome = consumer.handler.handle_page(bus, leases, &mut page);
-            consumer.skipped += outcome.skipped as u64;
-            observe::page_handled(&consumer.name, outcome.handled, begun);
-            let Some(error) = outcome.failure else {
-                return Ok((outcome.handled, page.caught_up));
-            };
-            let (topic, position) = consumer.settle(bus, leases, error)?;
-            let passed = page.skipped_before(topic, position, outcome.handled);
-            consumer.skipped += passed as u64;
-            Ok((outcome.handled, false))
+            let mut handled = 0;
+            loop {
+                let mut page = consumer.read(bus, leases, heads)?;
+                if !page.caught_up && extent.goes_on(begun) {
+                    page.then = Then::Hold;
+                }
+                let (of_page, goes_on) = consumer.handle_page(bus, leases, &mut page)?;
+                handled += of_page;
+                if !goes_on || page.then == Then::Release {
+                    return Ok((handled, goes_on && page.caught_up));
+                }
+            }
         })
+    }
+
+    /// Handles a page, and returns how many messages that were and whether there may be another one under
+    /// the same lease.
+    fn handle_page<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &mut Leases,
+        page: &mut Page<S>,
+    ) -> Result<(usize, bool), Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
+        let _span = observe::page(&self.name).entered();
+        let begun = Instant::now();
+        let outcome = self.handler.handle_page(bus, leases, page);
+        self.skipped += outcome.skipped as u64;
+        observe::page_handled(&self.name, outcome.handled, begun);
+        let Some(error) = outcome.failure else {
+            let goes_on = page.caught_up || !page.stands_still();
+            leases.advance(page, outcome.handled);
+            return Ok((outcome.handled, goes_on && !self.signals.is_stopping()));
+        };
+        let (topic, position) = self.settle(bus, leases, error)?;
+        let passed = page.skipped_before(topic, position, outcome.handled);
+        self.skipped += passed as u64;
+        Ok((outcome.handled, false))
     }
 
     /// Does something for which the consumer needs its leases, and gives them back.
     pub(super) fn under_leases<B, T>(
         &mut self,
         bus: &mut B,
-        work: impl FnOnce(&mut Self, &mut B, &Leases) -> Result<T, Error>,
+        work: impl FnOnce(&mut Self, &mut B, &mut Leases) -> Result<T, Error>,
     ) -> Result<T, Error>
     where
         B: MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let _span = observe::page(&self.name).entered();
-        let leases = self.acquire(bus)?;
+        let mut leases = self.acquire(bus)?;
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }
-        let result = work(self, bus, &leases);
+        let result = work(self, bus, &mut leases);
         self.held.clear();
         match (result, leases.release(bus)) {
             (Err(error), Err(second)) => Err(error.followed_by(second)),

@@ -122,7 +122,7 @@ where
         while !page.stands_still() {
             // Whoever decides on a failure still needs the lease.
             let then = if search.reaches_end() && page.failure.is_none() {
-                Then::Release
+                page.then
             } else {
                 Then::Hold
             };

@@ -159,7 +159,7 @@ where
     if progress.can_rest(sign) {
         return Ok(Outcome::Unchanged);
     }
-    Ok(match consumer.handle_if_any(bus)? {
+    Ok(match consumer.handle_pages_if_any(bus)? {
         None => Outcome::Nothing(sign),
         Some(handled) => Outcome::Handled(handled),
     })

@@ -37,7 +37,7 @@ where
         Ok(())
     });
     let mut consumer = consumer.page_size(page_size);
-    until_caught_up(|| Ok(consumer.handle_new_messages(connection)?))
+    Ok(consumer.catch_up(connection)?)
 }
 
 fn transactional<C, S>(connection: &mut C, name: String, page_size: usize) -> Result<usize, Failure>
@@ -50,15 +50,5 @@ where
         Ok(())
     });
     let mut consumer = consumer.page_size(page_size);
-    until_caught_up(|| Ok(consumer.handle_new_messages(connection)?))
-}
-
-fn until_caught_up(mut page: impl FnMut() -> Result<usize, Failure>) -> Result<usize, Failure> {
-    let mut handled = 0;
-    loop {
-        match page()? {
-            0 => return Ok(handled),
-            more => handled += more,
-        }
-    }
+    Ok(consumer.catch_up(connection)?)
 }

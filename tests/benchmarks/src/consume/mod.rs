@@ -83,7 +83,7 @@ fn ways<B: Backend>(
             library::consuming::<_, Cancellations>(connection, kind, page),
         ),
     };
-    Ok(vec![("pages", by_hand), ("handle_new_messages", library)])
+    Ok(vec![("pages", by_hand), ("catch_up", library)])
 }
 
 impl Load {
