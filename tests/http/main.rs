@@ -5,6 +5,7 @@ mod caching;
 mod cloudevents;
 mod hostile;
 mod lying;
+mod pruned;
 mod requests;
 mod resuming;
 mod round_trip;

@@ -41,10 +41,10 @@ pub(super) enum Failure {
     )]
     Untrue(String),
     #[error(
-        "the feed can be read up to {head} for now, and was readable up to {up_to} before: try again \
+        "the feed can be read up to {horizon} for now, and was readable up to {up_to} before: try again \
          in a moment. If it stays so, its database was restored"
     )]
-    Behind { head: Position, up_to: Position },
+    Behind { horizon: Position, up_to: Position },
 }
 
 impl Failure {

@@ -51,12 +51,21 @@ impl Page {
         Ok(page)
     }
 
-    /// This page, if there can be something in it for somebody who was told that the topic can be read up
-    /// to a position.
+    /// This page, for somebody who was told that the topic can be read up to a position. One that goes no
+    /// further is the end of it only where the feed has seen that far, and has nothing there: what was told
+    /// of may be pruned meanwhile.
     pub(super) fn on_the_way(self, after: Position, up_to: Position) -> Result<Self, Failure> {
-        let head = self.head;
-        if self.next <= after && up_to.get() != i64::MAX {
-            return Err(Failure::Behind { head, up_to });
+        if self.next > after {
+            return Ok(self);
+        }
+        let (head, horizon) = (self.head, self.horizon);
+        if head > after {
+            return Err(untrue(format_args!(
+                "it goes no further than {after}, and the topic goes up to {head}"
+            )));
+        }
+        if horizon < up_to && up_to.get() != i64::MAX {
+            return Err(Failure::Behind { horizon, up_to });
         }
         Ok(self)
     }
