@@ -9,6 +9,8 @@ mod pruned;
 mod requests;
 mod resuming;
 mod round_trip;
+mod server_process;
 mod serving;
+mod stalled;
 mod streams;
 mod waiting;

@@ -69,13 +69,7 @@ impl Serving {
     }
 
     pub fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Response {
-        let mut connection = connect(self.address);
-        connection
-            .write_all(request(target, headers).as_bytes())
-            .unwrap();
-        let mut answer = Vec::new();
-        connection.read_to_end(&mut answer).unwrap();
-        Response::parse(&answer)
+        get(self.address, target, headers)
     }
 
     /// The lines of an answer's body as they come, and the status.
@@ -84,19 +78,37 @@ impl Serving {
         target: &str,
         headers: &[(&str, &str)],
     ) -> (u16, impl Iterator<Item = String> + use<>) {
-        let mut connection = connect(self.address);
-        connection
-            .write_all(request(target, headers).as_bytes())
-            .unwrap();
-        let mut lines = BufReader::new(connection).lines().map(Result::unwrap);
-        let status = lines.next().unwrap();
-        let status = status.split(' ').nth(1).unwrap().parse().unwrap();
-        assert!(
-            lines.by_ref().any(|line| line.is_empty()),
-            "the end of the head"
-        );
-        (status, lines)
+        lines(self.address, target, headers)
     }
+}
+
+pub fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Response {
+    let mut connection = connect(address);
+    connection
+        .write_all(request(target, headers).as_bytes())
+        .unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    Response::parse(&answer)
+}
+
+pub fn lines(
+    address: SocketAddr,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> (u16, impl Iterator<Item = String> + use<>) {
+    let mut connection = connect(address);
+    connection
+        .write_all(request(target, headers).as_bytes())
+        .unwrap();
+    let mut lines = BufReader::new(connection).lines().map(Result::unwrap);
+    let status = lines.next().unwrap();
+    let status = status.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(
+        lines.by_ref().any(|line| line.is_empty()),
+        "the end of the head"
+    );
+    (status, lines)
 }
 
 /// In HTTP/1.0, answers end with the connection and come in one piece.

@@ -1,16 +1,17 @@
 //! Server-sent events.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use persisting_message_bus::{Duplicates, MessageRepository, RawMessage};
-use persisting_message_bus_http::Limits;
+use persisting_message_bus_http::{Feed, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::resuming::{ship, ship_all};
-use super::serving::{Serving, feed_of};
+use super::serving::{Serving, TOPICS, feed_of, watched_feed};
 
 const STREAM: (&str, &str) = ("Accept", "text/event-stream");
 
@@ -109,5 +110,60 @@ fn many_events_come_in_one_stream() {
     let (_, mut lines) = serving.lines("/orders?limit=7", &[STREAM]);
     for order in 1..=2_000_u64 {
         assert_eq!(next(&mut lines).1["data"]["order"], order);
+    }
+}
+
+const SUBSCRIBERS: usize = 20;
+
+#[test]
+fn subscribers_share_one_look_and_heartbeats_need_none() {
+    let database = Arc::new(Memory::create());
+    let (feed, told, _) = watched_feed(&database);
+    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    let serving = Serving::start(feed.limits(limits));
+    let begun = Instant::now();
+    let mut streams: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| serving.lines("/orders", &[STREAM]).1)
+        .collect();
+    for lines in &mut streams {
+        assert_eq!(lines.filter(|line| line == ":").take(30).count(), 30);
+    }
+    let reads = told.try_iter().count();
+    // Each has read once. Pauses between looks for all of them grow to half a second.
+    let looks = 20 + usize::try_from(begun.elapsed().as_secs()).unwrap() * 2;
+    assert!(reads <= SUBSCRIBERS + looks, "{reads} reads");
+    ship(&mut database.connect(), 1);
+    for lines in &mut streams {
+        assert_eq!(next(lines).0, "1");
+    }
+}
+
+/// A feed whose source is the one or the other.
+fn feed_of_either(first: Arc<Memory>, second: Option<Memory>) -> (Feed, Arc<AtomicBool>) {
+    let is_first = Arc::new(AtomicBool::new(true));
+    let chosen = Arc::clone(&is_first);
+    let connect = move || match &second {
+        _ if chosen.load(Ordering::SeqCst) => Ok(first.connect()),
+        Some(second) => Ok(second.connect()),
+        None => Err("the database is away"),
+    };
+    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    (Feed::new(connect, TOPICS).public().limits(limits), is_first)
+}
+
+#[test]
+fn a_stream_ends_where_its_source_is_away_or_has_gone_back() {
+    for second in [None, Some(Memory::create())] {
+        let database = Arc::new(Memory::create());
+        ship_all(&mut database.connect(), 1..=2);
+        let (feed, is_first) = feed_of_either(database, second);
+        let serving = Serving::start(feed);
+        let (_, mut lines) = serving.lines("/orders", &[STREAM]);
+        assert_eq!(next(&mut lines).0, "1");
+        assert_eq!(next(&mut lines).0, "2");
+        assert!(lines.any(|line| line == ":"));
+        is_first.store(false, Ordering::SeqCst);
+        // It does not go on with heartbeats.
+        assert!(lines.take(1_000).count() < 1_000);
     }
 }

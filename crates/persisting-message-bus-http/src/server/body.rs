@@ -1,17 +1,19 @@
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 
+use super::connection::{PIECE, holding};
+use super::held::Held;
 use super::limits::Limits;
 use super::problem::Problem;
+use super::stream::in_time;
 
-/// Room in memory for pages on their way to clients, however slowly these receive them.
+/// Room in memory for what is on its way to clients, however slowly these receive it.
 #[derive(Debug)]
 pub(super) struct Room {
     kibibytes: Arc<Semaphore>,
@@ -20,12 +22,19 @@ pub(super) struct Room {
 }
 
 const KIBIBYTE: usize = 1024;
-/// What is smaller is not worth watching: the connection itself has buffers of that size.
-const SMALL: usize = 64 * KIBIBYTE;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Room that is taken.
 pub(super) type Taken = OwnedSemaphorePermit;
+
+/// A text on its way, and its room.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    rest: Bytes,
+    taken: Taken,
+    /// When it has to be with the client.
+    pub(super) deadline: Instant,
+}
 
 impl Room {
     pub(super) fn new(limits: &Limits) -> Self {
@@ -51,67 +60,43 @@ impl Room {
         }
     }
 
-    /// The text as it is sent, in pieces. Whoever takes too long for it is cut off, and the room is free
-    /// again: also where the connection stands still, and asks for no more.
-    pub(super) fn body(&self, text: Vec<u8>, mut taken: Taken) -> Body {
-        if text.len() <= SMALL {
+    /// A text that begins its way, with no more room than it has to have.
+    pub(super) fn transfer(&self, text: Vec<u8>, mut taken: Taken) -> Transfer {
+        let size = text.len().div_ceil(KIBIBYTE);
+        drop(taken.split(taken.num_permits().saturating_sub(size)));
+        Transfer {
+            taken,
+            rest: Bytes::from(text),
+            deadline: in_time(self.longest_transfer),
+        }
+    }
+
+    /// A text as it is sent, in pieces. Whoever takes too long for it is cut off, and the room is free
+    /// again.
+    pub(super) fn body(&self, text: Vec<u8>, taken: Taken) -> Body {
+        if text.len() <= PIECE {
             return Body::from(text);
         }
-        let size = usize::try_from(kibibytes(text.len())).unwrap_or(usize::MAX);
-        let under_way = UnderWay {
-            rest: Bytes::from(text),
-            _taken: taken.split(size.min(taken.num_permits())),
-        };
-        let under_way = Arc::new(Mutex::new(Some(under_way)));
-        let transfer = Transfer {
-            deadline: cut_off(Arc::clone(&under_way), self.longest_transfer),
-            under_way,
-        };
-        Body::from_stream(stream::try_unfold(transfer, async |transfer| {
-            let piece = transfer.next_piece()?;
-            Ok::<_, io::Error>(piece.map(|piece| (piece, transfer)))
+        let transfer = self.transfer(text, taken);
+        let held = Held::until(transfer.deadline, transfer);
+        Body::from_stream(stream::try_unfold(held, async |held| {
+            let mut transfer = held.into_kept()?;
+            let piece = transfer.next_piece();
+            let held = Held::until(transfer.deadline, transfer);
+            Ok::<_, io::Error>(piece.map(|piece| (piece, held)))
         }))
     }
 }
 
-struct UnderWay {
-    rest: Bytes,
-    _taken: Option<Taken>,
-}
-
-struct Transfer {
-    under_way: Arc<Mutex<Option<UnderWay>>>,
-    deadline: AbortHandle,
-}
-
 impl Transfer {
-    fn next_piece(&self) -> io::Result<Option<Bytes>> {
-        let mut under_way = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let Some(UnderWay { rest, .. }) = under_way.as_mut() else {
-            let late = "the page took longer than it may";
-            return Err(io::Error::new(io::ErrorKind::TimedOut, late));
-        };
-        // A copy: what waits in a connection would keep the whole page otherwise, behind the deadline too.
-        let piece = Bytes::copy_from_slice(&rest.split_to(rest.len().min(SMALL)));
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    /// The next piece, which holds its share of the room wherever it goes.
+    pub(super) fn next_piece(&mut self) -> Option<Bytes> {
+        let piece = self.rest.split_to(self.rest.len().min(PIECE));
+        let size = piece.len().div_ceil(KIBIBYTE);
+        let room = self.taken.split(size.min(self.taken.num_permits()));
+        // A copy: what waits in a connection would keep the whole text otherwise.
+        (!piece.is_empty()).then(|| holding(Bytes::copy_from_slice(&piece), room))
     }
-}
-
-impl Drop for Transfer {
-    fn drop(&mut self) {
-        self.deadline.abort();
-    }
-}
-
-fn cut_off(under_way: Arc<Mutex<Option<UnderWay>>>, longest: Duration) -> AbortHandle {
-    let waiting = tokio::spawn(async move {
-        sleep(longest).await;
-        *under_way.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    });
-    waiting.abort_handle()
 }
 
 fn kibibytes(bytes: usize) -> u32 {

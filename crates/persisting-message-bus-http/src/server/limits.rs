@@ -11,11 +11,14 @@ pub struct Limits {
     /// A page ends behind the event with which it has so many bytes; 16 MiB without this. So it has one
     /// event at least, however large that is.
     pub page_bytes: usize,
-    /// How many bytes of pages are on their way to clients at once; others wait. 256 MiB without this;
-    /// never less than one page.
+    /// How many bytes of pages and server-sent events are on their way to clients at once; others wait,
+    /// 10 seconds at most. 256 MiB without this; never less than one page. Answers of up to 64 KiB are
+    /// not counted.
     pub bytes_under_way: usize,
-    /// How long a client may take to receive a page, before what is left of it is dropped; 60 seconds without
-    /// this. A connection that stands still is closed when it moves again, or by whatever serves it.
+    /// How long a client may take to receive a page, or the next server-sent events, which are 64 KiB or
+    /// a larger one; 60 seconds without this. Then what is left of it is dropped, the client's place among
+    /// those who wait is free again, and the connection is closed. In HTTP/2 it is whatever serves the
+    /// connection that closes one that stands still.
     pub longest_transfer: Duration,
     /// How long a client can have its request wait for something new; 30 seconds without this.
     pub longest_wait: Duration,
@@ -70,7 +73,7 @@ impl Limits {
         Self { page_bytes, ..self }
     }
 
-    /// Sets how many bytes of pages are on their way at once.
+    /// Sets how many bytes of pages and server-sent events are on their way at once.
     #[must_use]
     pub fn bytes_under_way(self, bytes_under_way: usize) -> Self {
         Self {
@@ -79,7 +82,7 @@ impl Limits {
         }
     }
 
-    /// Sets how long a client may take to receive a page.
+    /// Sets how long a client may take to receive a page, or the next server-sent events.
     #[must_use]
     pub fn longest_transfer(self, longest_transfer: Duration) -> Self {
         Self {

@@ -4,6 +4,8 @@ mod access;
 mod answer;
 mod body;
 mod closing;
+mod connection;
+mod held;
 mod limits;
 mod page;
 mod problem;

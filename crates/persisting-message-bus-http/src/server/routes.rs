@@ -5,6 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use persisting_message_bus::Position;
@@ -12,6 +13,7 @@ use serde_json::json;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
+use super::connection::paced;
 use super::page::{Form, Wanted};
 use super::problem::Problem;
 use super::query::{Query, Start};
@@ -21,12 +23,14 @@ pub(super) fn router(served: Arc<Served>) -> Router {
     let wrong_method = || async { Problem::method_not_allowed() };
     let unknown =
         || async { Problem::not_found("there is no such address: topics are at /{topic}") };
+    let longest = served.limits.longest_transfer;
     Router::new()
         .route("/", get(index).fallback(wrong_method))
         .route("/{topic}", get(feed).fallback(wrong_method))
         .fallback(unknown)
         // The time that more of it takes is more than the network needs.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(map_response(move |answer| paced(answer, longest)))
         .with_state(served)
 }
 

@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,16 +7,18 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use persisting_message_bus::Position;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Served;
-use super::page::{Page, Wanted};
+use super::body::Transfer;
+use super::connection::PIECE;
+use super::held::Held;
+use super::page::Wanted;
 use super::problem::Problem;
 use super::query::Start;
-
-/// What is in the hands of a connection that stands still: less than a page, as there may be many.
-const PIECE_BYTES: usize = 256 * 1024;
+use super::topic::Seen;
 
 /// What keeps a connection alive.
 const HEARTBEAT: &[u8] = b":\n\n";
@@ -25,8 +27,12 @@ const HEARTBEAT: &[u8] = b":\n\n";
 struct Subscriber {
     served: Arc<Served>,
     wanted: Wanted,
+    /// Everything of the topic up to here was sent, or is about to be.
+    sent: Position,
     /// What was read already.
-    page: Option<Page>,
+    coming: Transfer,
+    /// Until when it may take what it was handed last.
+    deadline: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -45,18 +51,30 @@ pub(super) fn in_time(duration: Duration) -> Instant {
 /// there are none to come.
 pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Response, Problem> {
     let place = served.wait()?;
-    wanted.bytes = wanted.bytes.min(PIECE_BYTES);
+    // No more than a connection takes at once: there may be many that stand still.
+    wanted.bytes = wanted.bytes.min(PIECE);
     wanted.limit = wanted.limit.max(1);
+    let taken = served.room.take().await?;
     let page = served.read(wanted.clone(), None).await?;
+    let text = match page.last {
+        Some(_) => page.text,
+        None => HEARTBEAT.to_vec(),
+    };
+    let coming = served.room.transfer(text, taken);
     let subscriber = Subscriber {
+        sent: page.next,
+        deadline: coming.deadline,
+        coming,
         served,
         wanted,
-        page: Some(page),
         _place: place,
     };
-    let pieces = stream::unfold(subscriber, async |mut subscriber| {
-        let piece = subscriber.next_piece().await?;
-        Some((Ok::<_, Infallible>(piece), subscriber))
+    let held = Held::until(subscriber.deadline, subscriber);
+    let pieces = stream::try_unfold(held, async |held| {
+        let mut subscriber = held.into_kept()?;
+        let piece = subscriber.next_piece().await;
+        let held = Held::until(subscriber.deadline, subscriber);
+        Ok::<_, io::Error>(piece.map(|piece| (piece, held)))
     });
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -70,29 +88,40 @@ impl Subscriber {
     /// The next events, or a heartbeat; the stream ends where the source cannot be read: the client
     /// comes again, and is told why.
     async fn next_piece(&mut self) -> Option<Bytes> {
-        let first = self.page.take();
-        let is_first = first.is_some();
-        let mut page = match first {
-            Some(page) => page,
-            None => self.served.read(self.wanted.clone(), None).await.ok()?,
-        };
-        let deadline = in_time(self.served.limits.heartbeat);
+        let heartbeat = in_time(self.served.limits.heartbeat);
         loop {
-            self.wanted.start = Start::Position(page.next);
-            if page.last.is_some() {
-                return Some(page.text.into());
-            }
-            if is_first {
-                return Some(Bytes::from_static(HEARTBEAT));
+            if let Some(piece) = self.coming.next_piece() {
+                return Some(piece);
             }
             let topic = &self.wanted.topic;
-            let waiting = self.served.something_behind(topic, page.next, deadline);
-            let Some(seen) = waiting.await else {
-                let is_closed = self.served.closing.is_closed();
-                return (!is_closed).then_some(Bytes::from_static(HEARTBEAT));
-            };
-            let read = self.served.read(self.wanted.clone(), Some(seen));
-            page = read.await.ok()?;
+            let waiting = self.served.something_behind(topic, self.sent, heartbeat);
+            match waiting.await {
+                Some(seen) => self.read_on(Some(seen)).await.ok()?,
+                None => return self.heartbeat().await,
+            }
         }
+    }
+
+    async fn heartbeat(&mut self) -> Option<Bytes> {
+        if self.served.closing.is_closed() {
+            return None;
+        }
+        self.deadline = in_time(self.served.limits.longest_transfer);
+        if !self.wanted.topic.is_readable_up_to(self.sent) {
+            self.read_on(None).await.ok()?;
+        }
+        let next = self.coming.next_piece();
+        Some(next.unwrap_or(Bytes::from_static(HEARTBEAT)))
+    }
+
+    /// Reads up to what was seen, or looks.
+    async fn read_on(&mut self, seen: Option<Seen>) -> Result<(), Problem> {
+        let taken = self.served.room.take().await?;
+        self.wanted.start = Start::Position(self.sent);
+        let page = self.served.read(self.wanted.clone(), seen).await?;
+        self.sent = page.next;
+        self.coming = self.served.room.transfer(page.text, taken);
+        self.deadline = self.coming.deadline;
+        Ok(())
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) struct Topic {
     sightings: Mutex<Sightings>,
     seen: watch::Sender<Seen>,
     is_watched: Mutex<bool>,
+    /// Whether the last look for those who wait failed.
+    fails: AtomicBool,
 }
 
 /// Up to where the topic can be read, and where its last message up to there stands.
@@ -39,6 +42,7 @@ impl Topic {
             sightings: Mutex::default(),
             seen: watch::Sender::default(),
             is_watched: Mutex::default(),
+            fails: AtomicBool::default(),
         }
     }
 
@@ -77,6 +81,12 @@ impl Topic {
         seen.ok().map(|seen| *seen)
     }
 
+    /// Whether those who wait behind that position can be sure that they wait for something. Not where the
+    /// source cannot be read any more, or has gone back to an earlier state.
+    pub(super) fn is_readable_up_to(&self, position: Position) -> bool {
+        !self.fails.load(Ordering::Relaxed) && position <= self.seen.borrow().horizon
+    }
+
     /// One task looks for all that wait, as long as somebody does.
     fn watch(self: &Arc<Self>, reader: &Reader) {
         let mut is_watched = lock(&self.is_watched);
@@ -100,7 +110,9 @@ async fn watch(topic: Arc<Topic>, reader: Reader) {
         sleep(pause).await;
         let before = topic.seen.borrow().head;
         let looked = Arc::clone(&topic);
-        pause = match reader.read(move |source| looked.look(source)).await {
+        let looked = reader.read(move |source| looked.look(source)).await;
+        topic.fails.store(looked.is_err(), Ordering::Relaxed);
+        pause = match looked {
             Ok(seen) if seen.head != before => SHORTEST_PAUSE,
             Ok(_) => pause.mul_f64(1.5).min(LONGEST_PAUSE),
             Err(_told) => LONGEST_PAUSE,
