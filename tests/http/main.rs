@@ -13,4 +13,5 @@ mod server_process;
 mod serving;
 mod stalled;
 mod streams;
+mod tls;
 mod waiting;

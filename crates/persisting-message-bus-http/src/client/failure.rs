@@ -13,6 +13,13 @@ pub(super) enum Failure {
     Token,
     #[error("there is no such environment variable, or it is not UTF-8")]
     NoVariable,
+    #[error("there is no certificate in it: it has to be one or several of them, in PEM")]
+    NoRoot,
+    #[error(
+        "the server's certificate is not trusted, and it was asked for nothing: if an authority of your \
+         own has issued it, set its certificate (root_certificates)"
+    )]
+    Untrusted(#[source] ureq::Error),
     #[error("no whole answer came; is the server running, and the address right?")]
     Unreachable(#[source] ureq::Error),
     #[error("the server answered {status}{detail}")]

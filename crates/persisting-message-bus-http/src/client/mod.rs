@@ -79,6 +79,19 @@ impl HttpSource {
         Ok(self)
     }
 
+    /// Trusts servers whose certificates these authorities have issued: one or several root certificates in
+    /// PEM. They take the place of the public ones, which are trusted without this; called again, it
+    /// adds more.
+    ///
+    /// # Errors
+    ///
+    /// When there is no certificate in it, or the PEM is broken.
+    pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let set = self.server.add_roots(pem.as_ref());
+        set.map_err(|failure| configuring("the root certificates", failure))?;
+        Ok(self)
+    }
+
     /// Sets how often and how long a request is repeated that finds no server, or one that says that it
     /// is busy or broken. Without this 3 times in all, after up to 200 ms and 400 ms: whoever
     /// calls, such as a runner, goes on from there. What becomes of a message that fails is none of its

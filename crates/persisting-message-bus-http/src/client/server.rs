@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tracing::warn;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, HeaderValue, Response};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use super::failure::{Failure, shortened};
@@ -15,6 +16,8 @@ use crate::wire::BATCH;
 /// The server of a feed.
 pub(super) struct Server {
     agent: Agent,
+    /// In place of the public ones, where there are any.
+    roots: Vec<Certificate<'static>>,
     url: String,
     authorization: Option<HeaderValue>,
     pub(super) retry: Retry,
@@ -36,16 +39,10 @@ const LARGEST_PROBLEM: u64 = 64 * 1024;
 
 impl Server {
     pub(super) fn new(url: String) -> Self {
-        let version = env!("CARGO_PKG_VERSION");
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .user_agent(format!("persisting-message-bus/{version}"));
         let retry = Retry::default().attempts(3);
         Self {
-            agent: config.build().new_agent(),
+            agent: agent(TlsConfig::default()),
+            roots: Vec::new(),
             url,
             authorization: None,
             retry: retry
@@ -72,6 +69,21 @@ impl Server {
             HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Failure::Token)?;
         value.set_sensitive(true);
         self.authorization = Some(value);
+        Ok(())
+    }
+
+    pub(super) fn add_roots(&mut self, pem: &[u8]) -> Result<(), Failure> {
+        let before = self.roots.len();
+        for item in parse_pem(pem) {
+            if let PemItem::Certificate(root) = item.map_err(|_| Failure::NoRoot)? {
+                self.roots.push(root);
+            }
+        }
+        if self.roots.len() == before {
+            return Err(Failure::NoRoot);
+        }
+        let roots = RootCerts::new_with_certs(&self.roots);
+        self.agent = agent(TlsConfig::builder().root_certs(roots).build());
         Ok(())
     }
 
@@ -112,7 +124,7 @@ impl Server {
             .config()
             .timeout_global(Some(self.timeout.min(LONGEST_TIMEOUT)))
             .build();
-        let mut response = request.call().map_err(Failure::Unreachable)?;
+        let mut response = request.call().map_err(unanswered)?;
         if response.status() != 200 {
             return Err(refused(&mut response));
         }
@@ -121,6 +133,35 @@ impl Server {
             headers: std::mem::take(response.headers_mut()),
             text,
         })
+    }
+}
+
+fn agent(tls: TlsConfig) -> Agent {
+    let version = env!("CARGO_PKG_VERSION");
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .user_agent(format!("persisting-message-bus/{version}"))
+        .tls_config(tls);
+    config.build().new_agent()
+}
+
+fn unanswered(cause: ureq::Error) -> Failure {
+    let is_tls = |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+    let is_untrusted = match &cause {
+        ureq::Error::Rustls(error) => is_tls(error),
+        ureq::Error::Io(error) => {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            inner.is_some_and(is_tls)
+        }
+        _ => false,
+    };
+    if is_untrusted {
+        Failure::Untrusted(cause)
+    } else {
+        Failure::Unreachable(cause)
     }
 }
 
