@@ -78,6 +78,40 @@ fn a_token_opens_what_it_is_for() {
 }
 
 #[test]
+fn white_space_around_a_token_is_no_part_of_it() {
+    let feed = closed_feed().token(" from a file\r\n").token(" \n");
+    let serving = Serving::start(feed);
+    let source = || HttpSource::new(serving.url()).unwrap();
+    for token in ["from a file", "\tfrom a file\n"] {
+        let mut source = source().token(token).unwrap();
+        assert_eq!(source.safe_head("orders").unwrap().get(), 1);
+    }
+    let nobodys = [("authorization", "Bearer  ")];
+    serving.get_with("/orders", &nobodys).problem(401);
+}
+
+#[test]
+fn a_token_that_is_set_twice_is_for_all_that_it_was_set_for() {
+    let orders_and_payments = closed_feed()
+        .token_for("t", ["orders"])
+        .token_for("other", ["invoices"])
+        .token_for(" t", ["payments", "orders"]);
+    let everything = [
+        closed_feed().token_for("t", ["orders"]).token("t"),
+        closed_feed().token("t").token_for("t", ["orders"]),
+    ];
+    let topics = |feed| {
+        let serving = Serving::start(feed);
+        let index = serving.get_with("/", &[("authorization", "Bearer t")]);
+        index.json()["topics"].clone()
+    };
+    assert_eq!(topics(orders_and_payments), json!(["orders", "payments"]));
+    for feed in everything {
+        assert_eq!(topics(feed), json!(["invoices", "orders", "payments"]));
+    }
+}
+
+#[test]
 fn a_source_sends_its_token_and_shows_it_to_nobody_else() {
     let serving = Serving::start(closed_feed().token_for("secret-7", ["orders"]));
     let source = || HttpSource::new(serving.url()).unwrap();

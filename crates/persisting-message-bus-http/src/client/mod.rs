@@ -55,8 +55,8 @@ impl HttpSource {
         })
     }
 
-    /// Sets the token that is sent with each request. It is never printed. Over plain HTTP, everybody in
-    /// between can read it.
+    /// Sets the token that is sent with each request, without white space around it. It is never printed.
+    /// Over plain HTTP, everybody in between can read it.
     ///
     /// # Errors
     ///

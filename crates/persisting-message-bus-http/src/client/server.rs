@@ -62,7 +62,8 @@ impl Server {
     }
 
     pub(super) fn set_token(&mut self, token: &str) -> Result<(), Failure> {
-        if token.trim().is_empty() {
+        let token = token.trim_ascii();
+        if token.is_empty() {
             return Err(Failure::Token);
         }
         let mut value =

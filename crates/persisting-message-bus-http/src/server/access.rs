@@ -32,8 +32,18 @@ impl Access {
         self.is_public
     }
 
-    pub(super) fn add(&mut self, secret: String, topics: Option<Vec<String>>) {
-        self.tokens.push(Token { secret, topics });
+    /// A token that is there already is for more topics then.
+    pub(super) fn add(&mut self, secret: &str, topics: Option<Vec<String>>) {
+        let secret = secret.trim_ascii();
+        let known = self.tokens.iter_mut().find(|token| token.secret == secret);
+        let Some(known) = known else {
+            let secret = secret.to_owned();
+            return self.tokens.push(Token { secret, topics });
+        };
+        match (&mut known.topics, topics) {
+            (Some(known), Some(more)) => known.extend(more),
+            (all, _) => *all = None,
+        }
     }
 
     /// What the sender of these headers may read.

@@ -75,16 +75,21 @@ impl Feed {
         self
     }
 
-    /// Lets whoever has this token read all topics. An empty one is nobody's.
+    /// Lets whoever has this token read all topics. An empty one is nobody's, as is one with characters
+    /// that a header cannot have. White space around it is no part of it.
     ///
     /// Tokens are compared in constant time, except for their length: take long random ones.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.access.add(token.into(), None);
+        self.access.add(&token.into(), None);
         self
     }
 
-    /// Lets whoever has this token read these topics. Otherwise as [`token`](Self::token).
+    /// Lets whoever has this token read these topics, and those for which it was set before. Otherwise as
+    /// [`token`](Self::token).
+    ///
+    /// Positions are counted over all topics: who may read one of them sees from positions, horizons and
+    /// the last position how many messages the others have, and nothing else of them.
     #[must_use]
     pub fn token_for<T: Into<String>>(
         mut self,
@@ -92,7 +97,7 @@ impl Feed {
         topics: impl IntoIterator<Item = T>,
     ) -> Self {
         let topics = topics.into_iter().map(Into::into).collect();
-        self.access.add(token.into(), Some(topics));
+        self.access.add(&token.into(), Some(topics));
         self
     }
 
