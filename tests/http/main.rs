@@ -3,6 +3,7 @@
 mod access;
 mod caching;
 mod cloudevents;
+mod correlation;
 mod hostile;
 mod lying;
 mod pruned;

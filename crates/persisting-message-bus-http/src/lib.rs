@@ -83,8 +83,9 @@
 //! | `source` | topic as a path, `/orders`, behind what [`Feed::source`] says |
 //! | `topic`, `messageversion` | topic, version |
 //! | `sequence` | position, with leading zeros to 20 digits |
-//! | `correlationid`, `causationid`, `traceparent`, `partitionkey` | headers of these names, where it has them |
-//! | `headers` | all headers, the JSON object as a text |
+//! | `correlationid` | the flow that it belongs to: where its headers name none, its own id |
+//! | `causationid`, `traceparent`, `partitionkey` | headers of these names, where it has them |
+//! | `headers` | all headers as they are stored, the JSON object as a text |
 #![cfg_attr(
     not(all(feature = "server", feature = "client")),
     allow(rustdoc::broken_intra_doc_links)

@@ -20,8 +20,7 @@ struct Event<'a> {
     topic: &'a str,
     sequence: Sequence,
     messageversion: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlationid: Option<&'a RawValue>,
+    correlationid: Flow<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     causationid: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +29,14 @@ struct Event<'a> {
     partitionkey: Option<&'a RawValue>,
     headers: &'a str,
     data: &'a RawValue,
+}
+
+/// The flow that a message names, or starts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Flow<'a> {
+    Named(&'a RawValue),
+    Own(Uuid),
 }
 
 /// The headers that have a name in CloudEvents.
@@ -75,7 +82,10 @@ pub(crate) fn event(
         topic: message.topic,
         sequence: Sequence(message.position),
         messageversion: message.message_version,
-        correlationid: named.correlation.filter(is_text),
+        correlationid: match named.correlation.filter(is_text) {
+            Some(flow) => Flow::Named(flow),
+            None => Flow::Own(message.message_id),
+        },
         causationid: named.causation.filter(is_text),
         traceparent: named.traceparent.filter(is_text),
         partitionkey: named.partitionkey.filter(is_text),

@@ -1,0 +1,92 @@
+//! What has caused what, as a feed tells it.
+
+use std::sync::Arc;
+
+use persisting_message_bus::{
+    Correlation, Duplicates, Message, MessageConsumer, MessageDispatcher, MessageRepository,
+    MessageSource, RawMessage,
+};
+use persisting_message_bus_http::HttpSource;
+use persisting_message_bus_tests::databases::{Database, PooledSqlite};
+use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::resuming::ship;
+use super::round_trip::stored;
+use super::serving::{Serving, feed_of};
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// An order whose headers others have written.
+fn raw(headers: &str) -> RawMessage {
+    RawMessage {
+        correlation_id: None,
+        message_id: Uuid::now_v7(),
+        topic: "orders".into(),
+        message_type: "OrderShipped".into(),
+        message_version: 1,
+        payload: r#"{"order":3}"#.to_owned(),
+        headers: headers.to_owned(),
+        published_at: chrono::Utc::now(),
+    }
+}
+
+/// Pays what is shipped.
+fn pay(database: &PooledSqlite) {
+    let payments = MessageDispatcher::<Payments>::new();
+    let mut consumer = MessageConsumer::<Orders>::external("till", |message: &Message<Orders>| {
+        let order = message.payload().order();
+        payments.dispatch(&mut database.connect(), &Paid { order })?;
+        Ok(())
+    });
+    let handled = consumer.handle_new_messages(&mut database.connect());
+    assert_eq!(handled.unwrap(), 3);
+}
+
+#[test]
+fn a_flow_has_the_id_of_the_message_that_began_it() {
+    let database = Arc::new(PooledSqlite::create());
+    let bus = &mut database.connect();
+    let root = ship(bus, 1).to_string();
+    let request = Correlation::of_flow("request 7").with_traceparent(TRACE);
+    let traced = request.scope(|| ship(bus, 2)).to_string();
+    let strange = raw(r#"{"__correlation_id":7}"#);
+    bus.persist(std::slice::from_ref(&strange), Duplicates::Fail)
+        .unwrap();
+    let strange = strange.message_id.to_string();
+    pay(&database);
+
+    let serving = Serving::start(feed_of(&database));
+    let orders = serving.get("/orders").json();
+    let payments = serving.get("/payments").json();
+    let flows = [
+        (&root, &*root),
+        (&traced, "request 7"),
+        (&strange, &*strange),
+    ];
+    for (index, (cause, flow)) in flows.into_iter().enumerate() {
+        assert_eq!(orders[index]["id"], **cause);
+        assert_eq!(orders[index]["correlationid"], flow);
+        assert_eq!(orders[index]["causationid"], Value::Null);
+        assert_eq!(payments[index]["correlationid"], flow);
+        assert_eq!(payments[index]["causationid"], **cause);
+    }
+    let traces = |events: &Value| [0, 1, 2].map(|index| events[index]["traceparent"].clone());
+    let trace = [Value::Null, TRACE.into(), Value::Null];
+    assert_eq!(traces(&orders), trace);
+    assert_eq!(traces(&payments), trace);
+
+    // Headers come as they are stored, without what the attributes add.
+    let source = &mut HttpSource::new(serving.url()).unwrap();
+    for topic in ["orders", "payments"] {
+        let head = bus.safe_head(topic).unwrap();
+        let there = stored(bus, topic, head);
+        assert_eq!(stored(source, topic, head), there);
+    }
+    assert!(
+        !orders[0]["headers"]
+            .to_string()
+            .contains("__correlation_id")
+    );
+}
