@@ -33,15 +33,15 @@ fn raw(headers: &str) -> RawMessage {
 }
 
 /// Pays what is shipped.
-fn pay(database: &PooledSqlite) {
+pub fn pay(database: &PooledSqlite) {
     let payments = MessageDispatcher::<Payments>::new();
     let mut consumer = MessageConsumer::<Orders>::external("till", |message: &Message<Orders>| {
         let order = message.payload().order();
         payments.dispatch(&mut database.connect(), &Paid { order })?;
         Ok(())
     });
-    let handled = consumer.handle_new_messages(&mut database.connect());
-    assert_eq!(handled.unwrap(), 3);
+    let bus = &mut database.connect();
+    while consumer.handle_new_messages(bus).unwrap() > 0 {}
 }
 
 #[test]

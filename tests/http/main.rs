@@ -7,6 +7,7 @@ mod correlation;
 mod hostile;
 mod lying;
 mod pruned;
+mod relays;
 mod requests;
 mod resuming;
 mod round_trip;

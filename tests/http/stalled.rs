@@ -1,4 +1,4 @@
-//! Many clients that ask, and then take nothing.
+//! Many clients that ask, and then take nothing, or wait: what the server has in memory for them.
 
 use std::io::{Read, Write};
 use std::iter;
@@ -12,7 +12,8 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::requests::{connect, request};
+use super::requests::{Response, connect, request};
+use super::resuming::ship;
 use super::server_process::{ServerProcess, Settings};
 
 const CLIENTS: usize = 100;
@@ -103,6 +104,45 @@ fn who_takes_nothing_is_sent_away(headers: &[(&str, &str)]) {
     assert!(most < BOUND, "{most} bytes");
     is_served(server.address, headers);
     drop(stalled);
+}
+
+const WAITING: usize = 500;
+/// For each that waits.
+const BOUND_OF_ONE: u64 = 64 * 1024;
+
+#[test]
+fn five_hundred_clients_wait_in_little_memory() {
+    let database = Sqlite::create();
+    let settings = Settings {
+        longest_transfer: Duration::from_secs(60),
+        waiters: WAITING,
+        ..settings()
+    };
+    let server = ServerProcess::start(&database, &settings);
+    is_served(server.address, &[]);
+    let (sockets, before) = (server.sockets(), server.most_memory());
+    let mut clients: Vec<_> = (0..WAITING)
+        .map(|_| {
+            let mut client = connect(server.address);
+            let request = request("/orders?timeout=30000", &[]);
+            client.write_all(request.as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    // All of them wait, or are about to.
+    while server.sockets() < sockets + WAITING {
+        thread::yield_now();
+    }
+    is_served(server.address, &[]);
+    ship(&mut database.connect(), 1);
+    for client in &mut clients {
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(Response::parse(&answer).orders(), [1]);
+    }
+    let more = server.most_memory() - before;
+    eprintln!("{WAITING} waiting clients: {more} bytes more than {before}");
+    assert!(more < BOUND_OF_ONE * WAITING as u64, "{more} bytes");
 }
 
 #[test]

@@ -22,7 +22,9 @@ use self::server::Server;
 /// times are those of the messages as they were published.
 ///
 /// It blocks, and asks for as little as it can: one request for each page while there is more to read,
-/// and one for each look when there is not. What cannot be reached is asked again as
+/// and one for each look when there is not. It does not have the feed wait for a new message (the parameter
+/// `timeout`): one thread waits for all of a consumer's topics, and for its end, which a request cannot be
+/// woken for. A [`Runner`](persisting_message_bus::Runner) looks at its own pace. What cannot be reached is asked again as
 /// [`retry`](Self::retry) says, and is then an error. Redirects are not followed, so that nobody else gets
 /// the token.
 pub struct HttpSource {

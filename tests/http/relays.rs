@@ -1,0 +1,98 @@
+//! Topics of a feed, carried into a database here.
+
+use std::sync::Arc;
+
+use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
+use persisting_message_bus::{
+    MessageBus, MessageSource, Position, RawMessage, Relay, ResetTo, Topic, relay,
+};
+use persisting_message_bus_http::{HttpSource, Limits};
+use persisting_message_bus_tests::databases::{Database, PooledSqlite, Sqlite};
+use persisting_message_bus_tests::topics::invoices::Invoices;
+use persisting_message_bus_tests::topics::{Orders, Payments};
+
+use super::correlation::pay;
+use super::round_trip::{publish_strange_things, stored};
+use super::serving::{Serving, TOPICS, feed_of};
+
+const NAME: &str = "from the feed";
+
+/// A feed, and the database that its topics are carried to.
+struct Ends {
+    from: Arc<PooledSqlite>,
+    serving: Serving,
+    to: Sqlite,
+}
+
+impl Ends {
+    fn new() -> Self {
+        let from = Arc::new(PooledSqlite::create());
+        publish_strange_things(&mut from.connect());
+        pay(&from);
+        // Several requests for each page, and several pages.
+        let feed = feed_of(&from).limits(Limits::default().largest_page(2));
+        Self {
+            serving: Serving::start(feed),
+            from,
+            to: Sqlite::create(),
+        }
+    }
+
+    fn both(&self) -> MessageBus<HttpSource, SqliteConnection> {
+        let source = HttpSource::new(self.serving.url()).unwrap();
+        MessageBus::new(source, self.to.connect())
+    }
+
+    /// Carries what there is, and returns how many messages that were.
+    fn carry<T: Topic>(&self) -> usize {
+        let mut relay: Relay<T, SqliteConnection> = relay(NAME).page_size(5);
+        let mut both = self.both();
+        let mut carried = 0;
+        loop {
+            match relay.handle_new_messages(&mut both).unwrap() {
+                0 => return carried,
+                more => carried += more,
+            }
+        }
+    }
+
+    fn carry_all(&self) -> usize {
+        self.carry::<Orders>() + self.carry::<Payments>() + self.carry::<Invoices>()
+    }
+}
+
+/// Without positions, which are others there.
+fn messages(source: &mut impl MessageSource) -> Vec<RawMessage> {
+    let of_topic = |topic| stored(source, topic, Position::new(i64::MAX));
+    let messages = TOPICS.into_iter().flat_map(of_topic);
+    messages.map(|(_, message)| message).collect()
+}
+
+#[test]
+fn what_is_carried_from_a_feed_arrives_as_it_was() {
+    let ends = Ends::new();
+    let there = messages(&mut ends.from.connect());
+    assert_eq!(ends.carry_all(), there.len());
+    let here = messages(&mut ends.to.connect());
+    assert_eq!(here, there);
+    assert!(here.iter().any(|message| message.correlation_id.is_none()));
+    assert!(here.iter().any(|message| message.correlation_id.is_some()));
+    assert_eq!(ends.carry_all(), 0);
+}
+
+#[test]
+fn carrying_it_again_changes_nothing() {
+    let ends = Ends::new();
+    let all = ends.carry_all();
+    let here = messages(&mut ends.to.connect());
+    let mut orders: Relay<Orders, SqliteConnection> = relay(NAME);
+    orders.reset(&mut ends.both(), ResetTo::Start).unwrap();
+    assert!(ends.carry_all() > 0);
+    // As when it was killed, and its cursor is lost.
+    let forget = "DELETE FROM message_consumer_state";
+    ends.to.connect().batch_execute(forget).unwrap();
+    assert_eq!(ends.carry_all(), all);
+    assert_eq!(messages(&mut ends.to.connect()), here);
+    assert_eq!(here, messages(&mut ends.from.connect()));
+}
