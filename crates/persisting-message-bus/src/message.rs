@@ -24,22 +24,21 @@ pub struct Message<S> {
 }
 
 impl<S: EventSet> Message<S> {
-    pub(crate) fn decode(topic: &'static str, stored: &StoredMessage<'_>) -> Result<Self, Error> {
+    /// Reads it, as one that is handled again because of a reset, or not.
+    pub(crate) fn decode(
+        topic: &'static str,
+        stored: &StoredMessage<'_>,
+        is_replay: bool,
+    ) -> Result<Self, Error> {
         Ok(Self {
             position: stored.position,
             message_id: stored.message_id,
             topic,
             published_at: stored.published_at,
             headers: stored.headers.into(),
-            is_replay: false,
+            is_replay,
             payload: decode(stored)?,
         })
-    }
-
-    /// As a message that is handled again because of a reset, or not.
-    pub(crate) fn replayed(mut self, is_replay: bool) -> Self {
-        self.is_replay = is_replay;
-        self
     }
 
     /// The wire name of its type.

@@ -35,7 +35,8 @@ pub(crate) fn page_handled(consumer: &str, messages: usize, begun: Instant) {
 pub(crate) struct Handling<'a> {
     _span: EnteredSpan,
     leases: &'a Leases,
-    begun: Instant,
+    /// Nobody asks for it where there are no metrics.
+    begun: Option<Instant>,
 }
 
 pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>) -> Handling<'a> {
@@ -49,13 +50,15 @@ pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>
     Handling {
         _span: span.entered(),
         leases,
-        begun: Instant::now(),
+        begun: cfg!(feature = "metrics").then(Instant::now),
     }
 }
 
 impl Drop for Handling<'_> {
     fn drop(&mut self) {
-        self.leases.handler_times.record(self.begun);
+        if let Some(begun) = self.begun {
+            self.leases.handler_times.record(begun);
+        }
     }
 }
 

@@ -47,7 +47,11 @@ impl<S> Page<S> {
             if page.bound() == bound {
                 merged.failure = merged.failure.or(page.failure.take());
             }
-            merged.messages.append(&mut page.messages);
+            if merged.messages.is_empty() {
+                merged.messages = page.messages;
+            } else {
+                merged.messages.append(&mut page.messages);
+            }
             merged.spans.push(Span {
                 topic,
                 start,

@@ -122,11 +122,9 @@ impl TopicReader {
         let mut received = 0;
         let mut room = Settings::PAGE_BYTES;
         let read = bus.read_page(&request, &mut |stored| {
-            match Message::decode(self.topic, stored) {
-                Ok(message) => {
-                    let is_replay = Some(stored.position) <= lease.replay_until;
-                    page.messages.push(message.replayed(is_replay));
-                }
+            let is_replay = Some(stored.position) <= lease.replay_until;
+            match Message::decode(self.topic, stored, is_replay) {
+                Ok(message) => page.messages.push(message),
                 Err(error) if settings.unknown.passes_over(&error) => {
                     page.skipped.push(stored.position);
                 }
@@ -173,8 +171,7 @@ impl TopicReader {
         let mut read = None;
         bus.read_page(&request, &mut |stored| {
             let is_replay = Some(position) <= lease.replay_until;
-            let decoded = Message::decode(self.topic, stored);
-            read = Some(decoded.map(|message| message.replayed(is_replay)));
+            read = Some(Message::decode(self.topic, stored, is_replay));
             ControlFlow::Break(())
         })?;
         read.transpose()

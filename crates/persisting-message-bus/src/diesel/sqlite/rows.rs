@@ -48,12 +48,7 @@ fn utf8<'v>(
     value: &'v mut SqliteValue<'_, '_, '_>,
     column: &'static str,
 ) -> Result<&'v str, BrokenColumn> {
-    // Diesel reads what is not UTF-8 with replacement characters: a message must not be changed
-    // like that in silence.
-    if value.read_text().contains(char::REPLACEMENT_CHARACTER)
-        && str::from_utf8(value.read_blob()).is_err()
-    {
-        return Err(BrokenColumn::new(column, "UTF-8", "other bytes"));
-    }
-    Ok(value.read_text())
+    // Not as text: Diesel would replace what is not UTF-8, and a message must not be changed like that in
+    // silence.
+    str::from_utf8(value.read_blob()).map_err(|_| BrokenColumn::new(column, "UTF-8", "other bytes"))
 }
