@@ -81,7 +81,7 @@ fn app(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error>> {
     })?;
 
     let mut bookkeeper = MessageConsumer::<Revenue>::external("bookkeeper", book);
-    while bookkeeper.handle_new_messages(connection)? > 0 {}
+    bookkeeper.catch_up(connection)?;
     println!("Caught up.");
     Ok(())
 }
