@@ -16,8 +16,11 @@ pub struct Arguments {
     /// Shorter rounds with fewer messages
     #[arg(long)]
     quick: bool,
+    /// Tables of up to ten million rows, which take their time to fill
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
     /// As small as can be: only to see that everything runs
-    #[arg(long, conflicts_with = "quick", hide = true)]
+    #[arg(long, conflicts_with_all = ["quick", "full"], hide = true)]
     tiny: bool,
     /// How often each way has its turn
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
@@ -36,8 +39,16 @@ pub enum Chosen {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
+    /// How many messages a second are published
     Publish,
+    /// How many messages a second a consumer handles
     Consume,
+    /// Which statements the library runs for that, and how long they take
+    Statements,
+    /// From the commit to the handler; and what an idle consumer costs
+    Latency,
+    /// Both with more rows, topics and consumers; and a consumer's memory
+    Scaling,
 }
 
 impl Arguments {
@@ -54,9 +65,10 @@ impl Arguments {
     }
 
     pub fn sizes(&self) -> Sizes {
-        let mut sizes = match (self.quick, self.tiny) {
-            (true, _) => Sizes::quick(),
-            (_, true) => Sizes::tiny(),
+        let mut sizes = match self {
+            Self { quick: true, .. } => Sizes::quick(),
+            Self { full: true, .. } => Sizes::full(),
+            Self { tiny: true, .. } => Sizes::tiny(),
             _ => Sizes::usual(),
         };
         if let Some(rounds) = self.rounds {

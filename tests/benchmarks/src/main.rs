@@ -7,19 +7,25 @@ mod arguments;
 mod backends;
 mod consume;
 mod fill;
+mod latency;
 mod measure;
-mod on_topic;
+mod memory;
+mod on_topics;
 mod progress;
 mod publish;
 mod raw;
 mod report;
 mod results;
 mod run;
+mod scaling;
+mod side_by_side;
 mod sizes;
+mod statements;
 mod topic;
 
+use std::env;
+
 use clap::Parser;
-use persisting_message_bus::diesel::sqlite::Durability;
 
 use self::arguments::{Arguments, Chosen, Scenario};
 use self::backends::{Backend, Mariadb, Postgres, Sqlite};
@@ -30,6 +36,9 @@ use self::sizes::Sizes;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
+    if let Some(done) = memory::run_child(&env::args().skip(1).collect::<Vec<_>>()) {
+        return done;
+    }
     let arguments = Arguments::parse();
     let sizes = arguments.sizes();
     let progress = Progress::of(steps(&arguments, &sizes))?;
@@ -37,8 +46,8 @@ fn main() -> Result<(), Failure> {
     for chosen in arguments.databases() {
         match chosen {
             Chosen::Sqlite => {
-                scenarios(&Sqlite::start(Durability::Full)?, &arguments, &mut run)?;
-                let not_durable = Sqlite::start(Durability::Normal)?;
+                scenarios(&Sqlite::<true>::start()?, &arguments, &mut run)?;
+                let not_durable = Sqlite::<false>::start()?;
                 if arguments.includes(Scenario::Publish) {
                     publish::run(&not_durable, &mut run)?;
                 }
@@ -56,6 +65,9 @@ fn scenarios<B: Backend>(backend: &B, arguments: &Arguments, run: &mut Run) -> R
         match scenario {
             Scenario::Publish => publish::run(backend, run)?,
             Scenario::Consume => consume::run(backend, run)?,
+            Scenario::Statements => statements::run(backend, run)?,
+            Scenario::Latency => latency::run(backend, run)?,
+            Scenario::Scaling => scaling::run(backend, run)?,
         }
     }
     Ok(())
@@ -65,9 +77,9 @@ fn steps(arguments: &Arguments, sizes: &Sizes) -> usize {
     let databases = arguments.databases().into_iter();
     let steps = databases.map(|chosen| match chosen {
         Chosen::Sqlite if arguments.includes(Scenario::Publish) => {
-            steps_on::<Sqlite>(arguments, sizes) + publish::steps::<Sqlite>(sizes)
+            steps_on::<Sqlite<true>>(arguments, sizes) + publish::steps::<Sqlite<false>>(sizes)
         }
-        Chosen::Sqlite => steps_on::<Sqlite>(arguments, sizes),
+        Chosen::Sqlite => steps_on::<Sqlite<true>>(arguments, sizes),
         Chosen::Postgres => steps_on::<Postgres>(arguments, sizes),
         Chosen::Mariadb => steps_on::<Mariadb>(arguments, sizes),
     });
@@ -79,6 +91,9 @@ fn steps_on<B: Backend>(arguments: &Arguments, sizes: &Sizes) -> usize {
     let steps = scenarios.map(|scenario| match scenario {
         Scenario::Publish => publish::steps::<B>(sizes),
         Scenario::Consume => consume::steps(sizes),
+        Scenario::Statements => statements::steps(),
+        Scenario::Latency => latency::steps::<B>(sizes),
+        Scenario::Scaling => scaling::steps(sizes),
     });
     steps.sum()
 }

@@ -18,6 +18,12 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Round by round.
+    pub fn by(&self, other: &Self) -> Vec<f64> {
+        let rounds = self.rounds.iter().zip(&other.rounds);
+        rounds.map(|(rate, other)| rate / other).collect()
+    }
+
     /// Of one round at least.
     pub fn new(way: &'static str, rounds: Vec<f64>) -> Self {
         let mut sorted = rounds.clone();

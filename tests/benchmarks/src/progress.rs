@@ -19,6 +19,9 @@ impl Progress {
 
     /// What is done now.
     pub fn begin(&self, step: &impl Display) {
+        if self.0.is_hidden() {
+            eprintln!("{step}");
+        }
         self.0.set_message(step.to_string());
     }
 

@@ -9,6 +9,10 @@ use crate::measure::Samples;
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
     pub comparisons: Vec<Comparison>,
+    pub work: Vec<Work>,
+    pub memory: Vec<Memory>,
+    pub latencies: Vec<Latency>,
+    pub idle: Vec<Idle>,
 }
 
 /// The library against the driver, at one point of a series.
@@ -28,6 +32,61 @@ pub struct Comparison {
     pub other_raw: Vec<Samples>,
     /// The library's median by that of the driver's fastest way.
     pub ratio: f64,
+    /// The same in each round: what slows a whole round down does not show here.
+    pub ratios: Vec<f64>,
+}
+
+/// What the library does for a message, a batch or a page.
+#[derive(Debug, Serialize)]
+pub struct Work {
+    pub backend: &'static str,
+    pub unit: &'static str,
+    /// The time of one of them.
+    pub micros: f64,
+    /// The statements that run longest first.
+    pub statements: Vec<StatementTime>,
+}
+
+/// A statement's part in that.
+#[derive(Debug, Serialize)]
+pub struct StatementTime {
+    /// How it begins.
+    pub sql: String,
+    /// How often it runs.
+    pub times: f64,
+    /// How long all of these take together.
+    pub micros: f64,
+}
+
+/// By how much a process grows that consumes.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    pub backend: &'static str,
+    pub rows: u64,
+    pub page: usize,
+    pub library_kib: u64,
+    pub driver_kib: u64,
+}
+
+/// From the commit to the handler, in milliseconds.
+#[derive(Debug, Serialize)]
+pub struct Latency {
+    pub backend: &'static str,
+    pub pace: String,
+    pub wake: String,
+    pub messages: usize,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+/// A consumer that has nothing to do.
+#[derive(Debug, Serialize)]
+pub struct Idle {
+    pub backend: &'static str,
+    pub statements_per_second: f64,
 }
 
 /// Where a comparison belongs.
@@ -65,6 +124,7 @@ impl Comparison {
             axis: point.axis,
             at: point.at,
             ratio: library.median / raw.median,
+            ratios: library.by(&raw),
             library,
             raw,
             other_raw: samples,

@@ -1,7 +1,9 @@
 //! What a run of the benchmarks has at hand.
 
+use crate::Failure;
+use crate::measure::{Way, in_turn};
 use crate::progress::Progress;
-use crate::results::{Comparison, Results};
+use crate::results::{Comparison, Point, Results};
 use crate::sizes::Sizes;
 
 pub struct Run {
@@ -27,8 +29,20 @@ impl Run {
         format!("bus_{}", self.databases)
     }
 
-    pub fn add(&mut self, comparison: Comparison) {
-        self.results.comparisons.push(comparison);
+    /// Lets the ways have their turns: those by hand, and behind them the library's.
+    pub fn compare(
+        &mut self,
+        point: Point,
+        mut ways: Vec<(&'static str, Way)>,
+    ) -> Result<(), Failure> {
+        self.progress.begin(&point);
+        // Once to connect, to prepare and to get warm.
+        in_turn(1, &mut ways)?;
+        let samples = in_turn(self.sizes.rounds, &mut ways)?;
+        self.results
+            .comparisons
+            .push(Comparison::new(point, samples));
         self.progress.done();
+        Ok(())
     }
 }

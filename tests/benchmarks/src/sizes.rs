@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::latency::Pace;
+
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub struct Sizes {
@@ -11,6 +13,18 @@ pub struct Sizes {
     /// How many messages are consumed in a round.
     pub consumed: u64,
     pub pages: Vec<usize>,
+    /// How many rows a table has that is to be large.
+    pub rows: Vec<u64>,
+    /// How many messages are consumed of such a table.
+    pub consumed_of_many: usize,
+    pub topics: Vec<usize>,
+    pub messages_of_a_topic: u64,
+    pub consumers: Vec<usize>,
+    pub paces: Vec<Pace>,
+    /// How long messages are published at each pace.
+    pub latency_for: Duration,
+    /// How long an idle consumer is watched.
+    pub idle_for: Duration,
 }
 
 impl Sizes {
@@ -22,6 +36,27 @@ impl Sizes {
             publish_for: Duration::from_secs(1),
             consumed: 200_000,
             pages: vec![50, 500, 5_000],
+            rows: vec![100_000, 1_000_000],
+            consumed_of_many: 20_000,
+            topics: vec![1, 16, 256],
+            messages_of_a_topic: 2_000,
+            consumers: vec![1, 10, 50],
+            paces: vec![
+                Pace::Random(10),
+                Pace::Even(50),
+                Pace::Even(200),
+                Pace::FullLoad,
+            ],
+            latency_for: Duration::from_secs(10),
+            idle_for: Duration::from_secs(30),
+        }
+    }
+
+    /// With a table of ten million rows.
+    pub fn full() -> Self {
+        Self {
+            rows: vec![100_000, 1_000_000, 10_000_000],
+            ..Self::usual()
         }
     }
 
@@ -29,6 +64,11 @@ impl Sizes {
         Self {
             publish_for: Duration::from_millis(300),
             consumed: 30_000,
+            rows: vec![10_000, 100_000],
+            messages_of_a_topic: 500,
+            consumed_of_many: 5_000,
+            latency_for: Duration::from_secs(3),
+            idle_for: Duration::from_secs(10),
             ..Self::usual()
         }
     }
@@ -42,6 +82,14 @@ impl Sizes {
             publish_for: Duration::from_millis(5),
             consumed: 200,
             pages: vec![50],
+            rows: vec![1_000],
+            consumed_of_many: 100,
+            topics: vec![1, 2],
+            messages_of_a_topic: 100,
+            consumers: vec![1, 2],
+            paces: vec![Pace::Even(200), Pace::FullLoad],
+            latency_for: Duration::from_millis(50),
+            idle_for: Duration::from_millis(500),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is published: about 200 bytes of JSON, and 150 of headers.
 
+use std::iter;
+
 use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -40,6 +42,12 @@ pub enum Orders {
 )]
 pub enum Cancellations {
     OrderCancelled(OrderCancelled),
+}
+
+/// The topic, and so many more beside it that there are `topics`.
+pub fn names_of_topics(topics: usize) -> Vec<String> {
+    let others = (1..topics).map(|topic| format!("{}-{topic}", Orders::NAME));
+    iter::once(Orders::NAME.to_owned()).chain(others).collect()
 }
 
 impl Orders {

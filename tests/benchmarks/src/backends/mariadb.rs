@@ -15,19 +15,16 @@ impl Mariadb {
     }
 
     fn execute(&self, sql: &str) -> Result<(), Failure> {
-        Ok(self.connect(&self.0.url())?.batch_execute(sql)?)
+        Ok(Self::connect(&self.0.url())?.batch_execute(sql)?)
     }
 }
 
 impl Backend for Mariadb {
-    type Connection = MysqlConnection;
-    type Raw = raw::Mariadb;
-
+    const NAME: &'static str = "mariadb";
     const MOST_PUBLISHERS: usize = 64;
 
-    fn name(&self) -> &'static str {
-        "mariadb"
-    }
+    type Connection = MysqlConnection;
+    type Raw = raw::Mariadb;
 
     fn create(&self, name: &str) -> Result<String, Failure> {
         self.execute(&format!("CREATE DATABASE {name}"))?;
@@ -36,7 +33,7 @@ impl Backend for Mariadb {
             .rsplit_once('/')
             .ok_or("a server without a database")?;
         let url = format!("{server}/{name}");
-        migrate(&mut self.connect(&url)?)?;
+        migrate(&mut Self::connect(&url)?)?;
         Ok(url)
     }
 
@@ -47,17 +44,17 @@ impl Backend for Mariadb {
         self.execute(&format!("DROP DATABASE {name}"))
     }
 
-    fn connect(&self, url: &str) -> Result<MysqlConnection, Failure> {
+    fn connect(url: &str) -> Result<MysqlConnection, Failure> {
         Ok(MysqlConnection::establish(url)?)
     }
 
     /// Over the port, as the library.
-    fn connect_raw(&self, url: &str) -> Result<raw::Mariadb, Failure> {
+    fn connect_raw(url: &str) -> Result<raw::Mariadb, Failure> {
         raw::Mariadb::connect(&format!("{url}?prefer_socket=false"))
     }
 
-    fn settle(&self, url: &str) -> Result<(), Failure> {
+    fn settle(url: &str) -> Result<(), Failure> {
         let analyze = "ANALYZE TABLE public_messages";
-        Ok(self.connect(url)?.batch_execute(analyze)?)
+        Ok(Self::connect(url)?.batch_execute(analyze)?)
     }
 }

@@ -5,7 +5,7 @@ mod postgres;
 mod sqlite;
 
 use diesel::connection::LoadConnection;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
+use persisting_message_bus::{MessageConsumerState, MessageRepository, Nudge, TransactionsOn};
 
 pub use self::mariadb::Mariadb;
 pub use self::postgres::Postgres;
@@ -16,6 +16,11 @@ use crate::raw::RawDriver;
 
 /// A server, or what stands for one.
 pub trait Backend: Sync {
+    const NAME: &'static str;
+
+    /// More publishers only wait for each other.
+    const MOST_PUBLISHERS: usize;
+
     /// The library's way to it.
     type Connection: LoadConnection
         + MessageRepository
@@ -27,42 +32,45 @@ pub trait Backend: Sync {
     /// The way of its driver.
     type Raw: RawDriver;
 
-    fn name(&self) -> &'static str;
-
-    /// More publishers only wait for each other.
-    const MOST_PUBLISHERS: usize;
-
     /// Makes a database with the bus's tables, and returns its address.
     fn create(&self, name: &str) -> Result<String, Failure>;
 
     fn remove(&self, url: &str) -> Result<(), Failure>;
 
-    fn connect(&self, url: &str) -> Result<Self::Connection, Failure>;
+    fn connect(url: &str) -> Result<Self::Connection, Failure>;
 
-    fn connect_raw(&self, url: &str) -> Result<Self::Raw, Failure>;
+    fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
+
+    /// Whether publishers can wake consumers in other processes.
+    const NOTIFIES: bool = false;
+
+    /// Wakes those that have this nudge, each time it is called. Only where that is possible.
+    fn notification(_url: &str, nudge: Nudge) -> Box<dyn Fn()> {
+        Box::new(move || nudge.nudge())
+    }
 
     /// Does what the database would do some time after many rows were inserted.
-    fn settle(&self, url: &str) -> Result<(), Failure>;
+    fn settle(url: &str) -> Result<(), Failure>;
 }
 
 /// A database that goes away when it is dropped.
 pub struct Database<'a, B: Backend> {
-    pub backend: &'a B,
     pub url: String,
+    backend: &'a B,
 }
 
 impl<'a, B: Backend> Database<'a, B> {
     pub fn create(backend: &'a B, name: &str) -> Result<Self, Failure> {
         let url = backend.create(name)?;
-        Ok(Self { backend, url })
+        Ok(Self { url, backend })
     }
 
     pub fn connect(&self) -> Result<B::Connection, Failure> {
-        self.backend.connect(&self.url)
+        B::connect(&self.url)
     }
 
     pub fn connect_raw(&self) -> Result<B::Raw, Failure> {
-        self.backend.connect_raw(&self.url)
+        B::connect_raw(&self.url)
     }
 }
 

@@ -1,6 +1,8 @@
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
+use persisting_message_bus::Nudge;
 use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::diesel::postgres::Notifications;
 use persisting_message_bus_tests::servers::PostgresServer;
 
 use super::Backend;
@@ -14,19 +16,16 @@ impl Postgres {
     }
 
     fn execute(&self, sql: &str) -> Result<(), Failure> {
-        Ok(self.connect(&self.0.url())?.batch_execute(sql)?)
+        Ok(Self::connect(&self.0.url())?.batch_execute(sql)?)
     }
 }
 
 impl Backend for Postgres {
-    type Connection = PgConnection;
-    type Raw = raw::Postgres;
-
+    const NAME: &'static str = "postgres";
     const MOST_PUBLISHERS: usize = 64;
 
-    fn name(&self) -> &'static str {
-        "postgres"
-    }
+    type Connection = PgConnection;
+    type Raw = raw::Postgres;
 
     fn create(&self, name: &str) -> Result<String, Failure> {
         self.execute(&format!("CREATE DATABASE {name}"))?;
@@ -35,7 +34,7 @@ impl Backend for Postgres {
             .rsplit_once('/')
             .ok_or("a server without a database")?;
         let url = format!("{server}/{name}");
-        migrate(&mut self.connect(&url)?)?;
+        migrate(&mut Self::connect(&url)?)?;
         Ok(url)
     }
 
@@ -46,15 +45,31 @@ impl Backend for Postgres {
         self.execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
     }
 
-    fn connect(&self, url: &str) -> Result<PgConnection, Failure> {
+    fn connect(url: &str) -> Result<PgConnection, Failure> {
         Ok(PgConnection::establish(url)?)
     }
 
-    fn connect_raw(&self, url: &str) -> Result<raw::Postgres, Failure> {
+    fn connect_raw(url: &str) -> Result<raw::Postgres, Failure> {
         raw::Postgres::connect(url)
     }
 
-    fn settle(&self, url: &str) -> Result<(), Failure> {
-        Ok(self.connect(url)?.batch_execute("VACUUM ANALYZE")?)
+    const NOTIFIES: bool = true;
+
+    fn notification(url: &str, nudge: Nudge) -> Box<dyn Fn()> {
+        let connector = |url: &str| {
+            let url = url.to_owned();
+            move || PgConnection::establish(&url)
+        };
+        let listener = Notifications::default().listener(connector(url), nudge);
+        let notifier = Notifications::default().notifier(connector(url));
+        Box::new(move || {
+            // It listens as long as somebody notifies.
+            let _listening = &listener;
+            notifier.notify();
+        })
+    }
+
+    fn settle(url: &str) -> Result<(), Failure> {
+        Ok(Self::connect(url)?.batch_execute("VACUUM ANALYZE")?)
     }
 }

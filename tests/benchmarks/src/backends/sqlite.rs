@@ -13,35 +13,26 @@ use crate::{Failure, raw};
 /// Writers wait as long as it takes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Sqlite {
-    folder: TempDir,
-    durability: Durability,
-}
+/// With `synchronous = FULL`, as the library recommends, or with NORMAL.
+pub struct Sqlite<const FULL: bool>(TempDir);
 
-impl Sqlite {
-    pub fn start(durability: Durability) -> Result<Self, Failure> {
-        let folder = tempfile::tempdir()?;
-        Ok(Self { folder, durability })
+impl<const FULL: bool> Sqlite<FULL> {
+    pub fn start() -> Result<Self, Failure> {
+        Ok(Self(tempfile::tempdir()?))
     }
 }
 
-impl Backend for Sqlite {
+impl<const FULL: bool> Backend for Sqlite<FULL> {
+    const NAME: &'static str = if FULL { "sqlite" } else { "sqlite (NORMAL)" };
+    const MOST_PUBLISHERS: usize = 16;
+
     type Connection = SqliteConnection;
     type Raw = raw::Sqlite;
 
-    const MOST_PUBLISHERS: usize = 16;
-
-    fn name(&self) -> &'static str {
-        match self.durability {
-            Durability::Full => "sqlite",
-            Durability::Normal => "sqlite (NORMAL)",
-        }
-    }
-
     fn create(&self, name: &str) -> Result<String, Failure> {
-        let path = self.folder.path().join(format!("{name}.db"));
+        let path = self.0.path().join(format!("{name}.db"));
         let url = path.display().to_string();
-        migrate(&mut self.connect(&url)?)?;
+        migrate(&mut Self::connect(&url)?)?;
         Ok(url)
     }
 
@@ -55,26 +46,24 @@ impl Backend for Sqlite {
         Ok(())
     }
 
-    fn connect(&self, url: &str) -> Result<SqliteConnection, Failure> {
+    fn connect(url: &str) -> Result<SqliteConnection, Failure> {
         let mut connection = SqliteConnection::establish(url)?;
+        let durability = if FULL {
+            Durability::Full
+        } else {
+            Durability::Normal
+        };
         let settings = Settings::default().busy_timeout(BUSY_TIMEOUT);
-        settings
-            .durability(self.durability)
-            .apply(&mut connection)?;
+        settings.durability(durability).apply(&mut connection)?;
         Ok(connection)
     }
 
-    fn connect_raw(&self, url: &str) -> Result<raw::Sqlite, Failure> {
-        let synchronous = match self.durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        };
+    fn connect_raw(url: &str) -> Result<raw::Sqlite, Failure> {
+        let synchronous = if FULL { "FULL" } else { "NORMAL" };
         raw::Sqlite::connect(url, synchronous, BUSY_TIMEOUT)
     }
 
-    fn settle(&self, url: &str) -> Result<(), Failure> {
-        Ok(self
-            .connect(url)?
-            .batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    fn settle(url: &str) -> Result<(), Failure> {
+        Ok(Self::connect(url)?.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
     }
 }

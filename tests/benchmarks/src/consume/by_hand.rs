@@ -4,45 +4,39 @@ use std::time::Instant;
 use persisting_message_bus::Topic;
 use uuid::Uuid;
 
-use super::Kind;
+use super::{Consumed, Kind, Task};
 use crate::Failure;
-use crate::measure::Way;
-use crate::raw::{Decode, PageQuery, RawDriver, Row};
+use crate::raw::{Decode, PageQuery, RawDriver};
 use crate::topic::Orders;
 
-/// Consumes all that there is, each time from the start.
-pub fn consuming<D, S>(mut driver: D, kind: Kind, page_size: usize) -> Way
-where
-    D: RawDriver,
-    S: Decode,
-{
-    Box::new(move || {
-        let consumer = format!("by hand {}", Uuid::now_v7());
-        driver.add_consumer(&consumer, Orders::NAME)?;
-        let mut cursor = 0;
-        let mut handled = 0;
-        let begun = Instant::now();
-        loop {
-            let read = match kind {
-                Kind::External => page::<D, S>(&mut driver, &consumer, &mut cursor, page_size)?,
-                Kind::Transactional => {
-                    driver.begin()?;
-                    let read = page::<D, S>(&mut driver, &consumer, &mut cursor, page_size)?;
-                    driver.commit()?;
-                    read
-                }
-            };
-            handled += read;
-            if read < page_size {
-                return Ok(handled as f64 / begun.elapsed().as_secs_f64());
+/// As a new consumer.
+pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Consumed, Failure> {
+    let consumer = format!("by hand {}", Uuid::now_v7());
+    driver.add_consumer(&consumer, Orders::NAME)?;
+    let mut cursor = task.after;
+    let mut handled = 0;
+    let begun = Instant::now();
+    while handled < task.most {
+        let read = match task.kind {
+            Kind::External => page::<S>(driver, &consumer, &mut cursor, task.page)?,
+            Kind::Transactional => {
+                driver.begin()?;
+                let read = page::<S>(driver, &consumer, &mut cursor, task.page)?;
+                driver.commit()?;
+                read
             }
+        };
+        handled += read;
+        if read < task.page {
+            break;
         }
-    })
+    }
+    Ok(Consumed::since(begun, handled))
 }
 
 /// Handles a page, and stores the cursor behind it.
-fn page<D: RawDriver, S: Decode>(
-    driver: &mut D,
+fn page<S: Decode>(
+    driver: &mut impl RawDriver,
     consumer: &str,
     cursor: &mut i64,
     page_size: usize,
@@ -53,7 +47,7 @@ fn page<D: RawDriver, S: Decode>(
         after: *cursor,
         limit: page_size,
     };
-    let read = driver.read_page(&page, &mut |row: Row<'_>| {
+    let read = driver.read_page(&page, &mut |row| {
         let message = S::decode(&row)?;
         *cursor = row.id;
         black_box((row, message));

@@ -2,53 +2,68 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use persisting_message_bus::{
-    EventSet, Message, MessageConsumer, MessageConsumerState, MessageSource, TransactionsOn,
+    EventSet, HandlePages, Message, MessageConsumer, MessageConsumerState, MessageSource, Position,
+    ResetTo, TransactionsOn,
 };
 use uuid::Uuid;
 
-use super::Kind;
+use super::{Consumed, Kind, Task};
 use crate::Failure;
-use crate::measure::Way;
 
-/// Consumes all that there is, each time from the start.
-pub fn consuming<C, S>(mut connection: C, kind: Kind, page_size: usize) -> Way
+/// As a new consumer.
+pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Consumed, Failure>
 where
-    C: MessageSource + MessageConsumerState + TransactionsOn<C> + 'static,
     S: EventSet,
-{
-    Box::new(move || {
-        let name = format!("library {}", Uuid::now_v7());
-        let begun = Instant::now();
-        let handled = match kind {
-            Kind::External => external::<C, S>(&mut connection, name, page_size),
-            Kind::Transactional => transactional::<C, S>(&mut connection, name, page_size),
-        }?;
-        Ok(handled as f64 / begun.elapsed().as_secs_f64())
-    })
-}
-
-fn external<C, S>(connection: &mut C, name: String, page_size: usize) -> Result<usize, Failure>
-where
-    C: MessageSource + MessageConsumerState,
-    S: EventSet,
-{
-    let consumer = MessageConsumer::<S>::external(name, |message: &Message<S>| {
-        black_box(message);
-        Ok(())
-    });
-    let mut consumer = consumer.page_size(page_size);
-    Ok(consumer.catch_up(connection)?)
-}
-
-fn transactional<C, S>(connection: &mut C, name: String, page_size: usize) -> Result<usize, Failure>
-where
     C: MessageSource + MessageConsumerState + TransactionsOn<C>,
-    S: EventSet,
 {
-    let consumer = MessageConsumer::<S>::transactional(name, |_: &mut C, message: &Message<S>| {
-        black_box(message);
-        Ok(())
-    });
-    let mut consumer = consumer.page_size(page_size);
-    Ok(consumer.catch_up(connection)?)
+    let name = format!("library {}", Uuid::now_v7());
+    match task.kind {
+        Kind::External => {
+            let handler = |message: &Message<S>| {
+                black_box(message);
+                Ok(())
+            };
+            until_done(connection, task, MessageConsumer::external(name, handler))
+        }
+        Kind::Transactional => {
+            let handler = |_: &mut C, message: &Message<S>| {
+                black_box(message);
+                Ok(())
+            };
+            until_done(
+                connection,
+                task,
+                MessageConsumer::transactional(name, handler),
+            )
+        }
+    }
+}
+
+fn until_done<S, C, H>(
+    connection: &mut C,
+    task: Task,
+    consumer: MessageConsumer<S, H>,
+) -> Result<Consumed, Failure>
+where
+    S: EventSet,
+    C: MessageSource + MessageConsumerState + TransactionsOn<C>,
+    H: HandlePages<S, C>,
+{
+    let mut consumer = consumer.page_size(task.page);
+    if task.after > 0 {
+        let after = ResetTo::Position(Position::new(task.after));
+        consumer.reset(connection, after)?;
+    }
+    let begun = Instant::now();
+    if task.most == usize::MAX {
+        return Ok(Consumed::since(begun, consumer.catch_up(connection)?));
+    }
+    let mut handled = 0;
+    while handled < task.most {
+        match consumer.handle_new_messages(connection)? {
+            0 => break,
+            more => handled += more,
+        }
+    }
+    Ok(Consumed::since(begun, handled))
 }

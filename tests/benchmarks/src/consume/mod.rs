@@ -1,13 +1,21 @@
 //! How many messages a second one consumer handles that catches up.
 
-mod by_hand;
-mod library;
+pub mod by_hand;
+pub mod library;
+mod task;
+
+use std::time::Instant;
+
+use persisting_message_bus::EventSet;
+
+pub use self::task::{Kind, Task};
 
 use crate::Failure;
 use crate::backends::{Backend, Database};
 use crate::fill::fill;
-use crate::measure::{Way, in_turn};
-use crate::results::{Comparison, Point};
+use crate::measure::Way;
+use crate::raw::Decode;
+use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
 use crate::topic::{Cancellations, Orders};
@@ -17,13 +25,6 @@ use crate::topic::{Cancellations, Orders};
 enum Wanted {
     Topic,
     OneInTen,
-}
-
-/// When the cursor is stored.
-#[derive(Clone, Copy)]
-pub enum Kind {
-    External,
-    Transactional,
 }
 
 #[derive(Clone, Copy)]
@@ -55,14 +56,10 @@ pub fn steps(sizes: &Sizes) -> usize {
 /// Both read the same rows.
 pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
-    fill(&database, run.sizes.consumed)?;
+    fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
-        let point = load.point(backend.name());
-        run.progress.begin(&point);
-        let mut ways = ways(&database, load)?;
-        in_turn(1, &mut ways)?;
-        let samples = in_turn(run.sizes.rounds, &mut ways)?;
-        run.add(Comparison::new(point, samples));
+        let point = load.point(B::NAME);
+        run.compare(point, ways(&database, load)?)?;
     }
     Ok(())
 }
@@ -71,19 +68,46 @@ fn ways<B: Backend>(
     database: &Database<'_, B>,
     load: Load,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
-    let Load { wanted, kind, page } = load;
-    let (driver, connection) = (database.connect_raw()?, database.connect()?);
-    let (by_hand, library) = match wanted {
-        Wanted::Topic => (
-            by_hand::consuming::<_, Orders>(driver, kind, page),
-            library::consuming::<_, Orders>(connection, kind, page),
-        ),
-        Wanted::OneInTen => (
-            by_hand::consuming::<_, Cancellations>(driver, kind, page),
-            library::consuming::<_, Cancellations>(connection, kind, page),
-        ),
-    };
-    Ok(vec![("pages", by_hand), ("catch_up", library)])
+    let task = Task::catch_up(load.kind, load.page);
+    match load.wanted {
+        Wanted::Topic => ways_of::<Orders, B>(database, task),
+        Wanted::OneInTen => ways_of::<Cancellations, B>(database, task),
+    }
+}
+
+/// By hand and with the library.
+pub fn ways_of<S, B>(
+    database: &Database<'_, B>,
+    task: Task,
+) -> Result<Vec<(&'static str, Way)>, Failure>
+where
+    S: EventSet + Decode,
+    B: Backend,
+{
+    let (mut driver, mut connection) = (database.connect_raw()?, database.connect()?);
+    let by_hand = move || Ok(by_hand::consume::<S>(&mut driver, task)?.per_second());
+    let library = move || Ok(library::consume::<S, _>(&mut connection, task)?.per_second());
+    Ok(vec![
+        ("pages", Box::new(by_hand)),
+        ("catch_up", Box::new(library)),
+    ])
+}
+
+/// What was consumed, and in which time.
+pub struct Consumed {
+    pub messages: usize,
+    seconds: f64,
+}
+
+impl Consumed {
+    fn since(begun: Instant, messages: usize) -> Self {
+        let seconds = begun.elapsed().as_secs_f64();
+        Self { messages, seconds }
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.messages as f64 / self.seconds
+    }
 }
 
 impl Load {

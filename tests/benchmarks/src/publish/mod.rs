@@ -5,13 +5,12 @@ mod singles;
 
 use crate::Failure;
 use crate::backends::{Backend, Database};
-use crate::measure::in_turn;
-use crate::results::{Comparison, Point};
+use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
 
 pub use self::batches::batches;
-pub use self::singles::singles;
+pub use self::singles::{Publishers, singles};
 
 /// How it is published.
 #[derive(Clone, Copy)]
@@ -45,21 +44,22 @@ pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
 
 pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     for load in loads::<B>(&run.sizes) {
-        let point = load.point(backend.name());
-        run.progress.begin(&point);
+        let point = load.point(B::NAME);
         let library = Database::create(backend, &run.name_of_database())?;
         let raw = Database::create(backend, &run.name_of_database())?;
         let duration = run.sizes.publish_for;
-        let mut ways = match load {
+        let ways = match load {
             Load::Single { publishers, topics } => {
-                singles(&library, &raw, publishers, topics, duration)?
+                let publishers = Publishers {
+                    publishers,
+                    topics,
+                    duration,
+                };
+                singles(&library, &raw, publishers)?
             }
             Load::Batch { size } => batches(&library, &raw, size, duration)?,
         };
-        // Once to connect, to prepare and to get warm.
-        in_turn(1, &mut ways)?;
-        let samples = in_turn(run.sizes.rounds, &mut ways)?;
-        run.add(Comparison::new(point, samples));
+        run.compare(point, ways)?;
     }
     Ok(())
 }

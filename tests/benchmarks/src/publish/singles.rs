@@ -1,115 +1,88 @@
 //! Publishers side by side, who commit each message.
 
-use std::sync::Barrier;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{MessageDispatcher, Topic};
+use persisting_message_bus::MessageDispatcher;
 
 use crate::Failure;
 use crate::backends::{Backend, Database};
 use crate::measure::Way;
-use crate::on_topic::OnTopic;
+use crate::on_topics::OnTopics;
 use crate::raw::{NewRow, RawDriver};
-use crate::topic::Orders;
+use crate::side_by_side::side_by_side;
+use crate::topic::{Orders, names_of_topics};
+
+/// Who publishes.
+#[derive(Clone, Copy)]
+pub struct Publishers {
+    pub publishers: usize,
+    /// Each has some of these topics to itself, or they share them.
+    pub topics: usize,
+    pub duration: Duration,
+}
 
 pub fn singles<B: Backend>(
     library: &Database<'_, B>,
     raw: &Database<'_, B>,
-    publishers: usize,
-    topics: usize,
-    duration: Duration,
+    of: Publishers,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
-    let by_hand = by_hand(raw, publishers, topics, duration)?;
-    let dispatched = dispatched(library, publishers, topics, duration)?;
-    Ok(vec![("autocommit", by_hand), ("dispatch", dispatched)])
+    Ok(vec![
+        ("autocommit", by_hand(raw, of)?),
+        ("dispatch", dispatched(library, of)?),
+    ])
 }
 
-fn by_hand<B: Backend>(
-    raw: &Database<'_, B>,
-    publishers: usize,
-    topics: usize,
-    duration: Duration,
-) -> Result<Way, Failure> {
-    let topics = names_of(topics);
-    let drivers = (0..publishers).map(|_| raw.connect_raw());
+fn by_hand<B: Backend>(raw: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
+    let topics = names_of_topics(of.topics);
+    let drivers = (0..of.publishers).map(|_| raw.connect_raw());
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;
     Ok(Box::new(move || {
-        in_threads(&mut drivers, duration, |driver, publisher, number| {
-            let row = NewRow::of(&Orders::number(number))?;
-            driver.publish(&topics[publisher % topics.len()], &row)
+        side_by_side(&mut drivers, |driver, publisher| {
+            of.publish(publisher, |number, topic| {
+                let row = NewRow::of(&Orders::number(number))?;
+                driver.publish(&topics[topic], &row)
+            })
         })
     }))
 }
 
-fn dispatched<B: Backend>(
-    library: &Database<'_, B>,
-    publishers: usize,
-    topics: usize,
-    duration: Duration,
-) -> Result<Way, Failure> {
-    let topics = names_of(topics);
-    let connections = (0..publishers).map(|_| library.connect());
+fn dispatched<B: Backend>(library: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
+    let topics = names_of_topics(of.topics);
+    let connections = (0..of.publishers).map(|_| library.connect());
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let dispatcher = MessageDispatcher::<Orders>::new();
     Ok(Box::new(move || {
-        in_threads(
-            &mut connections,
-            duration,
-            |connection, publisher, number| {
+        side_by_side(&mut connections, |connection, publisher| {
+            of.publish(publisher, |number, topic| {
                 let message = Orders::number(number);
-                if let [_] = topics[..] {
+                if of.topics == 1 {
                     dispatcher.dispatch(connection, &message)?;
                 } else {
-                    let topic = &topics[publisher % topics.len()];
-                    dispatcher.dispatch(&mut OnTopic { connection, topic }, &message)?;
+                    let topics = &topics[topic..=topic];
+                    dispatcher.dispatch(&mut OnTopics { connection, topics }, &message)?;
                 }
                 Ok(())
-            },
-        )
+            })
+        })
     }))
 }
 
-/// The topic as it is, or so many beside it.
-fn names_of(topics: usize) -> Vec<String> {
-    match topics {
-        1 => vec![Orders::NAME.to_owned()],
-        _ => (0..topics)
-            .map(|topic| format!("{}-{topic}", Orders::NAME))
-            .collect(),
-    }
-}
-
-/// Lets each connection publish in a thread of its own for some time; returns how many messages a
-/// second that were together. `publish` is told whose turn it is, and the number of the message.
-fn in_threads<C: Send>(
-    connections: &mut [C],
-    duration: Duration,
-    publish: impl Fn(&mut C, usize, u64) -> Result<(), Failure> + Sync,
-) -> Result<f64, Failure> {
-    let begin = Barrier::new(connections.len());
-    let publish_for_some_time = |connection: &mut C, publisher| {
-        begin.wait();
+impl Publishers {
+    /// One publisher's messages, one after the other. `publish` is told the number of the message, and
+    /// which topic it is for.
+    fn publish(
+        self,
+        publisher: usize,
+        mut publish: impl FnMut(u64, usize) -> Result<(), Failure>,
+    ) -> Result<u64, Failure> {
         let begun = Instant::now();
         let mut published = 0;
-        while begun.elapsed() < duration {
-            publish(connection, publisher, published)?;
+        let mut topic = publisher;
+        while begun.elapsed() < self.duration {
+            publish(published, topic % self.topics)?;
             published += 1;
+            topic += self.publishers;
         }
-        Ok(published as f64 / begun.elapsed().as_secs_f64())
-    };
-    thread::scope(|scope| {
-        let publishers = connections.iter_mut().enumerate();
-        let publishers = publishers.map(|(publisher, connection)| {
-            scope.spawn(move || publish_for_some_time(connection, publisher))
-        });
-        let publishers: Vec<_> = publishers.collect();
-        let rates = publishers.into_iter().map(|publisher| {
-            publisher
-                .join()
-                .map_err(|_| "a publisher panicked".into())
-                .flatten()
-        });
-        rates.sum()
-    })
+        Ok(published)
+    }
 }

@@ -13,9 +13,6 @@ const INSERT: &str = "
 
 const VALUES: &str = "(?, ?, ?, 1, ?, ?, ?)";
 
-/// The most rows of a statement.
-const MOST_ROWS: usize = 1_000;
-
 const PAGE: &str = "
     SELECT id, message_id, message_type, message_version, payload, headers, published_at
     FROM public_messages WHERE topic = ? AND id > ? ORDER BY id LIMIT ?";
@@ -51,12 +48,17 @@ impl Mariadb {
         })
     }
 
-    fn many_rows(&mut self, topic: &str, rows: &[NewRow]) -> Result<(), Failure> {
-        if rows.len() <= MOST_ROWS {
+    /// So many at most in each statement.
+    fn many_rows<const MOST: usize>(
+        &mut self,
+        topic: &str,
+        rows: &[NewRow],
+    ) -> Result<(), Failure> {
+        if rows.len() <= MOST {
             return self.insert_part(topic, rows);
         }
         self.begin()?;
-        for part in rows.chunks(MOST_ROWS) {
+        for part in rows.chunks(MOST) {
             self.insert_part(topic, part)?;
         }
         self.commit()
@@ -107,7 +109,8 @@ fn date(time: DateTime<Utc>) -> Value {
 
 impl RawDriver for Mariadb {
     const BATCHES: &'static [(&'static str, PublishBatch<Self>)] = &[
-        ("many rows", Self::many_rows),
+        ("100 rows", Self::many_rows::<100>),
+        ("1,000 rows", Self::many_rows::<1_000>),
         ("row by row", Self::row_by_row),
     ];
 

@@ -123,7 +123,7 @@ fn texts(row: &NewRow) -> (String, String) {
 impl RawDriver for Sqlite {
     const BATCHES: &'static [(&'static str, PublishBatch<Self>)] = &[
         ("row by row", Self::row_by_row),
-        ("many rows", Self::many_rows),
+        ("500 rows", Self::many_rows),
     ];
 
     fn publish(&mut self, topic: &str, row: &NewRow) -> Result<(), Failure> {

@@ -1,20 +1,49 @@
 //! What is left of a run: tables in the terminal, and a folder.
 
-mod markdown;
-mod table;
+mod comparisons;
+mod numbers;
+mod others;
+mod plot;
+mod section;
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use self::section::Section;
 use crate::Failure;
 use crate::results::Results;
 
+const EXPLANATION: &str = "\
+Messages a second, as the median of the rounds, with the slowest and the fastest of them beside it. *driver* is
+what one writes by hand with the database's driver, without anything that keeps a reader from passing over
+messages that are committed late; of several ways the fastest. *ratio* is the library by the driver: above 1 the
+library is faster; beside it, the lowest and the highest of a single round.
+";
+
+/// Prints the tables, and writes all there is into the folder.
 pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
-    println!("{}", table::of(&results.comparisons));
+    let mut sections = comparisons::sections(&results.comparisons);
+    sections.extend(others::sections(results));
+    for section in &sections {
+        println!("\n{}\n{}", section.title, section.for_terminal());
+    }
     fs::create_dir_all(folder)?;
     let json = serde_json::to_string_pretty(results)?;
     fs::write(folder.join("results.json"), json)?;
-    fs::write(folder.join("report.md"), markdown::of(results))?;
+    let plots = plot::draw(&results.comparisons, folder)?;
+    fs::write(folder.join("report.md"), markdown(&sections, &plots)?)?;
     println!("\nIn {}: report.md, results.json", folder.display());
     Ok(())
+}
+
+fn markdown(sections: &[Section], plots: &[String]) -> Result<String, Failure> {
+    let mut text = format!("# Benchmarks\n\n{EXPLANATION}");
+    for section in sections {
+        writeln!(text, "\n## {}\n\n{}", section.title, section.as_markdown())?;
+    }
+    for plot in plots {
+        write!(text, "\n![{plot}]({plot})\n")?;
+    }
+    Ok(text)
 }

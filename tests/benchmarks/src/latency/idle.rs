@@ -8,19 +8,24 @@ use std::time::Duration;
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
 use persisting_message_bus::{Message, MessageConsumer, Runner};
-use persisting_message_bus_tests::topics::Orders;
 
 use crate::Failure;
 use crate::backends::Backend;
+use crate::topic::Orders;
 
-/// How long a consumer has been idle before it is watched.
-const SETTLING: Duration = Duration::from_secs(10);
+/// How long a consumer may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many statements a consumer runs in that time, on default settings.
-pub fn statements<B: Backend>(backend: &B, duration: Duration) -> Result<u64, Failure> {
+/// How many statements a consumer runs in that time, on default settings; after having been idle for as
+/// long as `settling`.
+pub fn statements<B: Backend>(
+    url: &str,
+    settling: Duration,
+    duration: Duration,
+) -> Result<u64, Failure> {
     let statements = Arc::new(AtomicU64::new(0));
     let consumer = MessageConsumer::external("idle", |_: &Message<Orders>| Ok(()));
-    let (url, counter) = (backend.url(), Arc::clone(&statements));
+    let (url, counter) = (url.to_owned(), Arc::clone(&statements));
     let connect = move || {
         let mut connection = B::connect(&url)?;
         let counter = Arc::clone(&counter);
@@ -32,10 +37,10 @@ pub fn statements<B: Backend>(backend: &B, duration: Duration) -> Result<u64, Fa
         Ok::<_, Failure>(connection)
     };
     let running = Runner::new(connect).consumer(consumer).start();
-    thread::sleep(SETTLING);
+    thread::sleep(settling);
     let before = statements.load(Ordering::Relaxed);
     thread::sleep(duration);
     let counted = statements.load(Ordering::Relaxed) - before;
-    running.stop_within(SETTLING)?;
+    running.stop_within(PATIENCE)?;
     Ok(counted)
 }

@@ -5,41 +5,43 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner, Running};
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
+use super::{Pace, Wake};
 use crate::Failure;
 use crate::backends::Backend;
-use crate::pace::Pace;
+use crate::topic::Orders;
 
 /// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Publishes for some time, and returns how long each message took until it was handled.
 pub fn latencies<B: Backend>(
-    backend: &B,
-    pace: &Pace,
-    nudged: bool,
+    url: &str,
+    pace: Pace,
+    wake: Wake,
     duration: Duration,
-    random: &mut fastrand::Rng,
 ) -> Result<Vec<Duration>, Failure> {
-    let (running, handled) = start_consumer(backend);
-    let nudge = running.nudge();
+    let (running, handled) = start_consumer::<B>(url);
+    let wake = wake.by_publisher::<B>(url, &running);
     let orders = MessageDispatcher::<Orders>::new();
-    let mut connection = B::connect(&backend.url())?;
+    let mut connection = B::connect(url)?;
+    let mut publish = || orders.dispatch(&mut connection, &Orders::number(0));
     // The first one is there to connect and to prepare.
-    orders.dispatch(&mut connection, &OrderPlaced::number(0))?;
+    publish()?;
     handled.recv_timeout(PATIENCE)?;
     let mut committed = Vec::new();
+    let mut random = fastrand::Rng::with_seed(1);
     let begun = Instant::now();
     let mut due = begun;
     while due < begun + duration {
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        orders.dispatch(&mut connection, &OrderPlaced::number(0))?;
+        publish()?;
         committed.push(Instant::now());
-        if nudged {
-            nudge.nudge();
-        }
-        due += pace.gap(random);
+        wake();
+        due = match pace.gap(&mut random) {
+            Some(gap) => due + gap,
+            None => Instant::now(),
+        };
     }
     let latencies = committed.into_iter().map(|committed| {
         // It may be handled before we are told of the commit.
@@ -52,12 +54,12 @@ pub fn latencies<B: Backend>(
 }
 
 /// A consumer on default settings, and when it handles something.
-fn start_consumer<B: Backend>(backend: &B) -> (Running, Receiver<Instant>) {
+fn start_consumer<B: Backend>(url: &str) -> (Running, Receiver<Instant>) {
     let (sender, handled) = channel();
     let consumer = MessageConsumer::external("latency", move |_: &Message<Orders>| {
         Ok(sender.send(Instant::now())?)
     });
-    let url = backend.url();
+    let url = url.to_owned();
     let runner = Runner::new(move || B::connect(&url)).consumer(consumer);
     (runner.start(), handled)
 }

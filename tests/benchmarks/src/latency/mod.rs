@@ -1,0 +1,74 @@
+//! How long it takes from a commit to the start of an external handler, in a runner on its default
+//! settings, and how many statements such a consumer runs while it has nothing to do.
+
+mod idle;
+mod pace;
+mod publish;
+mod wake;
+
+use std::time::Duration;
+
+pub use self::pace::Pace;
+pub use self::wake::Wake;
+
+use crate::Failure;
+use crate::backends::{Backend, Database};
+use crate::results::{Idle, Latency};
+use crate::run::Run;
+use crate::sizes::Sizes;
+
+pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
+    Wake::all::<B>().len() * sizes.paces.len() + 1
+}
+
+pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    let database = Database::create(backend, &run.name_of_database())?;
+    let duration = run.sizes.latency_for;
+    for wake in Wake::all::<B>() {
+        for pace in run.sizes.paces.clone() {
+            run.progress
+                .begin(&format_args!("{}: latency, {pace}, {wake}", B::NAME));
+            let latencies = publish::latencies::<B>(&database.url, pace, wake, duration)?;
+            run.results
+                .latencies
+                .push(quantiles::<B>(pace, wake, latencies));
+            run.progress.done();
+        }
+    }
+    idle(&database, run)
+}
+
+fn idle<B: Backend>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Failure> {
+    run.progress.begin(&format_args!("{}: idle", B::NAME));
+    let duration = run.sizes.idle_for;
+    // From then on it looks no less often.
+    let settling = duration.min(Duration::from_secs(10));
+    let statements = idle::statements::<B>(&database.url, settling, duration)?;
+    run.results.idle.push(Idle {
+        backend: B::NAME,
+        statements_per_second: statements as f64 / duration.as_secs_f64(),
+    });
+    run.progress.done();
+    Ok(())
+}
+
+/// There is a message at each pace.
+fn quantiles<B: Backend>(pace: Pace, wake: Wake, mut latencies: Vec<Duration>) -> Latency {
+    latencies.sort_unstable();
+    // So many of a thousand are not slower.
+    let milliseconds = |thousandths: usize| {
+        let rank = (latencies.len() * thousandths).div_ceil(1_000);
+        latencies[rank - 1].as_secs_f64() * 1_000.0
+    };
+    Latency {
+        backend: B::NAME,
+        pace: pace.to_string(),
+        wake: wake.to_string(),
+        messages: latencies.len(),
+        p50: milliseconds(500),
+        p90: milliseconds(900),
+        p99: milliseconds(990),
+        p99_9: milliseconds(999),
+        max: milliseconds(1_000),
+    }
+}

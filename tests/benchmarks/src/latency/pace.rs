@@ -1,0 +1,37 @@
+use std::fmt;
+use std::time::Duration;
+
+/// How often something is published.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// So many a second, in even gaps.
+    Even(u32),
+    /// So many a second, in random gaps, as of many that know nothing of each other: exponentially
+    /// distributed.
+    Random(u32),
+    /// One behind the other.
+    FullLoad,
+}
+
+impl Pace {
+    /// The time until the next message, if that does not follow at once.
+    pub fn gap(self, random: &mut fastrand::Rng) -> Option<Duration> {
+        let seconds = match self {
+            Self::Even(per_second) => 1.0 / f64::from(per_second),
+            // f64() is never 1.
+            Self::Random(per_second) => -(1.0 - random.f64()).ln() / f64::from(per_second),
+            Self::FullLoad => return None,
+        };
+        Some(Duration::from_secs_f64(seconds))
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Even(per_second) => write!(formatter, "{per_second}/s"),
+            Self::Random(per_second) => write!(formatter, "{per_second}/s, random"),
+            Self::FullLoad => write!(formatter, "full load"),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The process that consumes.
+
+use std::fs;
+
+use crate::Failure;
+use crate::backends::{Backend, Mariadb, Postgres, Sqlite};
+use crate::consume::{Kind, Task, by_hand, library};
+use crate::topic::Orders;
+
+/// What the process is called with, before the name of the database, its address, the way, the size of
+/// the pages and how many messages to consume.
+pub const NAME: &str = "consume-and-tell-memory";
+
+/// Prints by how many KiB it grew, if that is what this process is for.
+pub fn run(arguments: &[String]) -> Option<Result<(), Failure>> {
+    let [name, backend, url, way, page, most] = arguments else {
+        return None;
+    };
+    if name != NAME {
+        return None;
+    }
+    let grown = match backend.as_str() {
+        Postgres::NAME => grown_by::<Postgres>(url, way, page, most),
+        Mariadb::NAME => grown_by::<Mariadb>(url, way, page, most),
+        _ => grown_by::<Sqlite<true>>(url, way, page, most),
+    };
+    Some(grown.map(|kib| println!("{kib}")))
+}
+
+fn grown_by<B: Backend>(url: &str, way: &str, page: &str, most: &str) -> Result<u64, Failure> {
+    let task = Task {
+        kind: Kind::External,
+        page: page.parse()?,
+        after: 0,
+        most: most.parse()?,
+    };
+    if way == "library" {
+        let mut connection = B::connect(url)?;
+        let before = kib("VmRSS:")?;
+        library::consume::<Orders, _>(&mut connection, task)?;
+        Ok(kib("VmHWM:")?.saturating_sub(before))
+    } else {
+        let mut driver = B::connect_raw(url)?;
+        let before = kib("VmRSS:")?;
+        by_hand::consume::<Orders>(&mut driver, task)?;
+        Ok(kib("VmHWM:")?.saturating_sub(before))
+    }
+}
+
+/// What the system says about this process: now, or at its highest.
+fn kib(name: &str) -> Result<u64, Failure> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib
+        .ok_or("the system does not say how much memory this process has")?
+        .parse()?)
+}

@@ -1,0 +1,31 @@
+//! What becomes of all that when there is more of everything.
+
+mod consumers;
+mod rows;
+mod topics;
+
+use crate::Failure;
+use crate::backends::Backend;
+use crate::results::Point;
+use crate::run::Run;
+use crate::sizes::Sizes;
+
+pub fn steps(sizes: &Sizes) -> usize {
+    rows::steps(sizes) + topics::steps(sizes) + consumers::steps(sizes)
+}
+
+pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    rows::run(backend, run)?;
+    topics::run(backend, run)?;
+    consumers::run(backend, run)
+}
+
+fn point<B: Backend>(series: &str, axis: &'static str, at: u64) -> Point {
+    Point {
+        scenario: "scaling",
+        backend: B::NAME,
+        series: series.to_owned(),
+        axis,
+        at,
+    }
+}

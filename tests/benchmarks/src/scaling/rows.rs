@@ -1,0 +1,77 @@
+//! Rows in the table.
+
+use persisting_message_bus::MessageSource;
+
+use super::point;
+use crate::Failure;
+use crate::backends::{Backend, Database};
+use crate::consume::{Kind, Task, ways_of};
+use crate::fill::fill;
+use crate::memory;
+use crate::publish::{Publishers, batches, singles};
+use crate::run::Run;
+use crate::sizes::Sizes;
+use crate::topic::Orders;
+
+const AXIS: &str = "rows in the table";
+const PAGE: usize = 500;
+const BATCH: usize = 1_000;
+
+pub fn steps(sizes: &Sizes) -> usize {
+    sizes.rows.len() * (4 + memory::steps(sizes))
+}
+
+pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    for rows in run.sizes.rows.clone() {
+        run.progress
+            .begin(&format_args!("{}: {rows} rows", B::NAME));
+        let database = Database::create(backend, &run.name_of_database())?;
+        fill(&database, rows, 1)?;
+        consume(&database, rows, run)?;
+        memory::run(&database, rows, run)?;
+        publish(&database, rows, run)?;
+    }
+    Ok(())
+}
+
+fn consume<B: Backend>(
+    database: &Database<'_, B>,
+    rows: u64,
+    run: &mut Run,
+) -> Result<(), Failure> {
+    let last = database.connect()?.last_position()?.get();
+    let most = run.sizes.consumed_of_many;
+    let before_end = last.saturating_sub_unsigned(most as u64).max(0);
+    for (series, after) in [
+        ("consume from the start", 0),
+        ("consume at the end", before_end),
+    ] {
+        let task = Task {
+            kind: Kind::External,
+            page: PAGE,
+            after,
+            most,
+        };
+        let point = point::<B>(series, AXIS, rows);
+        run.compare(point, ways_of::<Orders, B>(database, task)?)?;
+    }
+    Ok(())
+}
+
+/// Both on the same table.
+fn publish<B: Backend>(
+    database: &Database<'_, B>,
+    rows: u64,
+    run: &mut Run,
+) -> Result<(), Failure> {
+    let duration = run.sizes.publish_for;
+    let one = Publishers {
+        publishers: 1,
+        topics: 1,
+        duration,
+    };
+    let single = point::<B>("publish single messages", AXIS, rows);
+    run.compare(single, singles(database, database, one)?)?;
+    let batch = point::<B>("publish batches of 1,000", AXIS, rows);
+    run.compare(batch, batches(database, database, BATCH, duration)?)
+}

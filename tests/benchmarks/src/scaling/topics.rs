@@ -1,0 +1,40 @@
+//! Topics in one table.
+
+use super::point;
+use crate::Failure;
+use crate::backends::{Backend, Database};
+use crate::consume::{Kind, Task, ways_of};
+use crate::fill::fill;
+use crate::publish::{Publishers, singles};
+use crate::run::Run;
+use crate::sizes::Sizes;
+use crate::topic::Orders;
+
+const AXIS: &str = "topics";
+const PAGE: usize = 500;
+const PUBLISHERS: usize = 4;
+
+pub fn steps(sizes: &Sizes) -> usize {
+    sizes.topics.len() * 2
+}
+
+pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    for topics in run.sizes.topics.clone() {
+        let at = topics as u64;
+        run.progress
+            .begin(&format_args!("{}: {topics} topics", B::NAME));
+        let database = Database::create(backend, &run.name_of_database())?;
+        fill(&database, run.sizes.messages_of_a_topic * at, topics)?;
+        let task = Task::catch_up(Kind::External, PAGE);
+        let consume = point::<B>("consume one of the topics", AXIS, at);
+        run.compare(consume, ways_of::<Orders, B>(&database, task)?)?;
+        let four = Publishers {
+            publishers: PUBLISHERS,
+            topics,
+            duration: run.sizes.publish_for,
+        };
+        let publish = point::<B>("4 publishers on all topics", AXIS, at);
+        run.compare(publish, singles(&database, &database, four)?)?;
+    }
+    Ok(())
+}

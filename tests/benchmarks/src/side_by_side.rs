@@ -1,0 +1,33 @@
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use crate::Failure;
+
+/// Lets each connection do something in a thread of its own, all of them at once. Each returns how many
+/// messages that were; together they are so many a second.
+pub fn side_by_side<C: Send>(
+    connections: &mut [C],
+    work: impl Fn(&mut C, usize) -> Result<u64, Failure> + Sync,
+) -> Result<f64, Failure> {
+    let begin = Barrier::new(connections.len() + 1);
+    thread::scope(|scope| {
+        let (begin, work) = (&begin, &work);
+        let threads = connections.iter_mut().enumerate();
+        let threads = threads.map(|(which, connection)| {
+            scope.spawn(move || {
+                begin.wait();
+                work(connection, which)
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        begin.wait();
+        let begun = Instant::now();
+        let worked = threads.into_iter().map(|thread| {
+            let worked = thread.join();
+            worked.map_err(|_| "a thread panicked".into()).flatten()
+        });
+        let messages: u64 = worked.sum::<Result<_, Failure>>()?;
+        Ok(messages as f64 / begun.elapsed().as_secs_f64())
+    })
+}
