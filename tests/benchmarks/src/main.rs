@@ -6,6 +6,7 @@
 mod arguments;
 mod backends;
 mod consume;
+mod environment;
 mod fill;
 mod latency;
 mod measure;
@@ -50,6 +51,7 @@ fn main() -> Result<(), Failure> {
                 let not_durable = Sqlite::<false>::start()?;
                 if arguments.includes(Scenario::Publish) {
                     publish::run(&not_durable, &mut run)?;
+                    report::write(&run.results, &arguments.report)?;
                 }
             }
             Chosen::Postgres => scenarios(&Postgres::start(), &arguments, &mut run)?,
@@ -57,7 +59,10 @@ fn main() -> Result<(), Failure> {
         }
     }
     run.progress.finish();
-    report::write(&run.results, &arguments.report)
+    report::print(&run.results);
+    let folder = arguments.report.display();
+    println!("\nIn {folder}: report.md, results.json, plots");
+    Ok(())
 }
 
 fn scenarios<B: Backend>(backend: &B, arguments: &Arguments, run: &mut Run) -> Result<(), Failure> {
@@ -69,6 +74,8 @@ fn scenarios<B: Backend>(backend: &B, arguments: &Arguments, run: &mut Run) -> R
             Scenario::Latency => latency::run(backend, run)?,
             Scenario::Scaling => scaling::run(backend, run)?,
         }
+        // Whatever happens later.
+        report::write(&run.results, &arguments.report)?;
     }
     Ok(())
 }

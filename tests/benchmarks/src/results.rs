@@ -4,15 +4,31 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::environment::Environment;
 use crate::measure::Samples;
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Results {
+    pub environment: Environment,
     pub comparisons: Vec<Comparison>,
     pub work: Vec<Work>,
     pub memory: Vec<Memory>,
     pub latencies: Vec<Latency>,
     pub idle: Vec<Idle>,
+}
+
+impl Results {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self {
+            environment: Environment::here(),
+            comparisons: Vec::new(),
+            work: Vec::new(),
+            memory: Vec::new(),
+            latencies: Vec::new(),
+            idle: Vec::new(),
+        }
+    }
 }
 
 /// The library against the driver, at one point of a series.

@@ -17,7 +17,7 @@ impl Run {
     pub fn new(sizes: Sizes, progress: Progress) -> Self {
         Self {
             sizes,
-            results: Results::default(),
+            results: Results::new(),
             progress,
             databases: 0,
         }

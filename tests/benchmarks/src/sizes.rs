@@ -10,9 +10,11 @@ pub struct Sizes {
     pub batches: Vec<usize>,
     /// How long a round of publishing takes.
     pub publish_for: Duration,
-    /// How many messages are consumed in a round.
+    /// How many messages are there to be consumed.
     pub consumed: u64,
     pub pages: Vec<usize>,
+    /// How many pages are consumed in a round, if there are as many.
+    pub most_pages: usize,
     /// How many rows a table has that is to be large.
     pub rows: Vec<u64>,
     /// How many messages are consumed of such a table.
@@ -36,6 +38,7 @@ impl Sizes {
             publish_for: Duration::from_secs(1),
             consumed: 200_000,
             pages: vec![50, 500, 5_000],
+            most_pages: 400,
             rows: vec![100_000, 1_000_000],
             consumed_of_many: 20_000,
             topics: vec![1, 16, 256],
@@ -64,6 +67,7 @@ impl Sizes {
         Self {
             publish_for: Duration::from_millis(300),
             consumed: 30_000,
+            most_pages: 60,
             rows: vec![10_000, 100_000],
             messages_of_a_topic: 500,
             consumed_of_many: 5_000,
@@ -82,6 +86,7 @@ impl Sizes {
             publish_for: Duration::from_millis(5),
             consumed: 200,
             pages: vec![50],
+            most_pages: 10,
             rows: vec![1_000],
             consumed_of_many: 100,
             topics: vec![1, 2],

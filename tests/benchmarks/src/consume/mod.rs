@@ -59,7 +59,8 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
         let point = load.point(B::NAME);
-        run.compare(point, ways(&database, load)?)?;
+        let most = load.page * run.sizes.most_pages;
+        run.compare(point, ways(&database, load, most)?)?;
     }
     Ok(())
 }
@@ -67,8 +68,12 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
 fn ways<B: Backend>(
     database: &Database<'_, B>,
     load: Load,
+    most: usize,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
-    let task = Task::catch_up(load.kind, load.page);
+    let task = Task {
+        most,
+        ..Task::catch_up(load.kind, load.page)
+    };
     match load.wanted {
         Wanted::Topic => ways_of::<Orders, B>(database, task),
         Wanted::OneInTen => ways_of::<Cancellations, B>(database, task),

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use self::section::Section;
 use crate::Failure;
+use crate::environment::Environment;
 use crate::results::Results;
 
 const EXPLANATION: &str = "\
@@ -21,24 +22,42 @@ messages that are committed late; of several ways the fastest. *ratio* is the li
 library is faster; beside it, the lowest and the highest of a single round.
 ";
 
-/// Prints the tables, and writes all there is into the folder.
-pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
-    let mut sections = comparisons::sections(&results.comparisons);
-    sections.extend(others::sections(results));
-    for section in &sections {
+/// Prints the tables.
+pub fn print(results: &Results) {
+    for section in sections(results) {
         println!("\n{}\n{}", section.title, section.for_terminal());
     }
+}
+
+/// Writes all there is into the folder.
+pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
     let json = serde_json::to_string_pretty(results)?;
     fs::write(folder.join("results.json"), json)?;
     let plots = plot::draw(&results.comparisons, folder)?;
-    fs::write(folder.join("report.md"), markdown(&sections, &plots)?)?;
-    println!("\nIn {}: report.md, results.json", folder.display());
-    Ok(())
+    let text = markdown(results, &sections(results), &plots)?;
+    Ok(fs::write(folder.join("report.md"), text)?)
 }
 
-fn markdown(sections: &[Section], plots: &[String]) -> Result<String, Failure> {
+fn sections(results: &Results) -> Vec<Section> {
+    let mut sections = comparisons::sections(&results.comparisons);
+    sections.extend(others::sections(results));
+    sections
+}
+
+fn markdown(results: &Results, sections: &[Section], plots: &[String]) -> Result<String, Failure> {
     let mut text = format!("# Benchmarks\n\n{EXPLANATION}");
+    let Environment {
+        cpus,
+        processor,
+        system,
+        arguments,
+    } = &results.environment;
+    let arguments = arguments.join(" ");
+    writeln!(
+        text,
+        "\n`./benchmark {arguments}` on {cpus} CPUs ({processor}), {system}."
+    )?;
     for section in sections {
         writeln!(text, "\n## {}\n\n{}", section.title, section.as_markdown())?;
     }
