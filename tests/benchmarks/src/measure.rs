@@ -1,11 +1,45 @@
 //! Ways to do the same, in turn.
 
+use std::iter::Sum;
+use std::time::Instant;
+
 use serde::Serialize;
 
 use crate::Failure;
 
-/// Does something, and returns how many messages a second.
-pub type Way = Box<dyn FnMut() -> Result<f64, Failure>>;
+/// Does something for a short time.
+pub type Way = Box<dyn FnMut() -> Result<Done, Failure>>;
+
+/// In how many short turns a way does what is one round of it: what slows everything down for a moment is
+/// shared by all ways.
+pub const TURNS: u32 = 5;
+
+/// So many messages in that time.
+#[derive(Clone, Copy, Default)]
+pub struct Done {
+    pub messages: usize,
+    seconds: f64,
+}
+
+impl Done {
+    pub fn since(begun: Instant, messages: usize) -> Self {
+        let seconds = begun.elapsed().as_secs_f64();
+        Self { messages, seconds }
+    }
+
+    fn per_second(self) -> f64 {
+        self.messages as f64 / self.seconds
+    }
+}
+
+impl Sum for Done {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, done| Self {
+            messages: sum.messages + done.messages,
+            seconds: sum.seconds + done.seconds,
+        })
+    }
+}
 
 /// What was measured of one way, round by round.
 #[derive(Debug, Clone, Serialize)]
@@ -39,17 +73,28 @@ impl Samples {
     }
 }
 
-/// Lets each way have its turn in each round, so that noise hits all of them.
+/// Measures each way in so many rounds.
 pub fn in_turn(rounds: usize, ways: &mut [(&'static str, Way)]) -> Result<Vec<Samples>, Failure> {
     let mut rates = vec![Vec::new(); ways.len()];
     for _ in 0..rounds {
-        for ((_, way), rates) in ways.iter_mut().zip(&mut rates) {
-            rates.push(way()?);
+        for (rates, done) in rates.iter_mut().zip(round(ways)?) {
+            rates.push(done.into_iter().sum::<Done>().per_second());
         }
     }
     let names = ways.iter().map(|(name, _)| *name);
-    Ok(names
-        .zip(rates)
+    let samples = names.zip(rates);
+    Ok(samples
         .map(|(name, rates)| Samples::new(name, rates))
         .collect())
+}
+
+/// What each way does in its turns.
+fn round(ways: &mut [(&'static str, Way)]) -> Result<Vec<Vec<Done>>, Failure> {
+    let mut done = vec![Vec::new(); ways.len()];
+    for _ in 0..TURNS {
+        for ((_, way), done) in ways.iter_mut().zip(&mut done) {
+            done.push(way()?);
+        }
+    }
+    Ok(done)
 }

@@ -37,7 +37,9 @@ impl Run {
     ) -> Result<(), Failure> {
         self.progress.begin(&point);
         // Once to connect, to prepare and to get warm.
-        in_turn(1, &mut ways)?;
+        for (_, way) in &mut ways {
+            way()?;
+        }
         let samples = in_turn(self.sizes.rounds, &mut ways)?;
         self.results
             .comparisons

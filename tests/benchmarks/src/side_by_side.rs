@@ -3,13 +3,14 @@ use std::thread;
 use std::time::Instant;
 
 use crate::Failure;
+use crate::measure::Done;
 
 /// Lets each connection do something in a thread of its own, all of them at once. Each returns how many
-/// messages that were; together they are so many a second.
+/// messages that were.
 pub fn side_by_side<C: Send>(
     connections: &mut [C],
-    work: impl Fn(&mut C, usize) -> Result<u64, Failure> + Sync,
-) -> Result<f64, Failure> {
+    work: impl Fn(&mut C, usize) -> Result<usize, Failure> + Sync,
+) -> Result<Done, Failure> {
     let begin = Barrier::new(connections.len() + 1);
     thread::scope(|scope| {
         let (begin, work) = (&begin, &work);
@@ -27,7 +28,7 @@ pub fn side_by_side<C: Send>(
             let worked = thread.join();
             worked.map_err(|_| "a thread panicked".into()).flatten()
         });
-        let messages: u64 = worked.sum::<Result<_, Failure>>()?;
-        Ok(messages as f64 / begun.elapsed().as_secs_f64())
+        let messages = worked.sum::<Result<_, Failure>>()?;
+        Ok(Done::since(begun, messages))
     })
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::latency::Pace;
+use crate::measure::TURNS;
 
 /// How much of everything.
 #[derive(Debug, Clone)]
@@ -30,6 +31,11 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// How long a publisher's turn takes.
+    pub fn turn(&self) -> Duration {
+        self.publish_for / TURNS
+    }
+
     pub fn usual() -> Self {
         Self {
             rounds: 3,

@@ -4,13 +4,14 @@ use std::time::Instant;
 use persisting_message_bus::Topic;
 use uuid::Uuid;
 
-use super::{Consumed, Kind, Task};
+use super::{Kind, Task};
 use crate::Failure;
+use crate::measure::Done;
 use crate::raw::{Decode, PageQuery, RawDriver};
 use crate::topic::Orders;
 
 /// As a new consumer.
-pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Consumed, Failure> {
+pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Done, Failure> {
     let consumer = format!("by hand {}", Uuid::now_v7());
     driver.add_consumer(&consumer, Orders::NAME)?;
     let mut cursor = task.after;
@@ -31,7 +32,7 @@ pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Con
             break;
         }
     }
-    Ok(Consumed::since(begun, handled))
+    Ok(Done::since(begun, handled))
 }
 
 /// Handles a page, and stores the cursor behind it.

@@ -7,11 +7,12 @@ use persisting_message_bus::{
 };
 use uuid::Uuid;
 
-use super::{Consumed, Kind, Task};
+use super::{Kind, Task};
 use crate::Failure;
+use crate::measure::Done;
 
 /// As a new consumer.
-pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Consumed, Failure>
+pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Done, Failure>
 where
     S: EventSet,
     C: MessageSource + MessageConsumerState + TransactionsOn<C>,
@@ -43,7 +44,7 @@ fn until_done<S, C, H>(
     connection: &mut C,
     task: Task,
     consumer: MessageConsumer<S, H>,
-) -> Result<Consumed, Failure>
+) -> Result<Done, Failure>
 where
     S: EventSet,
     C: MessageSource + MessageConsumerState + TransactionsOn<C>,
@@ -65,5 +66,5 @@ where
             more => handled += more,
         }
     }
-    Ok(Consumed::since(begun, handled))
+    Ok(Done::since(begun, handled))
 }

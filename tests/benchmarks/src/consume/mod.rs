@@ -4,8 +4,6 @@ pub mod by_hand;
 pub mod library;
 mod task;
 
-use std::time::Instant;
-
 use persisting_message_bus::EventSet;
 
 pub use self::task::{Kind, Task};
@@ -13,7 +11,7 @@ pub use self::task::{Kind, Task};
 use crate::Failure;
 use crate::backends::{Backend, Database};
 use crate::fill::fill;
-use crate::measure::Way;
+use crate::measure::{TURNS, Way};
 use crate::raw::Decode;
 use crate::results::Point;
 use crate::run::Run;
@@ -59,7 +57,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
         let point = load.point(B::NAME);
-        let most = load.page * run.sizes.most_pages;
+        let most = load.page * run.sizes.most_pages.div_ceil(TURNS as usize);
         run.compare(point, ways(&database, load, most)?)?;
     }
     Ok(())
@@ -90,29 +88,12 @@ where
     B: Backend,
 {
     let (mut driver, mut connection) = (database.connect_raw()?, database.connect()?);
-    let by_hand = move || Ok(by_hand::consume::<S>(&mut driver, task)?.per_second());
-    let library = move || Ok(library::consume::<S, _>(&mut connection, task)?.per_second());
+    let by_hand = move || by_hand::consume::<S>(&mut driver, task);
+    let library = move || library::consume::<S, _>(&mut connection, task);
     Ok(vec![
         ("pages", Box::new(by_hand)),
         ("catch_up", Box::new(library)),
     ])
-}
-
-/// What was consumed, and in which time.
-pub struct Consumed {
-    pub messages: usize,
-    seconds: f64,
-}
-
-impl Consumed {
-    fn since(begun: Instant, messages: usize) -> Self {
-        let seconds = begun.elapsed().as_secs_f64();
-        Self { messages, seconds }
-    }
-
-    pub fn per_second(&self) -> f64 {
-        self.messages as f64 / self.seconds
-    }
 }
 
 impl Load {

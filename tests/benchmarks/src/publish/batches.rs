@@ -6,7 +6,7 @@ use persisting_message_bus::{MessageDispatcher, Topic};
 
 use crate::Failure;
 use crate::backends::{Backend, Database};
-use crate::measure::Way;
+use crate::measure::{Done, Way};
 use crate::raw::{NewRow, RawDriver};
 use crate::topic::Orders;
 
@@ -73,6 +73,6 @@ fn over_and_over(
             publish(&messages)?;
             published += messages.len();
         }
-        Ok(published as f64 / begun.elapsed().as_secs_f64())
+        Ok(Done::since(begun, published))
     })
 }

@@ -47,7 +47,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
         let point = load.point(B::NAME);
         let library = Database::create(backend, &run.name_of_database())?;
         let raw = Database::create(backend, &run.name_of_database())?;
-        let duration = run.sizes.publish_for;
+        let duration = run.sizes.turn();
         let ways = match load {
             Load::Single { publishers, topics } => {
                 let publishers = Publishers {

@@ -74,12 +74,12 @@ impl Publishers {
         self,
         publisher: usize,
         mut publish: impl FnMut(u64, usize) -> Result<(), Failure>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<usize, Failure> {
         let begun = Instant::now();
         let mut published = 0;
         let mut topic = publisher;
         while begun.elapsed() < self.duration {
-            publish(published, topic % self.topics)?;
+            publish(published as u64, topic % self.topics)?;
             published += 1;
             topic += self.publishers;
         }

@@ -37,14 +37,14 @@ fn ways<B: Backend>(
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;
     let by_hand = move || {
         side_by_side(&mut drivers, |driver, _| {
-            Ok(by_hand::consume::<Orders>(driver, task)?.messages as u64)
+            Ok(by_hand::consume::<Orders>(driver, task)?.messages)
         })
     };
     let connections = (0..consumers).map(|_| database.connect());
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let library = move || {
         side_by_side(&mut connections, |connection, _| {
-            Ok(library::consume::<Orders, _>(connection, task)?.messages as u64)
+            Ok(library::consume::<Orders, _>(connection, task)?.messages)
         })
     };
     Ok(vec![

@@ -64,7 +64,7 @@ fn publish<B: Backend>(
     rows: u64,
     run: &mut Run,
 ) -> Result<(), Failure> {
-    let duration = run.sizes.publish_for;
+    let duration = run.sizes.turn();
     let one = Publishers {
         publishers: 1,
         topics: 1,

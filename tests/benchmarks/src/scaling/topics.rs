@@ -31,7 +31,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
         let four = Publishers {
             publishers: PUBLISHERS,
             topics,
-            duration: run.sizes.publish_for,
+            duration: run.sizes.turn(),
         };
         let publish = point::<B>("4 publishers on all topics", AXIS, at);
         run.compare(publish, singles(&database, &database, four)?)?;
