@@ -8,6 +8,8 @@ use crate::measure::TURNS;
 pub struct Sizes {
     pub rounds: usize,
     pub publishers: Vec<usize>,
+    /// How many threads share commits.
+    pub producers: Vec<usize>,
     pub batches: Vec<usize>,
     /// How long a round of publishing takes.
     pub publish_for: Duration,
@@ -40,6 +42,7 @@ impl Sizes {
         Self {
             rounds: 3,
             publishers: vec![1, 4, 16, 64],
+            producers: vec![16, 64, 256],
             batches: vec![1, 100, 1_000, 10_000],
             publish_for: Duration::from_secs(1),
             consumed: 200_000,
@@ -88,6 +91,7 @@ impl Sizes {
         Self {
             rounds: 1,
             publishers: vec![1, 2],
+            producers: vec![2],
             batches: vec![1, 10],
             publish_for: Duration::from_millis(5),
             consumed: 200,

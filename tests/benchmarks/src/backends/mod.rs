@@ -21,6 +21,10 @@ pub trait Backend: Sync {
     /// More publishers only wait for each other.
     const MOST_PUBLISHERS: usize;
 
+    /// How many publishers by hand those that share commits are compared with, and what these do.
+    const PLAIN_PUBLISHERS: usize = 16;
+    const PLAIN: &'static str = "16 connections, autocommit";
+
     /// The library's way to it.
     type Connection: LoadConnection
         + MessageRepository

@@ -26,6 +26,9 @@ impl<const FULL: bool> Backend for Sqlite<FULL> {
     const NAME: &'static str = if FULL { "sqlite" } else { "sqlite (NORMAL)" };
     const MOST_PUBLISHERS: usize = 16;
 
+    const PLAIN_PUBLISHERS: usize = 1;
+    const PLAIN: &'static str = "1 connection, autocommit";
+
     type Connection = SqliteConnection;
     type Raw = raw::Sqlite;
 

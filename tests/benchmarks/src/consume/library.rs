@@ -57,7 +57,7 @@ where
     }
     let begun = Instant::now();
     if task.most == usize::MAX {
-        return Ok(Consumed::since(begun, consumer.catch_up(connection)?));
+        return Ok(Done::since(begun, consumer.catch_up(connection)?));
     }
     let mut handled = 0;
     while handled < task.most {

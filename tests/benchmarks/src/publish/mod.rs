@@ -1,6 +1,7 @@
 //! How many messages a second are published.
 
 mod batches;
+mod coalesced;
 mod singles;
 
 use crate::Failure;
@@ -8,6 +9,8 @@ use crate::backends::{Backend, Database};
 use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
+
+use self::coalesced::coalesced;
 
 pub use self::batches::batches;
 pub use self::singles::{Publishers, singles};
@@ -17,6 +20,8 @@ pub use self::singles::{Publishers, singles};
 enum Load {
     /// One message in a transaction.
     Single { publishers: usize, topics: usize },
+    /// One message, in a transaction with those of others.
+    Coalesced { producers: usize },
     /// Many, by one publisher.
     Batch { size: usize },
 }
@@ -35,7 +40,11 @@ fn loads<B: Backend>(sizes: &Sizes) -> Vec<Load> {
         topics: 16,
     });
     let batches = sizes.batches.iter().map(|size| Load::Batch { size: *size });
-    on_one_topic.chain(on_sixteen).chain(batches).collect()
+    let coalesced = sizes.producers.iter().map(|producers| Load::Coalesced {
+        producers: *producers,
+    });
+    let singles = on_one_topic.chain(on_sixteen).chain(coalesced);
+    singles.chain(batches).collect()
 }
 
 pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
@@ -57,6 +66,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
                 };
                 singles(&library, &raw, publishers)?
             }
+            Load::Coalesced { producers } => coalesced(&library, &raw, producers, duration)?,
             Load::Batch { size } => batches(&library, &raw, size, duration)?,
         };
         run.compare(point, ways)?;
@@ -75,6 +85,7 @@ impl Load {
                 let series = format!("single messages on {topics} topics");
                 (series, "publishers", publishers)
             }
+            Self::Coalesced { producers } => ("coalesced".to_owned(), "producers", producers),
             Self::Batch { size } => ("batches".to_owned(), "messages in a batch", size),
         };
         Point {

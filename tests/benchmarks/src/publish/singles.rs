@@ -32,7 +32,7 @@ pub fn singles<B: Backend>(
     ])
 }
 
-fn by_hand<B: Backend>(raw: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
+pub fn by_hand<B: Backend>(raw: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
     let topics = names_of_topics(of.topics);
     let drivers = (0..of.publishers).map(|_| raw.connect_raw());
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;

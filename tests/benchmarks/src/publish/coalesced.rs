@@ -1,0 +1,48 @@
+//! Publishers side by side on one coalescer, against the driver's own connections.
+
+use std::time::{Duration, Instant};
+
+use persisting_message_bus::{Coalescer, MessageDispatcher};
+
+use super::singles::{Publishers, by_hand};
+use crate::Failure;
+use crate::backends::{Backend, Database};
+use crate::measure::Way;
+use crate::side_by_side::side_by_side;
+use crate::topic::Orders;
+
+/// By hand, with as many connections as the database takes most from.
+pub fn coalesced<B: Backend>(
+    library: &Database<'_, B>,
+    raw: &Database<'_, B>,
+    producers: usize,
+    duration: Duration,
+) -> Result<Vec<(&'static str, Way)>, Failure> {
+    let plain = Publishers {
+        publishers: B::PLAIN_PUBLISHERS,
+        topics: 1,
+        duration,
+    };
+    Ok(vec![
+        (B::PLAIN, by_hand(raw, plain)?),
+        ("coalescing", together(library, producers, duration)),
+    ])
+}
+
+fn together<B: Backend>(library: &Database<'_, B>, producers: usize, duration: Duration) -> Way {
+    let url = library.url.clone();
+    let orders =
+        MessageDispatcher::<Orders>::new().coalescing(&Coalescer::new(move || B::connect(&url)));
+    let mut producers = vec![(); producers];
+    Box::new(move || {
+        side_by_side(&mut producers, |(), _| {
+            let begun = Instant::now();
+            let mut published = 0;
+            while begun.elapsed() < duration {
+                orders.dispatch(&Orders::number(published as u64))?;
+                published += 1;
+            }
+            Ok(published)
+        })
+    })
+}
