@@ -115,9 +115,8 @@ pub(super) fn with_columns<'a, DB: ReadValue, T, const N: usize>(
     read: impl FnOnce(&mut [Column<'_, DB>; N]) -> T,
 ) -> T {
     let fields: [_; N] = std::array::from_fn(|index| row.get(index));
-    let mut columns = fields
-        .each_ref()
-        .map(|field| Column(field.as_ref().and_then(Field::value)));
+    let mut columns =
+        std::array::from_fn(|index| Column(fields[index].as_ref().and_then(Field::value)));
     read(&mut columns)
 }
 

@@ -4,6 +4,7 @@ use std::str;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
+use uuid::Uuid;
 
 use crate::diesel::rows::{BrokenColumn, ReadValue};
 
@@ -28,12 +29,22 @@ impl ReadValue for Sqlite {
         utf8(value, column)
     }
 
+    /// No check for replacement characters: they are in no UUID, and in no time.
+    fn uuid(
+        value: &mut SqliteValue<'_, '_, '_>,
+        column: &'static str,
+    ) -> Result<Uuid, BrokenColumn> {
+        let text = value.read_text();
+        Uuid::try_parse(text)
+            .map_err(|_| BrokenColumn::new(column, "a UUID", format_args!("{text:?}")))
+    }
+
     /// As this library writes it, or as SQLite's own functions do (in UTC).
     fn time(
         value: &mut SqliteValue<'_, '_, '_>,
         column: &'static str,
     ) -> Result<DateTime<Utc>, BrokenColumn> {
-        let text = utf8(value, column)?;
+        let text = value.read_text();
         DateTime::parse_from_rfc3339(text)
             .map(|time| time.to_utc())
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%F %T%.f").map(|time| time.and_utc()))
@@ -48,7 +59,12 @@ fn utf8<'v>(
     value: &'v mut SqliteValue<'_, '_, '_>,
     column: &'static str,
 ) -> Result<&'v str, BrokenColumn> {
-    // Not as text: Diesel would replace what is not UTF-8, and a message must not be changed like that in
-    // silence.
-    str::from_utf8(value.read_blob()).map_err(|_| BrokenColumn::new(column, "UTF-8", "other bytes"))
+    // Diesel reads what is not UTF-8 with replacement characters: a message must not be changed
+    // like that in silence. To read all of it as a blob would copy it.
+    if value.read_text().contains(char::REPLACEMENT_CHARACTER)
+        && str::from_utf8(value.read_blob()).is_err()
+    {
+        return Err(BrokenColumn::new(column, "UTF-8", "other bytes"));
+    }
+    Ok(value.read_text())
 }
