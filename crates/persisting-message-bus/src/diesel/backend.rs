@@ -1,9 +1,14 @@
+use std::ops::ControlFlow;
+
 use diesel::backend::Backend;
 
 use super::TableSchema;
 use super::rows::ReadValue;
 use super::statement::Dialect;
-use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
+use crate::{
+    Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
+    StoredMessage,
+};
 
 /// What is different from database to database, on any connection to it. The features `sqlite`,
 /// `postgres` and `mysql` implement it.
@@ -36,6 +41,13 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
     fn changes(_connection: &mut C, _schema: &TableSchema) -> Result<Option<i64>, Error> {
         Ok(None)
     }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
 
     fn persist(
         connection: &mut C,

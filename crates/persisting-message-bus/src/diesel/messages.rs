@@ -87,14 +87,15 @@ where
     })
 }
 
-pub(super) fn read_page<C>(
+/// Reads a page; `L` says how the rows come.
+pub(super) fn read_page<L, C>(
     connection: &mut C,
     table: &MessageTable,
     request: &PageRequest<'_>,
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection<L>,
     C::Backend: Dialect + ReadValue,
 {
     // Not every database takes an empty list of types.

@@ -57,7 +57,7 @@ where
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        messages::read_page(self.connection, &self.schema.messages, request, receive)
+        C::Backend::read_page(self.connection, self.schema, request, receive)
     }
 }
 

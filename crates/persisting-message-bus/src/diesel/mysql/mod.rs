@@ -28,13 +28,18 @@ mod rows;
 mod server;
 mod slots;
 
-use diesel::connection::LoadConnection;
+use std::ops::ControlFlow;
+
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::migration::MigrationConnection;
 use diesel::mysql::Mysql;
 use diesel_migrations::MigrationHarness;
 
-use super::{StoreBackend, TableSchema};
-use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
+use super::{StoreBackend, TableSchema, messages};
+use crate::{
+    Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
+    StoredMessage,
+};
 
 impl<C> StoreBackend<C> for Mysql
 where
@@ -55,6 +60,15 @@ where
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
         repository::last_position(connection, &schema.messages)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        messages::read_page::<DefaultLoadingMode, _>(connection, &schema.messages, request, receive)
     }
 
     fn persist(

@@ -3,8 +3,8 @@ use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use crate::Error;
 use crate::diesel::error::failed_while;
-use crate::{Error, Transactions};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
@@ -16,7 +16,7 @@ pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where
     C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg>,
 {
-    connection.in_transaction(|connection| {
+    connection.transaction(|connection| {
         connection
             .batch_execute(LOCK)
             .map_err(|cause| failed_while("waiting for another migration", cause))?;

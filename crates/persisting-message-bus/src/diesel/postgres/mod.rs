@@ -17,18 +17,26 @@ mod notifications;
 mod repository;
 mod rows;
 
+use std::ops::ControlFlow;
+
 use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
-use diesel::pg::Pg;
+use diesel::pg::{Pg, PgRowByRowLoadingMode};
 use diesel_migrations::MigrationHarness;
 
 pub use self::notifications::{Listener, Notifications, Notifier};
-use super::{StoreBackend, TableSchema};
-use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
+use super::{StoreBackend, TableSchema, messages};
+use crate::{
+    Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
+    StoredMessage,
+};
 
 impl<C> StoreBackend<C> for Pg
 where
-    C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg>,
+    C: LoadConnection<Backend = Pg>
+        + LoadConnection<PgRowByRowLoadingMode>
+        + MigrationConnection
+        + MigrationHarness<Pg>,
 {
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
@@ -45,6 +53,22 @@ where
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
         repository::last_position(connection, &schema.messages)
+    }
+
+    /// Row by row: they are decoded while the server sends the next ones, and a page that ends early is not
+    /// in memory as a whole.
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        messages::read_page::<PgRowByRowLoadingMode, _>(
+            connection,
+            &schema.messages,
+            request,
+            receive,
+        )
     }
 
     fn persist(

@@ -13,14 +13,19 @@ mod repository;
 mod rows;
 mod settings;
 
-use diesel::connection::LoadConnection;
+use std::ops::ControlFlow;
+
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::migration::MigrationConnection;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema};
-use crate::{Duplicates, Error, Lease, LeaseRequest, Position, RawMessage, Sightings};
+use super::{StoreBackend, TableSchema, messages};
+use crate::{
+    Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
+    StoredMessage,
+};
 
 impl<C> StoreBackend<C> for Sqlite
 where
@@ -45,6 +50,15 @@ where
 
     fn changes(connection: &mut C, schema: &TableSchema) -> Result<Option<i64>, Error> {
         repository::changes(connection, &schema.messages)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        messages::read_page::<DefaultLoadingMode, _>(connection, &schema.messages, request, receive)
     }
 
     fn persist(
