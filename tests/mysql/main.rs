@@ -3,6 +3,7 @@
 mod ancestor;
 mod clusters;
 mod rows;
+mod single;
 mod slots;
 mod statements;
 mod tables;

@@ -2,8 +2,10 @@
 
 use crate::RawMessage;
 use crate::diesel::MessageTable;
-use crate::diesel::statement::Statement;
+#[cfg(feature = "mysql")]
+use crate::diesel::statement::Names;
 use crate::diesel::statement::Value::{Number, OptionalText, Text};
+use crate::diesel::statement::{Statement, Value};
 
 /// The most rows of a statement. More make it no faster, and SQLite takes 32,766 values.
 const MOST_ROWS: usize = 512;
@@ -51,37 +53,61 @@ pub(super) fn insert<'a>(
     rows: &'a [Row<'a>],
     conflict: &str,
 ) -> Statement<'a> {
-    let (version, value) = match table.message_version {
-        Some(_) => ("{message_version}, ", "?, "),
-        None => ("", ""),
-    };
-    let (flow, flow_value) = match table.correlation_id {
-        Some(_) => ("{correlation_id}, ", "?, "),
-        None => ("", ""),
-    };
-    let row = format!("(?, ?, ?, {value}{flow_value}?, ?, ?)");
-    let values = vec![row.as_str(); rows.len()].join(", ");
-    let sql = format!(
-        "INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
-         {flow}{{payload}}, {{headers}}, {{published_at}}) VALUES {values} {conflict}"
-    );
-    let values = rows.iter().flat_map(|row| {
-        let version = Number(i64::from(row.message.message_version));
-        let version = table.message_version.as_ref().map(|_| version);
-        let names = [
-            &row.message_id,
-            &*row.message.topic,
-            &*row.message.message_type,
-        ];
-        let texts = [
-            &row.message.payload,
-            &row.message.headers,
-            &row.published_at,
-        ];
-        let flow = OptionalText(row.message.correlation_id.as_deref());
-        let flow = table.correlation_id.as_ref().map(|_| flow);
-        let names = names.map(Text).into_iter().chain(version).chain(flow);
-        names.chain(texts.map(|text| Text(text)))
-    });
+    let row = row_of(table, "?");
+    let rows_of_values = vec![row.as_str(); rows.len()].join(", ");
+    let sql = format!("{} {rows_of_values} {conflict}", into(table));
+    let values = rows.iter().flat_map(|row| values_of(table, row, 1));
     Statement::new(sql, table, values)
+}
+
+/// Inserts a row, with a topic that is computed from its name, as often as the SQL asks for it.
+#[cfg(feature = "mysql")]
+pub(super) fn insert_computing<'a>(
+    table: &MessageTable,
+    names: &'a dyn Names,
+    row: &'a Row<'a>,
+    topic: &str,
+) -> Statement<'a> {
+    let sql = format!("{} {}", into(table), row_of(table, topic));
+    Statement::new(
+        sql,
+        names,
+        values_of(table, row, topic.matches('?').count()),
+    )
+}
+
+fn into(table: &MessageTable) -> String {
+    let version = table.message_version.as_ref();
+    let version = version.map_or("", |_| "{message_version}, ");
+    let flow = table.correlation_id.as_ref();
+    let flow = flow.map_or("", |_| "{correlation_id}, ");
+    format!(
+        "INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
+         {flow}{{payload}}, {{headers}}, {{published_at}}) VALUES"
+    )
+}
+
+fn row_of(table: &MessageTable, topic: &str) -> String {
+    let version = table.message_version.as_ref().map_or("", |_| "?, ");
+    let flow = table.correlation_id.as_ref().map_or("", |_| "?, ");
+    format!("(?, {topic}, ?, {version}{flow}?, ?, ?)")
+}
+
+fn values_of<'a>(
+    table: &MessageTable,
+    row: &'a Row<'a>,
+    topics: usize,
+) -> impl Iterator<Item = Value<'a>> + use<'a> {
+    let message = row.message;
+    let version = Number(i64::from(message.message_version));
+    let version = table.message_version.as_ref().map(|_| version);
+    let flow = OptionalText(message.correlation_id.as_deref());
+    let flow = table.correlation_id.as_ref().map(|_| flow);
+    let texts = [&message.payload, &message.headers, &row.published_at];
+    std::iter::once(Text(&row.message_id))
+        .chain(std::iter::repeat_n(Text(&message.topic), topics))
+        .chain([Text(&message.message_type)])
+        .chain(version)
+        .chain(flow)
+        .chain(texts.map(|text| Text(text)))
 }

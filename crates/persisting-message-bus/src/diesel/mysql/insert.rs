@@ -83,7 +83,7 @@ where
     connection.execute_returning_count(&insert(table, &rows, ""))
 }
 
-fn row(message: &RawMessage) -> Row<'_> {
+pub(super) fn row(message: &RawMessage) -> Row<'_> {
     Row {
         message,
         message_id: message.message_id.to_string(),

@@ -26,6 +26,7 @@ mod migrations;
 mod repository;
 mod rows;
 mod server;
+mod single;
 mod slots;
 
 use std::ops::ControlFlow;

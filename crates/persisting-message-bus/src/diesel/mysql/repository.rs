@@ -1,13 +1,14 @@
 use std::collections::BTreeSet;
+use std::slice;
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
-use diesel::result::QueryResult;
+use diesel::result::{Error as DieselError, QueryResult};
 
 use super::insert::{insert_all, insert_new};
-use super::slots;
-use crate::diesel::duplicates::named_duplicate;
+use super::{single, slots};
+use crate::diesel::duplicates::{named_duplicate, names_duplicate};
 use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
@@ -66,7 +67,39 @@ where
     if is_in_transaction(connection) {
         return write(connection, schema, messages, duplicates);
     }
+    if let [message] = messages
+        && let Some(persisted) = write_at_once(connection, schema, message, duplicates)
+    {
+        return persisted;
+    }
     connection.in_transaction(|connection| write(connection, schema, messages, duplicates))
+}
+
+/// Persists a message in one statement, or returns nothing where that takes more of them, if only to
+/// find out what is wrong.
+fn write_at_once<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    message: &RawMessage,
+    duplicates: Duplicates,
+) -> Option<Result<usize, Error>>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    [single::MINE, single::FREE].into_iter().find_map(|place| {
+        match single::insert(connection, schema, message, place) {
+            Ok(inserted) => Some(Ok(inserted)),
+            Err(cause) if duplicates == Duplicates::Ignore && names_duplicate(&cause, message) => {
+                Some(Ok(0))
+            }
+            Err(cause) => {
+                let error = not_persisted(cause, slice::from_ref(message));
+                let is_final =
+                    error.is_duplicate() || error.is_retryable() || error.is_disconnected();
+                is_final.then_some(Err(error))
+            }
+        }
+    })
 }
 
 fn write<C>(
@@ -88,13 +121,15 @@ where
         Duplicates::Fail => insert_all(connection, table, &refs),
         Duplicates::Ignore => insert_new(connection, table, &refs),
     };
-    inserted.map_err(|cause| {
-        if let Some(duplicate) = named_duplicate(&cause, messages) {
-            return Error::duplicate_message(duplicate);
-        }
-        let topic = messages.first().map_or("", |message| &message.topic);
-        let count = messages.len();
-        let doing = format!("persisting {count} messages of topic \"{topic}\"");
-        failed_while(doing, cause)
-    })
+    inserted.map_err(|cause| not_persisted(cause, messages))
+}
+
+fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Error {
+    if let Some(duplicate) = named_duplicate(&cause, messages) {
+        return Error::duplicate_message(duplicate);
+    }
+    let topic = messages.first().map_or("", |message| &message.topic);
+    let count = messages.len();
+    let doing = format!("persisting {count} messages of topic \"{topic}\"");
+    failed_while(doing, cause)
 }

@@ -1,7 +1,8 @@
 //! How readers know what can still be committed: the publishers' part.
 //!
 //! A topic has 64 slots, rows of a small table, numbered from 0. A publisher locks one of them before
-//! it draws its first position, until its transaction ends. Nothing is written.
+//! it draws its first position, until its transaction ends. Nothing is written. A message that is a
+//! transaction of its own takes its slot in the statement that inserts it: see `single.rs`.
 //!
 //! A reader, in `horizon.rs`, takes three steps, none of which may share a snapshot with another:
 //!
@@ -39,7 +40,7 @@ pub(super) const SLOTS: i64 = 64;
 const MARK: i64 = -1;
 
 /// A connection begins at the same slot each time, and so finds the one that it holds already.
-const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
+pub(super) const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
 const FREE_BELOW_MINE: &str = "{slot} >= 0 AND {slot} < connection_id() % 64";
 
 /// Where there is no mark, the other rows must not be looked for: not finding them would lock the

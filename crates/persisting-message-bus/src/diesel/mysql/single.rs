@@ -1,0 +1,64 @@
+//! A message in one statement instead of a transaction of four.
+
+use diesel::connection::LoadConnection;
+use diesel::mysql::Mysql;
+use diesel::result::QueryResult;
+
+use super::insert::row;
+use super::slots::FREE_FROM_MINE;
+use crate::RawMessage;
+use crate::diesel::TableSchema;
+use crate::diesel::insert::insert_computing;
+use crate::diesel::statement::Names;
+
+/// The slot of the connection: to find it takes no more than a look into the index.
+pub(super) const MINE: &str = "{slot} = connection_id() % 64";
+
+/// It or one behind it, where somebody else holds it.
+pub(super) const FREE: &str = FREE_FROM_MINE;
+
+/// What no column takes, in any mode: a number that is out of range.
+const NOTHING: &str = "9223372036854775807 + 1";
+
+/// Inserts a message in a transaction of its own, which is this statement, and fails where it cannot:
+/// then nothing has been inserted, and a transaction with more statements may do it.
+///
+/// The topic is the value of a query that locks a slot. So there is no row that could be given a
+/// position before the slot is locked.
+///
+/// A replica that makes what statements say, one at a time or in an order of its own, would lock other
+/// slots and might find none: there, only rows are to be logged.
+pub(super) fn insert<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    message: &RawMessage,
+    place: &str,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let names = MessagesAndSlots(schema);
+    let topic = format!(
+        "coalesce((SELECT ? FROM {{slots}} WHERE {{slot_topic}} = ? AND {place} \
+         AND @@sql_mode LIKE '%STRICT%' AND @@autocommit \
+         AND @@binlog_format <> 'STATEMENT' ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED), {NOTHING})"
+    );
+    let row = row(message);
+    let insert = insert_computing(&schema.messages, &names, &row, &topic);
+    connection.execute_returning_count(&insert)
+}
+
+/// The names of a statement about two tables.
+struct MessagesAndSlots<'a>(&'a TableSchema);
+
+impl Names for MessagesAndSlots<'_> {
+    fn name(&self, key: &str) -> Option<&str> {
+        let slots = &self.0.publisher_slots;
+        match key {
+            "slots" => Some(&slots.table),
+            "slot_topic" => Some(&slots.topic),
+            "slot" => Some(&slots.slot),
+            _ => self.0.messages.name(key),
+        }
+    }
+}

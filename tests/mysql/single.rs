@@ -1,0 +1,166 @@
+//! A message in a statement that is a transaction of its own: when its slot is held, and what becomes
+//! of it where one statement will not do.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use persisting_message_bus::diesel::TableSchema;
+use persisting_message_bus::{Message, MessageConsumer};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::statements::Log;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use super::{consume, orders};
+
+fn place(connection: &mut MysqlConnection, order: u64) {
+    orders()
+        .dispatch(connection, &OrderPlaced::number(order))
+        .unwrap();
+}
+
+fn number(connection: &mut MysqlConnection, sql: &str) -> i64 {
+    diesel::dsl::sql::<BigInt>(&format!("SELECT {sql}"))
+        .get_result(connection)
+        .unwrap()
+}
+
+/// Has a publisher pause in front of a row or behind it, and another one overtake it. Returns what
+/// was delivered meanwhile and later.
+fn overtaken(time: &str) -> [Vec<u64>; 2] {
+    let database = Mariadb::create();
+    let [mut gate, mut reader, mut slow, mut fast] = [(); 4].map(|()| database.connect());
+    gate.batch_execute(&format!(
+        "CREATE TRIGGER pause {time} INSERT ON public_messages FOR EACH ROW
+            BEGIN IF @pauses THEN DO get_lock(database(), 60); END IF; END"
+    ))
+    .unwrap();
+    place(&mut fast, 0);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let handled = Arc::clone(&seen);
+    let mut consumer = MessageConsumer::<Orders>::external("all", move |message: &Message<_>| {
+        let message: &Message<Orders> = message;
+        handled.lock().unwrap().push(message.payload().order());
+        Ok(())
+    });
+    let mut read = || {
+        while consumer.handle_new_messages(&mut reader).unwrap() > 0 {}
+        std::mem::take(&mut *seen.lock().unwrap())
+    };
+    assert_eq!(read(), [0]);
+
+    assert_eq!(number(&mut gate, "get_lock(database(), 0)"), 1);
+    slow.batch_execute("SET @pauses = 1").unwrap();
+    let meanwhile = thread::scope(|scope| {
+        scope.spawn(|| place(&mut slow, 1));
+        wait_until_paused(&mut gate);
+        place(&mut fast, 2);
+        let meanwhile = read();
+        assert_eq!(number(&mut gate, "release_lock(database())"), 1);
+        meanwhile
+    });
+    [meanwhile, read()]
+}
+
+fn wait_until_paused(observer: &mut MysqlConnection) {
+    let paused = "(SELECT count(*) FROM information_schema.processlist
+        WHERE db = database() AND state = 'User lock')";
+    let begun = Instant::now();
+    while number(observer, paused) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody pauses");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_publisher_that_has_its_position_is_waited_for() {
+    assert_eq!(overtaken("AFTER"), [vec![], vec![1, 2]]);
+}
+
+#[test]
+fn a_publisher_has_its_slot_before_its_position() {
+    assert_eq!(overtaken("BEFORE"), [vec![], vec![2, 1]]);
+}
+
+/// The statements of a dispatch.
+fn statements_of_dispatch(bus: &mut MysqlConnection) -> Vec<String> {
+    let log = Log::default();
+    log.watch(bus);
+    place(bus, 1);
+    log.statements()
+}
+
+#[test]
+fn a_message_takes_one_statement() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0);
+    let statements = statements_of_dispatch(&mut bus);
+    assert_eq!(statements.len(), 1, "{statements:#?}");
+    assert_eq!(consume(&mut bus), [0, 1]);
+}
+
+#[test]
+fn who_shares_a_slot_takes_another_one() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    place(&mut one, 0);
+    let id = number(&mut other, "connection_id()");
+    one.batch_execute(&format!(
+        "BEGIN; SELECT 1 FROM message_publisher_slots
+            WHERE topic = 'orders' AND slot = {id} % 64 FOR UPDATE"
+    ))
+    .unwrap();
+    let statements = statements_of_dispatch(&mut other);
+    // Behind the last slot, a transaction looks from the first one on.
+    let is_last = id % 64 == 63;
+    assert!(statements.len() == 2 || is_last, "{statements:#?}");
+    one.batch_execute("COMMIT").unwrap();
+    assert_eq!(consume(&mut one), [0, 1]);
+}
+
+#[test]
+fn a_table_that_takes_messages_of_no_topic_gets_none() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    bus.batch_execute(
+        "ALTER TABLE public_messages DROP PRIMARY KEY, MODIFY topic VARCHAR(255),
+            ADD KEY topic (topic, id)",
+    )
+    .unwrap();
+    let mut schema = TableSchema::default();
+    schema.messages.topic_index = "topic".into();
+    // The topic has no slots yet.
+    orders()
+        .dispatch(&mut schema.on(&mut bus), &OrderPlaced::number(1))
+        .unwrap();
+    let lost = "(SELECT count(*) FROM public_messages WHERE topic IS NULL)";
+    assert_eq!(number(&mut bus, lost), 0);
+}
+
+#[test]
+fn a_session_that_does_not_commit_by_itself_is_committed() {
+    let database = Mariadb::create();
+    let [mut one, mut other] = [(); 2].map(|()| database.connect());
+    place(&mut one, 0);
+    one.batch_execute("SET autocommit = 0").unwrap();
+    place(&mut one, 1);
+    assert_eq!(consume(&mut other), [0, 1]);
+}
+
+#[test]
+fn what_depends_on_locks_is_not_logged_as_a_statement() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0);
+    bus.batch_execute("SET binlog_format = STATEMENT").unwrap();
+    let statements = statements_of_dispatch(&mut bus);
+    let insert = statements
+        .iter()
+        .rfind(|statement| statement.starts_with("INSERT"));
+    assert!(!insert.unwrap().contains("SKIP LOCKED"), "{statements:#?}");
+    assert_eq!(consume(&mut bus), [0, 1]);
+}
