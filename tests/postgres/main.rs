@@ -4,6 +4,7 @@ mod clusters;
 mod fence;
 mod leases;
 mod notifications;
+mod publishing;
 mod rows;
 mod statements;
 mod tables;

@@ -12,6 +12,8 @@
 mod consumer_state;
 mod fence;
 mod insert;
+mod insert_one;
+mod json;
 mod migrations;
 mod notifications;
 mod repository;

@@ -5,11 +5,12 @@ use diesel::result::QueryResult;
 
 use super::fence;
 use super::insert::{MOST_ROWS, insert_messages};
-use crate::diesel::MessageTable;
+use super::insert_one::InsertMessage;
 use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
 use crate::diesel::transactions::is_in_transaction;
+use crate::diesel::{MessageTable, TableSchema};
 use crate::{Duplicates, Error, Position, RawMessage};
 
 impl Dialect for Pg {
@@ -41,22 +42,12 @@ pub(super) fn persist<C>(
 where
     C: LoadConnection<Backend = Pg>,
 {
-    // A message that is left out is noticed by the count, without an error that would end the
-    // caller's transaction.
-    let leave_out = duplicates == Duplicates::Ignore || messages.len() == 1;
-    let insert = |connection: &mut C, rows| {
-        connection.execute_returning_count(&insert_messages(table, rows, leave_out))
-    };
-    let one_statement = messages.len() <= MOST_ROWS;
-    let inserted = if one_statement && (leave_out || !is_in_transaction(connection)) {
-        insert(connection, messages)
-    } else {
-        connection.transaction(|connection| {
-            let mut chunks = messages.chunks(MOST_ROWS);
-            chunks.try_fold(0, |inserted, rows| Ok(inserted + insert(connection, rows)?))
-        })
+    let inserted = match messages {
+        [message] => insert_one(connection, table, message),
+        _ => insert_all(connection, table, messages, duplicates),
     };
     match inserted {
+        // It is noticed by the count, without an error that would end the caller's transaction.
         Ok(0)
             if duplicates == Duplicates::Fail
                 && let [message] = messages =>
@@ -69,6 +60,46 @@ where
             None => failed_while(persisting(messages), cause),
         }),
     }
+}
+
+fn insert_one<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let is_long = is_in_transaction(connection);
+    if *table == TableSchema::DEFAULT.messages {
+        let insert = InsertMessage::<true>::new(table, message, is_long);
+        return connection.execute_returning_count(&insert);
+    }
+    let insert = InsertMessage::<false>::new(table, message, is_long);
+    connection.execute_returning_count(&insert)
+}
+
+fn insert_all<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    messages: &[RawMessage],
+    duplicates: Duplicates,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let leave_out = duplicates == Duplicates::Ignore;
+    let insert = |connection: &mut C, rows| {
+        connection.execute_returning_count(&insert_messages(table, rows, leave_out))
+    };
+    let one_statement = messages.len() <= MOST_ROWS;
+    if one_statement && (leave_out || !is_in_transaction(connection)) {
+        return insert(connection, messages);
+    }
+    connection.transaction(|connection| {
+        let mut chunks = messages.chunks(MOST_ROWS);
+        chunks.try_fold(0, |inserted, rows| Ok(inserted + insert(connection, rows)?))
+    })
 }
 
 fn persisting(messages: &[RawMessage]) -> String {

@@ -1,0 +1,179 @@
+//! Publishers draw positions behind their fence, whatever the tables and transactions are.
+
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::{Headers, Transactions};
+use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::topics::OrderPlaced;
+use uuid::Uuid;
+
+use super::{consume, orders};
+
+fn place(connection: &mut PgConnection, order: u64) {
+    orders()
+        .dispatch(connection, &OrderPlaced::number(order))
+        .unwrap();
+}
+
+fn place_two(connection: &mut PgConnection, order: u64) {
+    let batch = (order..order + 2).map(OrderPlaced::number);
+    orders().dispatch_batch(connection, batch).unwrap();
+}
+
+fn number(connection: &mut PgConnection, sql: &str) -> i64 {
+    diesel::dsl::sql::<BigInt>(sql)
+        .get_result(connection)
+        .unwrap()
+}
+
+fn last_position(connection: &mut PgConnection) -> i64 {
+    let last = "SELECT coalesce(pg_sequence_last_value('public_messages_id_seq'), 0)";
+    number(connection, last)
+}
+
+/// The class of the fence that the connection's transaction holds.
+fn class_of_fence(connection: &mut PgConnection) -> i64 {
+    let class = "SELECT classid::integer::bigint FROM pg_locks
+        WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
+    number(connection, class)
+}
+
+#[test]
+fn a_position_is_drawn_behind_the_fence() {
+    for publish in [place, place_two] {
+        let database = Postgres::create();
+        let [mut obstacle, mut publisher] = [(); 2].map(|()| database.connect());
+        obstacle.begin().unwrap();
+        place(&mut obstacle, 0);
+        let class = class_of_fence(&mut obstacle);
+        obstacle.roll_back().unwrap();
+
+        let last = last_position(&mut obstacle);
+        obstacle.begin().unwrap();
+        let lock = format!("SELECT pg_advisory_xact_lock({class}, {last})");
+        obstacle.batch_execute(&lock).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| publish(&mut publisher, 1));
+            let waiting = format!(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND classid::integer = {class}"
+            );
+            while number(&mut obstacle, &waiting) == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let drawn = last_position(&mut obstacle);
+            obstacle.roll_back().unwrap();
+            assert_eq!(drawn, last);
+        });
+    }
+}
+
+#[test]
+fn a_connection_that_goes_to_another_schema_holds_the_fence_there() {
+    for publish in [place, place_two] {
+        let databases = [(); 2].map(|()| Postgres::create());
+        let [mut one, mut other] = [&databases[0], &databases[1]].map(Database::connect);
+        let paths = [&mut one, &mut other].map(|connection| {
+            let path = diesel::dsl::sql::<diesel::sql_types::Text>("SHOW search_path");
+            path.get_result::<String>(connection).unwrap()
+        });
+        let mut publisher = databases[0].connect();
+        // Often enough to plan the statement once and for all.
+        for _ in 0..8 {
+            publish(&mut publisher, 1);
+        }
+        publisher.begin().unwrap();
+        publish(&mut publisher, 1);
+        let set = format!("SET LOCAL search_path = {}", paths[1]);
+        publisher.batch_execute(&set).unwrap();
+        publish(&mut publisher, 2);
+        place(&mut other, 4);
+        assert!(consume(&mut other).is_empty());
+        publisher.commit().unwrap();
+        assert_eq!(consume(&mut other).first(), Some(&2));
+        assert!(consume(&mut one).iter().all(|order| *order < 3));
+    }
+}
+
+#[test]
+fn a_table_that_is_made_anew_has_its_own_fence() {
+    for publish in [place, place_two] {
+        let database = Postgres::create();
+        let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+        for _ in 0..8 {
+            publish(&mut publisher, 1);
+        }
+        other
+            .batch_execute(
+                "DROP TABLE public_messages, message_consumer_state, message_failures,
+                 message_inbox, __diesel_schema_migrations",
+            )
+            .unwrap();
+        migrate(&mut other).unwrap();
+        publisher.begin().unwrap();
+        publish(&mut publisher, 2);
+        place(&mut other, 4);
+        assert!(consume(&mut other).is_empty());
+        publisher.commit().unwrap();
+        assert_eq!(consume(&mut other).first(), Some(&2));
+    }
+}
+
+/// Also where both sequences are there, and nothing else has changed.
+#[test]
+fn another_sequence_of_the_column_is_noticed() {
+    for publish in [place, place_two] {
+        let database = Postgres::create();
+        let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+        let serial = "ALTER TABLE public_messages ALTER id DROP IDENTITY;
+            CREATE SEQUENCE first OWNED BY public_messages.id;
+            ALTER TABLE public_messages ALTER id SET DEFAULT nextval('first')";
+        other.batch_execute(serial).unwrap();
+        for _ in 0..8 {
+            publish(&mut publisher, 1);
+        }
+        assert!(!consume(&mut other).is_empty());
+        let change = "CREATE SEQUENCE second START 1000 OWNED BY public_messages.id;
+            ALTER TABLE public_messages ALTER id SET DEFAULT nextval('second');
+            ALTER SEQUENCE first OWNED BY NONE";
+        other.batch_execute(change).unwrap();
+        publisher.begin().unwrap();
+        publish(&mut publisher, 2);
+        place(&mut other, 4);
+        assert!(consume(&mut other).is_empty());
+        publisher.commit().unwrap();
+        assert_eq!(consume(&mut other).first(), Some(&2));
+    }
+}
+
+#[test]
+fn a_transaction_that_diesel_does_not_know_of_holds_few_fences() {
+    let database = Postgres::create();
+    let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+    publisher.batch_execute("BEGIN").unwrap();
+    for order in 0..200 {
+        place(&mut publisher, order);
+    }
+    assert!(Postgres::fences(&mut other) <= 2);
+    publisher.batch_execute("COMMIT").unwrap();
+    assert_eq!(consume(&mut other).len(), 200);
+}
+
+#[test]
+fn a_duplicate_leaves_a_transaction_usable_that_diesel_does_not_know_of() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    let with_id = Headers::new().with_message_id(Uuid::now_v7());
+    bus.batch_execute("BEGIN").unwrap();
+    let placed = OrderPlaced::number(1);
+    let dispatch = |bus: &mut _| orders().dispatch_with(bus, &placed, with_id.clone());
+    dispatch(&mut bus).unwrap();
+    assert!(dispatch(&mut bus).unwrap_err().is_duplicate());
+    bus.batch_execute("COMMIT").unwrap();
+    assert_eq!(consume(&mut bus), [1]);
+}
