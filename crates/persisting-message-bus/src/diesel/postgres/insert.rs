@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlU
 use uuid::Uuid;
 
 use super::fence::hash_of;
+use super::json::{Json, JsonText};
 use crate::RawMessage;
 use crate::diesel::MessageTable;
 use crate::diesel::statement::{BindTo, Statement};
@@ -41,12 +42,9 @@ const FENCE: &str = "
         FROM lock
     )";
 
-/// A position is drawn for a row of the join, and so behind the fence.
-const ROWS: &str = "
-    FROM fence, unnest(?, ?, ?, ?, ?, ?, ?, ?) WITH ORDINALITY AS message
-        (message_id, topic, message_type, message_version, payload, headers, published_at, correlation_id, place)
-    WHERE fence.held > 0
-    ORDER BY place";
+/// Rows are made behind the condition, and positions are drawn for rows: behind the fence. Without a
+/// table to read from, a row is made and stored at a time, in the arrays' order.
+const BEHIND_FENCE: &str = "WHERE (SELECT held FROM fence) > 0";
 
 /// What is bound: a name, or a column of all rows.
 pub(super) enum Column<'a> {
@@ -55,6 +53,7 @@ pub(super) enum Column<'a> {
     Uuids(Vec<Uuid>),
     Texts(Vec<&'a str>),
     OptionalTexts(Vec<Option<&'a str>>),
+    Json(Vec<JsonText<'a>>),
     Times(Vec<DateTime<Utc>>),
 }
 
@@ -64,12 +63,12 @@ pub(super) fn insert_messages<'a>(
     messages: &'a [RawMessage],
     leave_out_taken: bool,
 ) -> Statement<'a, Column<'a>> {
-    let (version, of_message) = match table.message_version {
-        Some(_) => ("{message_version}, ", "message_version, "),
+    let (version, of_version) = match table.message_version {
+        Some(_) => (", {message_version}", ", unnest(?)"),
         None => ("", ""),
     };
     let (flow, of_flow) = match table.correlation_id {
-        Some(_) => ("{correlation_id}, ", "correlation_id, "),
+        Some(_) => (", {correlation_id}", ", unnest(?)"),
         None => ("", ""),
     };
     let conflict = if leave_out_taken {
@@ -78,43 +77,50 @@ pub(super) fn insert_messages<'a>(
         ""
     };
     let sql = format!(
-        "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {version}\
-         {flow}{{payload}}, {{headers}}, {{published_at}}) \
-         SELECT message_id, topic, message_type, {of_message}{of_flow}payload::json, headers::json, \
-         published_at {ROWS} {conflict}"
+        "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {{payload}}, \
+         {{headers}}, {{published_at}}{version}{flow}) \
+         SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)\
+         {of_version}{of_flow} {BEHIND_FENCE} {conflict}"
     );
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
     let hashes = topics.iter().map(|topic| i64::from(hash_of(topic)));
     let names = [&table.table, &table.id].map(|name| Column::Name(name));
     let values = names.into_iter().chain([Column::Numbers(hashes.collect())]);
-    Statement::new(sql, table, values.chain(columns(messages)))
+    let version = table.message_version.as_ref().map(|_| versions(messages));
+    let flow = table.correlation_id.as_ref().map(|_| flows(messages));
+    let values = values.chain(columns(messages)).chain(version).chain(flow);
+    Statement::new(sql, table, values)
 }
 
-fn columns(messages: &[RawMessage]) -> [Column<'_>; 8] {
+fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
     let texts = |text: fn(&RawMessage) -> &str| Column::Texts(messages.iter().map(text).collect());
-    let versions = messages
-        .iter()
-        .map(|message| i64::from(message.message_version));
+    let json = |text: fn(&RawMessage) -> &str| {
+        let texts = messages.iter().map(|message| JsonText(text(message)));
+        Column::Json(texts.collect())
+    };
+    let times = messages.iter().map(|message| message.published_at);
     [
         Column::Uuids(messages.iter().map(|message| message.message_id).collect()),
         texts(|message| &message.topic),
         texts(|message| &message.message_type),
-        Column::Numbers(versions.collect()),
-        texts(|message| &message.payload),
-        texts(|message| &message.headers),
-        Column::Times(
-            messages
-                .iter()
-                .map(|message| message.published_at)
-                .collect(),
-        ),
-        Column::OptionalTexts(
-            messages
-                .iter()
-                .map(|message| message.correlation_id.as_deref())
-                .collect(),
-        ),
+        json(|message| &message.payload),
+        json(|message| &message.headers),
+        Column::Times(times.collect()),
     ]
+}
+
+fn versions(messages: &[RawMessage]) -> Column<'_> {
+    let versions = messages
+        .iter()
+        .map(|message| i64::from(message.message_version));
+    Column::Numbers(versions.collect())
+}
+
+fn flows(messages: &[RawMessage]) -> Column<'_> {
+    let flows = messages
+        .iter()
+        .map(|message| message.correlation_id.as_deref());
+    Column::OptionalTexts(flows.collect())
 }
 
 impl BindTo<Pg> for Column<'_> {
@@ -125,6 +131,7 @@ impl BindTo<Pg> for Column<'_> {
             Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
             Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),
             Self::OptionalTexts(texts) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts),
+            Self::Json(texts) => out.push_bind_param::<Array<Json>, _>(texts),
             Self::Times(times) => out.push_bind_param::<Array<Timestamptz>, _>(times),
         }
     }
