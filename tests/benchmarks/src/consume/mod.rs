@@ -58,7 +58,8 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     for load in loads(&run.sizes) {
         let point = load.point(B::NAME);
         let most = load.page * run.sizes.most_pages.div_ceil(TURNS as usize);
-        run.compare(point, ways(&database, load, most)?)?;
+        let after = load.in_front_of_the_last(most, run.sizes.consumed);
+        run.compare(point, ways(&database, load, after)?)?;
     }
     Ok(())
 }
@@ -66,10 +67,10 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
 fn ways<B: Backend>(
     database: &Database<'_, B>,
     load: Load,
-    most: usize,
+    after: i64,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
     let task = Task {
-        most,
+        after,
         ..Task::catch_up(load.kind, load.page)
     };
     match load.wanted {
@@ -97,6 +98,16 @@ where
 }
 
 impl Load {
+    /// Where it begins, so that so many messages are left.
+    fn in_front_of_the_last(self, most: usize, all: u64) -> i64 {
+        let left = match self.wanted {
+            Wanted::Topic => most,
+            Wanted::OneInTen => 10 * most,
+        };
+        let after = all.saturating_sub(left as u64);
+        i64::try_from(after).unwrap_or(i64::MAX)
+    }
+
     fn point(self, backend: &'static str) -> Point {
         let wanted = match self.wanted {
             Wanted::Topic => "whole topic",

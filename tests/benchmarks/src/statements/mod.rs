@@ -19,9 +19,6 @@ use crate::topic::Orders;
 const PAGE: usize = 500;
 const BATCH: u64 = 1_000;
 
-/// How many a consumer handles, and then comes the next consumer.
-const PAGES: usize = 50;
-
 /// What is done: a unit of it is a message, a batch or a page.
 #[derive(Clone, Copy)]
 enum Unit {
@@ -88,10 +85,7 @@ impl Unit {
                 Self::Message => drop(dispatcher.dispatch(connection, &batch[0])?),
                 Self::Batch => drop(dispatcher.dispatch_batch(connection, &batch)?),
                 Self::Page(kind) => {
-                    let task = Task {
-                        most: PAGE * PAGES,
-                        ..Task::catch_up(kind, PAGE)
-                    };
+                    let task = Task::catch_up(kind, PAGE);
                     let handled = library::consume::<Orders, _>(connection, task)?.messages;
                     done += handled.div_ceil(PAGE) - 1;
                 }
