@@ -12,6 +12,8 @@ use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
+use super::{pay, place};
+
 const PUBLISHERS: u64 = 8;
 
 /// Which messages: their topic and number.
@@ -121,6 +123,10 @@ fn publish<D: Database>(
     let mut committed = Vec::new();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
+        if random.bool() {
+            committed.push(alone::<D>(&mut bus, &mut random, &mut next));
+            continue;
+        }
         let mut written = Vec::new();
         let ended = bus.in_transaction(|bus| {
             for _ in 0..random.u8(1..4) {
@@ -140,6 +146,27 @@ fn publish<D: Database>(
         pause(&mut random);
     }
     committed
+}
+
+/// A message in a transaction of its own.
+fn alone<D: Database>(
+    bus: &mut D::Bus,
+    random: &mut fastrand::Rng,
+    next: &mut u64,
+) -> (&'static str, u64) {
+    let number = *next;
+    *next += 1;
+    loop {
+        let topic = *random.choice(&["orders", "payments"]).expect("a topic");
+        let placed = match topic {
+            "orders" => place(bus, number),
+            _ => pay(bus, number),
+        };
+        match placed {
+            Ok(()) => return (topic, number),
+            Err(error) => assert!(error.is_retryable(), "{error:?}"),
+        }
+    }
 }
 
 /// A batch on one of the topics, sometimes in a savepoint, sometimes rolled back to it.
