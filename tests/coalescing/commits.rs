@@ -200,15 +200,12 @@ fn a_panic_of_the_repository_is_an_error_and_stops_nobody() {
 
 #[test]
 fn who_cannot_connect_says_so_and_tries_again() {
-    let mut attempts = 0;
+    let attempts = AtomicUsize::new(0);
     let bus = InMemoryMessageBus::default();
-    let coalescer = Coalescer::new(move || {
-        attempts += 1;
-        match attempts {
-            1 => Err("no server".to_owned()),
-            2 => panic!("no memory"),
-            _ => Ok(bus.clone()),
-        }
+    let coalescer = Coalescer::new(move || match attempts.fetch_add(1, Ordering::Relaxed) {
+        0 => Err("no server".to_owned()),
+        1 => panic!("no memory"),
+        _ => Ok(bus.clone()),
     });
     for problem in ["no server", "no memory"] {
         let error = orders(&coalescer)

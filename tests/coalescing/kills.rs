@@ -44,11 +44,11 @@ fn publisher() {
 
 type NoError = std::convert::Infallible;
 
-fn publish<R>(number: u64, connect: impl FnMut() -> Result<R, NoError> + Send + 'static)
+fn publish<R>(number: u64, connect: impl Fn() -> Result<R, NoError> + Send + Sync + 'static)
 where
     R: MessageRepository + Transactions + Send + 'static,
 {
-    let coalescer = Coalescer::new(connect);
+    let coalescer = Coalescer::new(connect).connections(2);
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let orders = orders(&coalescer);

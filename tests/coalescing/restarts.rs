@@ -43,7 +43,7 @@ where
     C: Connection + MessageRepository + Transactions + Send + 'static,
 {
     let address = url.to_owned();
-    let coalescer = Coalescer::new(move || C::establish(&address));
+    let coalescer = Coalescer::new(move || C::establish(&address)).connections(2);
     let (ended, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
     let publish = |thread: u64| {
         let orders = orders(&coalescer);

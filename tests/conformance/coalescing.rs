@@ -1,9 +1,11 @@
-use std::sync::mpsc;
+use std::fmt;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::{
-    Coalescer, CoalescingDispatcher, Duplicates, Error, Headers, MessageDispatcher, Transactions,
+    Coalescer, CoalescingDispatcher, Duplicates, Error, Headers, MessageDispatcher,
+    MessageRepository, Transactions,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
@@ -13,15 +15,26 @@ use super::{TestBus, orders, stored};
 
 type Outcome = Result<usize, Error>;
 
+/// Somebody who dispatches.
+type Caller = Box<dyn FnOnce(&Coalescer) -> Outcome + Send>;
+
+/// A coalescer on this one connection.
+fn on<B>(connection: B) -> Coalescer
+where
+    B: MessageRepository + Transactions + Send + 'static,
+{
+    let connection = Mutex::new(Some(connection));
+    Coalescer::new(move || connection.lock().unwrap().take().ok_or(fmt::Error))
+}
+
 /// A coalescer whose connection comes when it is let go.
 fn held_up<D: Database>(database: &D) -> (Coalescer, mpsc::Sender<()>) {
     let (let_go, gate) = mpsc::channel();
-    let mut connections = vec![database.connect()];
+    let held = Mutex::new((gate, Some(database.connect())));
     let coalescer = Coalescer::new(move || {
-        gate.recv()?;
-        connections
-            .pop()
-            .ok_or_else(|| Box::<dyn std::error::Error + Send + Sync>::from("there was one"))
+        let (gate, connection) = &mut *held.lock().unwrap();
+        gate.recv().map_err(|_| fmt::Error)?;
+        connection.take().ok_or(fmt::Error)
     });
     (coalescer, let_go)
 }
@@ -38,10 +51,7 @@ fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
 
 /// Has each caller dispatch on a thread of its own, in this order; the first one is held up until the
 /// others wait.
-fn dispatch_together<D: Database>(
-    database: &D,
-    callers: Vec<Box<dyn FnOnce(&Coalescer) -> Outcome + Send>>,
-) -> Vec<Outcome> {
+fn dispatch_together<D: Database>(database: &D, callers: Vec<Caller>) -> Vec<Outcome> {
     let (coalescer, let_go) = held_up(database);
     let coalescer = &coalescer;
     thread::scope(|scope| {
@@ -75,7 +85,7 @@ fn numbers(bus: &mut impl TestBus) -> Vec<u64> {
         .collect()
 }
 
-fn place(number: u64) -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+fn place(number: u64) -> Caller {
     Box::new(move |coalescer| {
         dispatcher(coalescer)
             .dispatch(&OrderPlaced::number(number))
@@ -84,11 +94,7 @@ fn place(number: u64) -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
 }
 
 /// Dispatches with an id that may be taken.
-fn place_as(
-    id: Uuid,
-    number: u64,
-    duplicates: Duplicates,
-) -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+fn place_as(id: Uuid, number: u64, duplicates: Duplicates) -> Caller {
     Box::new(move |coalescer| {
         let dispatcher = orders().with_duplicates(duplicates).coalescing(coalescer);
         let headers = Headers::new().with_message_id(id);
@@ -147,7 +153,7 @@ pub fn who_shares_a_commit_has_an_outcome_of_his_own<D: Database>() {
 pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let half_new = |duplicates| -> Box<dyn FnOnce(&Coalescer) -> Outcome + Send> {
+    let half_new = |duplicates| -> Caller {
         Box::new(move |coalescer| {
             let twice = Uuid::now_v7();
             let decorate = move |headers: &mut Headers| headers.set_message_id(twice);
@@ -257,9 +263,7 @@ pub fn on_a_connection_in_a_transaction_nothing_is_acknowledged<D: Database>() {
     let database = D::create();
     let mut connection = database.connect();
     connection.begin().unwrap();
-    let mut connections = vec![connection];
-    let connect = move || connections.pop().ok_or(std::fmt::Error);
-    let coalescer = Coalescer::new(connect);
+    let coalescer = on(connection);
     for _ in 0..2 {
         let error = dispatcher(&coalescer)
             .dispatch(&OrderPlaced::number(1))
@@ -273,8 +277,7 @@ pub fn on_a_connection_in_a_transaction_nothing_is_acknowledged<D: Database>() {
 pub fn what_many_threads_dispatch_is_there_once<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let mut connections = vec![database.connect()];
-    let coalescer = Coalescer::new(move || connections.pop().ok_or(std::fmt::Error))
+    let coalescer = on(database.connect())
         .messages_in_a_commit(7)
         .messages_in_the_queue(5);
     let mut said: Vec<_> = thread::scope(|scope| {
@@ -302,4 +305,32 @@ pub fn what_many_threads_dispatch_is_there_once<D: Database>() {
     there.sort_unstable();
     assert_eq!(there.len(), 16 * 25);
     assert_eq!(there, said);
+}
+
+pub fn several_connections_lose_nothing<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let connections: Vec<_> = (0..4).map(|_| database.connect()).collect();
+    let connections = Mutex::new(connections);
+    let coalescer = Coalescer::new(move || connections.lock().unwrap().pop().ok_or(fmt::Error))
+        .connections(4)
+        .messages_in_a_commit(5);
+    thread::scope(|scope| {
+        for thread in 0..16_u64 {
+            let orders = dispatcher(&coalescer);
+            scope.spawn(move || {
+                for number in 0..20 {
+                    let order = OrderPlaced::number(100 * thread + number);
+                    orders.dispatch(&order).unwrap();
+                }
+            });
+        }
+    });
+    let numbers = numbers(&mut bus);
+    for thread in 0..16 {
+        // One thread's messages come in the order in which it dispatched them.
+        let of_thread = numbers.iter().filter(|number| **number / 100 == thread);
+        assert!(of_thread.copied().eq(100 * thread..100 * thread + 20));
+    }
+    assert!(coalescer.close(Duration::from_secs(60)));
 }

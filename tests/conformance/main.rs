@@ -69,6 +69,7 @@ macro_rules! conformance_on {
                 a_closed_coalescer_has_committed_what_waited,
                 on_a_connection_in_a_transaction_nothing_is_acknowledged,
                 what_many_threads_dispatch_is_there_once,
+                several_connections_lose_nothing,
             ]
             failing: [
                 attempts_outlast_the_process,

@@ -7,7 +7,7 @@ mod writer;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::dispatcher::CoalescingDispatcher;
@@ -17,7 +17,7 @@ use self::ticket::Turn;
 use self::writer::{Write, Writer};
 use crate::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
 
-/// Commits together what is dispatched at the same time, on a connection of its own: many threads that
+/// Commits together what is dispatched at the same time, on connections of its own: many threads that
 /// publish single messages wait for the disk once, and not each on its own.
 ///
 /// It is for messages that are not part of a transaction of the caller; those go through a
@@ -57,6 +57,7 @@ pub struct Coalescer {
 
 #[derive(Debug, Clone, Copy)]
 struct Limits {
+    connections: usize,
     in_a_commit: usize,
     in_the_queue: usize,
     longest_wait: Duration,
@@ -65,6 +66,7 @@ struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 1,
             in_a_commit: 5_000,
             in_the_queue: 10_000,
             longest_wait: Duration::from_secs(10),
@@ -74,25 +76,36 @@ impl Default for Limits {
 
 struct Shared {
     queue: Queue,
-    /// Nobody waits for it: only one caller commits at a time.
-    writer: Mutex<Box<dyn Write>>,
+    connect: Box<dyn Fn() -> Box<dyn Write> + Send + Sync>,
+    /// Those that nobody commits with.
+    writers: Mutex<Vec<Box<dyn Write>>>,
 }
 
 impl Coalescer {
-    /// `connect` opens the connection, or takes it out of a pool, when the first message is dispatched, and
-    /// again after a failure of the database.
-    pub fn new<R, E>(connect: impl FnMut() -> Result<R, E> + Send + 'static) -> Self
+    /// `connect` opens a connection, or takes one out of a pool, when there is something to commit, and again
+    /// after a failure of the database.
+    pub fn new<R, E>(connect: impl Fn() -> Result<R, E> + Send + Sync + 'static) -> Self
     where
         R: MessageRepository + Transactions + Send + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     {
+        let connect = Arc::new(connect);
         Self {
             limits: Limits::default(),
             shared: Arc::new(Shared {
                 queue: Queue::default(),
-                writer: Mutex::new(Box::new(Writer::new(connect))),
+                connect: Box::new(move || Box::new(Writer::new(Arc::clone(&connect)))),
+                writers: Mutex::default(),
             }),
         }
+    }
+
+    /// Sets how many connections it commits on at once; 1 without this, and for zero. SQLite has one writer
+    /// at a time. On servers a few are faster: while one waits for its commit, another one inserts.
+    #[must_use]
+    pub fn connections(mut self, most: usize) -> Self {
+        self.limits.connections = most.max(1);
+        self
     }
 
     /// Sets how many messages are committed together at most; 5,000 without this. A batch that is larger is
@@ -129,7 +142,7 @@ impl Coalescer {
     /// Whether messages are being committed now.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.shared.queue.is_led()
+        self.shared.queue.is_committing()
     }
 
     /// Accepts no further messages, and returns when those that wait are committed, or have failed. Says
@@ -145,21 +158,26 @@ impl Coalescer {
         }
         let queue = &self.shared.queue;
         let deadline = Instant::now().checked_add(self.limits.longest_wait);
-        let ticket = queue.enter(messages, duplicates, self.limits.in_the_queue, deadline)?;
+        let ticket = queue.enter(messages, duplicates, &self.limits, deadline)?;
         let turn = match ticket.wait_until(deadline) {
             Some(turn) => turn,
             None => queue.leave(&ticket)?,
         };
         match turn {
-            Turn::Lead => self.commit(queue.next_group(self.limits.in_a_commit)),
+            Turn::Lead(group) => self.commit(group),
             Turn::Done(result) => result,
         }
     }
 
     /// Commits a group, and returns what became of the first one in it, who is the caller.
-    fn commit(&self, group: Group) -> Result<usize, Error> {
-        let writer = self.shared.writer.lock();
-        let results = writer.unwrap_or_else(PoisonError::into_inner).write(&group);
+    fn commit(&self, mut group: Group) -> Result<usize, Error> {
+        self.shared.queue.begin(&mut group, self.limits.in_a_commit);
+        let mut writer = self
+            .writers()
+            .pop()
+            .unwrap_or_else(|| (self.shared.connect)());
+        let results = writer.write(&group);
+        self.writers().push(writer);
         // The next ones need not wait until these are awake.
         self.shared.queue.pass_on();
         let mut results = group.entries.into_iter().zip(results);
@@ -171,6 +189,12 @@ impl Coalescer {
             || Err(refused("it was not in the queue", false)),
             |(_, own)| own,
         )
+    }
+
+    /// Nobody panics with half of a change.
+    fn writers(&self) -> MutexGuard<'_, Vec<Box<dyn Write>>> {
+        let writers = self.shared.writers.lock();
+        writers.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Limits;
 use super::ticket::{Ticket, Turn};
 use crate::{Duplicates, Error, RawMessage};
 
@@ -17,8 +18,9 @@ pub(super) struct Queue {
 struct State {
     messages: Vec<RawMessage>,
     entries: VecDeque<Entry>,
-    /// Whether somebody commits, or was told to.
-    is_led: bool,
+    /// How many commit, or were told to.
+    leading: usize,
+    committing: usize,
     is_closed: bool,
 }
 
@@ -32,21 +34,22 @@ pub(super) struct Entry {
 }
 
 /// Those whose messages are committed together, and these messages in the same order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) entries: Vec<Entry>,
     pub(super) messages: Vec<RawMessage>,
 }
 
 impl Queue {
-    /// Queues up, when there is room; who comes first leads.
+    /// Queues up, when there is room; who finds a connection free leads.
     pub(super) fn enter(
         &self,
         messages: Vec<RawMessage>,
         duplicates: Duplicates,
-        most: usize,
+        limits: &Limits,
         deadline: Option<Instant>,
     ) -> Result<Arc<Ticket>, Error> {
+        let most = limits.in_the_queue;
         let is_full = |state: &mut State| {
             !state.is_closed && !state.entries.is_empty() && state.messages.len() >= most
         };
@@ -64,9 +67,9 @@ impl Queue {
             duplicates,
         });
         state.messages.extend(messages);
-        if !state.is_led {
-            state.is_led = true;
-            ticket.give(Turn::Lead);
+        if state.leading < limits.connections {
+            state.leading += 1;
+            state.have_next_lead();
         }
         Ok(ticket)
     }
@@ -85,19 +88,20 @@ impl Queue {
         Err(refused("others took too long", true))
     }
 
-    /// Takes the first ones, with so many messages together, or the first one alone.
-    pub(super) fn next_group(&self, most: usize) -> Group {
-        let group = self.lock().take(most);
+    /// Begins to commit: those that wait come along, with so many messages together at most.
+    pub(super) fn begin(&self, group: &mut Group, most: usize) {
+        let mut state = self.lock();
+        state.committing += 1;
+        state.join(group, most);
         self.changed.notify_all();
-        group
     }
 
-    /// Has the next one lead.
+    /// Ends that, and has the next one lead.
     pub(super) fn pass_on(&self) {
         let mut state = self.lock();
-        match state.entries.front() {
-            Some(next) => next.ticket.give(Turn::Lead),
-            None => state.is_led = false,
+        state.committing -= 1;
+        if !state.have_next_lead() {
+            state.leading -= 1;
         }
         self.changed.notify_all();
     }
@@ -106,8 +110,8 @@ impl Queue {
         self.lock().messages.len()
     }
 
-    pub(super) fn is_led(&self) -> bool {
-        self.lock().is_led
+    pub(super) fn is_committing(&self) -> bool {
+        self.lock().committing > 0
     }
 
     /// Accepts nobody any more; says whether nobody is left in time.
@@ -115,8 +119,8 @@ impl Queue {
         let mut state = self.lock();
         state.is_closed = true;
         self.changed.notify_all();
-        let state = wait_while(&self.changed, state, deadline, |state| state.is_led);
-        !state.is_led
+        let state = wait_while(&self.changed, state, deadline, |state| state.leading > 0);
+        state.leading == 0
     }
 
     /// What is changed under it, is changed as a whole.
@@ -126,21 +130,33 @@ impl Queue {
 }
 
 impl State {
-    fn take(&mut self, most: usize) -> Group {
-        let mut messages = 0;
+    /// Takes the first one out of the queue to lead, if there is one.
+    fn have_next_lead(&mut self) -> bool {
+        let Some(first) = self.entries.front() else {
+            return false;
+        };
+        let ticket = Arc::clone(&first.ticket);
+        let mut group = Group::default();
+        self.join(&mut group, first.messages);
+        ticket.give(Turn::Lead(group));
+        true
+    }
+
+    fn join(&mut self, group: &mut Group, most: usize) {
+        let mut messages = group.messages.len();
         let fits = |entry: &&Entry| {
-            let is_first = messages == 0;
             messages += entry.messages;
-            is_first || messages <= most
+            messages <= most
         };
         let entries = self.entries.iter().take_while(fits).count();
-        let entries: Vec<_> = self.entries.drain(..entries).collect();
-        let messages = entries.iter().map(|entry| entry.messages).sum();
+        let entries = self.entries.drain(..entries);
+        let before = group.entries.len();
+        group.entries.extend(entries);
+        let joining = group.entries[before..].iter();
+        let messages = joining.map(|entry| entry.messages).sum();
         let rest = self.messages.split_off(messages);
-        Group {
-            entries,
-            messages: std::mem::replace(&mut self.messages, rest),
-        }
+        let mut joining = std::mem::replace(&mut self.messages, rest);
+        group.messages.append(&mut joining);
     }
 
     fn index_of(&self, ticket: &Arc<Ticket>) -> Option<usize> {

@@ -1,7 +1,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::queue::wait_while;
+use super::queue::{Group, wait_while};
 use crate::Error;
 
 /// What a caller waits with.
@@ -14,8 +14,8 @@ pub(super) struct Ticket {
 /// What it waits for.
 #[derive(Debug)]
 pub(super) enum Turn {
-    /// It commits the next group, in which it is the first.
-    Lead,
+    /// It commits what it has brought, and what others have meanwhile.
+    Lead(Group),
     /// Somebody else has committed it, or has failed to.
     Done(Result<usize, Error>),
 }

@@ -15,17 +15,17 @@ pub(super) trait Write: Send {
 
 /// Commits on a connection, which it opens when it is needed.
 pub(super) struct Writer<R, F> {
-    connect: F,
+    connect: Arc<F>,
     repository: Option<R>,
 }
 
 impl<R, F, E> Writer<R, F>
 where
     R: MessageRepository + Transactions,
-    F: FnMut() -> Result<R, E>,
+    F: Fn() -> Result<R, E>,
     E: Into<HandlerError>,
 {
-    pub(super) fn new(connect: F) -> Self {
+    pub(super) fn new(connect: Arc<F>) -> Self {
         Self {
             connect,
             repository: None,
@@ -93,7 +93,7 @@ where
 impl<R, F, E> Write for Writer<R, F>
 where
     R: MessageRepository + Transactions + Send,
-    F: FnMut() -> Result<R, E> + Send,
+    F: Fn() -> Result<R, E> + Send + Sync,
     E: Into<HandlerError>,
 {
     fn write(&mut self, group: &Group) -> Vec<Result<usize, Error>> {
