@@ -3,7 +3,7 @@
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::fence::hash_of;
@@ -18,13 +18,14 @@ use crate::diesel::MessageTable;
 /// topic. One without a first write is as good as over when the statement is: there is nothing to
 /// remember, which would cost as much as the lock.
 ///
-/// OFFSET keeps the planner from looking for the sequence wherever its id is named.
+/// OFFSET keeps the planner from looking for the sequence wherever its id is named. Each function that
+/// is named costs time, also where it is not called: numbers of 32 bits need no casts between them.
 const SEQUENCE: &str = "
     FROM (
-        SELECT id, (hash # id::oid::bigint)::bit(32)::integer AS class, is_long FROM (
+        SELECT id, hash # id::integer AS class, is_long FROM (
             SELECT coalesce(
                 pg_get_serial_sequence(quote_ident(of_table), of_column),
-                quote_ident('the sequence of ' || of_table || '.' || of_column)
+                format('\"the sequence of %s.%s\"', of_table, of_column)
             )::regclass AS id, hash, is_long
             FROM (SELECT ";
 
@@ -55,7 +56,7 @@ pub(super) struct InsertMessage<'a, const BY_DEFAULT: bool> {
     version: i64,
     payload: JsonText<'a>,
     headers: JsonText<'a>,
-    hash: i64,
+    hash: i32,
     /// Whether the transaction goes on behind the statement.
     is_long: bool,
 }
@@ -68,7 +69,7 @@ impl<'a, const BY_DEFAULT: bool> InsertMessage<'a, BY_DEFAULT> {
             version: i64::from(message.message_version),
             payload: JsonText(&message.payload),
             headers: JsonText(&message.headers),
-            hash: i64::from(hash_of(&message.topic)),
+            hash: hash_of(&message.topic).cast_signed(),
             is_long,
         }
     }
@@ -120,7 +121,7 @@ impl<'a, const BY_DEFAULT: bool> InsertMessage<'a, BY_DEFAULT> {
         out.push_sql(" AS of_table, ");
         out.push_bind_param::<Text, str>(&self.table.id)?;
         out.push_sql(" AS of_column, ");
-        out.push_bind_param::<BigInt, i64>(&self.hash)?;
+        out.push_bind_param::<Integer, i32>(&self.hash)?;
         out.push_sql(" AS hash, ");
         out.push_bind_param::<Bool, bool>(&self.is_long)?;
         out.push_sql(" AS is_long");
