@@ -58,12 +58,12 @@ fn a_position_is_drawn_behind_the_fence() {
         let lock = format!("SELECT pg_advisory_xact_lock({class}, {last})");
         obstacle.batch_execute(&lock).unwrap();
         thread::scope(|scope| {
-            scope.spawn(|| publish(&mut publisher, 1));
+            let publishing = scope.spawn(|| publish(&mut publisher, 1));
             let waiting = format!(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                  AND classid::integer = {class}"
             );
-            while number(&mut obstacle, &waiting) == 0 {
+            while number(&mut obstacle, &waiting) == 0 && !publishing.is_finished() {
                 thread::sleep(Duration::from_millis(1));
             }
             let drawn = last_position(&mut obstacle);
