@@ -30,7 +30,7 @@ fn number(connection: &mut MysqlConnection, sql: &str) -> i64 {
 
 /// Has a publisher pause in front of a row or behind it, and another one overtake it. Returns what
 /// was delivered meanwhile and later.
-fn overtaken(time: &str) -> [Vec<u64>; 2] {
+fn overtaken(time: &str, slowly: std::ops::Range<u64>) -> [Vec<u64>; 2] {
     let database = Mariadb::create();
     let [mut gate, mut reader, mut slow, mut fast] = [(); 4].map(|()| database.connect());
     gate.batch_execute(&format!(
@@ -55,7 +55,10 @@ fn overtaken(time: &str) -> [Vec<u64>; 2] {
     assert_eq!(number(&mut gate, "get_lock(database(), 0)"), 1);
     slow.batch_execute("SET @pauses = 1").unwrap();
     let meanwhile = thread::scope(|scope| {
-        scope.spawn(|| place(&mut slow, 1));
+        scope.spawn(|| {
+            let batch = slowly.map(OrderPlaced::number);
+            orders().dispatch_batch(&mut slow, batch).unwrap();
+        });
         wait_until_paused(&mut gate);
         place(&mut fast, 2);
         let meanwhile = read();
@@ -77,12 +80,14 @@ fn wait_until_paused(observer: &mut MysqlConnection) {
 
 #[test]
 fn a_publisher_that_has_its_position_is_waited_for() {
-    assert_eq!(overtaken("AFTER"), [vec![], vec![1, 2]]);
+    assert_eq!(overtaken("AFTER", 1..2), [vec![], vec![1, 2]]);
+    assert_eq!(overtaken("AFTER", 10..13), [vec![], vec![10, 11, 12, 2]]);
 }
 
 #[test]
 fn a_publisher_has_its_slot_before_its_position() {
-    assert_eq!(overtaken("BEFORE"), [vec![], vec![2, 1]]);
+    assert_eq!(overtaken("BEFORE", 1..2), [vec![], vec![2, 1]]);
+    assert_eq!(overtaken("BEFORE", 10..13), [vec![], vec![2, 10, 11, 12]]);
 }
 
 /// The statements of a dispatch.
@@ -91,6 +96,26 @@ fn statements_of_dispatch(bus: &mut MysqlConnection) -> Vec<String> {
     log.watch(bus);
     place(bus, 1);
     log.statements()
+}
+
+#[test]
+fn a_small_batch_takes_one_statement_and_stays_together() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0);
+    for size in [2, 5, 32, 64] {
+        let log = Log::default();
+        log.watch(&mut bus);
+        let batch = (1..=size).map(OrderPlaced::number);
+        assert_eq!(
+            orders().dispatch_batch(&mut bus, batch).unwrap() as u64,
+            size
+        );
+        assert_eq!(log.statements().len(), 1, "{:#?}", log.statements());
+    }
+    let expected = [2, 5, 32, 64].into_iter().flat_map(|size| 1..=size);
+    let expected: Vec<u64> = std::iter::once(0).chain(expected).collect();
+    assert_eq!(consume(&mut bus), expected);
 }
 
 #[test]

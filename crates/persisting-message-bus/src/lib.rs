@@ -195,4 +195,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/running-consumers.md")]
     struct RunningConsumers;
+
+    #[doc = include_str!("../../../docs/how-fast-and-why.md")]
+    struct HowFastAndWhy;
 }

@@ -38,7 +38,7 @@ fn rows_of_next(messages: &[&RawMessage]) -> usize {
     let mut bytes = 0;
     let fitting = messages.iter().take(MOST_ROWS).take_while(|message| {
         let first = bytes == 0;
-        bytes += message.payload.len() + message.headers.len();
+        bytes += bytes_of(message);
         first || bytes <= MOST_BYTES
     });
     match fitting.count().checked_ilog2() {
@@ -60,20 +60,35 @@ pub(super) fn insert<'a>(
     Statement::new(sql, table, values)
 }
 
-/// Inserts a row, with a topic that is computed from its name, as often as the SQL asks for it.
+/// Inserts rows, the first one with a topic that is computed from its name, as often as the SQL asks for it.
 #[cfg(feature = "mysql")]
 pub(super) fn insert_computing<'a>(
     table: &MessageTable,
     names: &'a dyn Names,
-    row: &'a Row<'a>,
+    rows: &'a [Row<'a>],
     topic: &str,
 ) -> Statement<'a> {
-    let sql = format!("{} {}", into(table), row_of(table, topic));
-    Statement::new(
-        sql,
-        names,
-        values_of(table, row, topic.matches('?').count()),
-    )
+    let topics = || std::iter::once(topic).chain(std::iter::repeat("?"));
+    let rows_of_values = topics().take(rows.len()).map(|topic| row_of(table, topic));
+    let rows_of_values: Vec<_> = rows_of_values.collect();
+    let sql = format!("{} {}", into(table), rows_of_values.join(", "));
+    let values = rows.iter().zip(topics());
+    let values = values.flat_map(|(row, topic)| values_of(table, row, topic.matches('?').count()));
+    Statement::new(sql, names, values)
+}
+
+/// Whether there is a statement for so many rows at once, among those that are prepared once: more than a few
+/// of them go in parts.
+#[cfg(feature = "mysql")]
+pub(super) fn fit_into_one(messages: &[RawMessage]) -> bool {
+    const FEW: usize = 32;
+    let bytes = messages.iter().map(bytes_of).sum::<usize>();
+    let rows = messages.len();
+    bytes <= MOST_BYTES && (rows <= FEW || rows.is_power_of_two() && rows <= MOST_ROWS)
+}
+
+fn bytes_of(message: &RawMessage) -> usize {
+    message.payload.len() + message.headers.len()
 }
 
 fn into(table: &MessageTable) -> String {

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::slice;
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
@@ -8,8 +7,9 @@ use diesel::result::{Error as DieselError, QueryResult};
 
 use super::insert::{insert_all, insert_new};
 use super::{single, slots};
-use crate::diesel::duplicates::{named_duplicate, names_duplicate};
+use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
+use crate::diesel::insert::fit_into_one;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
@@ -67,33 +67,50 @@ where
     if is_in_transaction(connection) {
         return write(connection, schema, messages, duplicates);
     }
-    if let [message] = messages
-        && let Some(persisted) = write_at_once(connection, schema, message, duplicates)
+    if can_be_written_at_once(messages, duplicates)
+        && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
     {
         return persisted;
     }
     connection.in_transaction(|connection| write(connection, schema, messages, duplicates))
 }
 
-/// Persists a message in one statement, or returns nothing where that takes more of them, if only to
+/// Of several messages, some may be duplicates, and others not: that takes more than one statement.
+fn can_be_written_at_once(messages: &[RawMessage], duplicates: Duplicates) -> bool {
+    let same_topic = |pair: &[RawMessage]| matches!(pair, [one, other] if one.topic == other.topic);
+    match messages {
+        [] => false,
+        [_] => true,
+        _ => {
+            duplicates == Duplicates::Fail
+                && messages.windows(2).all(same_topic)
+                && fit_into_one(messages)
+        }
+    }
+}
+
+/// Persists messages in one statement, or returns nothing where that takes more of them, if only to
 /// find out what is wrong.
 fn write_at_once<C>(
     connection: &mut C,
     schema: &TableSchema,
-    message: &RawMessage,
+    messages: &[RawMessage],
     duplicates: Duplicates,
 ) -> Option<Result<usize, Error>>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     [single::MINE, single::FREE].into_iter().find_map(|place| {
-        match single::insert(connection, schema, message, place) {
+        match single::insert(connection, schema, messages, place) {
             Ok(inserted) => Some(Ok(inserted)),
-            Err(cause) if duplicates == Duplicates::Ignore && names_duplicate(&cause, message) => {
+            Err(cause)
+                if duplicates == Duplicates::Ignore
+                    && named_duplicate(&cause, messages).is_some() =>
+            {
                 Some(Ok(0))
             }
             Err(cause) => {
-                let error = not_persisted(cause, slice::from_ref(message));
+                let error = not_persisted(cause, messages);
                 let is_final =
                     error.is_duplicate() || error.is_retryable() || error.is_disconnected();
                 is_final.then_some(Err(error))

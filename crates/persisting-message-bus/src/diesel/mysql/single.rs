@@ -1,4 +1,4 @@
-//! A message in one statement instead of a transaction of four.
+//! Messages in one statement instead of a transaction of four.
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
@@ -20,18 +20,18 @@ pub(super) const FREE: &str = FREE_FROM_MINE;
 /// What no column takes, in any mode: a number that is out of range.
 const NOTHING: &str = "9223372036854775807 + 1";
 
-/// Inserts a message in a transaction of its own, which is this statement, and fails where it cannot:
-/// then nothing has been inserted, and a transaction with more statements may do it.
+/// Inserts messages of one topic in a transaction of their own, which is this statement, and fails where it
+/// cannot: then nothing has been inserted, and a transaction with more statements may do it.
 ///
-/// The topic is the value of a query that locks a slot. So there is no row that could be given a
-/// position before the slot is locked.
+/// The topic of the first one is the value of a query that locks a slot. So there is no row that could be
+/// given a position before the slot is locked: the others' come with the first one's, or later.
 ///
 /// A replica that makes what statements say, one at a time or in an order of its own, would lock other
 /// slots and might find none: there, only rows are to be logged.
 pub(super) fn insert<C>(
     connection: &mut C,
     schema: &TableSchema,
-    message: &RawMessage,
+    messages: &[RawMessage],
     place: &str,
 ) -> QueryResult<usize>
 where
@@ -43,8 +43,8 @@ where
          AND @@sql_mode LIKE '%STRICT%' AND @@autocommit \
          AND @@binlog_format <> 'STATEMENT' ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED), {NOTHING})"
     );
-    let row = row(message);
-    let insert = insert_computing(&schema.messages, &names, &row, &topic);
+    let rows: Vec<_> = messages.iter().map(row).collect();
+    let insert = insert_computing(&schema.messages, &names, &rows, &topic);
     connection.execute_returning_count(&insert)
 }
 
