@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{
@@ -25,6 +26,8 @@ struct Script {
     attempts: Mutex<Vec<usize>>,
     /// What it does at some of them, instead of persisting.
     plan: Mutex<BTreeMap<usize, Does>>,
+    /// Whether a transaction is open that the next look at it finds.
+    is_open: AtomicBool,
     /// What it waits for once.
     gate: Mutex<Option<mpsc::Receiver<()>>>,
 }
@@ -32,6 +35,8 @@ struct Script {
 enum Does {
     Panics,
     LosesItsConnection,
+    /// Refuses the first message in a transaction that it does not end.
+    LeavesItOpen,
 }
 
 struct Scripted(Arc<Script>);
@@ -74,6 +79,10 @@ impl MessageRepository for Scripted {
             Some(Does::LosesItsConnection) => {
                 Err(Error::repository("writing", "connection reset", true))
             }
+            Some(Does::LeavesItOpen) => {
+                self.0.is_open.store(true, Ordering::Relaxed);
+                Err(Error::duplicate_message(&messages[0]))
+            }
             None => self.0.bus.clone().persist(messages, duplicates),
         }
     }
@@ -93,7 +102,7 @@ impl Transactions for Scripted {
     }
 
     fn open_transactions(&mut self) -> usize {
-        self.0.bus.clone().open_transactions()
+        usize::from(self.0.is_open.swap(false, Ordering::Relaxed))
     }
 }
 
@@ -196,6 +205,30 @@ fn a_panic_of_the_repository_is_an_error_and_stops_nobody() {
     assert!(format!("{error:#}").contains("out of order"), "{error:#}");
     assert!(outcomes[1..].iter().all(Result::is_ok), "{outcomes:?}");
     assert_eq!(*script.attempts.lock().unwrap(), [1, 4, 2, 2]);
+}
+
+#[test]
+fn a_closed_coalescer_gives_its_connections_back() {
+    let script = Arc::<Script>::default();
+    let coalescer = scripted(&script);
+    orders(&coalescer)
+        .dispatch(&OrderPlaced::number(0))
+        .unwrap();
+    // The script, `connect`, and the connection.
+    assert_eq!(Arc::strong_count(&script), 3);
+    assert!(coalescer.close(Duration::from_secs(60)));
+    assert_eq!(Arc::strong_count(&script), 2);
+}
+
+#[test]
+fn a_transaction_that_is_left_open_is_not_gone_on_with() {
+    let script = Arc::<Script>::default();
+    script.plan.lock().unwrap().insert(0, Does::LeavesItOpen);
+    let coalescer = scripted(&script);
+    let mut dispatch = || orders(&coalescer).dispatch(&OrderPlaced::number(0));
+    assert!(dispatch().unwrap_err().is_duplicate());
+    dispatch().unwrap();
+    assert_eq!(script.connections.load(Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -85,6 +85,24 @@ pub fn pages_of_a_backlog_are_handled_under_one_lease<D: Database>() {
     }
 }
 
+pub fn a_slow_page_gives_the_lease_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let batch = (0..3).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut bus, batch).unwrap();
+    let mut consumer =
+        MessageConsumer::transactional("slow", |_: &mut D::Bus, message: &Message<Orders>| {
+            if message.payload().order() == 0 {
+                thread::sleep(Duration::from_millis(250));
+            }
+            Ok(())
+        })
+        .page_size(1);
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 3);
+    let stored = bus.stored_consumer("slow", "orders").unwrap().unwrap();
+    assert_eq!((stored.lease_epoch, stored.lease_owner), (2, None));
+}
+
 pub fn a_lease_lost_between_two_pages_stores_nothing_more<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

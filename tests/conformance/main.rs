@@ -176,6 +176,7 @@ macro_rules! conformance_on {
             ]
             leases: [
                 pages_of_a_backlog_are_handled_under_one_lease,
+                a_slow_page_gives_the_lease_back,
                 a_lease_lost_between_two_pages_stores_nothing_more,
                 a_second_holder_is_locked_out,
                 another_name_or_topic_is_not_locked,

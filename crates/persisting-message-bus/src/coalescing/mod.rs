@@ -21,8 +21,9 @@ use crate::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
 /// publish single messages wait for the disk once, and not each on its own.
 ///
 /// It is for messages that are not part of a transaction of the caller; those go through a
-/// [`MessageDispatcher`](crate::MessageDispatcher). Clones are the same: have one for each database, make
-/// a [`CoalescingDispatcher`] for each topic, and share them between threads.
+/// [`MessageDispatcher`](crate::MessageDispatcher). Clones share queue and connections: have one for each
+/// database, make a [`CoalescingDispatcher`] for each topic when its limits are set, and share them between
+/// threads.
 ///
 /// There is no thread behind it, and nothing waits for others to come: the first caller commits at once. Who
 /// comes meanwhile queues up, and the first of these commits what all of them have.
@@ -82,8 +83,10 @@ struct Shared {
 }
 
 impl Coalescer {
-    /// `connect` opens a connection, or takes one out of a pool, when there is something to commit, and again
-    /// after a failure of the database.
+    /// `connect` opens a connection, or takes one out of a pool, when there is something to commit; and anew
+    /// after a failure of the database, or when the last one was not used for 30 seconds. It should give up
+    /// after some time (`connect_timeout`): those whose messages are to be committed wait for it. A pool has
+    /// to have as many connections to spare as there are [`connections`](Self::connections).
     pub fn new<R, E>(connect: impl Fn() -> Result<R, E> + Send + Sync + 'static) -> Self
     where
         R: MessageRepository + Transactions + Send + 'static,
@@ -126,7 +129,7 @@ impl Coalescer {
 
     /// Sets how long a caller waits at most until its message is on its way to the database; 10 seconds
     /// without this. Zero is for who does not want to wait for others at all. How long the database takes
-    /// then, its own settings say (`statement_timeout`, `busy_timeout`).
+    /// then, its own settings say (`connect_timeout`, `statement_timeout`, `busy_timeout`).
     #[must_use]
     pub fn longest_wait(mut self, longest: Duration) -> Self {
         self.limits.longest_wait = longest;
@@ -146,9 +149,11 @@ impl Coalescer {
     }
 
     /// Accepts no further messages, and returns when those that wait are committed, or have failed. Says
-    /// whether that was so within the time.
+    /// whether that was so within the time. Gives the connections back.
     pub fn close(&self, within: Duration) -> bool {
-        self.shared.queue.close(Instant::now().checked_add(within))
+        let is_empty = self.shared.queue.close(Instant::now().checked_add(within));
+        self.writers().clear();
+        is_empty
     }
 
     /// Persists the messages in a commit with others; returns how many were new.

@@ -1,8 +1,12 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::queue::{Entry, Group};
 use crate::consumer::guarded;
 use crate::{Duplicates, Error, HandlerError, MessageRepository, RawMessage, Transactions};
+
+/// Servers and what stands in front of them end connections that nobody uses.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 const IN_TRANSACTION: &str = "the coalescer was given a connection that is in a transaction, in which \
     nothing would be committed";
@@ -16,7 +20,8 @@ pub(super) trait Write: Send {
 /// Commits on a connection, which it opens when it is needed.
 pub(super) struct Writer<R, F> {
     connect: Arc<F>,
-    repository: Option<R>,
+    /// And when it was used last.
+    repository: Option<(R, Instant)>,
 }
 
 impl<R, F, E> Writer<R, F>
@@ -62,18 +67,23 @@ where
 
     fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
         let mut repository = self.repository()?;
-        let result = guarded(|| Ok(repository.persist(messages, duplicates)));
-        let result = result.unwrap_or_else(|panic| Err(failed(panic)));
-        // After an error of the database, it may be of no use any more.
-        if !matches!(&result, Err(error) if error.is_of_repository()) {
-            self.repository = Some(repository);
-        }
+        let persisted = guarded(|| {
+            let result = repository.persist(messages, duplicates);
+            // After an error of the database, or in a transaction, it is of no use any more.
+            let is_good = !matches!(&result, Err(error) if error.is_of_repository());
+            let kept = is_good && repository.open_transactions() == 0;
+            Ok((result, kept.then_some(repository)))
+        });
+        let (result, repository) = persisted.unwrap_or_else(|panic| (Err(failed(panic)), None));
+        self.repository = repository.map(|repository| (repository, Instant::now()));
         result
     }
 
     /// The connection at hand, or a new one.
     fn repository(&mut self) -> Result<R, Error> {
-        if let Some(repository) = self.repository.take() {
+        if let Some((repository, used)) = self.repository.take()
+            && used.elapsed() < LONGEST_IDLE
+        {
             return Ok(repository);
         }
         let connected = guarded(|| {
@@ -98,7 +108,14 @@ where
 {
     fn write(&mut self, group: &Group) -> Vec<Result<usize, Error>> {
         let mut results = Vec::with_capacity(group.entries.len());
-        self.write_all(&group.entries, &group.messages, &mut results);
+        let written = guarded(|| {
+            self.write_all(&group.entries, &group.messages, &mut results);
+            Ok(())
+        });
+        if let Err(panic) = written {
+            let error = Arc::new(failed(panic));
+            results.resize_with(group.entries.len(), || Err(of_all(&error)));
+        }
         results
     }
 }

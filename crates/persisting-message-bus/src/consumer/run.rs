@@ -22,7 +22,7 @@ enum Extent {
 
 impl Extent {
     /// What is looked at in front of the pages only, such as a pause, waits for no longer than this, and
-    /// for the page at hand.
+    /// for the page that is at hand then.
     const LONGEST: Duration = Duration::from_millis(200);
 
     fn goes_on(self, begun: Instant) -> bool {
@@ -215,6 +215,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 handled += of_page;
                 if !goes_on || page.then == Then::Release {
                     return Ok((handled, goes_on && page.caught_up));
+                }
+                // A slow page may have taken all the time, and the lease with it.
+                if !extent.goes_on(begun) {
+                    return Ok((handled, false));
                 }
             }
         })

@@ -23,12 +23,13 @@ fn is_disconnected(cause: &DieselError) -> bool {
     match cause {
         DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
         // MySQL's and MariaDB's have no kind of their own in Diesel.
-        DieselError::DatabaseError(_, information) => {
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => {
             let message = information.message();
             [
                 "Lost connection to",
                 "gone away",
                 "Connection was killed",
+                "disconnected by the server",
                 "shutdown in progress",
                 // PostgreSQL's, before the connection is closed
                 "terminating connection",
@@ -45,7 +46,7 @@ pub(super) fn is_retryable(cause: &DieselError) -> bool {
     match cause {
         DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
         // SQLite's SQLITE_BUSY and SQLITE_LOCKED have no kind of their own in Diesel.
-        DieselError::DatabaseError(_, information) => {
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => {
             let message = information.message();
             [
                 "database is locked",
@@ -53,9 +54,12 @@ pub(super) fn is_retryable(cause: &DieselError) -> bool {
                 // PostgreSQL's
                 "deadlock detected",
                 "due to lock timeout",
+                "due to statement timeout",
                 // MySQL's and MariaDB's; a deadlock has a kind
                 "Lock wait timeout exceeded",
                 "Record has changed since last read",
+                "max_statement_time exceeded",
+                "maximum statement execution time exceeded",
             ]
             .iter()
             .any(|part| message.contains(part))

@@ -92,6 +92,11 @@ const SIGNS_PER_INTERVAL: u32 = 3;
 const LONGEST_REST: u32 = 3;
 
 impl Progress {
+    /// How often in a row the same has failed.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     pub(super) fn step(&mut self, outcome: &Outcome, pace: &Pace) -> Next {
         match outcome {
             Outcome::Nothing(sign) => {

@@ -65,7 +65,8 @@ where
         let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, nudges);
         let next = progress.step(&outcome, &pace);
         if let Outcome::Failed(error) = &outcome {
-            tell(consumer.name(), error, next);
+            let failed_often = progress.failures() >= pace.retry.most_attempts();
+            tell(consumer.name(), error, failed_often, next);
         }
         match next {
             Next::GoOn => {}
@@ -99,11 +100,13 @@ where
     Ended { consumer, error }
 }
 
-/// A message that fails was told of before; and that others are at work is nothing special.
-fn tell(consumer: &str, error: &Error, next: Next) {
+/// A message that fails was told of before; and that others are at work is nothing special, unless there is
+/// no end to it.
+fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
     let text = format_args!("{error:#}");
     let is_common = error.is_retryable() && !error.is_disconnected();
-    if is_common || error.attempts().is_some() {
+    let is_usual = error.is_locked() || is_common && !failed_often;
+    if is_usual || error.attempts().is_some() {
         debug!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
     } else {
         warn!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");

@@ -109,12 +109,8 @@ where
             {
                 Some(Ok(0))
             }
-            Err(cause) => {
-                let error = not_persisted(cause, messages);
-                let is_final =
-                    error.is_duplicate() || error.is_retryable() || error.is_disconnected();
-                is_final.then_some(Err(error))
-            }
+            Err(cause) if single::is_refused(&cause) => None,
+            Err(cause) => Some(Err(not_persisted(cause, messages))),
         }
     })
 }

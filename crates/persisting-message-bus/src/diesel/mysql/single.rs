@@ -2,7 +2,7 @@
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
-use diesel::result::QueryResult;
+use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 
 use super::insert::row;
 use super::slots::FREE_FROM_MINE;
@@ -46,6 +46,17 @@ where
     let rows: Vec<_> = messages.iter().map(row).collect();
     let insert = insert_computing(&schema.messages, &names, &rows, &topic);
     connection.execute_returning_count(&insert)
+}
+
+/// Whether the statement has found no slot, or the server does not even understand it. After whatever else,
+/// it may have been committed.
+pub(super) fn is_refused(cause: &DieselError) -> bool {
+    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = cause else {
+        return false;
+    };
+    let message = information.message();
+    let reasons = ["out of range", "SQL syntax", "Unknown system variable"];
+    reasons.iter().any(|reason| message.contains(reason))
 }
 
 /// The names of a statement about two tables.
