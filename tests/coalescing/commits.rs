@@ -225,7 +225,7 @@ fn a_transaction_that_is_left_open_is_not_gone_on_with() {
     let script = Arc::<Script>::default();
     script.plan.lock().unwrap().insert(0, Does::LeavesItOpen);
     let coalescer = scripted(&script);
-    let mut dispatch = || orders(&coalescer).dispatch(&OrderPlaced::number(0));
+    let dispatch = || orders(&coalescer).dispatch(&OrderPlaced::number(0));
     assert!(dispatch().unwrap_err().is_duplicate());
     dispatch().unwrap();
     assert_eq!(script.connections.load(Ordering::Relaxed), 2);
