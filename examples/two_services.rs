@@ -10,6 +10,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 use std::{env, thread};
 
+use axum::serve::ListenerExt;
 use clap::{Parser, ValueEnum};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -90,6 +91,10 @@ fn orders(arguments: &Arguments) -> Result {
     let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]).public();
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(&arguments.address))?;
+    // The end of a page is not to wait until its beginning is acknowledged.
+    let listener = listener.tap_io(|connection| {
+        let _slower_otherwise = connection.set_nodelay(true);
+    });
     runtime.spawn(async { axum::serve(listener, feed.router()).await });
 
     let placed: i64 = diesel::sql_query("SELECT count(*) AS number FROM public_messages")

@@ -30,6 +30,10 @@
 //! let runtime = tokio::runtime::Runtime::new()?;
 //! let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
 //! let address = listener.local_addr()?;
+//! // The end of a page is not to wait until its beginning is acknowledged.
+//! let listener = axum::serve::ListenerExt::tap_io(listener, |connection| {
+//!     let _slower_otherwise = connection.set_nodelay(true);
+//! });
 //! runtime.spawn(async move { axum::serve(listener, feed.router()).await });
 //!
 //! // Another one consumes it. `state` is a Diesel connection in real life.
