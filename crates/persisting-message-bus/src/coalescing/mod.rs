@@ -149,7 +149,7 @@ impl Coalescer {
     }
 
     /// Accepts no further messages, and returns when those that wait are committed, or have failed. Says
-    /// whether that was so within the time. Gives the connections back.
+    /// whether that was so within the time. Gives back the connections that nobody commits with any more.
     pub fn close(&self, within: Duration) -> bool {
         let is_empty = self.shared.queue.close(Instant::now().checked_add(within));
         self.writers().clear();

@@ -37,7 +37,8 @@ use crate::{EventSet, Message, Retry};
 
 /// Handles the messages of a topic or an event set, and remembers how far it is.
 ///
-/// It holds no connection: the bus is handed in at each call, which handles one page. What is
+/// It holds no connection: the bus is handed in at each call, which handles
+/// [one page](Self::handle_new_messages) or [all there is](Self::catch_up). What is
 /// remembered, the cursor, stands in the consumer state under the consumer's name; so two consumers
 /// of different names are independent of each other, and of two with the same name only one works
 /// at a time.
