@@ -151,6 +151,58 @@ fn another_sequence_of_the_column_is_noticed() {
     }
 }
 
+/// By its name, the sequence of a table is found sooner than by asking what it is.
+#[test]
+fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
+    let impostor = "ALTER TABLE public_messages ALTER id DROP IDENTITY;
+        CREATE SEQUENCE theirs OWNED BY public_messages.id;
+        ALTER TABLE public_messages ALTER id SET DEFAULT nextval('theirs');";
+    for impostor in [
+        impostor.to_owned(),
+        format!("{impostor} CREATE SEQUENCE public_messages_id_seq"),
+        format!("{impostor} CREATE SEQUENCE public_messages_id_seq START 1000000"),
+    ] {
+        let database = Postgres::create();
+        let [mut obstacle, mut publisher] = [(); 2].map(|()| database.connect());
+        obstacle.batch_execute(&impostor).unwrap();
+        for order in 0..8 {
+            place(&mut publisher, order);
+        }
+        // Also where the session has drawn a number from it.
+        let draw = "SELECT nextval(to_regclass('public_messages_id_seq'))";
+        publisher.batch_execute(draw).unwrap();
+        obstacle.begin().unwrap();
+        place(&mut obstacle, 8);
+        let class = class_of_fence(&mut obstacle);
+        obstacle.roll_back().unwrap();
+        obstacle.begin().unwrap();
+        let last = number(&mut obstacle, "SELECT pg_sequence_last_value('theirs')");
+        // An attempt without the fence, which is undone, has drawn one more.
+        for last in [last, last + 1] {
+            let lock = format!("SELECT pg_advisory_xact_lock({class}, {last})");
+            obstacle.batch_execute(&lock).unwrap();
+        }
+        thread::scope(|scope| {
+            let publishing = scope.spawn(|| place(&mut publisher, 9));
+            let waiting = format!(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND classid::integer = {class}"
+            );
+            let mut waits = false;
+            while !waits && !publishing.is_finished() {
+                waits = number(&mut obstacle, &waiting) > 0;
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert!(waits, "it was published without the fence of its sequence");
+            obstacle.roll_back().unwrap();
+        });
+        assert_eq!(
+            consume(&mut obstacle),
+            (0..8).chain([9]).collect::<Vec<_>>()
+        );
+    }
+}
+
 #[test]
 fn a_transaction_that_diesel_does_not_know_of_holds_few_fences() {
     let database = Postgres::create();

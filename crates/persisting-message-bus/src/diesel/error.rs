@@ -18,7 +18,7 @@ pub(super) fn failed_while(doing: impl Into<String>, cause: DieselError) -> Erro
 }
 
 /// Whether the connection is of no use any more.
-fn is_disconnected(cause: &DieselError) -> bool {
+pub(super) fn is_disconnected(cause: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
     match cause {
         DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,

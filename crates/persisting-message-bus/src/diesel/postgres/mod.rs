@@ -15,9 +15,11 @@ mod insert;
 mod insert_one;
 mod json;
 mod migrations;
+mod new_row;
 mod notifications;
 mod repository;
 mod rows;
+mod single;
 
 use std::ops::ControlFlow;
 

@@ -5,7 +5,8 @@ use diesel::result::QueryResult;
 
 use super::fence;
 use super::insert::{MOST_ROWS, insert_messages};
-use super::insert_one::InsertMessage;
+use super::insert_one::InsertOne;
+use super::single::{InsertSingle, is_refused};
 use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
@@ -43,7 +44,7 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     let inserted = match messages {
-        [message] => insert_one(connection, table, message),
+        [message] => insert_one(connection, table, message, duplicates),
         _ => insert_all(connection, table, messages, duplicates),
     };
     match inserted {
@@ -66,17 +67,44 @@ fn insert_one<C>(
     connection: &mut C,
     table: &MessageTable,
     message: &RawMessage,
+    duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let is_long = is_in_transaction(connection);
-    if *table == TableSchema::DEFAULT.messages {
-        let insert = InsertMessage::<true>::new(table, message, is_long);
-        return connection.execute_returning_count(&insert);
+    // A duplicate makes that statement fail, and the server log it.
+    if duplicates == Duplicates::Fail && !is_in_transaction(connection) {
+        match insert_single(connection, table, message) {
+            Ok(0) => {}
+            Err(cause) if is_refused(&cause) => {}
+            inserted => return inserted,
+        }
     }
-    let insert = InsertMessage::<false>::new(table, message, is_long);
-    connection.execute_returning_count(&insert)
+    if is_default(table) {
+        connection.execute_returning_count(&InsertOne::<true>::new(table, message))
+    } else {
+        connection.execute_returning_count(&InsertOne::<false>::new(table, message))
+    }
+}
+
+fn insert_single<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    if is_default(table) {
+        connection.execute_returning_count(&InsertSingle::<true>::new(table, message))
+    } else {
+        connection.execute_returning_count(&InsertSingle::<false>::new(table, message))
+    }
+}
+
+/// Whether it has statements with types of their own.
+fn is_default(table: &MessageTable) -> bool {
+    *table == TableSchema::DEFAULT.messages
 }
 
 fn insert_all<C>(
