@@ -4,11 +4,13 @@
 //! says the topic and F, and only then draws its positions, which are larger than F. The lock ends
 //! with its transaction.
 //!
-//! A reader takes three steps, none of which may share a snapshot with another:
+//! A reader takes three steps, one behind the other:
 //!
 //! 1. the sequence's last value S;
 //! 2. the lowest F among the locks on the topic: the horizon is min(S, F);
-//! 3. in a snapshot of its own, the rows up to the horizon.
+//! 3. in a snapshot that is made behind that, the rows up to the horizon.
+//!
+//! The first two look at what is there at that moment, and not at a snapshot.
 //!
 //! Whoever drew a position up to S held its lock before that. So in step 2 it is either seen, and
 //! the horizon stays below its positions, or has ended, and step 3 sees what it committed.
@@ -16,38 +18,42 @@
 //! A lock has room for the low 31 bits of F. What looks less than 2^30 positions behind S is behind
 //! it; the others drew their positions after step 1.
 
+use std::iter;
+
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use crate::diesel::MessageTable;
 use crate::diesel::error::failed_while;
-use crate::diesel::rows::first_row;
+use crate::diesel::rows::{BrokenColumn, Column, first_row};
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
 use crate::{Error, Position};
 
 /// The sequence, with all that a reader has to know of it, and of where it reads.
 const SEQUENCE: &str = "
-    SELECT coalesce(pg_sequence_last_value(seqrelid), 0), seqrelid::bigint, seqcache,
+    SELECT coalesce(pg_sequence_last_value(seqrelid), 0) AS last, seqrelid::bigint AS id, seqcache,
         seqincrement, pg_is_in_recovery()::integer, current_setting('transaction_isolation'),
         has_sequence_privilege(seqrelid, 'USAGE, SELECT')::integer
     FROM pg_sequence
     WHERE seqrelid = pg_get_serial_sequence(quote_ident(?), ?)::regclass";
 
-/// How far behind S the earliest publisher at work is, if there is one. The values: S, the class of
-/// the topic's locks, S.
+/// How far behind the sequence's last value the earliest publisher at work is, if there is one. The
+/// value: the hash of the topic.
+///
+/// Both steps are in one statement: the locks are looked at for a row of the sequence, which OFFSET keeps
+/// whole, so that its last value has been read before.
 const FARTHEST_BEHIND: &str = "
-    SELECT max((? - objid::bigint) & 2147483647)
+    SELECT max((sequence.last - objid::bigint) & 2147483647)
     FROM pg_locks
-    WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = ?
+    WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = ? # sequence.id
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (? - objid::bigint) & 2147483647 < 1073741824";
+        AND (sequence.last - objid::bigint) & 2147483647 < 1073741824";
 
 /// What is read of the sequence.
 #[derive(Debug)]
-pub(super) struct Sequence {
-    pub(super) last: i64,
-    id: i64,
+struct Sequence {
+    last: i64,
     cache: i64,
     increment: i64,
     on_standby: bool,
@@ -64,66 +70,70 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     let doing = || format!("looking how far topic \"{topic}\" can be read");
-    let sequence = sequence(connection, table, &doing)?;
-    if let Some(problem) = sequence.problem() {
-        return Err(Error::repository(doing(), problem, false));
-    }
-    let last = sequence.last;
-    let class = i64::from(class_of(topic, sequence.id));
-    let values = [last, class, last].map(Number);
-    let behind = first_row(
+    let sql =
+        format!("SELECT sequence.*, ({FARTHEST_BEHIND}) FROM ({SEQUENCE} OFFSET 0) AS sequence");
+    let of_column = [Text(&table.table), Text(&table.id)];
+    let values = iter::once(Number(i64::from(hash_of(topic)))).chain(of_column);
+    let looked = first_row(
         connection,
-        Statement::new(FARTHEST_BEHIND, table, values),
-        |[behind]| behind.optional_integer("objid"),
+        Statement::new(sql, table, values),
+        |columns: &mut [Column<'_, Pg>; 8]| {
+            let [columns @ .., behind] = columns;
+            let sequence = Sequence::read(columns)?;
+            Ok((sequence, behind.optional_integer("objid")?))
+        },
     );
-    let behind = behind.map_err(|cause| failed_while(doing(), cause))?;
-    Ok(Position::new(last - behind.flatten().unwrap_or(0)))
+    let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
+    let (sequence, behind) = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    match sequence.problem() {
+        Some(problem) => Err(Error::repository(doing(), problem, false)),
+        None => Ok(Position::new(sequence.last - behind.unwrap_or(0))),
+    }
 }
 
-pub(super) fn sequence<C>(
-    connection: &mut C,
-    table: &MessageTable,
-    doing: &dyn Fn() -> String,
-) -> Result<Sequence, Error>
+pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let values = [Text(&table.table), Text(&table.id)];
-    let sequence = first_row(
-        connection,
-        Statement::new(SEQUENCE, table, values),
-        |[
+    let doing = || format!("reading the last position of table \"{}\"", table.table);
+    let of_column = [Text(&table.table), Text(&table.id)];
+    let statement = Statement::new(SEQUENCE, table, of_column);
+    let sequence = first_row(connection, statement, Sequence::read);
+    let sequence = sequence.map_err(|cause| failed_while(doing(), cause))?;
+    let sequence = sequence.ok_or_else(|| no_sequence(table, doing()))?;
+    Ok(Position::new(sequence.last))
+}
+
+fn no_sequence(table: &MessageTable, doing: String) -> Error {
+    let problem = format!(
+        "the column \"{}\" of table \"{}\" has no sequence of its own: it has to be an identity or a \
+         serial column",
+        table.id, table.table
+    );
+    Error::repository(doing, problem, false)
+}
+
+impl Sequence {
+    fn read(columns: &mut [Column<'_, Pg>; 7]) -> Result<Self, BrokenColumn> {
+        let [
             last,
-            id,
+            _id,
             cache,
             increment,
             on_standby,
             isolation,
             is_readable,
-        ]| {
-            Ok(Sequence {
-                last: last.integer("last_value")?,
-                id: id.integer("seqrelid")?,
-                cache: cache.integer("seqcache")?,
-                increment: increment.integer("seqincrement")?,
-                on_standby: on_standby.integer("pg_is_in_recovery")? != 0,
-                isolation: isolation.text("transaction_isolation")?.to_owned(),
-                is_readable: is_readable.integer("has_sequence_privilege")? != 0,
-            })
-        },
-    );
-    let sequence = sequence.map_err(|cause| failed_while(doing(), cause))?;
-    sequence.ok_or_else(|| {
-        let problem = format!(
-            "the column \"{}\" of table \"{}\" has no sequence of its own: it has to be an \
-             identity or a serial column",
-            table.id, table.table
-        );
-        Error::repository(doing(), problem, false)
-    })
-}
+        ] = columns;
+        Ok(Self {
+            last: last.integer("last_value")?,
+            cache: cache.integer("seqcache")?,
+            increment: increment.integer("seqincrement")?,
+            on_standby: on_standby.integer("pg_is_in_recovery")? != 0,
+            isolation: isolation.text("transaction_isolation")?.to_owned(),
+            is_readable: is_readable.integer("has_sequence_privilege")? != 0,
+        })
+    }
 
-impl Sequence {
     /// Why messages cannot be read, if so.
     fn problem(&self) -> Option<String> {
         if self.on_standby {
@@ -156,13 +166,6 @@ impl Sequence {
             )
         })
     }
-}
-
-/// The class of the locks of a topic's publishers.
-fn class_of(topic: &str, sequence: i64) -> u32 {
-    // The object ids of databases have 32 bits.
-    let sequence = u32::try_from(sequence).unwrap_or_default();
-    hash_of(topic) ^ sequence
 }
 
 /// FNV-1a, which is the same in every version of this library: publishers and readers have to agree.

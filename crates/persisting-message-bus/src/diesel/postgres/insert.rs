@@ -1,4 +1,4 @@
-//! Many messages in one statement, whose text is always the same.
+//! Many messages in one statement, of which there are few texts.
 
 use std::collections::BTreeSet;
 
@@ -46,9 +46,11 @@ const FENCE: &str = "
 /// table to read from, a row is made and stored at a time, in the arrays' order.
 const BEHIND_FENCE: &str = "WHERE (SELECT held FROM fence) > 0";
 
-/// What is bound: a name, or a column of all rows.
+/// What is bound: a value that is the same for all rows, or a column of all rows.
 pub(super) enum Column<'a> {
-    Name(&'a str),
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Number(i64),
     Numbers(Vec<i64>),
     Uuids(Vec<Uuid>),
     Texts(Vec<&'a str>),
@@ -63,14 +65,16 @@ pub(super) fn insert_messages<'a>(
     messages: &'a [RawMessage],
     leave_out_taken: bool,
 ) -> Statement<'a, Column<'a>> {
-    let (version, of_version) = match table.message_version {
-        Some(_) => (", {message_version}", ", unnest(?)"),
-        None => ("", ""),
-    };
-    let (flow, of_flow) = match table.correlation_id {
-        Some(_) => (", {correlation_id}", ", unnest(?)"),
-        None => ("", ""),
-    };
+    let version = table.message_version.as_ref();
+    let flow = table.correlation_id.as_ref();
+    let columns: Vec<_> = columns(messages)
+        .into_iter()
+        .chain(version.map(|_| versions(messages)))
+        .chain(flow.map(|_| flows(messages)))
+        .collect();
+    let selected: Vec<_> = columns.iter().map(Column::sql).collect();
+    let version = version.map_or("", |_| ", {message_version}");
+    let flow = flow.map_or("", |_| ", {correlation_id}");
     let conflict = if leave_out_taken {
         "ON CONFLICT ({message_id}) DO NOTHING"
     } else {
@@ -78,22 +82,21 @@ pub(super) fn insert_messages<'a>(
     };
     let sql = format!(
         "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {{payload}}, \
-         {{headers}}, {{published_at}}{version}{flow}) \
-         SELECT unnest(?), unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)\
-         {of_version}{of_flow} {BEHIND_FENCE} {conflict}"
+         {{headers}}, {{published_at}}{version}{flow}) SELECT {} {BEHIND_FENCE} {conflict}",
+        selected.join(", ")
     );
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
     let hashes = topics.iter().map(|topic| i64::from(hash_of(topic)));
-    let names = [&table.table, &table.id].map(|name| Column::Name(name));
+    let names = [&table.table, &table.id].map(|name| Column::Text(name));
     let values = names.into_iter().chain([Column::Numbers(hashes.collect())]);
-    let version = table.message_version.as_ref().map(|_| versions(messages));
-    let flow = table.correlation_id.as_ref().map(|_| flows(messages));
-    let values = values.chain(columns(messages)).chain(version).chain(flow);
-    Statement::new(sql, table, values)
+    Statement::new(sql, table, values.chain(columns))
 }
 
 fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
-    let texts = |text: fn(&RawMessage) -> &str| Column::Texts(messages.iter().map(text).collect());
+    let texts = |text: fn(&RawMessage) -> &str| {
+        let texts = messages.iter().map(text);
+        same_or_each(texts, Column::Text, Column::Texts)
+    };
     let json = |text: fn(&RawMessage) -> &str| {
         let texts = messages.iter().map(|message| JsonText(text(message)));
         Column::Json(texts.collect())
@@ -110,23 +113,45 @@ fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
 }
 
 fn versions(messages: &[RawMessage]) -> Column<'_> {
-    let versions = messages
-        .iter()
-        .map(|message| i64::from(message.message_version));
-    Column::Numbers(versions.collect())
+    let versions = messages.iter().map(|message| message.message_version);
+    same_or_each(versions.map(i64::from), Column::Number, Column::Numbers)
 }
 
 fn flows(messages: &[RawMessage]) -> Column<'_> {
-    let flows = messages
-        .iter()
-        .map(|message| message.correlation_id.as_deref());
-    Column::OptionalTexts(flows.collect())
+    let flows = messages.iter();
+    let flows = flows.map(|message| message.correlation_id.as_deref());
+    same_or_each(flows, Column::OptionalText, Column::OptionalTexts)
+}
+
+/// A value for all rows is sent once, and costs the server less.
+fn same_or_each<'a, T: PartialEq>(
+    mut values: impl Iterator<Item = T> + Clone,
+    same: fn(T) -> Column<'a>,
+    each: fn(Vec<T>) -> Column<'a>,
+) -> Column<'a> {
+    let all = values.clone();
+    match values.next() {
+        Some(first) if values.all(|value| value == first) => same(first),
+        _ => each(all.collect()),
+    }
+}
+
+impl Column<'_> {
+    /// What stands for it in the statement.
+    fn sql(&self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::OptionalText(_) | Self::Number(_) => "?",
+            _ => "unnest(?)",
+        }
+    }
 }
 
 impl BindTo<Pg> for Column<'_> {
     fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         match self {
-            Self::Name(name) => out.push_bind_param::<Text, str>(name),
+            Self::Text(text) => out.push_bind_param::<Text, str>(text),
+            Self::OptionalText(text) => out.push_bind_param::<Nullable<Text>, _>(text),
+            Self::Number(number) => out.push_bind_param::<BigInt, _>(number),
             Self::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers),
             Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
             Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),

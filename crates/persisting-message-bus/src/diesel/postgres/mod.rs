@@ -56,7 +56,7 @@ where
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
-        repository::last_position(connection, &schema.messages)
+        fence::last_position(connection, &schema.messages)
     }
 
     /// Row by row: they are decoded while the server sends the next ones, and a page that ends early is not

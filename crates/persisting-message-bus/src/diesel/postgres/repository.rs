@@ -3,7 +3,6 @@ use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 
-use super::fence;
 use super::insert::{MOST_ROWS, insert_messages};
 use super::insert_one::InsertOne;
 use super::single::{InsertSingle, is_refused};
@@ -12,7 +11,7 @@ use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
 use crate::diesel::transactions::is_in_transaction;
 use crate::diesel::{MessageTable, TableSchema};
-use crate::{Duplicates, Error, Position, RawMessage};
+use crate::{Duplicates, Error, RawMessage};
 
 impl Dialect for Pg {
     const NOW: &'static str = "clock_timestamp()";
@@ -23,15 +22,6 @@ impl Dialect for Pg {
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         statement::bind(value, out)
     }
-}
-
-pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
-where
-    C: LoadConnection<Backend = Pg>,
-{
-    let doing = || format!("reading the last position of table \"{}\"", table.table);
-    let sequence = fence::sequence(connection, table, &doing)?;
-    Ok(Position::new(sequence.last))
 }
 
 pub(super) fn persist<C>(

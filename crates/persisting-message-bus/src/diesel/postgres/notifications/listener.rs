@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
@@ -55,10 +56,14 @@ fn listen(
             failures = 1;
             // What was notified before is missed.
             nudge.nudge();
+            let mut come = Instant::now();
             while !signals.is_stopping() {
                 match has_come(&mut connection) {
-                    Ok(true) => nudge.nudge(),
-                    Ok(false) => signals.wait(settings.poll_interval, None),
+                    Ok(true) => {
+                        nudge.nudge();
+                        come = Instant::now();
+                    }
+                    Ok(false) => signals.wait(settings.poll_after(come.elapsed()), None),
                     Err(_) => break,
                 }
             }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
@@ -61,10 +61,12 @@ fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, 
         // Whatever comes before the end is pending here.
         let is_last = signals.is_stopping();
         let pending = signals.nudges();
+        let begun = Instant::now();
         let mut pause = settings.notify_interval;
         if pending != sent {
             if send(&statement, &mut connection, connect) {
                 (sent, failures) = (pending, 0);
+                pause = pause.saturating_sub(begun.elapsed());
             } else {
                 failures = failures.saturating_add(1);
                 warn!(failures, "could not notify of messages, trying again");
