@@ -1,5 +1,6 @@
 //! Publishers draw positions behind their fence, whatever the tables and transactions are.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +26,13 @@ fn place_two(connection: &mut PgConnection, order: u64) {
     orders().dispatch_batch(connection, batch).unwrap();
 }
 
+/// So many that they are copied.
+fn place_many(connection: &mut PgConnection, order: u64) {
+    let batch = (order..order + 2).cycle().take(1_200);
+    let batch = batch.map(OrderPlaced::number);
+    orders().dispatch_batch(connection, batch).unwrap();
+}
+
 fn number(connection: &mut PgConnection, sql: &str) -> i64 {
     diesel::dsl::sql::<BigInt>(sql)
         .get_result(connection)
@@ -45,7 +53,7 @@ fn class_of_fence(connection: &mut PgConnection) -> i64 {
 
 #[test]
 fn a_position_is_drawn_behind_the_fence() {
-    for publish in [place, place_two] {
+    for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut obstacle, mut publisher] = [(); 2].map(|()| database.connect());
         obstacle.begin().unwrap();
@@ -75,7 +83,7 @@ fn a_position_is_drawn_behind_the_fence() {
 
 #[test]
 fn a_connection_that_goes_to_another_schema_holds_the_fence_there() {
-    for publish in [place, place_two] {
+    for publish in [place, place_two, place_many] {
         let databases = [(); 2].map(|()| Postgres::create());
         let [mut one, mut other] = [&databases[0], &databases[1]].map(Database::connect);
         let paths = [&mut one, &mut other].map(|connection| {
@@ -102,7 +110,7 @@ fn a_connection_that_goes_to_another_schema_holds_the_fence_there() {
 
 #[test]
 fn a_table_that_is_made_anew_has_its_own_fence() {
-    for publish in [place, place_two] {
+    for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
         for _ in 0..8 {
@@ -127,7 +135,7 @@ fn a_table_that_is_made_anew_has_its_own_fence() {
 /// Also where both sequences are there, and nothing else has changed.
 #[test]
 fn another_sequence_of_the_column_is_noticed() {
-    for publish in [place, place_two] {
+    for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
         let serial = "ALTER TABLE public_messages ALTER id DROP IDENTITY;
@@ -138,7 +146,7 @@ fn another_sequence_of_the_column_is_noticed() {
             publish(&mut publisher, 1);
         }
         assert!(!consume(&mut other).is_empty());
-        let change = "CREATE SEQUENCE second START 1000 OWNED BY public_messages.id;
+        let change = "CREATE SEQUENCE second START 100000 OWNED BY public_messages.id;
             ALTER TABLE public_messages ALTER id SET DEFAULT nextval('second');
             ALTER SEQUENCE first OWNED BY NONE";
         other.batch_execute(change).unwrap();
@@ -228,4 +236,50 @@ fn a_duplicate_leaves_a_transaction_usable_that_diesel_does_not_know_of() {
     assert!(dispatch(&mut bus).unwrap_err().is_duplicate());
     bus.batch_execute("COMMIT").unwrap();
     assert_eq!(consume(&mut bus), [1]);
+}
+
+#[test]
+fn of_many_messages_the_one_that_is_there_is_named() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    let id = orders()
+        .dispatch(&mut bus, &OrderPlaced::number(0))
+        .unwrap();
+    let dispatched = AtomicU32::new(0);
+    let repeating = orders().with_decorator(move |headers: &mut Headers| {
+        if dispatched.fetch_add(1, Relaxed) == 1_500 {
+            headers.set_message_id(id);
+        }
+    });
+    let batch = (1..2_001).map(OrderPlaced::number);
+    bus.begin().unwrap();
+    let refused = repeating.dispatch_batch(&mut bus, batch).unwrap_err();
+    assert!(refused.is_duplicate(), "{refused:#}");
+    assert!(refused.to_string().contains(&id.to_string()), "{refused:#}");
+    place(&mut bus, 1);
+    bus.commit().unwrap();
+    assert_eq!(consume(&mut bus), [0, 1]);
+}
+
+/// Where rows have policies, PostgreSQL does not copy.
+#[test]
+fn many_messages_are_published_under_row_level_security() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    let role = format!("publisher_{}", Uuid::now_v7().simple());
+    bus.batch_execute(&format!(
+        "CREATE ROLE {role};
+         DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
+         GRANT INSERT, SELECT ON public_messages TO {role};
+         GRANT USAGE ON SEQUENCE public_messages_id_seq TO {role};
+         ALTER TABLE public_messages ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY anything ON public_messages USING (true) WITH CHECK (true);
+         SET ROLE {role}"
+    ))
+    .unwrap();
+    place_many(&mut bus, 1);
+    bus.batch_execute("RESET ROLE").unwrap();
+    assert_eq!(consume(&mut bus).len(), 1_200);
+    bus.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .unwrap();
 }

@@ -85,11 +85,27 @@ pub(super) fn insert_messages<'a>(
          {{headers}}, {{published_at}}{version}{flow}) SELECT {} {BEHIND_FENCE} {conflict}",
         selected.join(", ")
     );
+    Statement::new(sql, table, topics(table, messages).chain(columns))
+}
+
+/// Only takes the locks.
+pub(super) fn take_fence<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+) -> Statement<'a, Column<'a>> {
+    let sql = format!("{FENCE} SELECT held FROM fence");
+    Statement::new(sql, table, topics(table, messages))
+}
+
+/// The values of the fence.
+fn topics<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+) -> impl Iterator<Item = Column<'a>> {
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
     let hashes = topics.iter().map(|topic| i64::from(hash_of(topic)));
     let names = [&table.table, &table.id].map(|name| Column::Text(name));
-    let values = names.into_iter().chain([Column::Numbers(hashes.collect())]);
-    Statement::new(sql, table, values.chain(columns))
+    names.into_iter().chain([Column::Numbers(hashes.collect())])
 }
 
 fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {

@@ -10,6 +10,7 @@
 //!   positions.
 
 mod consumer_state;
+mod copy;
 mod fence;
 mod insert;
 mod insert_one;
@@ -40,7 +41,8 @@ where
     C: LoadConnection<Backend = Pg>
         + LoadConnection<PgRowByRowLoadingMode>
         + MigrationConnection
-        + MigrationHarness<Pg>,
+        + MigrationHarness<Pg>
+        + 'static,
 {
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)

@@ -3,6 +3,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 
+use super::copy;
 use super::insert::{MOST_ROWS, insert_messages};
 use super::insert_one::InsertOne;
 use super::single::{InsertSingle, is_refused};
@@ -31,7 +32,7 @@ pub(super) fn persist<C>(
     duplicates: Duplicates,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let inserted = match messages {
         [message] => insert_one(connection, table, message, duplicates),
@@ -60,7 +61,7 @@ fn insert_one<C>(
     duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     // A duplicate makes that statement fail, and the server log it.
     if duplicates == Duplicates::Fail && !is_in_transaction(connection) {
@@ -83,7 +84,7 @@ fn insert_single<C>(
     message: &RawMessage,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     if is_default(table) {
         connection.execute_returning_count(&InsertSingle::<true>::new(table, message))
@@ -104,9 +105,17 @@ fn insert_all<C>(
     duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let leave_out = duplicates == Duplicates::Ignore;
+    if !leave_out && is_default(table) {
+        match copy::messages(connection, table, messages) {
+            None => {}
+            // Row-level security, for one, allows no COPY.
+            Some(Err(cause)) if is_refused(&cause) => {}
+            Some(copied) => return copied,
+        }
+    }
     let insert = |connection: &mut C, rows| {
         connection.execute_returning_count(&insert_messages(table, rows, leave_out))
     };
