@@ -38,6 +38,11 @@ impl Sizes {
         self.publish_for / TURNS
     }
 
+    /// How many messages are consumed in a turn, if there are as many.
+    pub fn most_in_a_turn(&self, page: usize) -> usize {
+        page * self.most_pages.div_ceil(TURNS as usize)
+    }
+
     pub fn usual() -> Self {
         Self {
             rounds: 3,

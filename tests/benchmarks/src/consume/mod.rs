@@ -2,16 +2,19 @@
 
 pub mod by_hand;
 pub mod library;
+mod safe_head;
 mod task;
 
 use persisting_message_bus::EventSet;
 
 pub use self::task::{Kind, Task};
 
+use self::safe_head::Look;
+
 use crate::Failure;
 use crate::backends::{Backend, Database};
 use crate::fill::fill;
-use crate::measure::{TURNS, Way};
+use crate::measure::Way;
 use crate::raw::Decode;
 use crate::results::Point;
 use crate::run::Run;
@@ -47,8 +50,14 @@ fn loads(sizes: &Sizes) -> Vec<Load> {
     loads
 }
 
+/// Of the safe head.
+const LOOKS: [(&str, Look); 2] = [
+    ("the safe head, looked at for each page", Look::EachPage),
+    ("the safe head, in a backlog", Look::OnceInAWhile),
+];
+
 pub fn steps(sizes: &Sizes) -> usize {
-    loads(sizes).len()
+    loads(sizes).len() + LOOKS.len() * sizes.pages.len()
 }
 
 /// Both read the same rows.
@@ -56,10 +65,18 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
-        let point = load.point(B::NAME);
-        let most = load.page * run.sizes.most_pages.div_ceil(TURNS as usize);
-        let after = load.in_front_of_the_last(most, run.sizes.consumed);
+        let most = run.sizes.most_in_a_turn(load.page);
+        let after = load.wanted.in_front_of_the_last(most, &run.sizes);
+        let point = point::<B>(load.series(), load.page);
         run.compare(point, ways(&database, load, after)?)?;
+    }
+    for (series, look) in LOOKS {
+        for page in run.sizes.pages.clone() {
+            let point = point::<B>(series.to_owned(), page);
+            let after =
+                Wanted::Topic.in_front_of_the_last(run.sizes.most_in_a_turn(page), &run.sizes);
+            run.compare(point, safe_head::ways(&database, look, page, after)?)?;
+        }
     }
     Ok(())
 }
@@ -97,18 +114,20 @@ where
     ])
 }
 
-impl Load {
-    /// Where it begins, so that so many messages are left.
-    fn in_front_of_the_last(self, most: usize, all: u64) -> i64 {
-        let left = match self.wanted {
-            Wanted::Topic => most,
-            Wanted::OneInTen => 10 * most,
+impl Wanted {
+    /// Where a consumer begins, so that so many messages are left for it.
+    fn in_front_of_the_last(self, most: usize, sizes: &Sizes) -> i64 {
+        let left = match self {
+            Self::Topic => most,
+            Self::OneInTen => 10 * most,
         };
-        let after = all.saturating_sub(left as u64);
+        let after = sizes.consumed.saturating_sub(left as u64);
         i64::try_from(after).unwrap_or(i64::MAX)
     }
+}
 
-    fn point(self, backend: &'static str) -> Point {
+impl Load {
+    fn series(self) -> String {
         let wanted = match self.wanted {
             Wanted::Topic => "whole topic",
             Wanted::OneInTen => "1 in 10",
@@ -117,12 +136,16 @@ impl Load {
             Kind::External => "external",
             Kind::Transactional => "transactional",
         };
-        Point {
-            scenario: "consume",
-            backend,
-            series: format!("{wanted}, {kind}"),
-            axis: "messages in a page",
-            at: self.page as u64,
-        }
+        format!("{wanted}, {kind}")
+    }
+}
+
+fn point<B: Backend>(series: String, page: usize) -> Point {
+    Point {
+        scenario: "consume",
+        backend: B::NAME,
+        series,
+        axis: "messages in a page",
+        at: page as u64,
     }
 }
