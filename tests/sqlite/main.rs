@@ -2,6 +2,7 @@
 
 mod rows;
 mod statements;
+mod strange_rows;
 mod tables;
 mod transactions;
 mod waking;
