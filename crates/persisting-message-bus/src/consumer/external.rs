@@ -1,6 +1,6 @@
 use std::fmt;
-use std::time::Instant;
 
+use super::due::Due;
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
@@ -69,7 +69,7 @@ where
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let mut stored = Instant::now();
+        let mut due = Due::after(leases.duration / 3);
         let mut stopped = false;
         for message in &page.messages {
             if leases.is_stopping() {
@@ -82,13 +82,13 @@ where
             }
             outcome.handled += 1;
             // A slow page stores what is done and prolongs the lease before it can expire.
-            if stored.elapsed() > leases.duration / 3 {
+            if due.has_come() {
                 if let Err(error) = leases.store(bus, page, outcome.handled, Then::Hold) {
                     outcome.failure = Some(error);
                     return outcome;
                 }
                 outcome.skipped = page.skipped_after(outcome.handled);
-                stored = Instant::now();
+                due = Due::after(leases.duration / 3);
             }
         }
         if outcome.failure.is_none() && !stopped {
