@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
+use crate::shared_text::SharedText;
 use crate::{Headers, Message, MessageDecorator, name};
 
 /// The header of the W3C's Trace Context.
@@ -85,7 +85,7 @@ impl<'a> Header<'a> {
 /// What messages are caused by that are dispatched on a thread.
 #[derive(Clone)]
 enum Cause {
-    Message(Uuid, Arc<str>),
+    Message(Uuid, SharedText),
     Outside(Correlation),
 }
 
@@ -123,7 +123,7 @@ impl Correlation {
     pub fn current() -> Option<Self> {
         CAUSE.with_borrow(|cause| {
             Some(match cause.as_ref()? {
-                Cause::Message(id, headers) => Self::of_message(*id, headers),
+                Cause::Message(id, headers) => Self::of_message(*id, headers.as_str()),
                 Cause::Outside(correlation) => correlation.clone(),
             })
         })
@@ -198,8 +198,8 @@ pub(crate) struct Caused {
 }
 
 impl Caused {
-    pub(crate) fn by_message(id: Uuid, headers: &Arc<str>) -> Self {
-        Self::by(Cause::Message(id, Arc::clone(headers)))
+    pub(crate) fn by_message(id: Uuid, headers: &SharedText) -> Self {
+        Self::by(Cause::Message(id, headers.clone()))
     }
 
     fn by(cause: Cause) -> Self {
