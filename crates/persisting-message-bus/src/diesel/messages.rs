@@ -151,7 +151,7 @@ pub(super) fn page<'a, DB: Dialect>(
     };
     let sql = format!(
         "SELECT {columns} FROM {{messages}} \
-         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT ?"
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));
