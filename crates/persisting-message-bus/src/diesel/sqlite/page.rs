@@ -13,9 +13,12 @@ use crate::diesel::MessageTable;
 use crate::diesel::messages::{self, failed_reading, is_empty, page};
 use crate::{Error, PageRequest, Position, StoredMessage};
 
-/// Diesel looks at a text twice, and hides what is no UTF-8 in it; a blob is handed out as it is.
-const COLUMNS: &str = "{id}, CAST({message_id} AS BLOB), CAST({message_type} AS BLOB), {version}, \
-    CAST({payload} AS BLOB), CAST({headers} AS BLOB), CAST({published_at} AS BLOB)";
+/// Each column costs more than to join short ones: of id and time it is known how long they are. Diesel looks
+/// at a text twice, and hides what is no UTF-8 in it; a blob is handed out as it is.
+const COLUMNS: &str = "{id}, CAST({message_id} || {published_at} || {message_type} AS BLOB), {version}, \
+    CAST({payload} AS BLOB), CAST({headers} AS BLOB)";
+
+const LENGTH_OF_ID: usize = 36;
 
 /// From the first row on that has another form, or is broken, the page is read as on all databases:
 /// slower, and with an error that tells what is wrong.
@@ -78,17 +81,19 @@ fn hand_out<'a>(
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
 ) -> Option<ControlFlow<()>> {
     let position = integer(row, 0)?;
-    let message_id = Uuid::try_parse_ascii(row.get(1)?.value()?.read_blob()).ok()?;
-    let message_version = u32::try_from(integer(row, 3)?).ok()?;
-    let published_at = times::as_written(row.get(6)?.value()?.read_blob())?;
-    let (message_type, payload, headers) = (row.get(2)?, row.get(4)?, row.get(5)?);
-    let (mut message_type, mut payload, mut headers) =
-        (message_type.value()?, payload.value()?, headers.value()?);
+    let message_version = u32::try_from(integer(row, 2)?).ok()?;
+    let (names, payload, headers) = (row.get(1)?, row.get(3)?, row.get(4)?);
+    let (mut names, mut payload, mut headers) =
+        (names.value()?, payload.value()?, headers.value()?);
+    let (message_id, names) = names.read_blob().split_at_checked(LENGTH_OF_ID)?;
+    let (published_at, message_type) = names.split_at_checked(times::LENGTH)?;
+    let message_id = Uuid::try_parse_ascii(message_id).ok()?;
+    let published_at = times::as_written(published_at)?;
     Some(receive(&StoredMessage {
         position: Position::new(position),
         message_id,
         topic,
-        message_type: text(&mut message_type)?,
+        message_type: str::from_utf8(message_type).ok()?,
         message_version: Some(message_version).filter(|version| *version > 0)?,
         payload: text(&mut payload)?,
         headers: text(&mut headers)?,

@@ -1,8 +1,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
+pub(super) const LENGTH: usize = 27;
+
 /// A time in the form in which this library writes it, `2026-03-01T12:00:00.000000Z`; `None` for any other.
 pub(super) fn as_written(text: &[u8]) -> Option<DateTime<Utc>> {
-    let text: &[u8; 27] = text.try_into().ok()?;
+    let text: &[u8; LENGTH] = text.try_into().ok()?;
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', time @ ..] = text else {
         return None;
     };
