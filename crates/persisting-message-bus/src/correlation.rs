@@ -198,8 +198,24 @@ pub(crate) struct Caused {
 }
 
 impl Caused {
-    pub(crate) fn by_message(id: Uuid, headers: &SharedText) -> Self {
-        Self::by(Cause::Message(id, headers.clone()))
+    /// By messages that are to come, one after the other.
+    pub(crate) fn by_messages() -> Self {
+        Self {
+            before: CAUSE.take(),
+        }
+    }
+
+    /// The next of these messages.
+    pub(crate) fn by_message(&self, id: Uuid, headers: &SharedText) {
+        CAUSE.with_borrow_mut(|cause| {
+            if let Some(Cause::Message(before, of_before)) = cause
+                && of_before.becomes(headers)
+            {
+                *before = id;
+            } else {
+                *cause = Some(Cause::Message(id, headers.clone()));
+            }
+        });
     }
 
     fn by(cause: Cause) -> Self {

@@ -106,9 +106,9 @@ impl<S> Message<S> {
         correlation::causation_id(self.headers_json())
     }
 
-    /// As long as the result lives, what is dispatched on this thread is caused by this message.
-    pub(crate) fn as_cause(&self) -> Caused {
-        Caused::by_message(self.message_id, &self.headers)
+    /// From now on, what is dispatched on this thread is caused by this message.
+    pub(crate) fn is_cause(&self, caused: &Caused) {
+        caused.by_message(self.message_id, &self.headers);
     }
 
     /// All stored headers, as a JSON object.

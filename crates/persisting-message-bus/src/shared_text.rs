@@ -20,6 +20,15 @@ impl SharedText {
         let text = texts.and_then(|texts| texts.get(self.range.clone()));
         text.unwrap_or_default()
     }
+
+    /// Becomes another text, if that lies in the same memory: this costs less than to clone it.
+    pub(crate) fn becomes(&mut self, other: &Self) -> bool {
+        let is_beside = Arc::ptr_eq(&self.texts, &other.texts);
+        if is_beside {
+            self.range.clone_from(&other.range);
+        }
+        is_beside
+    }
 }
 
 impl fmt::Debug for SharedText {
@@ -89,6 +98,17 @@ mod tests {
         drop(shared);
         let added: Vec<_> = added.iter().map(SharedText::as_str).collect();
         assert_eq!(added, texts);
+    }
+
+    #[test]
+    fn a_text_becomes_one_that_lies_beside_it() {
+        let (mut here, mut there) = (SharedTexts::default(), SharedTexts::default());
+        let (mut text, beside, elsewhere) = (here.add("a"), here.add("bc"), there.add("d"));
+        drop((here, there));
+        assert!(text.becomes(&beside));
+        assert_eq!(text.as_str(), "bc");
+        assert!(!text.becomes(&elsewhere));
+        assert_eq!(text.as_str(), "bc");
     }
 
     #[test]

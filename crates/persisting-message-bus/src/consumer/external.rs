@@ -3,6 +3,7 @@ use std::fmt;
 use super::due::Due;
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
+use crate::correlation::Caused;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
 
 type BeforeReplay = Box<dyn FnMut() -> Result<(), HandlerError> + Send>;
@@ -71,12 +72,13 @@ where
         let mut outcome = PageOutcome::default();
         let mut due = Due::after(leases.duration / 3);
         let mut stopped = false;
+        let caused = Caused::by_messages();
         for message in &page.messages {
             if leases.is_stopping() {
                 stopped = true;
                 break;
             }
-            if let Err(cause) = handle(leases, message, || (self.handler)(message)) {
+            if let Err(cause) = handle(leases, &caused, message, || (self.handler)(message)) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
@@ -91,6 +93,7 @@ where
                 due = Due::after(leases.duration / 3);
             }
         }
+        drop(caused);
         if outcome.failure.is_none() && !stopped {
             outcome.failure = page.failure.take();
         }
@@ -119,7 +122,8 @@ where
         lease: &Lease,
         message: &Message<S>,
     ) -> Result<bool, Error> {
-        handle(leases, message, || (self.handler)(message))
+        let caused = Caused::by_messages();
+        handle(leases, &caused, message, || (self.handler)(message))
             .map_err(|cause| Error::handler(message, cause))?;
         // Whoever has taken the lease meanwhile handles it too.
         bus.renew(lease, leases.duration)?;
