@@ -1,5 +1,6 @@
 //! What is special about SQLite.
 
+mod close_rows;
 mod rows;
 mod statements;
 mod strange_rows;

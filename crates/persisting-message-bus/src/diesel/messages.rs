@@ -88,9 +88,19 @@ where
     })
 }
 
-/// The columns of a message. `{version}` stands for 1 where a table has no column for it.
-const COLUMNS: &str =
-    "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}";
+/// How the messages of a page are selected.
+#[derive(Clone, Copy)]
+pub(super) struct Select {
+    /// `{version}` stands for 1 where a table has no column for it.
+    pub(super) columns: &'static str,
+    /// The condition that they are of the topic.
+    pub(super) of_topic: &'static str,
+}
+
+const MESSAGES: Select = Select {
+    columns: "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}",
+    of_topic: "{of_topic}",
+};
 
 /// Reads a page; `L` says how the rows come.
 pub(super) fn read_page<L, C>(
@@ -107,7 +117,7 @@ where
         return Ok(());
     }
     let failed = |cause| failed_reading(request, cause);
-    let page = page::<C::Backend>(table, request, COLUMNS);
+    let page = page::<C::Backend>(table, request, MESSAGES);
     for row in connection.load(page).map_err(failed)? {
         let row = row.map_err(failed)?;
         let next = with_columns(&row, |columns| {
@@ -122,7 +132,9 @@ where
 
 /// Whether nothing has to be read. Not every database takes an empty list of types.
 pub(super) fn is_empty(request: &PageRequest<'_>) -> bool {
-    request.limit == 0 || request.message_types == MessageTypes::Only(&[])
+    request.limit == 0
+        || request.after >= request.up_to
+        || request.message_types == MessageTypes::Only(&[])
 }
 
 pub(super) fn failed_reading(request: &PageRequest<'_>, cause: DieselError) -> Error {
@@ -131,11 +143,11 @@ pub(super) fn failed_reading(request: &PageRequest<'_>, cause: DieselError) -> E
     failed_while(doing, cause)
 }
 
-/// Selects these columns of the messages of a page.
+/// Selects the messages of a page.
 pub(super) fn page<'a, DB: Dialect>(
     table: &'a MessageTable,
     request: &'a PageRequest<'_>,
-    columns: &str,
+    select: Select,
 ) -> Statement<'a> {
     let (operator, types) = match request.message_types {
         MessageTypes::All | MessageTypes::Except([]) => ("", None),
@@ -146,12 +158,13 @@ pub(super) fn page<'a, DB: Dialect>(
         format!("{operator} ({})", vec!["{text}"; types.len()].join(", "))
     });
     let columns = match table.message_version {
-        Some(_) => columns.replace("{version}", "{message_version}"),
-        None => columns.replace("{version}", "1"),
+        Some(_) => select.columns.replace("{version}", "{message_version}"),
+        None => select.columns.replace("{version}", "1"),
     };
+    let condition = select.of_topic;
     let sql = format!(
         "SELECT {columns} FROM {{messages}} \
-         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
+         WHERE {condition} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));

@@ -14,6 +14,7 @@ mod repository;
 mod rows;
 mod settings;
 mod times;
+mod written;
 
 use std::ops::ControlFlow;
 
