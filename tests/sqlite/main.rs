@@ -1,7 +1,9 @@
 //! What is special about SQLite.
 
+mod close_rows;
 mod rows;
 mod statements;
+mod strange_rows;
 mod tables;
 mod transactions;
 mod waking;

@@ -16,8 +16,10 @@ fn a_broken_row_stops_before_it_and_says_where() {
         ("message_version", "-1", "a version from 1"),
         ("message_version", "0", "a version from 1"),
         ("payload", "CAST(x'22ff22' AS TEXT)", "UTF-8"),
+        ("payload", "x'22ff22'", "UTF-8"),
         ("headers", "CAST(x'ff' AS TEXT)", "UTF-8"),
         ("published_at", "'yesterday'", "a time"),
+        ("published_at", "'2026-02-30T12:00:00.000000Z'", "a time"),
     ] {
         let database = Sqlite::create();
         let mut connection = database.connect();

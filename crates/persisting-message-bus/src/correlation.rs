@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
+use crate::shared_text::SharedText;
 use crate::{Headers, Message, MessageDecorator, name};
 
 /// The header of the W3C's Trace Context.
@@ -85,7 +85,7 @@ impl<'a> Header<'a> {
 /// What messages are caused by that are dispatched on a thread.
 #[derive(Clone)]
 enum Cause {
-    Message(Uuid, Arc<str>),
+    Message(Uuid, SharedText),
     Outside(Correlation),
 }
 
@@ -123,7 +123,7 @@ impl Correlation {
     pub fn current() -> Option<Self> {
         CAUSE.with_borrow(|cause| {
             Some(match cause.as_ref()? {
-                Cause::Message(id, headers) => Self::of_message(*id, headers),
+                Cause::Message(id, headers) => Self::of_message(*id, headers.as_str()),
                 Cause::Outside(correlation) => correlation.clone(),
             })
         })
@@ -198,8 +198,24 @@ pub(crate) struct Caused {
 }
 
 impl Caused {
-    pub(crate) fn by_message(id: Uuid, headers: &Arc<str>) -> Self {
-        Self::by(Cause::Message(id, Arc::clone(headers)))
+    /// By messages that are to come, one after the other.
+    pub(crate) fn by_messages() -> Self {
+        Self {
+            before: CAUSE.take(),
+        }
+    }
+
+    /// The next of these messages.
+    pub(crate) fn by_message(&self, id: Uuid, headers: &SharedText) {
+        CAUSE.with_borrow_mut(|cause| {
+            if let Some(Cause::Message(before, of_before)) = cause
+                && of_before.becomes(headers)
+            {
+                *before = id;
+            } else {
+                *cause = Some(Cause::Message(id, headers.clone()));
+            }
+        });
     }
 
     fn by(cause: Cause) -> Self {

@@ -49,6 +49,7 @@ mod relay;
 mod repository;
 mod retry;
 mod runner;
+mod shared_text;
 mod sightings;
 mod status;
 #[cfg(feature = "testing")]

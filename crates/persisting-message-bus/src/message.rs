@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -9,6 +8,7 @@ use uuid::Uuid;
 
 use crate::consumer::text_of_panic;
 use crate::correlation::{self, Caused};
+use crate::shared_text::{SharedText, SharedTexts};
 use crate::{Error, EventSet, Headers, Position, StoredMessage};
 
 /// A message on its way to a handler: the typed payload and what is known about it.
@@ -18,24 +18,26 @@ pub struct Message<S> {
     message_id: Uuid,
     topic: &'static str,
     published_at: DateTime<Utc>,
-    headers: Arc<str>,
+    headers: SharedText,
     is_replay: bool,
     payload: S,
 }
 
 impl<S: EventSet> Message<S> {
-    /// Reads it, as one that is handled again because of a reset, or not.
+    /// Reads it, as one that is handled again because of a reset, or not. Its headers are there when `headers`
+    /// is dropped.
     pub(crate) fn decode(
         topic: &'static str,
         stored: &StoredMessage<'_>,
         is_replay: bool,
+        headers: &mut SharedTexts,
     ) -> Result<Self, Error> {
         Ok(Self {
             position: stored.position,
             message_id: stored.message_id,
             topic,
             published_at: stored.published_at,
-            headers: stored.headers.into(),
+            headers: headers.add(stored.headers),
             is_replay,
             payload: decode(stored)?,
         })
@@ -53,7 +55,8 @@ impl<S: EventSet> Message<S> {
     ///
     /// When what is stored is not a JSON object.
     pub fn headers(&self) -> Result<Map<String, Value>, Error> {
-        Headers::custom_from_json(&self.headers).map_err(|cause| Error::decode_headers(self, cause))
+        Headers::custom_from_json(self.headers_json())
+            .map_err(|cause| Error::decode_headers(self, cause))
     }
 }
 
@@ -94,24 +97,24 @@ impl<S> Message<S> {
     #[must_use]
     pub fn correlation_id(&self) -> Cow<'_, str> {
         let own = || Cow::Owned(self.message_id.to_string());
-        correlation::correlation_id(&self.headers).unwrap_or_else(own)
+        correlation::correlation_id(self.headers_json()).unwrap_or_else(own)
     }
 
     /// The message that is its direct cause; `None` where it has started its flow.
     #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
-        correlation::causation_id(&self.headers)
+        correlation::causation_id(self.headers_json())
     }
 
-    /// As long as the result lives, what is dispatched on this thread is caused by this message.
-    pub(crate) fn as_cause(&self) -> Caused {
-        Caused::by_message(self.message_id, &self.headers)
+    /// From now on, what is dispatched on this thread is caused by this message.
+    pub(crate) fn is_cause(&self, caused: &Caused) {
+        caused.by_message(self.message_id, &self.headers);
     }
 
     /// All stored headers, as a JSON object.
     #[must_use]
     pub fn headers_json(&self) -> &str {
-        &self.headers
+        self.headers.as_str()
     }
 
     /// Whether the consumer's cursor was behind this message before, and it comes again because of a

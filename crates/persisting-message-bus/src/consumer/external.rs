@@ -1,8 +1,9 @@
 use std::fmt;
-use std::time::Instant;
 
+use super::due::Due;
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
+use crate::correlation::Caused;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};
 
 type BeforeReplay = Box<dyn FnMut() -> Result<(), HandlerError> + Send>;
@@ -69,28 +70,30 @@ where
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let mut stored = Instant::now();
+        let mut due = Due::after(leases.duration / 3);
         let mut stopped = false;
+        let caused = Caused::by_messages();
         for message in &page.messages {
             if leases.is_stopping() {
                 stopped = true;
                 break;
             }
-            if let Err(cause) = handle(leases, message, || (self.handler)(message)) {
+            if let Err(cause) = handle(leases, &caused, message, || (self.handler)(message)) {
                 outcome.failure = Some(Error::handler(message, cause));
                 break;
             }
             outcome.handled += 1;
             // A slow page stores what is done and prolongs the lease before it can expire.
-            if stored.elapsed() > leases.duration / 3 {
+            if due.has_come() {
                 if let Err(error) = leases.store(bus, page, outcome.handled, Then::Hold) {
                     outcome.failure = Some(error);
                     return outcome;
                 }
                 outcome.skipped = page.skipped_after(outcome.handled);
-                stored = Instant::now();
+                due = Due::after(leases.duration / 3);
             }
         }
+        drop(caused);
         if outcome.failure.is_none() && !stopped {
             outcome.failure = page.failure.take();
         }
@@ -119,7 +122,8 @@ where
         lease: &Lease,
         message: &Message<S>,
     ) -> Result<bool, Error> {
-        handle(leases, message, || (self.handler)(message))
+        let caused = Caused::by_messages();
+        handle(leases, &caused, message, || (self.handler)(message))
             .map_err(|cause| Error::handler(message, cause))?;
         // Whoever has taken the lease meanwhile handles it too.
         bus.renew(lease, leases.duration)?;

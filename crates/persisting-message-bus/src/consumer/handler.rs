@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::page::Page;
+use crate::correlation::Caused;
 use crate::observe::HandlerTimes;
 use crate::runner::Signals;
 use crate::{
@@ -208,14 +209,15 @@ impl PageOutcome {
     }
 }
 
-/// Calls a handler with a message, which is the cause of what it dispatches.
+/// Calls a handler with a message, which is the cause of what it dispatches: one of the messages of `caused`.
 pub(super) fn handle<S: EventSet>(
     leases: &Leases,
+    caused: &Caused,
     message: &Message<S>,
     handle: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), HandlerError> {
     let _handling = observe::handling(leases, message);
-    let _caused = message.as_cause();
+    message.is_cause(caused);
     guarded(handle)
 }
 

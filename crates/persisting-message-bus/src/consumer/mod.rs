@@ -1,5 +1,6 @@
 //! Reading a topic, one page at a time, under a lease.
 
+mod due;
 mod external;
 mod failing;
 mod handler;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::MessageConsumer;
+use super::due::Due;
 use super::failing::text_of;
 use super::handler::{HandlePages, Leases};
 use crate::{
@@ -80,14 +81,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let (mut handled, mut renewed) = (0, Instant::now());
+        let (mut handled, mut due) = (0, Due::after(leases.duration / 3));
         for (index, failed) in page {
             if leases.is_stopping() {
                 break;
             }
-            if renewed.elapsed() > leases.duration / 3 {
+            if due.has_come() {
                 leases.renew(bus)?;
-                renewed = Instant::now();
+                due = Due::after(leases.duration / 3);
             }
             handled += usize::from(self.handle_one(bus, leases, *index, failed)?);
         }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::settings::Settings;
 use super::unknown::UnknownMessages;
+use crate::shared_text::SharedTexts;
 use crate::{
     Error, EventSet, Lease, Message, MessageDescriptor, MessageSource, MessageTypes, PageRequest,
     Position, Selection, Sightings, Wanted,
@@ -119,11 +120,11 @@ impl TopicReader {
             up_to: head,
             limit: settings.page_size,
         };
-        let mut received = 0;
+        let (mut headers, mut received) = (SharedTexts::default(), 0);
         let mut room = Settings::PAGE_BYTES;
         let read = bus.read_page(&request, &mut |stored| {
             let is_replay = Some(stored.position) <= lease.replay_until;
-            match Message::decode(self.topic, stored, is_replay) {
+            match Message::decode(self.topic, stored, is_replay, &mut headers) {
                 Ok(message) => page.messages.push(message),
                 Err(error) if settings.unknown.passes_over(&error) => {
                     page.skipped.push(stored.position);
@@ -168,10 +169,10 @@ impl TopicReader {
             up_to: position,
             limit: 1,
         };
-        let mut read = None;
+        let (mut headers, mut read) = (SharedTexts::default(), None);
         bus.read_page(&request, &mut |stored| {
             let is_replay = Some(position) <= lease.replay_until;
-            read = Some(Message::decode(self.topic, stored, is_replay));
+            read = Some(Message::decode(self.topic, stored, is_replay, &mut headers));
             ControlFlow::Break(())
         })?;
         read.transpose()

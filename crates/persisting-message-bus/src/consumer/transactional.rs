@@ -4,6 +4,7 @@ use std::ops::Range;
 use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
 use super::page::Page;
 use super::search::Search;
+use crate::correlation::Caused;
 use crate::{
     Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionsOn, observe,
 };
@@ -244,11 +245,12 @@ where
         messages: &[Message<S>],
         leases: &Leases,
     ) -> Result<usize, (Option<usize>, HandlerError)> {
+        let caused = Caused::by_messages();
         for (offset, message) in messages.iter().enumerate() {
             if leases.is_stopping() {
                 return Ok(offset);
             }
-            handle(leases, message, || (self.0)(connection, message))
+            handle(leases, &caused, message, || (self.0)(connection, message))
                 .map_err(|cause| (Some(offset), cause))?;
         }
         Ok(messages.len())

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
+use diesel::result::Error as DieselError;
 use uuid::Uuid;
 
 use super::MessageTable;
@@ -87,6 +88,20 @@ where
     })
 }
 
+/// How the messages of a page are selected.
+#[derive(Clone, Copy)]
+pub(super) struct Select {
+    /// `{version}` stands for 1 where a table has no column for it.
+    pub(super) columns: &'static str,
+    /// The condition that they are of the topic.
+    pub(super) of_topic: &'static str,
+}
+
+const MESSAGES: Select = Select {
+    columns: "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}",
+    of_topic: "{of_topic}",
+};
+
 /// Reads a page; `L` says how the rows come.
 pub(super) fn read_page<L, C>(
     connection: &mut C,
@@ -98,18 +113,11 @@ where
     C: LoadConnection<L>,
     C::Backend: Dialect + ReadValue,
 {
-    // Not every database takes an empty list of types.
-    if request.limit == 0 || request.message_types == MessageTypes::Only(&[]) {
+    if is_empty(request) {
         return Ok(());
     }
-    let failed = |cause| {
-        let (topic, after) = (request.topic, request.after);
-        failed_while(
-            format!("reading topic \"{topic}\" after position {after}"),
-            cause,
-        )
-    };
-    let page = page::<C::Backend>(table, request);
+    let failed = |cause| failed_reading(request, cause);
+    let page = page::<C::Backend>(table, request, MESSAGES);
     for row in connection.load(page).map_err(failed)? {
         let row = row.map_err(failed)?;
         let next = with_columns(&row, |columns| {
@@ -122,7 +130,25 @@ where
     Ok(())
 }
 
-fn page<'a, DB: Dialect>(table: &'a MessageTable, request: &'a PageRequest<'_>) -> Statement<'a> {
+/// Whether nothing has to be read. Not every database takes an empty list of types.
+pub(super) fn is_empty(request: &PageRequest<'_>) -> bool {
+    request.limit == 0
+        || request.after >= request.up_to
+        || request.message_types == MessageTypes::Only(&[])
+}
+
+pub(super) fn failed_reading(request: &PageRequest<'_>, cause: DieselError) -> Error {
+    let (topic, after) = (request.topic, request.after);
+    let doing = format!("reading topic \"{topic}\" after position {after}");
+    failed_while(doing, cause)
+}
+
+/// Selects the messages of a page.
+pub(super) fn page<'a, DB: Dialect>(
+    table: &'a MessageTable,
+    request: &'a PageRequest<'_>,
+    select: Select,
+) -> Statement<'a> {
     let (operator, types) = match request.message_types {
         MessageTypes::All | MessageTypes::Except([]) => ("", None),
         MessageTypes::Only(types) => ("AND {message_type} IN", Some(types)),
@@ -131,14 +157,14 @@ fn page<'a, DB: Dialect>(table: &'a MessageTable, request: &'a PageRequest<'_>) 
     let filter = types.map_or(String::new(), |types| {
         format!("{operator} ({})", vec!["{text}"; types.len()].join(", "))
     });
-    let version = match table.message_version {
-        Some(_) => "{message_version}",
-        None => "1",
+    let columns = match table.message_version {
+        Some(_) => select.columns.replace("{version}", "{message_version}"),
+        None => select.columns.replace("{version}", "1"),
     };
+    let condition = select.of_topic;
     let sql = format!(
-        "SELECT {{id}}, {{message_id}}, {{message_type}}, {version}, {{payload}}, {{headers}}, \
-         {{published_at}} FROM {{messages}} \
-         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT ?"
+        "SELECT {columns} FROM {{messages}} \
+         WHERE {condition} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));

@@ -41,6 +41,8 @@ pub trait Dialect: Backend {
     const MESSAGES: &'static str = "{table}";
     /// `{of_topic}`: whether a message is of the topic that is its value, as often as it asks.
     const OF_TOPIC: &'static str = "{topic} = ?";
+    /// `{limit}`: the number that is its value, behind LIMIT.
+    const LIMIT: &'static str = "?";
 
     /// Binds a value.
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()>;
@@ -127,6 +129,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "or_nothing" => DB::OR_NOTHING,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
+        "limit" => DB::LIMIT,
         _ => return None,
     })
 }

@@ -9,19 +9,22 @@
 mod consumer_state;
 mod insert;
 mod migrations;
+mod page;
 mod repository;
 mod rows;
 mod settings;
+mod times;
+mod written;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::{DefaultLoadingMode, LoadConnection};
+use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema, messages};
+use super::{StoreBackend, TableSchema};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
     StoredMessage,
@@ -58,7 +61,7 @@ where
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        messages::read_page::<DefaultLoadingMode, _>(connection, &schema.messages, request, receive)
+        page::read_page(connection, &schema.messages, request, receive)
     }
 
     fn persist(

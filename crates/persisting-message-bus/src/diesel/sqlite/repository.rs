@@ -17,6 +17,8 @@ use crate::{Duplicates, Error, Position, RawMessage};
 
 /// Times are texts, in milliseconds and in a form whose order as text is the order in time.
 impl Dialect for Sqlite {
+    /// A value that stands there alone makes SQLite prepare the statement anew each time.
+    const LIMIT: &'static str = "? + 0";
     const NOW: &'static str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
     const AHEAD: &'static str =
         "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', printf('%+.3f seconds', ? / 1000.0))";

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::sqlite::{Sqlite, SqliteType, SqliteValue};
 use uuid::Uuid;
 
+use super::times;
 use crate::diesel::rows::{BrokenColumn, ReadValue};
 
 impl ReadValue for Sqlite {
@@ -45,6 +46,9 @@ impl ReadValue for Sqlite {
         column: &'static str,
     ) -> Result<DateTime<Utc>, BrokenColumn> {
         let text = value.read_text();
+        if let Some(time) = times::as_written(text.as_bytes()) {
+            return Ok(time);
+        }
         DateTime::parse_from_rfc3339(text)
             .map(|time| time.to_utc())
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%F %T%.f").map(|time| time.and_utc()))
