@@ -3,8 +3,9 @@ use diesel::Connection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
-use crate::diesel::MessageTable;
+use super::single::InsertSingle;
 use crate::diesel::insert::{Row, in_parts, insert};
+use crate::diesel::{MessageTable, TableSchema};
 use crate::{Duplicates, RawMessage};
 
 /// Inserts the messages, all of them or none.
@@ -17,6 +18,19 @@ pub(super) fn messages<C>(
 where
     C: Connection<Backend = Sqlite>,
 {
+    if let [message] = messages
+        && *table == TableSchema::DEFAULT.messages
+    {
+        let row = row(message);
+        return match duplicates {
+            Duplicates::Fail => {
+                connection.execute_returning_count(&InsertSingle::<false>::new(row))
+            }
+            Duplicates::Ignore => {
+                connection.execute_returning_count(&InsertSingle::<true>::new(row))
+            }
+        };
+    }
     let messages: Vec<_> = messages.iter().collect();
     let insert = |connection: &mut C, part: &[&RawMessage]| {
         let rows: Vec<_> = part.iter().map(|message| row(message)).collect();

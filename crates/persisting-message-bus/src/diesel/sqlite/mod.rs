@@ -13,6 +13,7 @@ mod page;
 mod repository;
 mod rows;
 mod settings;
+mod single;
 mod times;
 mod written;
 
