@@ -98,24 +98,42 @@ fn statements_of_dispatch(bus: &mut MysqlConnection) -> Vec<String> {
     log.statements()
 }
 
+/// The statements of a batch.
+fn statements_of_batch(bus: &mut MysqlConnection, size: u64) -> Vec<String> {
+    let log = Log::default();
+    log.watch(bus);
+    let batch = (1..=size).map(OrderPlaced::number);
+    assert_eq!(orders().dispatch_batch(bus, batch).unwrap() as u64, size);
+    log.statements()
+}
+
 #[test]
-fn a_small_batch_takes_one_statement_and_stays_together() {
+fn a_batch_of_a_usual_size_takes_one_statement_and_stays_together() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 0);
-    for size in [2, 5, 32, 64] {
-        let log = Log::default();
-        log.watch(&mut bus);
-        let batch = (1..=size).map(OrderPlaced::number);
-        assert_eq!(
-            orders().dispatch_batch(&mut bus, batch).unwrap() as u64,
-            size
-        );
-        assert_eq!(log.statements().len(), 1, "{:#?}", log.statements());
+    let sizes = [2, 5, 32, 50, 64, 100, 200, 256, 500, 512, 1_000, 1_024];
+    for size in sizes {
+        let statements = statements_of_batch(&mut bus, size);
+        assert_eq!(statements.len(), 1, "{size}: {statements:#?}");
     }
-    let expected = [2, 5, 32, 64].into_iter().flat_map(|size| 1..=size);
+    let expected = sizes.into_iter().flat_map(|size| 1..=size);
     let expected: Vec<u64> = std::iter::once(0).chain(expected).collect();
     assert_eq!(consume(&mut bus), expected);
+}
+
+#[test]
+fn another_batch_takes_few_statements_in_one_transaction() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0);
+    for (size, parts) in [(33, 2), (77, 2), (300, 2), (1_234, 4), (2_000, 2)] {
+        let statements = statements_of_batch(&mut bus, size);
+        assert_eq!(statements[0], "BEGIN", "{statements:#?}");
+        assert!(statements[1].contains("SKIP LOCKED"), "{statements:#?}");
+        let parts = statements.len() - 3 == parts;
+        assert!(parts, "{size}: {statements:#?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Statements that fail, and what becomes of the transaction.
 
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::{
-    Duplicates, Error, LeaseRequest, MessageConsumerState, MessageRepository, Position, RawMessage,
-    StoreCursor, Transactions,
+    Duplicates, Error, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource,
+    Position, RawMessage, StoreCursor, Transactions,
 };
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
@@ -84,7 +85,7 @@ fn raw(message_id: Uuid) -> RawMessage {
         message_version: 1,
         payload: r#"{"order":7}"#.to_owned(),
         headers: "{}".to_owned(),
-        published_at: chrono::Utc::now(),
+        published_at: Utc::now(),
         correlation_id: None,
     }
 }
@@ -106,6 +107,41 @@ fn duplicates_are_counted_also_when_the_snapshot_does_not_see_them() {
     assert_eq!(one.persist(&repeated, Duplicates::Ignore).unwrap(), 0);
     one.commit().unwrap();
     assert_eq!(consume(&mut other).len(), 600);
+}
+
+#[test]
+fn a_batch_of_several_statements_is_all_or_nothing() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    let known = raw(Uuid::now_v7());
+    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+        .unwrap();
+    // The duplicate is in the last statement.
+    let mut batch: Vec<_> = (0..77).map(|_| raw(Uuid::now_v7())).collect();
+    batch.push(known);
+
+    let error = bus.persist(&batch, Duplicates::Fail).unwrap_err();
+    assert!(error.is_duplicate(), "{error:?}");
+    assert_eq!(consume(&mut bus), [7]);
+
+    bus.begin().unwrap();
+    bus.persist(&batch, Duplicates::Fail).unwrap_err();
+    bus.persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+        .unwrap();
+    bus.commit().unwrap();
+    assert_eq!(consume(&mut bus), [7]);
+}
+
+#[test]
+fn a_leap_second_is_the_second_behind_it() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    let mut message = raw(Uuid::now_v7());
+    let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    message.published_at = time("2016-12-31T23:59:60.123456Z");
+    bus.persist(&[message], Duplicates::Fail).unwrap();
+    let backlog = bus.backlog("orders", Position::START).unwrap();
+    assert_eq!(backlog.oldest, Some(time("2017-01-01T00:00:00.123456Z")));
 }
 
 #[test]

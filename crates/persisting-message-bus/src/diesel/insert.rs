@@ -2,15 +2,13 @@
 
 use crate::RawMessage;
 use crate::diesel::MessageTable;
-#[cfg(feature = "mysql")]
-use crate::diesel::statement::Names;
 use crate::diesel::statement::Value::{Number, OptionalText, Text};
 use crate::diesel::statement::{Statement, Value};
 
 /// The most rows of a statement. More make it no faster, and SQLite takes 32,766 values.
 const MOST_ROWS: usize = 512;
 
-/// Where a statement ends, so that it stays below what servers take in one packet: 16 MiB.
+/// Where a statement ends, so that its values do not take much memory at once.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A message with the texts of those columns that are none.
@@ -53,38 +51,11 @@ pub(super) fn insert<'a>(
     rows: &'a [Row<'a>],
     conflict: &str,
 ) -> Statement<'a> {
-    let row = row_of(table, "?");
+    let row = row_of(table);
     let rows_of_values = vec![row.as_str(); rows.len()].join(", ");
     let sql = format!("{} {rows_of_values} {conflict}", into(table));
-    let values = rows.iter().flat_map(|row| values_of(table, row, 1));
+    let values = rows.iter().flat_map(|row| values_of(table, row));
     Statement::new(sql, table, values)
-}
-
-/// Inserts rows, the first one with a topic that is computed from its name, as often as the SQL asks for it.
-#[cfg(feature = "mysql")]
-pub(super) fn insert_computing<'a>(
-    table: &MessageTable,
-    names: &'a dyn Names,
-    rows: &'a [Row<'a>],
-    topic: &str,
-) -> Statement<'a> {
-    let topics = || std::iter::once(topic).chain(std::iter::repeat("?"));
-    let rows_of_values = topics().take(rows.len()).map(|topic| row_of(table, topic));
-    let rows_of_values: Vec<_> = rows_of_values.collect();
-    let sql = format!("{} {}", into(table), rows_of_values.join(", "));
-    let values = rows.iter().zip(topics());
-    let values = values.flat_map(|(row, topic)| values_of(table, row, topic.matches('?').count()));
-    Statement::new(sql, names, values)
-}
-
-/// Whether there is a statement for so many rows at once, among those that are prepared once: more than a few
-/// of them go in parts.
-#[cfg(feature = "mysql")]
-pub(super) fn fit_into_one(messages: &[RawMessage]) -> bool {
-    const FEW: usize = 32;
-    let bytes = messages.iter().map(bytes_of).sum::<usize>();
-    let rows = messages.len();
-    bytes <= MOST_BYTES && (rows <= FEW || rows.is_power_of_two() && rows <= MOST_ROWS)
 }
 
 fn bytes_of(message: &RawMessage) -> usize {
@@ -102,16 +73,15 @@ fn into(table: &MessageTable) -> String {
     )
 }
 
-fn row_of(table: &MessageTable, topic: &str) -> String {
+fn row_of(table: &MessageTable) -> String {
     let version = table.message_version.as_ref().map_or("", |_| "?, ");
     let flow = table.correlation_id.as_ref().map_or("", |_| "?, ");
-    format!("(?, {topic}, ?, {version}{flow}?, ?, ?)")
+    format!("(?, ?, ?, {version}{flow}?, ?, ?)")
 }
 
 fn values_of<'a>(
     table: &MessageTable,
     row: &'a Row<'a>,
-    topics: usize,
 ) -> impl Iterator<Item = Value<'a>> + use<'a> {
     let message = row.message;
     let version = Number(i64::from(message.message_version));
@@ -119,9 +89,9 @@ fn values_of<'a>(
     let flow = OptionalText(message.correlation_id.as_deref());
     let flow = table.correlation_id.as_ref().map(|_| flow);
     let texts = [&message.payload, &message.headers, &row.published_at];
-    std::iter::once(Text(&row.message_id))
-        .chain(std::iter::repeat_n(Text(&message.topic), topics))
-        .chain([Text(&message.message_type)])
+    [&row.message_id, &*message.topic, &*message.message_type]
+        .map(Text)
+        .into_iter()
         .chain(version)
         .chain(flow)
         .chain(texts.map(|text| Text(text)))

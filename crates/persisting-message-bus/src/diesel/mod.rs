@@ -13,7 +13,7 @@ mod failed_messages;
 mod failures;
 mod flows;
 mod inbox;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(feature = "sqlite")]
 mod insert;
 mod leases;
 mod messages;

@@ -92,7 +92,9 @@ impl<'a, V> Statement<'a, V> {
         V: BindTo<DB>,
     {
         let mut rest = sql;
-        while let Some(at) = rest.find(['{', '?']) {
+        // Byte by byte, which is several times as fast as letter by letter.
+        let is_placeholder = |byte| matches!(byte, b'{' | b'?');
+        while let Some(at) = rest.bytes().position(is_placeholder) {
             let (sql, placeholder) = rest.split_at(at);
             out.push_sql(sql);
             rest = if let Some((key, behind)) = placeholder

@@ -2,31 +2,39 @@ use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 
+use super::insert_messages::{AsItIs, insert_messages};
+use super::parts::in_parts;
 use crate::RawMessage;
-use crate::diesel::MessageTable;
+use crate::diesel::TableSchema;
 use crate::diesel::duplicates::{is_unique_violation, names_duplicate};
-use crate::diesel::insert::{Row, in_parts, insert};
 
-/// Inserts the messages, all of them or none.
+/// Inserts the messages, in a transaction that does not outlive an error.
 pub(super) fn insert_all<C>(
     connection: &mut C,
-    table: &MessageTable,
-    messages: &[&RawMessage],
+    schema: &TableSchema,
+    messages: &[RawMessage],
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let mut parts = in_parts(messages).peekable();
-    match parts.next() {
-        Some(only) if parts.peek().is_none() => insert_part(connection, table, only),
-        Some(first) => connection.transaction(|connection| {
-            let mut parts = std::iter::once(first).chain(parts);
-            parts.try_fold(0, |inserted, part| {
-                Ok(inserted + insert_part(connection, table, part)?)
-            })
-        }),
-        None => Ok(0),
+    in_parts(messages).try_fold(0, |inserted, part| {
+        Ok(inserted + insert_part(connection, schema, part)?)
+    })
+}
+
+/// Inserts the messages, all of them or none, in a transaction that may go on behind an error.
+pub(super) fn insert_all_or_none<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    if in_parts(messages).nth(1).is_none() {
+        return insert_all(connection, schema, messages);
     }
+    connection.transaction(|connection| insert_all(connection, schema, messages))
 }
 
 /// Inserts the messages whose id is not taken.
@@ -35,17 +43,17 @@ where
 /// without looking for ids, which would keep others from inserting where they are not.
 pub(super) fn insert_new<C>(
     connection: &mut C,
-    table: &MessageTable,
-    messages: &[&RawMessage],
+    schema: &TableSchema,
+    messages: &[RawMessage],
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     let mut inserted = 0;
     for part in in_parts(messages) {
-        inserted += match insert_part(connection, table, part) {
+        inserted += match insert_part(connection, schema, part) {
             Err(cause) if is_unique_violation(&cause) => {
-                insert_one_by_one(connection, table, part)?
+                insert_one_by_one(connection, schema, part)?
             }
             inserted => inserted?,
         };
@@ -55,15 +63,15 @@ where
 
 fn insert_one_by_one<C>(
     connection: &mut C,
-    table: &MessageTable,
-    part: &[&RawMessage],
+    schema: &TableSchema,
+    part: &[RawMessage],
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     let mut inserted = 0;
     for message in part {
-        inserted += match insert_part(connection, table, &[message]) {
+        inserted += match insert_part(connection, schema, std::slice::from_ref(message)) {
             Err(cause) if names_duplicate(&cause, message) => 0,
             inserted => inserted?,
         };
@@ -73,20 +81,11 @@ where
 
 fn insert_part<C>(
     connection: &mut C,
-    table: &MessageTable,
-    part: &[&RawMessage],
+    schema: &TableSchema,
+    part: &[RawMessage],
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let rows: Vec<_> = part.iter().map(|message| row(message)).collect();
-    connection.execute_returning_count(&insert(table, &rows, ""))
-}
-
-pub(super) fn row(message: &RawMessage) -> Row<'_> {
-    Row {
-        message,
-        message_id: message.message_id.to_string(),
-        published_at: message.published_at.format("%F %T%.6f").to_string(),
-    }
+    insert_messages::<AsItIs, C>(connection, schema, part)
 }

@@ -22,7 +22,9 @@
 mod consumer_state;
 mod horizon;
 mod insert;
+mod insert_messages;
 mod migrations;
+mod parts;
 mod repository;
 mod rows;
 mod server;

@@ -5,11 +5,11 @@ use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::{Error as DieselError, QueryResult};
 
-use super::insert::{insert_all, insert_new};
+use super::insert::{insert_all, insert_all_or_none, insert_new};
+use super::parts::fit_into_one;
 use super::{single, slots};
 use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
-use crate::diesel::insert::fit_into_one;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
@@ -65,14 +65,15 @@ where
     Mysql: StoreBackend<C>,
 {
     if is_in_transaction(connection) {
-        return write(connection, schema, messages, duplicates);
+        return write(connection, schema, messages, duplicates, insert_all_or_none);
     }
     if can_be_written_at_once(messages, duplicates)
         && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
     {
         return persisted;
     }
-    connection.in_transaction(|connection| write(connection, schema, messages, duplicates))
+    connection
+        .in_transaction(|connection| write(connection, schema, messages, duplicates, insert_all))
 }
 
 /// Of several messages, some may be duplicates, and others not: that takes more than one statement.
@@ -100,26 +101,25 @@ fn write_at_once<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    [single::MINE, single::FREE].into_iter().find_map(|place| {
-        match single::insert(connection, schema, messages, place) {
-            Ok(inserted) => Some(Ok(inserted)),
-            Err(cause)
-                if duplicates == Duplicates::Ignore
-                    && named_duplicate(&cause, messages).is_some() =>
-            {
-                Some(Ok(0))
-            }
-            Err(cause) if single::is_refused(&cause) => None,
-            Err(cause) => Some(Err(not_persisted(cause, messages))),
+    match single::insert(connection, schema, messages) {
+        Ok(inserted) => Some(Ok(inserted)),
+        Err(cause)
+            if duplicates == Duplicates::Ignore && named_duplicate(&cause, messages).is_some() =>
+        {
+            Some(Ok(0))
         }
-    })
+        Err(cause) if single::is_refused(&cause) => None,
+        Err(cause) => Some(Err(not_persisted(cause, messages))),
+    }
 }
 
+/// Persists messages in a transaction; `insert_all` is the way for those that are no duplicates.
 fn write<C>(
     connection: &mut C,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: Duplicates,
+    insert_all: fn(&mut C, &TableSchema, &[RawMessage]) -> QueryResult<usize>,
 ) -> Result<usize, Error>
 where
     C: LoadConnection<Backend = Mysql>,
@@ -128,11 +128,9 @@ where
     for topic in topics {
         slots::lock(connection, &schema.publisher_slots, topic)?;
     }
-    let table = &schema.messages;
-    let refs: Vec<_> = messages.iter().collect();
     let inserted = match duplicates {
-        Duplicates::Fail => insert_all(connection, table, &refs),
-        Duplicates::Ignore => insert_new(connection, table, &refs),
+        Duplicates::Fail => insert_all(connection, schema, messages),
+        Duplicates::Ignore => insert_new(connection, schema, messages),
     };
     inserted.map_err(|cause| not_persisted(cause, messages))
 }

@@ -2,23 +2,13 @@
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
+use diesel::query_builder::AstPass;
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
+use diesel::sql_types::Text;
 
-use super::insert::row;
-use super::slots::FREE_FROM_MINE;
+use super::insert_messages::{FirstTopic, insert_messages};
 use crate::RawMessage;
 use crate::diesel::TableSchema;
-use crate::diesel::insert::insert_computing;
-use crate::diesel::statement::Names;
-
-/// The slot of the connection: to find it takes no more than a look into the index.
-pub(super) const MINE: &str = "{slot} = connection_id() % 64";
-
-/// It or one behind it, where somebody else holds it.
-pub(super) const FREE: &str = FREE_FROM_MINE;
-
-/// What no column takes, in any mode: a number that is out of range.
-const NOTHING: &str = "9223372036854775807 + 1";
 
 /// Inserts messages of one topic in a transaction of their own, which is this statement, and fails where it
 /// cannot: then nothing has been inserted, and a transaction with more statements may do it.
@@ -32,21 +22,58 @@ pub(super) fn insert<C>(
     connection: &mut C,
     schema: &TableSchema,
     messages: &[RawMessage],
-    place: &str,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let names = MessagesAndSlots(schema);
-    let topic = format!(
-        "coalesce((SELECT ? FROM {{slots}} WHERE {{slot_topic}} = ? AND {place} \
-         AND @@sql_mode LIKE '%STRICT%' AND @@autocommit \
-         AND @@binlog_format <> 'STATEMENT' ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED), {NOTHING})"
-    );
-    let rows: Vec<_> = messages.iter().map(row).collect();
-    let insert = insert_computing(&schema.messages, &names, &rows, &topic);
-    connection.execute_returning_count(&insert)
+    match insert_messages::<OfSlot<true>, C>(connection, schema, messages) {
+        Err(cause) if is_refused(&cause) => {
+            insert_messages::<OfSlot<false>, C>(connection, schema, messages)
+        }
+        inserted => inserted,
+    }
 }
+
+/// The topic, if there is a free slot: the connection's own, which takes no more than a look into the
+/// index; or else the first one from there that nobody holds.
+struct OfSlot<const IS_MINE: bool>;
+
+impl<const IS_MINE: bool> FirstTopic for OfSlot<IS_MINE> {
+    fn push<'b>(
+        schema: &'b TableSchema,
+        topic: &'b str,
+        out: &mut AstPass<'_, 'b, Mysql>,
+    ) -> QueryResult<()> {
+        let slots = &schema.publisher_slots;
+        out.push_sql("coalesce((SELECT ");
+        out.push_bind_param::<Text, str>(topic)?;
+        out.push_sql(" FROM ");
+        out.push_identifier(&slots.table)?;
+        out.push_sql(" WHERE ");
+        out.push_identifier(&slots.topic)?;
+        out.push_sql(" = ");
+        out.push_bind_param::<Text, str>(topic)?;
+        out.push_sql(" AND ");
+        out.push_identifier(&slots.slot)?;
+        out.push_sql(if IS_MINE { " = " } else { " >= " });
+        out.push_sql(
+            "connection_id() % 64 AND @@sql_mode LIKE '%STRICT%' AND @@autocommit \
+             AND @@binlog_format <> 'STATEMENT'",
+        );
+        if !IS_MINE {
+            out.push_sql(" ORDER BY ");
+            out.push_identifier(&slots.slot)?;
+            out.push_sql(" LIMIT 1");
+        }
+        out.push_sql(" FOR UPDATE SKIP LOCKED), ");
+        out.push_sql(NOTHING);
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// What no column takes, in any mode: a number that is out of range.
+const NOTHING: &str = "9223372036854775807 + 1";
 
 /// Whether the statement has found no slot, or the server does not even understand it. After whatever else,
 /// it may have been committed.
@@ -57,19 +84,4 @@ pub(super) fn is_refused(cause: &DieselError) -> bool {
     let message = information.message();
     let reasons = ["out of range", "SQL syntax", "Unknown system variable"];
     reasons.iter().any(|reason| message.contains(reason))
-}
-
-/// The names of a statement about two tables.
-struct MessagesAndSlots<'a>(&'a TableSchema);
-
-impl Names for MessagesAndSlots<'_> {
-    fn name(&self, key: &str) -> Option<&str> {
-        let slots = &self.0.publisher_slots;
-        match key {
-            "slots" => Some(&slots.table),
-            "slot_topic" => Some(&slots.topic),
-            "slot" => Some(&slots.slot),
-            _ => self.0.messages.name(key),
-        }
-    }
 }

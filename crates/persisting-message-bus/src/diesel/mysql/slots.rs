@@ -40,7 +40,7 @@ pub(super) const SLOTS: i64 = 64;
 const MARK: i64 = -1;
 
 /// A connection begins at the same slot each time, and so finds the one that it holds already.
-pub(super) const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
+const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
 const FREE_BELOW_MINE: &str = "{slot} >= 0 AND {slot} < connection_id() % 64";
 
 /// Where there is no mark, the other rows must not be looked for: not finding them would lock the
