@@ -1,7 +1,7 @@
 //! Publishers draw positions behind their fence, whatever the tables and transactions are.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -51,6 +51,25 @@ fn class_of_fence(connection: &mut PgConnection) -> i64 {
     number(connection, class)
 }
 
+/// Whether somebody comes to wait for a fence of the class, before the thread has ended.
+fn waits_for_fence(
+    connection: &mut PgConnection,
+    class: i64,
+    publishing: &ScopedJoinHandle<'_, ()>,
+) -> bool {
+    let waiting = format!(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+         AND classid::integer = {class}"
+    );
+    while !publishing.is_finished() {
+        if number(connection, &waiting) > 0 {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
 #[test]
 fn a_position_is_drawn_behind_the_fence() {
     for publish in [place, place_two, place_many] {
@@ -67,13 +86,7 @@ fn a_position_is_drawn_behind_the_fence() {
         obstacle.batch_execute(&lock).unwrap();
         thread::scope(|scope| {
             let publishing = scope.spawn(|| publish(&mut publisher, 1));
-            let waiting = format!(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                 AND classid::integer = {class}"
-            );
-            while number(&mut obstacle, &waiting) == 0 && !publishing.is_finished() {
-                thread::sleep(Duration::from_millis(1));
-            }
+            waits_for_fence(&mut obstacle, class, &publishing);
             let drawn = last_position(&mut obstacle);
             obstacle.roll_back().unwrap();
             assert_eq!(drawn, last);
@@ -192,15 +205,7 @@ fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
         }
         thread::scope(|scope| {
             let publishing = scope.spawn(|| place(&mut publisher, 9));
-            let waiting = format!(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                 AND classid::integer = {class}"
-            );
-            let mut waits = false;
-            while !waits && !publishing.is_finished() {
-                waits = number(&mut obstacle, &waiting) > 0;
-                thread::sleep(Duration::from_millis(1));
-            }
+            let waits = waits_for_fence(&mut obstacle, class, &publishing);
             assert!(waits, "it was published without the fence of its sequence");
             obstacle.roll_back().unwrap();
         });

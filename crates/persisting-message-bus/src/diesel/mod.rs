@@ -6,6 +6,7 @@
 //! described by a [`TableSchema`], which joins the connection by [`TableSchema::on`].
 
 mod backend;
+mod columns;
 mod consumer_state;
 mod duplicates;
 mod error;
@@ -13,13 +14,13 @@ mod failed_messages;
 mod failures;
 mod flows;
 mod inbox;
-#[cfg(feature = "sqlite")]
-mod insert;
 mod leases;
 mod messages;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod repository;

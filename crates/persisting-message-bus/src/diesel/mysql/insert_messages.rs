@@ -13,6 +13,7 @@ use diesel::sql_types::{BigInt, Datetime, Nullable, Text};
 use uuid::Uuid;
 
 use crate::RawMessage;
+use crate::diesel::columns::push_columns;
 use crate::diesel::{MessageTable, TableSchema};
 
 /// What the topic of a statement's first message is.
@@ -120,20 +121,6 @@ impl<'a> Row<'a> {
         out.push_sql(", ");
         out.push_bind_param::<Datetime, NaiveDateTime>(&self.published_at)
     }
-}
-
-fn push_columns(table: &MessageTable, out: &mut AstPass<'_, '_, Mysql>) -> QueryResult<()> {
-    let optional = [&table.message_version, &table.correlation_id];
-    let columns = [&table.topic, &table.message_type]
-        .into_iter()
-        .chain(optional.into_iter().flatten())
-        .chain([&table.payload, &table.headers, &table.published_at]);
-    out.push_identifier(&table.message_id)?;
-    for column in columns {
-        out.push_sql(", ");
-        out.push_identifier(column)?;
-    }
-    Ok(())
 }
 
 impl<T: FirstTopic, const IS_ONE_BY_DEFAULT: bool> QueryFragment<Mysql>

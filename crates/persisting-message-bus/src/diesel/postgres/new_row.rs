@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::json::{Json, JsonText};
 use crate::RawMessage;
 use crate::diesel::MessageTable;
+use crate::diesel::columns::push_columns;
 
 pub(super) struct NewRow<'a> {
     pub(super) table: &'a MessageTable,
@@ -34,27 +35,9 @@ impl<'a> NewRow<'a> {
         out.push_sql("INSERT INTO ");
         out.push_identifier(&self.table.table)?;
         out.push_sql(" (");
-        self.push_columns(out)?;
+        push_columns(self.table, out)?;
         out.push_sql(") SELECT ");
         self.push_values(out)
-    }
-
-    fn push_columns<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let table = self.table;
-        let columns = [
-            &table.topic,
-            &table.message_type,
-            &table.payload,
-            &table.headers,
-            &table.published_at,
-        ];
-        let optional = [&table.message_version, &table.correlation_id];
-        out.push_identifier(&table.message_id)?;
-        for column in columns.into_iter().chain(optional.into_iter().flatten()) {
-            out.push_sql(", ");
-            out.push_identifier(column)?;
-        }
-        Ok(())
     }
 
     fn push_values<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
@@ -64,12 +47,6 @@ impl<'a> NewRow<'a> {
             out.push_sql(", ");
             out.push_bind_param::<Text, str>(name)?;
         }
-        for text in [&self.payload, &self.headers] {
-            out.push_sql(", ");
-            out.push_bind_param::<Json, JsonText<'_>>(text)?;
-        }
-        out.push_sql(", ");
-        out.push_bind_param::<Timestamptz, _>(&message.published_at)?;
         if self.table.message_version.is_some() {
             out.push_sql(", ");
             out.push_bind_param::<BigInt, i64>(&self.version)?;
@@ -78,6 +55,11 @@ impl<'a> NewRow<'a> {
             out.push_sql(", ");
             out.push_bind_param::<Nullable<Text>, Option<String>>(&message.correlation_id)?;
         }
-        Ok(())
+        for text in [&self.payload, &self.headers] {
+            out.push_sql(", ");
+            out.push_bind_param::<Json, JsonText<'_>>(text)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Timestamptz, _>(&message.published_at)
     }
 }

@@ -1,12 +1,14 @@
-use chrono::SecondsFormat;
 use diesel::Connection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
-use super::single::InsertSingle;
-use crate::diesel::insert::{Row, in_parts, insert};
-use crate::diesel::{MessageTable, TableSchema};
+use super::insert_messages::insert_messages;
+use crate::diesel::MessageTable;
+use crate::diesel::parts::in_parts;
 use crate::{Duplicates, RawMessage};
+
+/// The most rows of a statement. More make it no faster, and SQLite takes 32,766 values.
+const MOST_ROWS: usize = 512;
 
 /// Inserts the messages, all of them or none.
 pub(super) fn messages<C>(
@@ -18,45 +20,22 @@ pub(super) fn messages<C>(
 where
     C: Connection<Backend = Sqlite>,
 {
-    if let [message] = messages
-        && *table == TableSchema::DEFAULT.messages
-    {
-        let row = row(message);
-        return match duplicates {
-            Duplicates::Fail => {
-                connection.execute_returning_count(&InsertSingle::<false>::new(row))
-            }
-            Duplicates::Ignore => {
-                connection.execute_returning_count(&InsertSingle::<true>::new(row))
-            }
-        };
-    }
-    let messages: Vec<_> = messages.iter().collect();
-    let insert = |connection: &mut C, part: &[&RawMessage]| {
-        let rows: Vec<_> = part.iter().map(|message| row(message)).collect();
-        let conflict = match duplicates {
-            Duplicates::Fail => "",
-            Duplicates::Ignore => "ON CONFLICT ({message_id}) DO NOTHING",
-        };
-        connection.execute_returning_count(&insert(table, &rows, conflict))
-    };
-    let mut parts = in_parts(&messages).peekable();
+    let mut parts = in_parts(messages, MOST_ROWS, power_of_two).peekable();
     match parts.next() {
-        Some(only) if parts.peek().is_none() => insert(connection, only),
+        Some(only) if parts.peek().is_none() => {
+            insert_messages(connection, table, only, duplicates)
+        }
         Some(first) => connection.transaction(|connection| {
             let mut parts = std::iter::once(first).chain(parts);
-            parts.try_fold(0, |inserted, part| Ok(inserted + insert(connection, part)?))
+            parts.try_fold(0, |inserted, part| {
+                Ok(inserted + insert_messages(connection, table, part, duplicates)?)
+            })
         }),
         None => Ok(0),
     }
 }
 
-fn row(message: &RawMessage) -> Row<'_> {
-    Row {
-        message,
-        message_id: message.message_id.to_string(),
-        published_at: message
-            .published_at
-            .to_rfc3339_opts(SecondsFormat::Micros, true),
-    }
+/// The largest one up to a number: 512, 256, ... 1 rows are ten texts.
+fn power_of_two(fitting: usize) -> usize {
+    fitting.checked_ilog2().map_or(0, |exponent| 1 << exponent)
 }

@@ -8,12 +8,13 @@
 
 mod consumer_state;
 mod insert;
+mod insert_messages;
 mod migrations;
 mod page;
 mod repository;
 mod rows;
 mod settings;
-mod single;
+
 mod times;
 mod written;
 
