@@ -25,9 +25,6 @@ pub trait Backend: Sync {
     const PLAIN_PUBLISHERS: usize = 16;
     const PLAIN: &'static str = "16 connections, autocommit";
 
-    /// On how many connections these commit.
-    const COALESCING: usize = 3;
-
     /// The library's way to it.
     type Connection: LoadConnection
         + MessageRepository

@@ -29,8 +29,6 @@ impl<const FULL: bool> Backend for Sqlite<FULL> {
     const PLAIN_PUBLISHERS: usize = 1;
     const PLAIN: &'static str = "1 connection, autocommit";
 
-    const COALESCING: usize = 1;
-
     type Connection = SqliteConnection;
     type Raw = raw::Sqlite;
 

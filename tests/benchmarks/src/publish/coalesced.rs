@@ -31,8 +31,8 @@ pub fn coalesced<B: Backend>(
 
 fn together<B: Backend>(library: &Database<'_, B>, producers: usize, duration: Duration) -> Way {
     let url = library.url.clone();
-    let orders = MessageDispatcher::<Orders>::new()
-        .coalescing(&Coalescer::new(move || B::connect(&url)).connections(B::COALESCING));
+    let orders =
+        MessageDispatcher::<Orders>::new().coalescing(&Coalescer::new(move || B::connect(&url)));
     let mut producers = vec![(); producers];
     Box::new(move || {
         side_by_side(&mut producers, |(), _| {

@@ -1,19 +1,24 @@
 //! Very many messages: the server stores their rows while the next ones are on their way.
 
 use std::any::Any;
+use std::io::{BufWriter, Error as IoError, Write};
 
 use diesel::connection::LoadConnection;
-use diesel::pg::Pg;
+use diesel::pg::{CopyFormat, Pg};
 use diesel::prelude::*;
-use diesel::result::QueryResult;
-use uuid::Uuid;
+use diesel::result::{Error as DieselError, QueryResult};
 
+use super::copied_rows::write_rows;
 use super::insert::take_fence;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
 
 /// What a smaller batch would save is less than the statements around it cost.
-const FEWEST_ROWS: usize = 1_000;
+const FEWEST_ROWS: usize = 4_000;
+
+/// How much is sent in one piece. Each is a message of the protocol, which costs the server as much as a few
+/// columns.
+const PIECE: usize = 64 * 1024;
 
 diesel::table! {
     public_messages (id) {
@@ -23,24 +28,11 @@ diesel::table! {
         message_type -> Text,
         message_version -> Integer,
         correlation_id -> Nullable<Text>,
-        // JSON is sent as it is written.
+        // The types do not matter: rows are written below.
         payload -> Text,
         headers -> Text,
         published_at -> Timestamptz,
     }
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = public_messages, treat_none_as_default_value = false)]
-struct NewMessage<'a> {
-    message_id: Uuid,
-    topic: &'a str,
-    message_type: &'a str,
-    message_version: i32,
-    correlation_id: Option<&'a str>,
-    payload: &'a str,
-    headers: &'a str,
-    published_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// Inserts messages into the default table with COPY, behind the fence; all of them or none. Returns nothing
@@ -56,18 +48,34 @@ where
     if messages.len() < FEWEST_ROWS || postgres(connection).is_none() {
         return None;
     }
-    let rows: Option<Vec<_>> = messages.iter().map(NewMessage::of).collect();
-    let rows = rows?;
     Some(connection.transaction(|connection| {
         connection.execute_returning_count(&take_fence(table, messages))?;
-        let copied = postgres(connection).map(|connection| copy(connection, &rows));
+        let copied = postgres(connection).map(|connection| copy(connection, messages));
         copied.unwrap_or(Ok(0))
     }))
 }
 
-fn copy(connection: &mut PgConnection, rows: &[NewMessage<'_>]) -> QueryResult<usize> {
-    diesel::copy_from(public_messages::table)
-        .from_insertable(rows)
+fn copy(connection: &mut PgConnection, messages: &[RawMessage]) -> QueryResult<usize> {
+    use self::public_messages as table;
+
+    let columns = (
+        table::message_id,
+        table::topic,
+        table::message_type,
+        table::message_version,
+        table::correlation_id,
+        table::payload,
+        table::headers,
+        table::published_at,
+    );
+    let failed = |cause: IoError| DieselError::SerializationError(Box::new(cause));
+    diesel::copy_from(table::table)
+        .from_raw_data(columns, |copy: &mut dyn Write| {
+            let mut copy = BufWriter::with_capacity(PIECE, copy);
+            write_rows(messages, &mut copy).map_err(failed)?;
+            copy.flush().map_err(failed)
+        })
+        .with_format(CopyFormat::Binary)
         .execute(connection)
 }
 
@@ -85,18 +93,3 @@ fn postgres<C: 'static>(connection: &mut C) -> Option<&mut PgConnection> {
 
 #[cfg(feature = "r2d2")]
 type Pooled = diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<PgConnection>>;
-
-impl<'a> NewMessage<'a> {
-    fn of(message: &'a RawMessage) -> Option<Self> {
-        Some(Self {
-            message_id: message.message_id,
-            topic: &message.topic,
-            message_type: &message.message_type,
-            message_version: i32::try_from(message.message_version).ok()?,
-            correlation_id: message.correlation_id.as_deref(),
-            payload: &message.payload,
-            headers: &message.headers,
-            published_at: message.published_at,
-        })
-    }
-}

@@ -16,7 +16,7 @@ use crate::diesel::MessageTable;
 use crate::diesel::statement::{BindTo, Statement};
 
 /// The most rows of a statement.
-pub(super) const MOST_ROWS: usize = 5_000;
+pub(super) const MOST_ROWS: usize = 2_000;
 
 /// Takes the locks that the transaction does not hold yet: a setting that is local to the
 /// transaction remembers them, and is undone with a savepoint as they are. The values: the table, its

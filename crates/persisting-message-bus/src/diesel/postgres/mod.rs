@@ -10,6 +10,7 @@
 //!   positions.
 
 mod consumer_state;
+mod copied_rows;
 mod copy;
 mod fence;
 mod insert;
