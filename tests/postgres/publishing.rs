@@ -27,8 +27,10 @@ fn place_two(connection: &mut PgConnection, order: u64) {
 }
 
 /// So many that they are copied.
+const MANY: usize = 4_200;
+
 fn place_many(connection: &mut PgConnection, order: u64) {
-    let batch = (order..order + 2).cycle().take(1_200);
+    let batch = (order..order + 2).cycle().take(MANY);
     let batch = batch.map(OrderPlaced::number);
     orders().dispatch_batch(connection, batch).unwrap();
 }
@@ -256,7 +258,7 @@ fn of_many_messages_the_one_that_is_there_is_named() {
             headers.set_message_id(id);
         }
     });
-    let batch = (1..2_001).map(OrderPlaced::number);
+    let batch = (1..MANY as u64).map(OrderPlaced::number);
     bus.begin().unwrap();
     let refused = repeating.dispatch_batch(&mut bus, batch).unwrap_err();
     assert!(refused.is_duplicate(), "{refused:#}");
@@ -284,7 +286,7 @@ fn many_messages_are_published_under_row_level_security() {
     .unwrap();
     place_many(&mut bus, 1);
     bus.batch_execute("RESET ROLE").unwrap();
-    assert_eq!(consume(&mut bus).len(), 1_200);
+    assert_eq!(consume(&mut bus).len(), MANY);
     bus.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
         .unwrap();
 }
