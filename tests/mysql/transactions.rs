@@ -132,6 +132,28 @@ fn a_batch_of_several_statements_is_all_or_nothing() {
     assert_eq!(consume(&mut bus), [7]);
 }
 
+/// Also where duplicates are left out, one by one.
+#[test]
+fn a_batch_without_its_duplicates_is_all_or_nothing() {
+    let database = Mariadb::create();
+    let mut bus = database.connect();
+    let known = raw(Uuid::now_v7());
+    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+        .unwrap();
+    let mut batch: Vec<_> = (0..77).map(|_| raw(Uuid::now_v7())).collect();
+    batch[0] = known;
+    let mut too_long = raw(Uuid::now_v7());
+    too_long.correlation_id = Some("flow".repeat(1_000));
+    batch.push(too_long);
+
+    bus.begin().unwrap();
+    bus.persist(&batch, Duplicates::Ignore).unwrap_err();
+    bus.persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+        .unwrap();
+    bus.commit().unwrap();
+    assert_eq!(consume(&mut bus), [7, 7]);
+}
+
 #[test]
 fn a_leap_second_is_the_second_behind_it() {
     let database = Mariadb::create();

@@ -82,29 +82,3 @@ fn a_new_consumer_is_refused_where_others_are_not_seen() {
     let status = connection.stored_consumer("all", "orders").unwrap();
     assert_eq!(status, None);
 }
-
-/// Also where Diesel does not know of the transaction.
-#[test]
-fn a_transaction_in_which_a_lease_is_taken_waits_for_the_disk_as_before() {
-    let database = Postgres::create();
-    let mut connection = database.connect();
-    let lease = connection.acquire(&request("one")).unwrap();
-    connection.release(&lease).unwrap();
-    let synchronous_commit = |connection: &mut PgConnection| -> String {
-        sql::<Text>("SHOW synchronous_commit")
-            .get_result(connection)
-            .unwrap()
-    };
-    let before = synchronous_commit(&mut connection);
-    for [begin, end] in [["BEGIN", "COMMIT"], ["BEGIN; SELECT 1", "ROLLBACK"]] {
-        connection.batch_execute(begin).unwrap();
-        let lease = connection.acquire(&request("one")).unwrap();
-        assert_eq!(synchronous_commit(&mut connection), before);
-        connection.release(&lease).unwrap();
-        connection.batch_execute(end).unwrap();
-    }
-    connection.begin().unwrap();
-    connection.acquire(&request("one")).unwrap();
-    assert_eq!(synchronous_commit(&mut connection), before);
-    connection.commit().unwrap();
-}

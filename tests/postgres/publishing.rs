@@ -268,9 +268,9 @@ fn of_many_messages_the_one_that_is_there_is_named() {
     assert_eq!(consume(&mut bus), [0, 1]);
 }
 
-/// Where rows have policies, PostgreSQL does not copy.
+/// Where rows have policies, PostgreSQL does not copy, nor does it say which id is there already.
 #[test]
-fn many_messages_are_published_under_row_level_security() {
+fn messages_are_published_under_row_level_security() {
     let database = Postgres::create();
     let mut bus = database.connect();
     let role = format!("publisher_{}", Uuid::now_v7().simple());
@@ -285,8 +285,13 @@ fn many_messages_are_published_under_row_level_security() {
     ))
     .unwrap();
     place_many(&mut bus, 1);
+    let with_id = Headers::new().with_message_id(Uuid::now_v7());
+    let placed = OrderPlaced::number(1);
+    let mut dispatch = || orders().dispatch_with(&mut bus, &placed, with_id.clone());
+    dispatch().unwrap();
+    assert!(dispatch().unwrap_err().is_duplicate());
     bus.batch_execute("RESET ROLE").unwrap();
-    assert_eq!(consume(&mut bus).len(), MANY);
+    assert_eq!(consume(&mut bus).len(), MANY + 1);
     bus.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
         .unwrap();
 }

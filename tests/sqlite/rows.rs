@@ -18,7 +18,10 @@ fn a_broken_row_stops_before_it_and_says_where() {
         ("payload", "CAST(x'22ff22' AS TEXT)", "UTF-8"),
         ("payload", "x'22ff22'", "UTF-8"),
         ("headers", "CAST(x'ff' AS TEXT)", "UTF-8"),
+        ("message_id", "message_id || '2'", "a UUID"),
         ("published_at", "'yesterday'", "a time"),
+        ("published_at", "substr(published_at, 2)", "a time"),
+        ("published_at", "published_at || '[UTC]'", "a time"),
         ("published_at", "'2026-02-30T12:00:00.000000Z'", "a time"),
     ] {
         let database = Sqlite::create();

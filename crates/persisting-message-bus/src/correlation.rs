@@ -209,7 +209,7 @@ impl Caused {
     pub(crate) fn by_message(&self, id: Uuid, headers: &SharedText) {
         CAUSE.with_borrow_mut(|cause| {
             if let Some(Cause::Message(before, of_before)) = cause
-                && of_before.becomes(headers)
+                && of_before.move_to(headers)
             {
                 *before = id;
             } else {

@@ -37,7 +37,9 @@ impl<F: Fn(&mut Headers) + Send + Sync> MessageDecorator for F {
 /// Gives every message a message id, a UUID of version 7, and the time of recording, unless it has
 /// them.
 ///
-/// Ids of one decorator grow in the order in which they are made, also within one millisecond.
+/// Ids of one decorator grow in the order in which they are made, also within one millisecond. Their random
+/// part comes from a generator that is seeded once for each thread: who forks a process without starting a
+/// program in it (`exec`) sets ids of their own, or dispatches in one of the two.
 pub struct DefaultMessageDecorator<C = SystemClock> {
     clock: C,
     ids: Mutex<ContextV7>,

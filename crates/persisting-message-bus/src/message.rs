@@ -107,7 +107,7 @@ impl<S> Message<S> {
     }
 
     /// From now on, what is dispatched on this thread is caused by this message.
-    pub(crate) fn is_cause(&self, caused: &Caused) {
+    pub(crate) fn set_as_cause(&self, caused: &Caused) {
         caused.by_message(self.message_id, &self.headers);
     }
 

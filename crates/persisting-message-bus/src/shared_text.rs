@@ -21,8 +21,9 @@ impl SharedText {
         text.unwrap_or_default()
     }
 
-    /// Becomes another text, if that lies in the same memory: this costs less than to clone it.
-    pub(crate) fn becomes(&mut self, other: &Self) -> bool {
+    /// Moves to another text, if that lies in the same memory, and says whether it does: this costs less than to
+    /// clone it.
+    pub(crate) fn move_to(&mut self, other: &Self) -> bool {
         let is_beside = Arc::ptr_eq(&self.texts, &other.texts);
         if is_beside {
             self.range.clone_from(&other.range);
@@ -101,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn a_text_becomes_one_that_lies_beside_it() {
+    fn a_text_moves_to_one_that_lies_beside_it() {
         let (mut here, mut there) = (SharedTexts::default(), SharedTexts::default());
         let (mut text, beside, elsewhere) = (here.add("a"), here.add("bc"), there.add("d"));
         drop((here, there));
-        assert!(text.becomes(&beside));
+        assert!(text.move_to(&beside));
         assert_eq!(text.as_str(), "bc");
-        assert!(!text.becomes(&elsewhere));
+        assert!(!text.move_to(&elsewhere));
         assert_eq!(text.as_str(), "bc");
     }
 

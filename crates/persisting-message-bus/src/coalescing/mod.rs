@@ -183,7 +183,7 @@ impl Coalescer {
 
     /// Commits a group, and returns what became of the first one in it, who is the caller.
     fn commit(&self, mut group: Group) -> Result<usize, Error> {
-        if self.waiting() < WORTH_A_COMMIT {
+        if group.messages.len() + self.waiting() < WORTH_A_COMMIT {
             // Those that the last commit has woken come along, if they get to run now.
             thread::yield_now();
         }

@@ -217,7 +217,7 @@ pub(super) fn handle<S: EventSet>(
     handle: impl FnOnce() -> Result<(), HandlerError>,
 ) -> Result<(), HandlerError> {
     let _handling = observe::handling(leases, message);
-    message.is_cause(caused);
+    message.set_as_cause(caused);
     guarded(handle)
 }
 

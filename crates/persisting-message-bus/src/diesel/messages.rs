@@ -93,13 +93,13 @@ where
 pub(super) struct Select {
     /// `{version}` stands for 1 where a table has no column for it.
     pub(super) columns: &'static str,
-    /// The condition that they are of the topic.
-    pub(super) of_topic: &'static str,
+    /// The table, and how it is to be read.
+    pub(super) from: &'static str,
 }
 
 const MESSAGES: Select = Select {
     columns: "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}",
-    of_topic: "{of_topic}",
+    from: "{messages}",
 };
 
 /// Reads a page; `L` says how the rows come.
@@ -161,10 +161,10 @@ pub(super) fn page<'a, DB: Dialect>(
         Some(_) => select.columns.replace("{version}", "{message_version}"),
         None => select.columns.replace("{version}", "1"),
     };
-    let condition = select.of_topic;
+    let from = select.from;
     let sql = format!(
-        "SELECT {columns} FROM {{messages}} \
-         WHERE {condition} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
+        "SELECT {columns} FROM {from} \
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));

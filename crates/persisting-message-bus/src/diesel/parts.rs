@@ -9,7 +9,7 @@ pub(super) const MOST_BYTES: usize = 4 * 1024 * 1024;
 pub(super) fn in_parts(
     messages: &[RawMessage],
     most_rows: usize,
-    rows_of: fn(usize) -> usize,
+    rows_of: impl Fn(usize) -> usize,
 ) -> impl Iterator<Item = &[RawMessage]> {
     let mut rest = messages;
     std::iter::from_fn(move || {

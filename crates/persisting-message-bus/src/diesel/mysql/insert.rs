@@ -4,21 +4,26 @@ use diesel::result::QueryResult;
 
 use super::insert_messages::{AsItIs, insert_messages};
 use super::parts::in_parts;
-use crate::RawMessage;
 use crate::diesel::TableSchema;
 use crate::diesel::duplicates::{is_unique_violation, names_duplicate};
+use crate::{Duplicates, RawMessage};
 
 /// Inserts the messages, in a transaction that does not outlive an error.
-pub(super) fn insert_all<C>(
+pub(super) fn insert<C>(
     connection: &mut C,
     schema: &TableSchema,
     messages: &[RawMessage],
+    duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     in_parts(messages).try_fold(0, |inserted, part| {
-        Ok(inserted + insert_part(connection, schema, part)?)
+        let of_part = match duplicates {
+            Duplicates::Fail => insert_part(connection, schema, part),
+            Duplicates::Ignore => insert_new(connection, schema, part),
+        };
+        Ok(inserted + of_part?)
     })
 }
 
@@ -27,38 +32,37 @@ pub(super) fn insert_all_or_none<C>(
     connection: &mut C,
     schema: &TableSchema,
     messages: &[RawMessage],
+    duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    if in_parts(messages).nth(1).is_none() {
-        return insert_all(connection, schema, messages);
+    let in_one_statement = match duplicates {
+        Duplicates::Fail => in_parts(messages).nth(1).is_none(),
+        Duplicates::Ignore => messages.len() == 1,
+    };
+    if in_one_statement {
+        return insert(connection, schema, messages, duplicates);
     }
-    connection.transaction(|connection| insert_all(connection, schema, messages))
+    connection.transaction(|connection| insert(connection, schema, messages, duplicates))
 }
 
 /// Inserts the messages whose id is not taken.
 ///
 /// Not with INSERT IGNORE, which would also ignore a payload that does not fit into its column; and
 /// without looking for ids, which would keep others from inserting where they are not.
-pub(super) fn insert_new<C>(
+fn insert_new<C>(
     connection: &mut C,
     schema: &TableSchema,
-    messages: &[RawMessage],
+    part: &[RawMessage],
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let mut inserted = 0;
-    for part in in_parts(messages) {
-        inserted += match insert_part(connection, schema, part) {
-            Err(cause) if is_unique_violation(&cause) => {
-                insert_one_by_one(connection, schema, part)?
-            }
-            inserted => inserted?,
-        };
+    match insert_part(connection, schema, part) {
+        Err(cause) if is_unique_violation(&cause) => insert_one_by_one(connection, schema, part),
+        inserted => inserted,
     }
-    Ok(inserted)
 }
 
 fn insert_one_by_one<C>(

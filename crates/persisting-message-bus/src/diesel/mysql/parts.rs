@@ -14,12 +14,16 @@ const FEW: usize = 32;
 /// What more of them are split into: the numbers that batches often have.
 const MANY: [usize; 5] = [1_000, 500, 200, 100, 50];
 
-/// The most rows of a statement. More make it no faster.
-const MOST_ROWS: usize = 1_024;
+/// Up to here, powers of two are numbers that batches often have, too.
+const MOST_OF_POWERS: usize = 512;
 
-/// The messages in parts, of which each is a statement.
+/// The messages in parts, of which each is a statement: one, if there is a statement for so many.
 pub(super) fn in_parts(messages: &[RawMessage]) -> impl Iterator<Item = &[RawMessage]> {
-    parts::in_parts(messages, MANY[0], |fitting| {
+    let at_once = fit_into_one(messages).then_some(messages.len());
+    parts::in_parts(messages, MANY[0], move |fitting| {
+        if at_once == Some(fitting) {
+            return fitting;
+        }
         let many = MANY.into_iter().find(|rows| *rows <= fitting);
         many.unwrap_or(fitting.min(FEW))
     })
@@ -28,6 +32,7 @@ pub(super) fn in_parts(messages: &[RawMessage]) -> impl Iterator<Item = &[RawMes
 /// Whether there is a statement for so many rows at once.
 pub(super) fn fit_into_one(messages: &[RawMessage]) -> bool {
     let rows = messages.len();
-    let is_prepared = rows <= FEW || MANY.contains(&rows) || rows.is_power_of_two();
-    rows <= MOST_ROWS && is_prepared && messages.iter().map(bytes_of).sum::<usize>() <= MOST_BYTES
+    let is_power = rows.is_power_of_two() && rows <= MOST_OF_POWERS;
+    let is_prepared = rows <= FEW || MANY.contains(&rows) || is_power;
+    is_prepared && messages.iter().map(bytes_of).sum::<usize>() <= MOST_BYTES
 }

@@ -5,7 +5,7 @@ use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::{Error as DieselError, QueryResult};
 
-use super::insert::{insert_all, insert_all_or_none, insert_new};
+use super::insert::{insert, insert_all_or_none};
 use super::parts::fit_into_one;
 use super::{single, slots};
 use crate::diesel::duplicates::named_duplicate;
@@ -72,8 +72,7 @@ where
     {
         return persisted;
     }
-    connection
-        .in_transaction(|connection| write(connection, schema, messages, duplicates, insert_all))
+    connection.in_transaction(|connection| write(connection, schema, messages, duplicates, insert))
 }
 
 /// Of several messages, some may be duplicates, and others not: that takes more than one statement.
@@ -113,13 +112,13 @@ where
     }
 }
 
-/// Persists messages in a transaction; `insert_all` is the way for those that are no duplicates.
+/// Persists messages in a transaction.
 fn write<C>(
     connection: &mut C,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: Duplicates,
-    insert_all: fn(&mut C, &TableSchema, &[RawMessage]) -> QueryResult<usize>,
+    insert: fn(&mut C, &TableSchema, &[RawMessage], Duplicates) -> QueryResult<usize>,
 ) -> Result<usize, Error>
 where
     C: LoadConnection<Backend = Mysql>,
@@ -128,10 +127,7 @@ where
     for topic in topics {
         slots::lock(connection, &schema.publisher_slots, topic)?;
     }
-    let inserted = match duplicates {
-        Duplicates::Fail => insert_all(connection, schema, messages),
-        Duplicates::Ignore => insert_new(connection, schema, messages),
-    };
+    let inserted = insert(connection, schema, messages, duplicates);
     inserted.map_err(|cause| not_persisted(cause, messages))
 }
 

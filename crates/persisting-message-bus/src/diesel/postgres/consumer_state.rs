@@ -21,9 +21,7 @@ const TAKE: &str = "
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
             ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
-    RETURNING {cursor}, {lease_epoch}, {replay_until},
-        CASE WHEN now() = statement_timestamp()
-            THEN set_config('synchronous_commit', 'off', true) END";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}";
 
 /// The key alone does not say that there is one row for each consumer and topic: one is inserted under
 /// this lock. Its keys are another kind than those of publishers.

@@ -45,13 +45,13 @@ pub(super) fn messages<C>(
 where
     C: LoadConnection<Backend = Pg> + 'static,
 {
-    if messages.len() < FEWEST_ROWS || postgres(connection).is_none() {
+    if messages.len() < FEWEST_ROWS {
         return None;
     }
+    let connection = postgres(connection)?;
     Some(connection.transaction(|connection| {
         connection.execute_returning_count(&take_fence(table, messages))?;
-        let copied = postgres(connection).map(|connection| copy(connection, messages));
-        copied.unwrap_or(Ok(0))
+        copy(connection, messages)
     }))
 }
 

@@ -1,5 +1,4 @@
-//! One message in a transaction that goes on: in a statement of its own, without what it takes to tell
-//! rows apart.
+//! One message in any transaction: in a statement of its own, without what it takes to tell rows apart.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};

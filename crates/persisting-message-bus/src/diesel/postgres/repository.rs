@@ -7,7 +7,7 @@ use super::copy;
 use super::insert::{MOST_ROWS, insert_messages};
 use super::insert_one::InsertOne;
 use super::single::{InsertSingle, is_refused};
-use crate::diesel::duplicates::named_duplicate;
+use crate::diesel::duplicates::{is_unique_violation, named_duplicate, names_duplicate};
 use crate::diesel::error::failed_while;
 use crate::diesel::statement::{self, Dialect, Value};
 use crate::diesel::transactions::is_in_transaction;
@@ -68,6 +68,8 @@ where
         match insert_single(connection, table, message) {
             Ok(0) => {}
             Err(cause) if is_refused(&cause) => {}
+            // Under row-level security, PostgreSQL does not say which.
+            Err(cause) if is_unique_violation(&cause) && !names_duplicate(&cause, message) => {}
             inserted => return inserted,
         }
     }

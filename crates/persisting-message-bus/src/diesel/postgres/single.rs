@@ -1,5 +1,5 @@
-//! A message in a transaction of its own: with a fourth of what it costs to look for the sequence of the
-//! positions each time, and to remember locks.
+//! A message in a transaction of its own, without what it costs to look for the sequence of the positions
+//! each time, and to remember locks.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -13,7 +13,8 @@ use crate::diesel::MessageTable;
 use crate::diesel::error::{is_disconnected, is_retryable};
 
 /// Inserts a message in a transaction of its own, which is this statement; or nothing, in a transaction
-/// that has written something before, and that Diesel does not know of.
+/// that has written something before, and that Diesel does not know of. There, as the first to write, it is
+/// one that a duplicate ends.
 ///
 /// The sequence has the name that PostgreSQL gives it, as a constant of the statement. Whether it is the
 /// one that the position was drawn from is asked behind that: if not, the statement divides by zero, and
@@ -71,9 +72,9 @@ fn sequence_by_name(table: &MessageTable) -> String {
 /// Whether the statement may have failed because of how it is written: `InsertOne` is another way, or says
 /// better what is wrong.
 pub(super) fn is_refused(cause: &DieselError) -> bool {
-    let is_unknown = matches!(
-        cause,
-        DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)
-    );
-    is_unknown && !is_disconnected(cause) && !is_retryable(cause)
+    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = cause else {
+        return false;
+    };
+    let is_canceled = information.message().contains("canceling statement");
+    !is_canceled && !is_disconnected(cause) && !is_retryable(cause)
 }

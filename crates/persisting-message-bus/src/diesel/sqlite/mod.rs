@@ -14,7 +14,6 @@ mod page;
 mod repository;
 mod rows;
 mod settings;
-
 mod times;
 mod written;
 

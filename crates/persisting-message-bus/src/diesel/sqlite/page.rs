@@ -16,12 +16,12 @@ use crate::{Error, MessageTypes, PageRequest, Position, StoredMessage};
 
 const BY_TOPIC: Select = Select {
     columns: written::COLUMNS,
-    of_topic: "{of_topic}",
+    from: "{messages}",
 };
 
-/// The plus keeps SQLite from the index: the rows of the table are read as they lie.
+/// The rows of the table are read as they lie.
 const BY_POSITION: Select = Select {
-    of_topic: "+{of_topic}",
+    from: "{messages} NOT INDEXED",
     ..BY_TOPIC
 };
 
@@ -115,7 +115,9 @@ where
     /// It is not worth while to look, for less.
     const FEWEST: usize = 200;
     const LOOKED_AT: i64 = 20;
-    if request.limit < FEWEST || request.message_types != MessageTypes::All {
+    let positions = request.up_to.get().saturating_sub(request.after.get());
+    let are_few = request.limit < FEWEST || positions < LOOKED_AT;
+    if are_few || request.message_types != MessageTypes::All {
         return Ok(None);
     }
     // Whether four of five rows are of the topic.

@@ -12,7 +12,8 @@ use crate::{Position, StoredMessage};
 
 /// Each column costs more than to join short ones: of id and time it is known how long they are. Diesel looks
 /// at a text twice, and hides what is no UTF-8 in it; a blob is handed out as it is.
-pub(super) const COLUMNS: &str = "{id}, CAST({message_id} || {published_at} || {message_type} AS BLOB), {version}, \
+pub(super) const COLUMNS: &str = "{id}, \
+    CAST({message_id} || '/' || {published_at} || '/' || {message_type} AS BLOB), {version}, \
     CAST({payload} AS BLOB), CAST({headers} AS BLOB)";
 
 const LENGTH_OF_ID: usize = 36;
@@ -29,7 +30,9 @@ pub(super) fn hand_out<'a>(
     let (mut names, mut payload, mut headers) =
         (names.value()?, payload.value()?, headers.value()?);
     let (message_id, names) = names.read_blob().split_at_checked(LENGTH_OF_ID)?;
+    let names = names.strip_prefix(b"/")?;
     let (published_at, message_type) = names.split_at_checked(times::LENGTH)?;
+    let message_type = message_type.strip_prefix(b"/")?;
     let message_id = Uuid::try_parse_ascii(message_id).ok()?;
     let published_at = times::as_written(published_at)?;
     Some(receive(&StoredMessage {
