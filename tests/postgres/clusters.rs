@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{MessageSource, Position};
+use persisting_message_bus::{LeaseRequest, MessageConsumerState, MessageSource, Position};
 use persisting_message_bus_tests::servers::PostgresServer;
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -66,4 +69,30 @@ fn a_restored_cluster_goes_on_where_the_dump_was_made() {
         .unwrap();
     assert_eq!(consume(&mut bus), [1_003]);
     assert_eq!(bus.safe_head("orders").unwrap(), Position::new(1_004));
+}
+
+/// On a server of its own, where nobody else writes what has to be on the disk.
+#[test]
+fn who_takes_a_lease_does_not_wait_for_the_disk() {
+    let server = PostgresServer::start();
+    let mut bus = connect(&server);
+    migrate(&mut bus).unwrap();
+    let request = LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner: "one",
+        duration: Duration::from_secs(30),
+    };
+    let is_on_its_way = |bus: &mut PgConnection| -> bool {
+        let later = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";
+        sql::<Bool>(later).get_result(bus).unwrap()
+    };
+    bus.acquire(&request).unwrap();
+    let taken = (0..10).map(|_| {
+        let lease = bus.acquire(&request).unwrap();
+        let waits_not = is_on_its_way(&mut bus);
+        bus.release(&lease).unwrap();
+        waits_not
+    });
+    assert!(taken.filter(|waits_not| *waits_not).count() > 5);
 }

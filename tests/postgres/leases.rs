@@ -82,3 +82,22 @@ fn a_new_consumer_is_refused_where_others_are_not_seen() {
     let status = connection.stored_consumer("all", "orders").unwrap();
     assert_eq!(status, None);
 }
+
+#[test]
+fn a_transaction_in_which_a_lease_is_taken_waits_for_the_disk_as_before() {
+    let database = Postgres::create();
+    let mut connection = database.connect();
+    let lease = connection.acquire(&request("one")).unwrap();
+    connection.release(&lease).unwrap();
+    let synchronous_commit = |connection: &mut PgConnection| -> String {
+        sql::<Text>("SHOW synchronous_commit")
+            .get_result(connection)
+            .unwrap()
+    };
+    let before = synchronous_commit(&mut connection);
+    connection.begin().unwrap();
+    connection.acquire(&request("one")).unwrap();
+    assert_eq!(synchronous_commit(&mut connection), before);
+    connection.commit().unwrap();
+    assert_eq!(synchronous_commit(&mut connection), before);
+}

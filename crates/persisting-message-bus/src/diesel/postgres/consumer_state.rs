@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
@@ -7,6 +9,7 @@ use crate::diesel::leases::{locked, milliseconds, status, take, taking_failed};
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
+use crate::diesel::transactions::is_in_transaction;
 use crate::{Error, Lease, LeaseRequest};
 
 /// Takes the lease over; returns no row when another owner holds it, or there is no consumer. Does not
@@ -22,6 +25,10 @@ const TAKE: &str = "
             ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
     RETURNING {cursor}, {lease_epoch}, {replay_until}";
+
+/// Behind it, in a transaction of its own: the commit does not wait for the disk. Of a lease that a crash of
+/// the server undoes, the owner's next write finds that it is lost, as it names owner and epoch.
+const WITHOUT_WAITING: &str = ", set_config('synchronous_commit', 'off', true)";
 
 /// The key alone does not say that there is one row for each consumer and topic: one is inserted under
 /// this lock. Its keys are another kind than those of publishers.
@@ -78,7 +85,12 @@ where
         Text(request.topic),
         Text(request.owner),
     ];
-    take(connection, request, Statement::new(TAKE, table, values))
+    let sql = if is_in_transaction(connection) {
+        Cow::Borrowed(TAKE)
+    } else {
+        Cow::Owned(format!("{TAKE}{WITHOUT_WAITING}"))
+    };
+    take(connection, request, Statement::new(sql, table, values))
 }
 
 /// Inserts the consumer with its lease, unless somebody was faster.
