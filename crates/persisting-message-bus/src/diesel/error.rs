@@ -31,8 +31,9 @@ pub(super) fn is_disconnected(cause: &DieselError) -> bool {
                 "Connection was killed",
                 "disconnected by the server",
                 "shutdown in progress",
-                // PostgreSQL's, before the connection is closed
+                // PostgreSQL's, before the connection is closed, and of a COPY behind that
                 "terminating connection",
+                "server closed the connection",
             ]
             .iter()
             .any(|part| message.contains(part))

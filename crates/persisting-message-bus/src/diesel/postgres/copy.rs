@@ -28,7 +28,7 @@ diesel::table! {
         message_type -> Text,
         message_version -> Integer,
         correlation_id -> Nullable<Text>,
-        // The types do not matter: rows are written below.
+        // Rows are written elsewhere: the types do not matter.
         payload -> Text,
         headers -> Text,
         published_at -> Timestamptz,
@@ -68,7 +68,6 @@ fn copy(connection: &mut PgConnection, messages: &[RawMessage]) -> QueryResult<u
         table::headers,
         table::published_at,
     );
-    let failed = |cause: IoError| DieselError::SerializationError(Box::new(cause));
     diesel::copy_from(table::table)
         .from_raw_data(columns, |copy: &mut dyn Write| {
             let mut copy = BufWriter::with_capacity(PIECE, copy);
@@ -77,6 +76,12 @@ fn copy(connection: &mut PgConnection, messages: &[RawMessage]) -> QueryResult<u
         })
         .with_format(CopyFormat::Binary)
         .execute(connection)
+}
+
+/// What the server or the connection says, if it was that.
+fn failed(cause: IoError) -> DieselError {
+    let cause = cause.downcast::<DieselError>();
+    cause.unwrap_or_else(|cause| DieselError::SerializationError(Box::new(cause)))
 }
 
 /// The connection itself, behind that of a pool.

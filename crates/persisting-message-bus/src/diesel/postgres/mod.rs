@@ -6,6 +6,8 @@
 //! - A message is dispatched in any isolation level. Consumers read in sessions whose transactions are
 //!   READ COMMITTED: another level does not see what others commit.
 //! - Reading needs the primary: a standby does not see the publishers' locks.
+//! - Large batches are copied on Diesel's own connections, plain and pooled. Connections of other types own
+//!   what they need (`'static`), and insert.
 //! - Begin transactions through Diesel: in others, a duplicate that is the first to write ends them.
 //! - The tables are found through the `search_path`. The roles need USAGE on the sequence of the
 //!   positions.

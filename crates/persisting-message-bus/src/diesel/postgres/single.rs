@@ -1,6 +1,8 @@
 //! A message in a transaction of its own, without what it costs to look for the sequence of the positions
 //! each time, and to remember locks.
 
+use std::borrow::Cow;
+
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
@@ -11,6 +13,12 @@ use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
 use crate::diesel::error::{is_disconnected, is_retryable};
+
+const FENCE: &str =
+    " WHERE pg_current_xact_id_if_assigned() IS NULL AND pg_advisory_xact_lock_shared(";
+
+/// That of the default table.
+const DEFAULT_SEQUENCE: &str = "'public_messages_id_seq'::regclass";
 
 /// Inserts a message in a transaction of its own, which is this statement; or nothing, in a transaction
 /// that has written something before, and that Diesel does not know of. There, as the first to write, it is
@@ -38,19 +46,23 @@ impl<'a, const BY_DEFAULT: bool> InsertSingle<'a, BY_DEFAULT> {
 
 impl<const BY_DEFAULT: bool> QueryFragment<Pg> for InsertSingle<'_, BY_DEFAULT> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let sequence = sequence_by_name(self.row.table);
+        let sequence = if BY_DEFAULT {
+            Cow::Borrowed(DEFAULT_SEQUENCE)
+        } else {
+            Cow::Owned(sequence_by_name(self.row.table))
+        };
         self.row.push_insert(&mut out)?;
-        out.push_sql(
-            " WHERE pg_current_xact_id_if_assigned() IS NULL AND pg_advisory_xact_lock_shared(",
-        );
+        out.push_sql(FENCE);
         out.push_bind_param::<Integer, i32>(&self.hash)?;
-        out.push_sql(&format!(
-            " # {sequence}::integer, \
-             (coalesce(pg_sequence_last_value({sequence}), 0) & 2147483647)::integer\
-             ) IS NOT NULL RETURNING 1 / ("
-        ));
+        out.push_sql(" # ");
+        out.push_sql(&sequence);
+        out.push_sql("::integer, (coalesce(pg_sequence_last_value(");
+        out.push_sql(&sequence);
+        out.push_sql("), 0) & 2147483647)::integer) IS NOT NULL RETURNING 1 / (");
         out.push_identifier(&self.row.table.id)?;
-        out.push_sql(&format!(" = currval({sequence}))::integer"));
+        out.push_sql(" = currval(");
+        out.push_sql(&sequence);
+        out.push_sql("))::integer");
         Ok(())
     }
 }
