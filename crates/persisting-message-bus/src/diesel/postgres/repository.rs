@@ -61,7 +61,7 @@ fn insert_one<C>(
     duplicates: Duplicates,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg> + 'static,
+    C: LoadConnection<Backend = Pg>,
 {
     // A duplicate makes that statement fail, and the server log it.
     if duplicates == Duplicates::Fail && !is_in_transaction(connection) {
@@ -86,7 +86,7 @@ fn insert_single<C>(
     message: &RawMessage,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg> + 'static,
+    C: LoadConnection<Backend = Pg>,
 {
     if is_default(table) {
         connection.execute_returning_count(&InsertSingle::<true>::new(table, message))
