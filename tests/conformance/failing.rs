@@ -134,7 +134,7 @@ pub fn what_the_bus_may_do_when_it_is_asked_again_is_no_attempt<D: Database>() {
     assert_eq!(each.handle_new_messages(&mut bus).unwrap(), 3);
     *deadlocks.borrow_mut() = 2;
     pages.handle_new_messages(&mut bus).unwrap_err();
-    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(pages.catch_up(&mut bus).unwrap(), 3);
     for consumer in ["each", "pages"] {
         assert_eq!(
             bus.count_failed(consumer, "orders", FailureState::Failing)

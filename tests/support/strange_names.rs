@@ -36,7 +36,9 @@ pub fn schema() -> TableSchema {
     consumers.lease_expires_at = "until".into();
     consumers.replay_until = "again?".into();
     consumers.paused_at = "{rest}".into();
-    consumers.redrives = "back".into();
+    consumers.cursor_moved_at = "since?".into();
+    consumers.work = "does".into();
+    consumers.suspect_until = "beware of".into();
     let failures = &mut schema.failures;
     failures.table = "too bad".into();
     failures.consumer = "name".into();

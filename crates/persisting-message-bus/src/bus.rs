@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     Backlog, Error, FailedMessage, FailedPage, Failure, FailureState, FlowMessage, GiveUp, Lease,
-    LeaseRequest, MessageConsumerState, MessageFailures, MessageInbox, MessageSource, PageRequest,
-    Parked, Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage,
-    Transactions, TransactionsOn,
+    LeaseRequest, MessageConsumerState, MessageFailures, MessageInbox, MessageSource, NoteWork,
+    PageRequest, Parked, Position, Received, Sightings, StoreCursor, StoredConsumer, StoredMessage,
+    TransactionMark, TransactionState, Transactions, TransactionsOn,
 };
 
 /// Messages from one place, consumer state in another, as one bus.
@@ -87,6 +87,10 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         self.state.acquire(request)
     }
 
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
+        self.state.note_work(lease, note)
+    }
+
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         self.state.store_cursor(lease, store)
     }
@@ -140,8 +144,22 @@ impl<M, S: MessageFailures> MessageFailures for MessageBus<M, S> {
         self.state.give_up(lease, position, then)
     }
 
-    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
-        self.state.take_redriven(lease, position)
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        self.state.is_redriven(lease, position, hold)
+    }
+
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        self.state.take_redriven(lease, position, hold)
     }
 
     fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
@@ -182,6 +200,18 @@ impl<M, S: Transactions> Transactions for MessageBus<M, S> {
 
     fn open_transactions(&mut self) -> usize {
         self.state.open_transactions()
+    }
+
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        self.state.begin_guarded()
+    }
+
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        self.state.state_of(mark)
+    }
+
+    fn end_guard(&mut self, mark: &TransactionMark) {
+        self.state.end_guard(mark);
     }
 }
 

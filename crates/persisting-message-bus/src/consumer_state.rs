@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Error, MessageFailures, Position};
+use crate::{Error, MessageFailures, Position, Work};
 
 /// Keeps, by consumer name and topic, how far a consumer is and who may work on it.
 ///
@@ -19,7 +19,19 @@ pub trait MessageConsumerState: MessageFailures {
     /// expiry. Also when a name is too long, or the state cannot be read or written.
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error>;
 
-    /// Stores the cursor, and prolongs the lease or gives it back.
+    /// Notes what is handed out to the handler, up to where messages are handed out one at a time, and
+    /// prolongs the lease.
+    ///
+    /// In a transaction, nobody takes the lease from then on until it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since, and nothing was noted; or
+    /// when the state cannot be written.
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error>;
+
+    /// Stores the cursor, and prolongs the lease or gives it back. With the lease, what was noted of the
+    /// holder's work ends.
     ///
     /// In a transaction, nobody takes the lease from then on until it ends.
     ///
@@ -102,6 +114,11 @@ pub struct Lease {
     pub cursor: Option<Position>,
     /// Up to where the consumer was before it was reset: what comes up to there is handled again.
     pub replay_until: Option<Position>,
+    /// What another holder had handed out when its lease expired, if it did not give it back: so it ended
+    /// without a word, or took too long.
+    pub left: Option<Work>,
+    /// Up to here, messages are handed out one at a time: one of them may have ended its process.
+    pub suspect_until: Option<Position>,
 }
 
 impl Lease {
@@ -110,6 +127,17 @@ impl Lease {
     pub fn replayed_after_reset(&self) -> Option<Position> {
         self.replay_until.max(self.cursor)
     }
+}
+
+/// What a holder notes before it hands messages out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoteWork {
+    /// What it hands out; `None` when it only keeps the lease.
+    pub work: Option<Work>,
+    /// Up to where messages are handed out one at a time; `None` where none is suspect.
+    pub suspect_until: Option<Position>,
+    /// How long the lease goes on from now.
+    pub hold: Duration,
 }
 
 /// What a holder stores.
@@ -135,8 +163,14 @@ pub struct StoredConsumer {
     pub lease_expires_at: Option<DateTime<Utc>>,
     /// Since when it is paused, if it is.
     pub paused_at: Option<DateTime<Utc>>,
-    /// How often parked messages were handed to it again.
-    pub redrives: i64,
+    /// When its cursor moved for the last time; `None` if it never did.
+    pub cursor_moved_at: Option<DateTime<Utc>>,
+    /// What was handed out under the lease, if it was not given back.
+    pub work: Option<Work>,
+    /// Up to where messages are handed out one at a time.
+    pub suspect_until: Option<Position>,
+    /// The lowest position of a message that was parked and waits to be handled again.
+    pub first_redriven: Option<Position>,
     /// The present time by the state's clock.
     pub now: DateTime<Utc>,
 }

@@ -29,13 +29,32 @@ pub trait MessageFailures {
     /// when the state cannot be written.
     fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error>;
 
-    /// Forgets that a message is to be handled again, and says whether it was. In a transaction, whoever
-    /// asks for the same message waits until that ends.
+    /// Says whether a message is still to be handled again, and prolongs the lease. In a transaction, it
+    /// stays so until that ends.
     ///
     /// # Errors
     ///
-    /// When the state cannot be written.
-    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error>;
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since; or when the state cannot be
+    /// written.
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error>;
+
+    /// Forgets that a message is to be handled again, and says whether it was. Prolongs the lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_lease_lost`] when another owner has taken the lease since, and nothing was forgotten; or
+    /// when the state cannot be written.
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error>;
 
     /// A page of failed messages, lowest position first.
     ///

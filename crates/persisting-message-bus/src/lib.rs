@@ -57,6 +57,7 @@ pub mod testing;
 mod topic;
 mod topics;
 mod transactions;
+mod work;
 
 pub use bus::MessageBus;
 pub use clock::{Clock, SystemClock};
@@ -65,7 +66,9 @@ pub use consumer::{
     Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
     UnknownMessages,
 };
-pub use consumer_state::{Lease, LeaseRequest, MessageConsumerState, StoreCursor, StoredConsumer};
+pub use consumer_state::{
+    Lease, LeaseRequest, MessageConsumerState, NoteWork, StoreCursor, StoredConsumer,
+};
 pub use correlation::Correlation;
 pub use decorator::{DefaultMessageDecorator, MessageDecorator};
 pub use dispatcher::MessageDispatcher;
@@ -90,7 +93,8 @@ pub use sightings::Sightings;
 pub use status::{ConsumerCondition, ConsumerStatus};
 pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
 pub use topics::TopicDescriptor;
-pub use transactions::{Transactions, TransactionsOn};
+pub use transactions::{TransactionMark, TransactionState, Transactions, TransactionsOn};
+pub use work::{Work, WorkMessages};
 
 /// ```
 /// use persisting_message_bus::Topic;

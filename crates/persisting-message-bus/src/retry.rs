@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::GiveUp;
+use crate::consumer::Patience;
 
 /// How often and how long to wait between attempts that fail.
 ///
@@ -14,8 +15,11 @@ pub struct Retry {
     /// The longest waiting time; 60 seconds without this.
     pub cap: Duration,
     /// How often one message is attempted; 8 without this. Zero is taken as 1. What has nothing to do
-    /// with a message, such as a lost connection, is attempted without end.
+    /// with a message, such as a database that cannot be reached, is attempted without end.
     pub attempts: u32,
+    /// For how long a message may be interrupted, by deadlocks, timeouts, lost connections, before each
+    /// interruption counts as a failed attempt; 15 minutes without this. Zero counts all.
+    pub transient_timeout: Duration,
     /// What becomes of a message that failed so often; the consumer stops in front of it without this.
     pub then: GiveUp,
 }
@@ -26,6 +30,7 @@ impl Default for Retry {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(60),
             attempts: 8,
+            transient_timeout: Duration::from_secs(15 * 60),
             then: GiveUp::Stop,
         }
     }
@@ -50,6 +55,15 @@ impl Retry {
         Self { attempts, ..self }
     }
 
+    /// Sets for how long a message may be interrupted before that counts.
+    #[must_use]
+    pub fn transient_timeout(self, transient_timeout: Duration) -> Self {
+        Self {
+            transient_timeout,
+            ..self
+        }
+    }
+
     /// Sets what becomes of a message that failed so often.
     #[must_use]
     pub fn then(self, then: GiveUp) -> Self {
@@ -65,6 +79,14 @@ impl Retry {
     /// What becomes of a message that has failed so often, if it is not to be tried again.
     pub(crate) fn gives_up_after(&self, attempts: u32) -> Option<GiveUp> {
         (attempts >= self.most_attempts()).then_some(self.then)
+    }
+
+    /// How long interruptions go on before they count.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            attempts: self.most_attempts(),
+            timeout: self.transient_timeout,
+        }
     }
 
     pub(crate) fn most_attempts(&self) -> u32 {

@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::{
@@ -41,6 +41,8 @@ pub struct ConsumerStatus {
     pub lease_owner: Option<String>,
     /// When the lease expires or has expired.
     pub lease_expires_at: Option<DateTime<Utc>>,
+    /// When the cursor moved for the last time; `None` if it never did.
+    pub cursor_moved_at: Option<DateTime<Utc>>,
     /// Since when it is paused, if it is.
     pub paused_at: Option<DateTime<Utc>>,
     /// The message that it fails on, with the last error, if it does.
@@ -64,13 +66,19 @@ pub enum ConsumerCondition {
     Stopped,
     /// It has failed on a message and tries again.
     Failing,
-    /// Somebody holds its lease.
+    /// Somebody holds its lease, and has moved the cursor in the last ten seconds.
     Working,
+    /// Somebody holds its lease, and the cursor has not moved for ten seconds: one message takes long, or
+    /// the holder has ended without a word, and the lease is still to expire.
+    Held,
     /// There are messages, and nobody holds its lease.
     Behind,
     /// There is nothing to do.
     CaughtUp,
 }
+
+/// The longest time without progress of somebody who works. A slow page stores its cursor each second.
+const RECENT: TimeDelta = TimeDelta::seconds(10);
 
 impl ConsumerStatus {
     /// Reads it, without disturbing anybody.
@@ -96,6 +104,7 @@ impl ConsumerStatus {
         let redriven_messages = bus.count_failed(consumer, topic, FailureState::Redriven)?;
         let waiting = backlog.messages + redriven_messages;
         let condition = condition(stored.as_ref(), failure.as_ref(), waiting);
+        let cursor_moved_at = stored.as_ref().and_then(|stored| stored.cursor_moved_at);
         let (lease_owner, lease_expires_at, paused_at) = stored
             .map(|stored| {
                 (
@@ -115,6 +124,7 @@ impl ConsumerStatus {
             lag_seconds: age.as_secs_f64(),
             lease_owner,
             lease_expires_at,
+            cursor_moved_at,
             paused_at,
             failure,
             parked_messages: bus.count_parked(consumer, topic)?,
@@ -170,11 +180,14 @@ fn condition(
         return ConsumerCondition::NeverRan;
     };
     let is_held = stored.lease_owner.is_some() && stored.lease_expires_at > Some(stored.now);
+    let progress = stored.cursor_moved_at.map(|moved_at| stored.now - moved_at);
+    let has_moved = progress.is_some_and(|since| since < RECENT);
     match failure.map(|failure| failure.state) {
         _ if stored.paused_at.is_some() => ConsumerCondition::Paused,
         Some(FailureState::Stopped) => ConsumerCondition::Stopped,
         Some(_) => ConsumerCondition::Failing,
-        None if is_held => ConsumerCondition::Working,
+        None if is_held && has_moved => ConsumerCondition::Working,
+        None if is_held => ConsumerCondition::Held,
         None if waiting > 0 => ConsumerCondition::Behind,
         None => ConsumerCondition::CaughtUp,
     }

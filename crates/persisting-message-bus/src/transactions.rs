@@ -29,6 +29,34 @@ pub trait Transactions {
     /// How many transactions are open, one in the other.
     fn open_transactions(&mut self) -> usize;
 
+    /// Starts a transaction in which code of the application is to run, and marks it, so that
+    /// [`state_of`](Self::state_of) can tell afterwards what that code did to it.
+    ///
+    /// This is enough where a transaction ends through this trait only.
+    ///
+    /// # Errors
+    ///
+    /// When the database refuses.
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        self.begin()?;
+        Ok(TransactionMark::new(self.open_transactions()))
+    }
+
+    /// What has become of a transaction.
+    ///
+    /// It is asked after each message of a transactional handler, so it has to cost next to nothing while
+    /// nothing has happened to the transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked. It has rolled the transaction back then.
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        Ok(mark.state_at(self.open_transactions()))
+    }
+
+    /// Nobody asks for the state of that transaction any more. It has been committed or rolled back.
+    fn end_guard(&mut self, _mark: &TransactionMark) {}
+
     /// Runs `change` in a transaction, which is committed if it returns `Ok` and rolled back if it
     /// returns an error or panics.
     ///
@@ -36,21 +64,20 @@ pub trait Transactions {
     ///
     /// # Errors
     ///
-    /// What `change` returns, or the error of the commit; or when `change` returns `Ok` and has left a
-    /// transaction open. Nothing has taken effect then.
+    /// What `change` returns, or the error of the commit; or when `change` returns `Ok`, and the
+    /// transaction is not the one that was begun any more: it ignored the error of a statement after which
+    /// the database keeps nothing, or ran one that commits by itself, or has left a transaction open.
+    /// Nothing has taken effect then, but for what the database had committed before; the error says so.
     fn in_transaction<T, E: From<Error>>(
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let around = self.open_transactions();
-        self.begin()?;
-        let transaction = OpenTransaction { bus: self, around };
-        let value = change(transaction.bus)?;
-        if transaction.bus.open_transactions() > around + 1 {
-            let problem = "a transaction that was begun in it was not ended";
-            return Err(Error::repository("committing a transaction", problem, false).into());
+        let mut transaction = Guarded::begin(self)?;
+        let value = change(transaction.bus())?;
+        match transaction.state()? {
+            TransactionState::Open => transaction.commit()?,
+            left => return Err(Error::transaction_left(left).into()),
         }
-        transaction.bus.commit()?;
         Ok(value)
     }
 }
@@ -66,22 +93,99 @@ pub trait TransactionsOn<C: ?Sized>: Transactions {
     fn connection(&mut self) -> &mut C;
 }
 
-/// Rolls back what is open when it goes away: the transaction, unless it was committed, and what was
-/// begun in it.
-struct OpenTransaction<'a, B: Transactions + ?Sized> {
+/// Tells a transaction from others on the same connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionMark {
+    /// How many transactions are open in it, and it is one of them.
+    pub open: usize,
+    /// What the database calls it, where it was asked.
+    pub id: Option<String>,
+}
+
+/// What has become of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionState {
+    /// It is the one that was begun, and can be committed.
+    Open,
+    /// It can only be rolled back. Nothing of it is final.
+    Aborted {
+        /// What did that: a statement and its error.
+        cause: String,
+    },
+    /// It is over, and what was done after that was done without it.
+    Ended {
+        /// What did that: a statement, and its error if it failed.
+        cause: String,
+        /// Whether something may have taken effect: what was done before a commit, or after a roll back.
+        may_be_final: bool,
+    },
+}
+
+impl TransactionMark {
+    /// Of the innermost of so many open transactions.
+    #[must_use]
+    pub const fn new(open: usize) -> Self {
+        Self { open, id: None }
+    }
+
+    /// What can be told by the number of transactions that are open now.
+    #[must_use]
+    pub fn state_at(&self, open: usize) -> TransactionState {
+        if open > self.open {
+            let cause = "a transaction that was begun in it was not ended".to_owned();
+            TransactionState::Aborted { cause }
+        } else if open < self.open {
+            let cause = "it was committed or rolled back".to_owned();
+            TransactionState::Ended {
+                cause,
+                may_be_final: true,
+            }
+        } else {
+            TransactionState::Open
+        }
+    }
+}
+
+/// A transaction in which code of the application runs. It is rolled back when this goes away, with
+/// what was begun in it, unless it was committed.
+pub struct Guarded<'a, B: Transactions + ?Sized> {
     bus: &'a mut B,
+    mark: TransactionMark,
     /// How many transactions are open around it.
     around: usize,
 }
 
-impl<B: Transactions + ?Sized> Drop for OpenTransaction<'_, B> {
+impl<'a, B: Transactions + ?Sized> Guarded<'a, B> {
+    pub(crate) fn begin(bus: &'a mut B) -> Result<Self, Error> {
+        let around = bus.open_transactions();
+        let mark = bus.begin_guarded()?;
+        Ok(Self { bus, mark, around })
+    }
+
+    pub(crate) fn bus(&mut self) -> &mut B {
+        self.bus
+    }
+
+    /// What has become of it.
+    pub(crate) fn state(&mut self) -> Result<TransactionState, Error> {
+        self.bus.state_of(&self.mark)
+    }
+
+    /// Commits it. Whoever calls this has asked for its state.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        self.bus.commit()
+    }
+}
+
+impl<B: Transactions + ?Sized> Drop for Guarded<'_, B> {
     fn drop(&mut self) {
         while self.bus.open_transactions() > self.around {
             // The error that led here is worth more than a roll back that fails after it: that
             // transaction is gone all the same, and the next use of the connection says so.
             if self.bus.roll_back().is_err() {
-                return;
+                break;
             }
         }
+        self.bus.end_guard(&self.mark);
     }
 }

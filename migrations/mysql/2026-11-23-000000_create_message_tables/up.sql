@@ -18,7 +18,9 @@ CREATE TABLE public_messages (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start.
+-- A cursor that is NULL has not left the start. "work" says what was handed out
+-- to a handler under the lease: a holder that ends without a word leaves it here.
+-- Up to "suspect_until", messages are then handed out one at a time.
 CREATE TABLE message_consumer_state (
     consumer VARCHAR(255) NOT NULL,
     topic VARCHAR(255) NOT NULL,
@@ -28,7 +30,9 @@ CREATE TABLE message_consumer_state (
     lease_expires_at DATETIME(6),
     replay_until BIGINT,
     paused_at DATETIME(6),
-    redrives BIGINT NOT NULL DEFAULT 0,
+    cursor_moved_at DATETIME(6),
+    work VARCHAR(64),
+    suspect_until BIGINT,
     PRIMARY KEY (consumer, topic)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

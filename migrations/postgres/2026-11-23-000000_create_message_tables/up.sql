@@ -19,7 +19,9 @@ CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id, 
     WHERE correlation_id IS NOT NULL;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start. The epoch is in the key so that
+-- A cursor that is NULL has not left the start. "work" says what was handed out
+-- to a handler under the lease: a holder that ends without a word leaves it here.
+-- Up to "suspect_until", messages are then handed out one at a time. The epoch is in the key so that
 -- the latest version of a row is found at once where many are kept.
 CREATE TABLE message_consumer_state (
     consumer text NOT NULL,
@@ -30,7 +32,9 @@ CREATE TABLE message_consumer_state (
     lease_expires_at timestamptz,
     replay_until bigint,
     paused_at timestamptz,
-    redrives bigint NOT NULL DEFAULT 0,
+    cursor_moved_at timestamptz,
+    work text,
+    suspect_until bigint,
     PRIMARY KEY (consumer, topic, lease_epoch)
 );
 

@@ -19,7 +19,9 @@ CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
     WHERE correlation_id IS NOT NULL;
 
 -- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start.
+-- A cursor that is NULL has not left the start. "work" says what was handed out
+-- to a handler under the lease: a holder that ends without a word leaves it here.
+-- Up to "suspect_until", messages are then handed out one at a time.
 CREATE TABLE message_consumer_state (
     consumer TEXT NOT NULL,
     topic TEXT NOT NULL,
@@ -29,7 +31,9 @@ CREATE TABLE message_consumer_state (
     lease_expires_at TEXT,
     replay_until INTEGER,
     paused_at TEXT,
-    redrives INTEGER NOT NULL DEFAULT 0,
+    cursor_moved_at TEXT,
+    work TEXT,
+    suspect_until INTEGER,
     PRIMARY KEY (consumer, topic)
 ) WITHOUT ROWID;
 

@@ -48,7 +48,7 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        guarded(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        guarded(hook).map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
         Ok(())
@@ -63,6 +63,10 @@ where
 {
     const NEEDS_HEARTBEAT: bool = true;
 
+    fn has_hook(&self) -> bool {
+        self.before_replay.is_some()
+    }
+
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
             && let Err(error) = self.leave_start(bus, leases, page)
@@ -70,7 +74,7 @@ where
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let mut due = Due::after(leases.duration / 3);
+        let mut due = Due::after(leases.store_interval());
         let mut stopped = false;
         let caused = Caused::by_messages();
         for message in &page.messages {
@@ -79,18 +83,19 @@ where
                 break;
             }
             if let Err(cause) = handle(leases, &caused, message, || (self.handler)(message)) {
-                outcome.failure = Some(Error::handler(message, cause));
+                outcome.handler_failed(message, cause);
                 break;
             }
             outcome.handled += 1;
-            // A slow page stores what is done and prolongs the lease before it can expire.
+            // A slow page stores what is done, so that little of it is handled again if the process ends,
+            // and prolongs the lease before it can expire.
             if due.has_come() {
                 if let Err(error) = leases.store(bus, page, outcome.handled, Then::Hold) {
-                    outcome.failure = Some(error);
+                    outcome.failed_to_store(error);
                     return outcome;
                 }
                 outcome.skipped = page.skipped_after(outcome.handled);
-                due = Due::after(leases.duration / 3);
+                due = Due::after(leases.store_interval());
             }
         }
         drop(caused);
@@ -110,7 +115,7 @@ where
                 outcome.skipped = page.skipped_after(outcome.handled);
                 leases.released.set(then == Then::Release);
             }
-            Err(error) => outcome.add_failure(error),
+            Err(error) => outcome.failed_to_store(error),
         }
         outcome
     }
@@ -124,10 +129,9 @@ where
     ) -> Result<bool, Error> {
         let caused = Caused::by_messages();
         handle(leases, &caused, message, || (self.handler)(message))
-            .map_err(|cause| Error::handler(message, cause))?;
+            .map_err(|cause| Error::of_handler(message, cause))?;
         // Whoever has taken the lease meanwhile handles it too.
-        bus.renew(lease, leases.duration)?;
-        bus.take_redriven(lease, message.position())
+        bus.take_redriven(lease, message.position(), leases.duration)
     }
 }
 

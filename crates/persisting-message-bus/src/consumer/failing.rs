@@ -48,7 +48,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             // What the bus fails with says how to go on.
             Err(second) => return Err(second.followed_by(error)),
         };
-        let then = retry.gives_up_after(attempts);
+        let then = if error.may_be_final() {
+            // To try it again by itself might do it twice.
+            Some(retry.then)
+        } else {
+            retry.gives_up_after(attempts)
+        };
         let wait = match then {
             None => up_to(retry.longest_after(attempts)),
             Some(_) => Duration::ZERO,

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::page::Page;
 use crate::correlation::Caused;
+use crate::error::Fault;
 use crate::observe::HandlerTimes;
 use crate::runner::Signals;
 use crate::{
-    Error, EventSet, Lease, LeaseRequest, Message, MessageConsumerState, Position, StoreCursor,
-    observe,
+    Error, EventSet, Lease, Message, MessageConsumerState, NoteWork, Position, StoreCursor, Work,
+    WorkMessages, observe,
 };
 
 /// What a handler fails with: any error, through `?`.
@@ -24,6 +25,10 @@ pub trait HandlePages<S, B: ?Sized> {
     /// stored the cursor keeps others from taking it.
     #[doc(hidden)]
     const NEEDS_HEARTBEAT: bool;
+
+    /// Whether there is a hook that is called before the first message.
+    #[doc(hidden)]
+    fn has_hook(&self) -> bool;
 
     #[doc(hidden)]
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome;
@@ -44,6 +49,8 @@ pub trait HandlePages<S, B: ?Sized> {
 pub struct Leases {
     pub(super) leases: Vec<Lease>,
     pub(super) duration: Duration,
+    /// What is noted in the consumer's rows.
+    pub(super) work: Option<Work>,
     /// Who may ask the consumer to end before the page does.
     pub(super) signals: Arc<Signals>,
     /// Whether they were given back.
@@ -65,6 +72,18 @@ pub struct PageOutcome {
     /// How many unknown messages the stored cursors have passed.
     pub(super) skipped: usize,
     pub(super) failure: Option<Error>,
+    /// What was tried when the failure came, where that may be nobody's fault.
+    pub(super) interrupted: Option<Tried>,
+    /// Effects are final up to so many messages of the page, and the cursor could not be stored there.
+    pub(super) unstored: Option<usize>,
+}
+
+/// Messages that were tried together, after those that were handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tried {
+    pub(super) messages: usize,
+    /// Which of them was interrupted, where that is known.
+    pub(super) offset: Option<usize>,
 }
 
 impl Leases {
@@ -84,28 +103,106 @@ impl Leases {
         cursors.try_for_each(|(lease, (_, cursor))| self.store_one(bus, lease, cursor, then))
     }
 
-    /// Corrects, in the same transaction, what was stored for more messages than were handled, and
-    /// gives the leases back.
-    pub(super) fn store_instead<S, B>(
-        &self,
-        bus: &mut B,
-        page: &Page<S>,
-        handled: usize,
-    ) -> Result<(), Error>
+    /// Notes what is handed out from now on, if that is not noted already.
+    pub(super) fn hand_out<B>(&mut self, bus: &mut B, work: Work) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
     {
-        let mut cursors = self.leases.iter().zip(page.cursors_after(handled));
-        cursors.try_for_each(|(lease, (_, cursor))| {
-            // It may have been given back already.
-            let lease = bus.acquire(&LeaseRequest {
-                consumer: &lease.consumer,
-                topic: &lease.topic,
-                owner: &lease.owner,
-                duration: self.duration,
-            })?;
-            self.store_one(bus, &lease, cursor, Then::Release)
+        if self.work != Some(work) {
+            self.note(bus, Some(work), self.duration)?;
+            self.work = Some(work);
+        }
+        Ok(())
+    }
+
+    /// Notes in a transaction that it has begun: who sees it from outside knows that it was committed.
+    /// Nobody takes the leases until the transaction ends.
+    pub(super) fn begin_work<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let begun = self.work.unwrap_or(Work::PAGE).begun();
+        self.note(bus, Some(begun), self.duration)
+    }
+
+    /// Whether a transaction that is over was committed, although the cursor has not moved.
+    pub(super) fn was_committed<B>(&self, bus: &mut B) -> Result<bool, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(lease) = self.leases.first() else {
+            return Ok(false);
+        };
+        let stored = bus.stored_consumer(&lease.consumer, &lease.topic)?;
+        let stored = stored.filter(|stored| stored.lease_epoch == lease.epoch);
+        Ok(stored
+            .and_then(|stored| stored.work)
+            .is_some_and(|work| work.begun))
+    }
+
+    fn note<B>(&self, bus: &mut B, work: Option<Work>, hold: Duration) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| {
+            let suspect_until = lease
+                .suspect_until
+                .filter(|until| Some(*until) > lease.cursor);
+            let note = NoteWork {
+                work,
+                suspect_until,
+                hold,
+            };
+            bus.note_work(lease, &note)
         })
+    }
+
+    /// Whether messages are handed out one at a time: another holder ended without a word, and these were
+    /// at work then.
+    pub(super) fn are_suspect(&self) -> bool {
+        let mut leases = self.leases.iter();
+        leases.any(|lease| lease.left.is_some() || lease.suspect_until > lease.cursor)
+    }
+
+    /// What another holder had handed out of the page when it ended.
+    pub(super) fn left_page(&self) -> Option<Work> {
+        let left = self.leases.iter().filter_map(|lease| lease.left);
+        left.min_by_key(|left| !left.alone)
+            .filter(|left| left.messages == WorkMessages::Page)
+    }
+
+    /// The redriven message that another holder had handed out when it ended.
+    pub(super) fn left_redriven(lease: &Lease) -> Option<(Position, Work)> {
+        let left = lease.left?;
+        match left.messages {
+            WorkMessages::Redriven(position) => Some((position, left)),
+            WorkMessages::Page => None,
+        }
+    }
+
+    /// All messages of the page are suspect.
+    pub(super) fn suspect<S>(&mut self, page: &Page<S>) {
+        for (lease, span) in self.leases.iter_mut().zip(&page.spans) {
+            lease.suspect_until = lease.suspect_until.max(span.end);
+            lease.left = None;
+        }
+    }
+
+    /// The consumer's name, for logs.
+    pub(super) fn consumer(&self) -> &str {
+        self.leases.first().map_or("", |lease| &lease.consumer)
+    }
+
+    /// Whether some message, or the hook, has been handled.
+    pub(super) fn has_left_start(&self) -> bool {
+        self.leases.iter().any(|lease| lease.cursor.is_some())
+    }
+
+    /// The lowest cursor.
+    pub(super) fn cursor(&self) -> Position {
+        let cursors = self.leases.iter().map(|lease| lease.cursor);
+        cursors.min().flatten().unwrap_or_default()
     }
 
     /// Remembers in them where the consumer stands behind the first messages of a page.
@@ -146,17 +243,13 @@ impl Leases {
         B: MessageConsumerState + ?Sized,
     {
         self.released.set(true);
-        let mut leases = self.leases.iter();
-        leases.try_for_each(|lease| bus.renew(lease, duration))
+        self.note(bus, None, duration)
     }
 
-    /// Prolongs them.
-    pub(super) fn renew<B>(&self, bus: &mut B) -> Result<(), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let mut leases = self.leases.iter();
-        leases.try_for_each(|lease| bus.renew(lease, self.duration))
+    /// How often the cursor of a slow page is stored.
+    pub(super) fn store_interval(&self) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(1);
+        LONGEST.min(self.duration / 3)
     }
 
     /// The one on a topic.
@@ -198,6 +291,29 @@ impl PageOutcome {
             failure: Some(error),
             ..Self::default()
         }
+    }
+
+    /// The handler failed on the first message that is not handled.
+    pub(super) fn handler_failed<S: EventSet>(
+        &mut self,
+        message: &Message<S>,
+        cause: HandlerError,
+    ) {
+        let error = Error::of_handler(message, cause);
+        self.interrupted = error.fault().map(|_| Tried {
+            messages: 1,
+            offset: Some(0),
+        });
+        self.failure = Some(error);
+    }
+
+    /// A cursor could not be stored, after external effects.
+    pub(super) fn failed_to_store(&mut self, error: Error) {
+        // To handle the messages again is worse than to store it later.
+        if error.fault().is_some_and(|fault| fault != Fault::Lasting) {
+            self.unstored = Some(self.handled);
+        }
+        self.add_failure(error);
     }
 
     /// A failure that came after the one there is, if there is one.

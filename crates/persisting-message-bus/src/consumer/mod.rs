@@ -1,8 +1,12 @@
 //! Reading a topic, one page at a time, under a lease.
 
+mod attempt;
+mod caution;
 mod due;
 mod external;
 mod failing;
+mod gate;
+mod hand_over;
 mod handler;
 mod held;
 mod page;
@@ -15,6 +19,7 @@ mod settings;
 mod topic_reader;
 mod transactional;
 mod unknown;
+mod unstored;
 
 use std::marker::PhantomData;
 use std::process;
@@ -23,16 +28,20 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub(crate) use self::caution::Patience;
 pub use self::external::External;
+pub use self::hand_over::{Each, Pages};
 pub use self::handler::{HandlePages, HandlerError};
 pub(crate) use self::handler::{Leases, guarded, text_of_panic};
 pub(crate) use self::held::HeldLeases;
 pub use self::reset::ResetTo;
-pub use self::transactional::{Each, Pages, Transactional};
+pub use self::transactional::Transactional;
 pub use self::unknown::UnknownMessages;
 
+use self::caution::Caution;
 use self::settings::Settings;
 use self::topic_reader::TopicReader;
+use self::unstored::Unstored;
 use crate::runner::Signals;
 use crate::{EventSet, Message, Retry};
 
@@ -47,7 +56,8 @@ use crate::{EventSet, Message, Retry};
 /// The kind of handler shows in the type:
 ///
 /// - [`external`](Self::external) handlers get the message only. A message is handled at least
-///   once: after a crash, up to one page is handled again.
+///   once: after a crash, what was handled since the cursor was stored last is handled again. It is stored
+///   after each page, and at least once a second: so that is a second's work at most, or one message.
 /// - [`transactional`](Self::transactional) and [`transactional_pages`](Self::transactional_pages)
 ///   handlers get the connection on which the cursor is stored, in one transaction for the page.
 ///   Their changes through that connection take effect exactly once.
@@ -93,6 +103,10 @@ pub struct MessageConsumer<S, H = ()> {
     topics: Vec<TopicReader>,
     handler: H,
     skipped: u64,
+    /// Where attempts were interrupted.
+    caution: Caution,
+    /// Effects that are final, and whose cursors could not be stored.
+    unstored: Option<Unstored>,
     /// Who may ask it to end before a page does.
     signals: Arc<Signals>,
     /// Where others see which leases to prolong.
@@ -157,6 +171,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             topics: topic_reader::of_event_set::<S>(),
             handler,
             skipped: 0,
+            caution: Caution::default(),
+            unstored: None,
             signals: Arc::default(),
             held: Arc::default(),
             event_set: PhantomData,

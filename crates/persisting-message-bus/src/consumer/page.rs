@@ -65,6 +65,23 @@ impl<S> Page<S> {
         merged
     }
 
+    /// A page in which the consumer stays where it is: what stood first in another one was given up.
+    pub(super) fn nothing(of: &Self) -> Self {
+        let spans = of.spans.iter().map(|span| Span {
+            topic: span.topic,
+            start: span.start,
+            end: span.start,
+            skipped: Vec::new(),
+        });
+        Self {
+            messages: Vec::new(),
+            spans: spans.collect(),
+            caught_up: false,
+            failure: None,
+            then: Then::Release,
+        }
+    }
+
     /// Puts the messages in order, and leaves those out that are behind the bound or the page's
     /// size.
     fn order_up_to(&mut self, bound: Option<Position>, page_size: usize) {

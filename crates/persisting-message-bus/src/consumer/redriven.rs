@@ -1,14 +1,15 @@
 //! Messages that were parked, and are to be handled again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::MessageConsumer;
-use super::due::Due;
+use super::caution::{Interruption, Verdict};
 use super::failing::text_of;
 use super::handler::{HandlePages, Leases};
+use super::run::Suspicion;
 use crate::{
-    Error, EventSet, FailedMessage, FailedPage, Failure, FailureState, MessageConsumerState,
-    MessageSource, Position, StoredConsumer, observe,
+    Error, EventSet, FailedMessage, FailedPage, Failure, FailureState, Lease, MessageConsumerState,
+    MessageSource, Position, StoredConsumer, Work, observe,
 };
 
 /// A redriven message, and the index of its topic.
@@ -21,33 +22,44 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &mut self,
         bus: &mut B,
         stored: &[Option<StoredConsumer>],
+        suspicion: Suspicion,
     ) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let redrives =
-            |stored: &Option<StoredConsumer>| stored.as_ref().map_or(0, |it| it.redrives);
-        let redrives: Vec<_> = stored.iter().map(redrives).collect();
-        let known = self.topics.iter().map(|reader| reader.redrives);
-        if known.eq(redrives.iter().copied()) {
-            return Ok(None);
-        }
-        // Without the lease: most of the time, somebody else has handled them.
-        if self.redriven(bus, 1)?.is_empty() {
-            for (reader, redrives) in self.topics.iter_mut().zip(redrives) {
-                reader.redrives = redrives;
-            }
+        let mut known = stored.iter().flatten();
+        if known.all(|stored| stored.first_redriven.is_none()) {
             return Ok(None);
         }
         let begun = Instant::now();
-        let handled = self.under_leases(bus, |consumer, bus, leases| {
+        let handled = self.under_leases(bus, suspicion, |consumer, bus, leases, pass| {
             let _span = observe::page(&consumer.name).entered();
+            consumer.settle_left_redriven(bus, leases)?;
             let page = consumer.redriven(bus, consumer.settings.page_size)?;
-            consumer.handle_redriven_page(bus, leases, &page)
+            consumer.handle_redriven_page(bus, leases, &page, pass.is_alone())
         })?;
         observe::page_handled(&self.name, handled, begun);
         Ok(Some(handled))
+    }
+
+    /// A redriven message that ended its process while nothing else was handled in it has failed again.
+    fn settle_left_redriven<B>(&mut self, bus: &mut B, leases: &mut Leases) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        for lease in &mut leases.leases {
+            let Some((position, left)) = Leases::left_redriven(lease) else {
+                continue;
+            };
+            lease.left = None;
+            let hold = leases.duration;
+            if left.alone && bus.is_redriven(lease, position, hold)? {
+                let error = Error::died_at(lease, position);
+                note_parked(bus, lease, hold, position, &error)?;
+            }
+        }
+        Ok(())
     }
 
     /// The first ones on all topics.
@@ -74,22 +86,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     fn handle_redriven_page<B>(
         &mut self,
         bus: &mut B,
-        leases: &Leases,
+        leases: &mut Leases,
         page: &[Redriven],
+        alone: bool,
     ) -> Result<usize, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let (mut handled, mut due) = (0, Due::after(leases.duration / 3));
+        let mut handled = 0;
         for (index, failed) in page {
             if leases.is_stopping() {
                 break;
             }
-            if due.has_come() {
-                leases.renew(bus)?;
-                due = Due::after(leases.duration / 3);
-            }
+            // It prolongs the leases, too.
+            leases.hand_out(bus, Work::redriven(failed.position).alone(alone))?;
             handled += usize::from(self.handle_one(bus, leases, *index, failed)?);
         }
         Ok(handled)
@@ -107,32 +118,96 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        let (lease, position) = (&leases.leases[index], failed.position);
+        let (lease, position, hold) = (&leases.leases[index], failed.position, leases.duration);
+        if let Some(owed) = self.caution.owed(position) {
+            return note_parked(
+                bus,
+                lease,
+                hold,
+                position,
+                &Error::counted(lease, position, owed),
+            );
+        }
         let result = match self.topics[index].read_one(bus, lease, position) {
             Ok(Some(message)) => self.handler.handle_redriven(bus, leases, lease, &message),
             Ok(None) => Err(Error::not_there(lease, position)),
             Err(error) if self.settings.unknown.passes_over(&error) => {
-                self.skipped += u64::from(bus.take_redriven(lease, position)?);
+                self.skipped += u64::from(bus.take_redriven(lease, position, hold)?);
                 return Ok(false);
             }
             Err(error) => Err(error),
         };
-        let error = match result {
-            Err(error) if error.culprit().is_some() => error,
-            result => return result,
-        };
-        let failure = Failure {
-            position,
-            message_id: failed.message_id,
-            message_type: failed.message_type.as_deref(),
-            error: &text_of(&error),
-            hold: leases.duration,
-            state: FailureState::Parked,
-        };
-        match bus.record_failure(lease, &failure) {
-            Ok(attempts) => observe::failed(lease, position, attempts, failure.error),
-            Err(second) => return Err(second.followed_by(error)),
+        match result {
+            Err(error) if error.culprit().is_some() => {
+                note_parked(bus, lease, hold, position, &error)
+            }
+            Err(error) if error.is_interruption() => {
+                self.settle_interrupted_redriven(bus, lease, position, error)
+            }
+            result => result,
         }
-        Ok(false)
     }
+
+    /// It stays redriven, unless that has gone on for long.
+    fn settle_interrupted_redriven<B>(
+        &mut self,
+        bus: &mut B,
+        lease: &Lease,
+        position: Position,
+        error: Error,
+    ) -> Result<bool, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let at = Interruption {
+            first: position,
+            last: position,
+            tried: 1,
+            known: None,
+        };
+        let retry = self.settings.retry.unwrap_or_default();
+        match self
+            .caution
+            .interrupted(at, retry.patience(), Instant::now())
+        {
+            Verdict::TryAgain => Err(error),
+            Verdict::Counts => {
+                let text = error.failure();
+                let counted = Error::counted(lease, position, error.into());
+                let hold = self.settings.lease_duration;
+                let noted = note_parked(bus, lease, hold, position, &counted);
+                if let Err(error) = &noted
+                    && error.is_disconnected()
+                {
+                    self.caution.owe(position, text.into());
+                }
+                noted
+            }
+        }
+    }
+}
+
+/// Notes that a redriven message has failed again: it is parked.
+fn note_parked<B>(
+    bus: &mut B,
+    lease: &Lease,
+    hold: Duration,
+    position: Position,
+    error: &Error,
+) -> Result<bool, Error>
+where
+    B: MessageConsumerState + ?Sized,
+{
+    let failure = Failure {
+        position,
+        // They are noted already.
+        message_id: None,
+        message_type: None,
+        error: &text_of(error),
+        hold,
+        state: FailureState::Parked,
+    };
+    let attempts = bus.record_failure(lease, &failure)?;
+    observe::failed(lease, position, attempts, failure.error);
+    Ok(false)
 }

@@ -4,13 +4,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use super::MessageConsumer;
-use super::handler::{HandlePages, Leases, Then};
+use super::caution::{Interruption, Known, Verdict};
+use super::gate::{self, Pass};
+use super::handler::{HandlePages, Leases, Then, Tried};
 use super::page::Page;
+use super::unstored::Unstored;
 use crate::observe::HandlerTimes;
 use crate::{
     Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
-    name, observe,
+    Work, WorkMessages, name, observe,
 };
 
 /// How much is handled under one lease.
@@ -18,6 +23,16 @@ use crate::{
 enum Extent {
     Page,
     Pages,
+}
+
+/// Whether messages have to be tried one at a time, with nobody else at work in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    None,
+    /// Another holder ended without a word while it handled a page.
+    Page,
+    /// It handled a redriven message; or some of the page is still to be tried.
+    Other,
 }
 
 impl Extent {
@@ -97,6 +112,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: HandlePages<S, B>,
     {
         name::validate("consumer", &self.name)?;
+        self.store_unstored(bus)?;
         loop {
             let heads = self.heads(bus)?;
             let stored = self.stored(bus)?;
@@ -105,15 +121,36 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             if known.any(|stored| stored.paused_at.is_some()) {
                 return Ok(None);
             }
-            let redriven = self.handle_redriven(bus, &stored)?;
+            let suspicion = self.suspicion(&stored);
+            // What another holder left is settled first, where it was a page.
+            let redriven = match suspicion {
+                Suspicion::Page => None,
+                _ => self.handle_redriven(bus, &stored, suspicion)?,
+            };
             if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
                 return Ok(redriven);
             }
-            let (handled, caught_up) = self.handle_pages(bus, &heads, extent)?;
+            let (handled, caught_up) = self.handle_pages(bus, &heads, extent, suspicion)?;
             if handled > 0 || caught_up || self.signals.is_stopping() {
                 return Ok(Some(handled));
             }
         }
+    }
+
+    /// What another holder left, as the consumer's rows say before their lease is taken.
+    fn suspicion(&self, stored: &[Option<StoredConsumer>]) -> Suspicion {
+        let of_others = |stored: &&StoredConsumer| stored.lease_owner.as_ref() != Some(&self.owner);
+        let mut suspicion = Suspicion::None;
+        for stored in stored.iter().flatten() {
+            let left = stored.work.filter(|_| of_others(&stored));
+            match left.map(|left| left.messages) {
+                Some(WorkMessages::Page) => return Suspicion::Page,
+                Some(WorkMessages::Redriven(_)) => suspicion = Suspicion::Other,
+                None if stored.suspect_until > stored.cursor => suspicion = Suspicion::Other,
+                None => {}
+            }
+        }
+        suspicion
     }
 
     /// Up to where each topic is read: messages of several topics come in one order, so that the
@@ -198,20 +235,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         bus: &mut B,
         heads: &[Position],
         extent: Extent,
+        suspicion: Suspicion,
     ) -> Result<(usize, bool), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
-        self.under_leases(bus, |consumer, bus, leases| {
+        self.under_leases(bus, suspicion, |consumer, bus, leases, pass| {
             let begun = Instant::now();
             let mut handled = 0;
             loop {
-                let mut page = consumer.read(bus, leases, heads)?;
-                if !page.caught_up && extent.goes_on(begun) {
+                let mut page = consumer.next_page(bus, leases, heads)?;
+                let one_at_a_time = leases.are_suspect();
+                if !page.caught_up && !one_at_a_time && extent.goes_on(begun) {
                     page.then = Then::Hold;
                 }
-                let (of_page, goes_on) = consumer.handle_page(bus, leases, &mut page)?;
+                let alone = one_at_a_time && pass.is_alone();
+                let (of_page, goes_on) = consumer.handle_page(bus, leases, &mut page, alone)?;
                 handled += of_page;
                 if !goes_on || page.then == Then::Release {
                     return Ok((handled, goes_on && page.caught_up));
@@ -224,6 +264,45 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         })
     }
 
+    /// Reads the page after the cursors. Where another holder ended without a word, all of the page that it
+    /// had is suspect.
+    fn next_page<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &mut Leases,
+        heads: &[Position],
+    ) -> Result<Page<S>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
+        let usual = self.settings.page_size;
+        if let Some(left) = leases.left_page() {
+            let all = self.read(bus, leases, heads, usual)?;
+            leases.suspect(&all);
+            let page = self.read(bus, leases, heads, 1)?;
+            self.warn_of_what_was_left(leases, left);
+            // At the start, it may have been the hook.
+            let handed_out = leases.has_left_start() || !self.handler.has_hook();
+            if left.alone
+                && handed_out
+                && let Some(message) = page.messages.first()
+            {
+                let died = Error::died(message);
+                self.settle(bus, leases, died)?;
+                // It was given up, and the consumer goes on after it.
+                return Ok(Page::nothing(&page));
+            }
+            return Ok(page);
+        }
+        let size = if leases.are_suspect() {
+            1
+        } else {
+            self.caution.page_size(leases.cursor(), usual)
+        };
+        self.read(bus, leases, heads, size)
+    }
+
     /// Handles a page, and returns how many messages that were and whether there may be another one under
     /// the same lease.
     fn handle_page<B>(
@@ -231,6 +310,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         bus: &mut B,
         leases: &mut Leases,
         page: &mut Page<S>,
+        alone: bool,
     ) -> Result<(usize, bool), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -238,53 +318,162 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let _span = observe::page(&self.name).entered();
         let begun = Instant::now();
+        if let Some(message) = page.messages.first()
+            && let Some(owed) = self.caution.owed(message.position())
+        {
+            let failed = Error::handler(message, owed);
+            return self.settle_failure(bus, leases, page, 0, failed);
+        }
+        if !page.messages.is_empty() {
+            leases.hand_out(bus, Work::PAGE.alone(alone))?;
+        }
         let outcome = self.handler.handle_page(bus, leases, page);
         self.skipped += outcome.skipped as u64;
         observe::page_handled(&self.name, outcome.handled, begun);
+        let handled = outcome.handled;
+        if let Some(final_up_to) = outcome.unstored {
+            // The leases are kept until their cursors are stored.
+            self.unstored = Some(Unstored::of(leases, page, final_up_to));
+            leases.released.set(true);
+        }
         let Some(error) = outcome.failure else {
             let goes_on = page.caught_up || !page.stands_still();
-            leases.advance(page, outcome.handled);
-            return Ok((outcome.handled, goes_on && !self.signals.is_stopping()));
+            leases.advance(page, handled);
+            self.caution.passed(leases.cursor());
+            return Ok((handled, goes_on && !self.signals.is_stopping()));
         };
+        if let Some(tried) = outcome.interrupted {
+            return self.settle_interruption(bus, leases, page, handled, tried, error);
+        }
+        self.settle_failure(bus, leases, page, handled, error)
+    }
+
+    /// A message fails that comes after the first `handled` ones of the page.
+    fn settle_failure<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        page: &Page<S>,
+        handled: usize,
+        error: Error,
+    ) -> Result<(usize, bool), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
         let (topic, position) = self.settle(bus, leases, error)?;
-        let passed = page.skipped_before(topic, position, outcome.handled);
+        let passed = page.skipped_before(topic, position, handled);
         self.skipped += passed as u64;
-        Ok((outcome.handled, false))
+        Ok((handled, false))
+    }
+
+    /// An attempt was interrupted after the first `handled` messages of the page: that is no failure of a
+    /// message, unless it has gone on for long.
+    fn settle_interruption<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        page: &Page<S>,
+        handled: usize,
+        tried: Tried,
+        error: Error,
+    ) -> Result<(usize, bool), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let (Some(first), Some(last)) = (page.messages.get(handled), page.messages.last()) else {
+            return Err(error);
+        };
+        let at = Interruption {
+            first: first.position(),
+            last: last.position(),
+            tried: tried.messages,
+            known: tried.offset.and_then(|before| {
+                let message = page.messages.get(handled + before)?;
+                Some(Known {
+                    position: message.position(),
+                    before,
+                })
+            }),
+        };
+        let retry = self.settings.retry.unwrap_or_default();
+        match self
+            .caution
+            .interrupted(at, retry.patience(), Instant::now())
+        {
+            Verdict::TryAgain => Err(error),
+            Verdict::Counts => {
+                let text = error.failure();
+                let failed = Error::handler(first, error.into());
+                let settled = self.settle_failure(bus, leases, page, handled, failed);
+                if let Err(error) = &settled
+                    && error.is_disconnected()
+                {
+                    self.caution.owe(at.first, text.into());
+                }
+                settled
+            }
+        }
+    }
+
+    /// Says what became of the messages that another holder had handed out.
+    fn warn_of_what_was_left(&self, leases: &Leases, left: Work) {
+        warn!(
+            messaging.consumer.group.name = self.name,
+            cursor = leases.cursor().get(),
+            committed = left.begun,
+            "another holder of the lease ended without a word while it handled messages after the cursor: \
+             they are handled again, one at a time. If committed is true, its transaction was committed \
+             without the cursor, by a statement of the handler, so that effects are repeated"
+        );
     }
 
     /// Does something for which the consumer needs its leases, and gives them back.
     pub(super) fn under_leases<B, T>(
         &mut self,
         bus: &mut B,
-        work: impl FnOnce(&mut Self, &mut B, &mut Leases) -> Result<T, Error>,
+        suspicion: Suspicion,
+        work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
     ) -> Result<T, Error>
     where
         B: MessageConsumerState + ?Sized,
         H: HandlePages<S, B>,
     {
+        // Before the leases, so that nobody waits with one in the hand.
+        let pass = gate::enter(suspicion != Suspicion::None, &self.signals);
         let mut leases = self.acquire(bus)?;
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }
-        let result = work(self, bus, &mut leases);
-        self.held.clear();
+        let result = work(self, bus, &mut leases, &pass);
+        // Who has not stored what is final still needs them.
+        if self.unstored.is_none() {
+            self.held.clear();
+        }
         match (result, leases.release(bus)) {
+            // Without a connection, they cannot be given back.
+            (Err(error), Err(_)) if error.is_disconnected() => Err(error),
             (Err(error), Err(second)) => Err(error.followed_by(second)),
             (result, released) => released.and(result),
         }
     }
 
-    fn read<B>(&self, bus: &mut B, leases: &Leases, heads: &[Position]) -> Result<Page<S>, Error>
+    fn read<B>(
+        &self,
+        bus: &mut B,
+        leases: &Leases,
+        heads: &[Position],
+        size: usize,
+    ) -> Result<Page<S>, Error>
     where
         B: MessageSource + ?Sized,
     {
         let topics = self.topics.iter().zip(&leases.leases).zip(heads);
         let read = topics.map(|((reader, lease), head)| {
-            let page = reader.read(bus, lease, *head, &self.settings)?;
+            let page = reader.read(bus, lease, *head, size, self.settings.unknown)?;
             Ok((reader.topic, lease.cursor, page))
         });
         let read = read.collect::<Result<_, Error>>()?;
-        Ok(Page::merge(read, self.settings.page_size))
+        Ok(Page::merge(read, size))
     }
 
     /// Takes the leases on all topics, or none.
@@ -295,6 +484,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let mut acquired = Leases {
             leases: Vec::with_capacity(self.topics.len()),
             duration: self.settings.lease_duration,
+            work: None,
             signals: Arc::clone(&self.signals),
             released: Cell::new(false),
             handler_times: HandlerTimes::of(&self.name),

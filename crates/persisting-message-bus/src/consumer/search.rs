@@ -1,12 +1,10 @@
 use std::ops::Range;
 
-use super::handler::HandlerError;
-
 /// Decides which range of a page a transactional handler is given next: the whole page first, and
 /// after a failure what comes before the failing message, which halving finds where the handler
 /// cannot tell which one it was.
 #[derive(Debug)]
-pub(super) struct Search {
+pub(super) struct Search<T> {
     /// How many messages have been handled.
     handled: usize,
     /// Where the next attempt ends.
@@ -15,11 +13,11 @@ pub(super) struct Search {
     limit: usize,
     /// How many messages the page has.
     all: usize,
-    /// The message that is known to fail.
-    failing: Option<(usize, HandlerError)>,
+    /// The message that is known to fail, and why.
+    failing: Option<(usize, T)>,
 }
 
-impl Search {
+impl<T> Search<T> {
     pub(super) fn over(all: usize) -> Self {
         Self {
             handled: 0,
@@ -58,7 +56,7 @@ impl Search {
 
     /// The attempt on [`range`](Self::range) was rolled back, because the message at `offset` in it
     /// failed, or some message where that is not known.
-    pub(super) fn failed(&mut self, offset: Option<usize>, cause: HandlerError) {
+    pub(super) fn failed(&mut self, offset: Option<usize>, cause: T) {
         if let Some(offset) = offset {
             self.end = self.handled + offset;
             self.failing = Some((self.end, cause));
@@ -68,8 +66,16 @@ impl Search {
         }
     }
 
+    /// The attempt on [`range`](Self::range) failed at the message at `offset` in it, and those before it
+    /// are handled all the same.
+    pub(super) fn failed_after(&mut self, offset: usize, cause: T) {
+        self.handled += offset;
+        self.end = self.handled;
+        self.failing = Some((self.handled, cause));
+    }
+
     /// The failing message, when all messages before it are handled.
-    pub(super) fn culprit(&mut self) -> Option<(usize, HandlerError)> {
+    pub(super) fn culprit(&mut self) -> Option<(usize, T)> {
         let handled = self.handled;
         self.failing.take_if(|(index, _)| *index == handled)
     }
@@ -93,7 +99,7 @@ mod tests {
                 }
                 Some(offset) => {
                     let offset = (tells || range.len() == 1).then_some(offset);
-                    search.failed(offset, "failed".into());
+                    search.failed(offset, "failed");
                 }
             }
             if let Some((index, _)) = search.culprit() {

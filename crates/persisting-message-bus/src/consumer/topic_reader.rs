@@ -16,8 +16,6 @@ pub(super) struct TopicReader {
     pub(super) topic: &'static str,
     filter: Filter,
     sightings: Sightings,
-    /// How often messages were handed to the consumer again, when it last handled them.
-    pub(super) redrives: i64,
 }
 
 /// Names and aliases that the repository is asked for.
@@ -67,7 +65,6 @@ impl TopicReader {
             topic: selection.topic,
             filter,
             sightings: Sightings::default(),
-            redrives: 0,
         }
     }
 
@@ -100,7 +97,8 @@ impl TopicReader {
         bus: &mut B,
         lease: &Lease,
         head: Position,
-        settings: &Settings,
+        size: usize,
+        unknown: UnknownMessages,
     ) -> Result<TopicPage<S>, Error>
     where
         S: EventSet,
@@ -108,8 +106,9 @@ impl TopicReader {
     {
         let after = lease.cursor.unwrap_or(Position::START);
         self.check_cursor(bus, after, head)?;
-        // A cursor behind the head is that of a holder who has seen more meanwhile.
-        let mut page = TopicPage::empty(lease.cursor, after <= head);
+        // A cursor after the head is that of a holder who has seen more meanwhile, or it was moved there:
+        // up to the head, there is nothing for it.
+        let mut page = TopicPage::empty(lease.cursor, true);
         if after >= head {
             return Ok(page);
         }
@@ -118,7 +117,7 @@ impl TopicReader {
             message_types: self.filter.as_types(),
             after,
             up_to: head,
-            limit: settings.page_size,
+            limit: size,
         };
         let (mut headers, mut received) = (SharedTexts::default(), 0);
         let mut room = Settings::PAGE_BYTES;
@@ -126,7 +125,7 @@ impl TopicReader {
             let is_replay = Some(stored.position) <= lease.replay_until;
             match Message::decode(self.topic, stored, is_replay, &mut headers) {
                 Ok(message) => page.messages.push(message),
-                Err(error) if settings.unknown.passes_over(&error) => {
+                Err(error) if unknown.passes_over(&error) => {
                     page.skipped.push(stored.position);
                 }
                 Err(error) => {
@@ -143,7 +142,7 @@ impl TopicReader {
             }
         });
         page.failure = page.failure.or(read.err());
-        if page.failure.is_none() && received < settings.page_size && room > 0 {
+        if page.failure.is_none() && received < size && room > 0 {
             page.end = Some(head);
         } else {
             page.caught_up = false;

@@ -1,12 +1,17 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
+use tracing::warn;
+
+use super::attempt::{Culprit, Failure};
+use super::hand_over::HandleMessages;
+use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, Tried, guarded};
 use super::page::Page;
 use super::search::Search;
-use crate::correlation::Caused;
+use crate::transactions::Guarded;
 use crate::{
-    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionsOn, observe,
+    Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState, TransactionState,
+    TransactionsOn,
 };
 
 type BeforeReplay<C> = Box<dyn FnMut(&mut C) -> Result<(), HandlerError> + Send>;
@@ -17,14 +22,6 @@ pub struct Transactional<C: ?Sized, H> {
     handler: H,
     before_replay: Option<BeforeReplay<C>>,
 }
-
-/// Hands messages to a transactional handler one by one.
-#[derive(Debug)]
-pub struct Each<F>(pub(super) F);
-
-/// Hands messages to a transactional handler a page at a time.
-#[derive(Debug)]
-pub struct Pages<F>(pub(super) F);
 
 impl<S: EventSet, C: ?Sized, H> MessageConsumer<S, Transactional<C, H>> {
     /// Sets a hook that is called when the consumer really starts from the beginning: before its
@@ -48,7 +45,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         }
     }
 
-    /// Remembers that the consumer has left the start, and calls the hook.
+    /// Calls the hook, and remembers that the consumer has left the start.
     fn leave_start<S, B>(
         &mut self,
         bus: &mut B,
@@ -61,20 +58,36 @@ impl<C: ?Sized, H> Transactional<C, H> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        bus.in_transaction(|bus| {
-            leases.leave_start(bus)?;
-            guarded(|| hook(bus.connection()))
-                .map_err(|cause| Error::before_replay(&leases.topics(), cause))
-        })?;
+        let mut transaction = Guarded::begin(bus)?;
+        leases.begin_work(transaction.bus())?;
+        let called = guarded(|| hook(transaction.bus().connection()));
+        let state = transaction.state();
+        called.map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
+        match state? {
+            TransactionState::Open => {
+                leases.leave_start(transaction.bus())?;
+                transaction.commit()?;
+            }
+            left => {
+                drop(transaction);
+                // A TRUNCATE, which commits by itself, is what such a hook does. It was called, and what it
+                // did is final: only that must not be said before.
+                if !leases.was_committed(bus)? {
+                    let cause = Error::transaction_left(left);
+                    return Err(Error::before_replay(&leases.topics(), cause.into()));
+                }
+                leases.leave_start(bus)?;
+            }
+        }
         page.mark_started();
         Ok(())
     }
 
-    /// Handles a range of the page and stores the cursors behind it, in one transaction; returns how
+    /// Handles a range of the page and stores the cursors after it, in one transaction; returns how
     /// many messages were handled, which are fewer if the consumer is to end.
     ///
-    /// The cursors come first: that write fences the effects off from whoever took the lease, and a
-    /// handler whose statement makes the database roll back takes them along.
+    /// First the leases are written: whoever wants to take one waits until the transaction ends. The cursors
+    /// come last, when it is known that the transaction is still the one that was begun.
     fn attempt<S, B>(
         &mut self,
         bus: &mut B,
@@ -88,18 +101,56 @@ impl<C: ?Sized, H> Transactional<C, H> {
         B: MessageConsumerState + TransactionsOn<C> + ?Sized,
         H: HandleMessages<S, C>,
     {
-        bus.in_transaction(|bus| {
-            leases.store(bus, page, range.end, then)?;
-            let messages = &page.messages[range.clone()];
-            let handled = self
-                .handler
-                .handle(bus.connection(), messages, leases)
-                .map_err(|(index, cause)| Failure::of_handler(index, cause))?;
-            if handled < messages.len() {
-                leases.store_instead(bus, page, range.start + handled)?;
-            }
-            Ok(handled)
-        })
+        let mut transaction = Guarded::begin(bus).map_err(Failure::Before)?;
+        leases
+            .begin_work(transaction.bus())
+            .map_err(Failure::Before)?;
+        let messages = &page.messages[range.clone()];
+        let handled = self.handler.handle(&mut transaction, messages, leases)?;
+        let then = if handled < messages.len() {
+            Then::Release
+        } else {
+            then
+        };
+        leases
+            .store(transaction.bus(), page, range.start + handled, then)
+            .and_then(|()| transaction.commit())
+            .map_err(|error| Failure::after(messages.len(), error))?;
+        Ok(handled)
+    }
+
+    /// The transaction of a range ended before its end, at the message at `offset`. Whether those before it
+    /// were committed, or rolled back, shows in the consumer's row.
+    fn ended<S, B>(
+        bus: &mut B,
+        leases: &Leases,
+        page: &Page<S>,
+        search: &mut Search<Culprit>,
+        (offset, culprit): (Option<usize>, Culprit),
+    ) -> Result<(), (usize, Error)>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(offset) = offset else {
+            // Of many messages that were handed out together, the guilty one can only be found by trying.
+            warn!(
+                messaging.consumer.group.name = leases.consumer(),
+                "a handler of pages left its transaction: effects that were committed may be repeated \
+                 until the message is found"
+            );
+            search.failed(None, culprit);
+            return Ok(());
+        };
+        let handled = search.handled() + offset;
+        let committed = leases.was_committed(bus).map_err(|error| (0, error))?;
+        if !committed {
+            search.failed(Some(offset), culprit);
+            return Ok(());
+        }
+        let stored = leases.store(bus, page, handled, Then::Hold);
+        stored.map_err(|error| (handled, error))?;
+        search.failed_after(offset, culprit);
+        Ok(())
     }
 }
 
@@ -111,6 +162,10 @@ where
     H: HandleMessages<S, C>,
 {
     const NEEDS_HEARTBEAT: bool = false;
+
+    fn has_hook(&self) -> bool {
+        self.before_replay.is_some()
+    }
 
     fn handle_page(&mut self, bus: &mut B, leases: &Leases, page: &mut Page<S>) -> PageOutcome {
         if page.leaves_start()
@@ -139,15 +194,42 @@ where
                     search.succeeded();
                     outcome.skipped = page.skipped_after(search.handled());
                 }
-                Err(Failure::Bus(error)) => {
+                Err(Failure::Before(error)) => {
                     outcome.failure = Some(error);
                     break;
                 }
                 Err(Failure::Stopping) => break,
-                Err(Failure::Handler(offset, cause)) => search.failed(offset, cause),
+                Err(Failure::Message(offset, culprit)) if culprit.goes_on(offset) => {
+                    search.failed(offset, culprit);
+                }
+                Err(Failure::Message(offset, culprit)) => {
+                    let first = &page.messages[range.start + offset.unwrap_or_default()];
+                    outcome.failure = Some(culprit.error(first));
+                    outcome.interrupted = Some(Tried {
+                        messages: range.len(),
+                        offset,
+                    });
+                    break;
+                }
+                Err(Failure::Ended(offset, culprit)) => {
+                    let at = (offset, culprit);
+                    if let Err((final_up_to, error)) =
+                        Self::ended(bus, leases, page, &mut search, at)
+                    {
+                        outcome.unstored = (final_up_to > 0).then_some(final_up_to);
+                        outcome.failure = Some(error);
+                        break;
+                    }
+                }
             }
-            if let Some((index, cause)) = search.culprit() {
-                outcome.failure = Some(Error::handler(&page.messages[index], cause));
+            if let Some((index, culprit)) = search.culprit() {
+                if culprit.is_interruption() {
+                    outcome.interrupted = Some(Tried {
+                        messages: 1,
+                        offset: Some(0),
+                    });
+                }
+                outcome.failure = Some(culprit.error(&page.messages[index]));
                 break;
             }
             if search.is_done() {
@@ -168,113 +250,30 @@ where
         message: &Message<S>,
     ) -> Result<bool, Error> {
         let position = message.position();
-        let handled = bus.in_transaction(|bus| {
-            // The fence, as for a page.
-            bus.renew(lease, leases.duration)?;
-            if !bus.take_redriven(lease, position)? {
-                return Ok(false);
+        let mut transaction = Guarded::begin(bus)?;
+        leases.begin_work(transaction.bus())?;
+        let bus = transaction.bus();
+        if !bus.is_redriven(lease, position, leases.duration)? {
+            return Ok(false);
+        }
+        let messages = std::slice::from_ref(message);
+        match self.handler.handle(&mut transaction, messages, leases) {
+            Ok(0) | Err(Failure::Stopping) => return Ok(false),
+            Ok(_) => {}
+            Err(Failure::Before(error)) => return Err(error),
+            Err(Failure::Message(_, culprit) | Failure::Ended(_, culprit)) => {
+                return Err(culprit.error(message));
             }
-            let messages = std::slice::from_ref(message);
-            let handled = self
-                .handler
-                .handle(bus.connection(), messages, leases)
-                .map_err(|(_, cause)| Failure::of_handler(None, cause))?;
-            match handled {
-                0 => Err(Failure::Stopping),
-                _ => Ok(true),
-            }
-        });
-        handled.or_else(|failure| match failure {
-            Failure::Bus(error) => Err(error),
-            Failure::Handler(_, cause) => Err(Error::handler(message, cause)),
-            Failure::Stopping => Ok(false),
+        }
+        let taken = transaction
+            .bus()
+            .take_redriven(lease, position, leases.duration)
+            .and_then(|taken| transaction.commit().map(|()| taken));
+        taken.map_err(|error| match Failure::after(1, error) {
+            Failure::Before(error) => error,
+            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => culprit.error(message),
+            Failure::Stopping => Error::not_there(lease, position),
         })
-    }
-}
-
-/// Why an attempt was rolled back.
-enum Failure {
-    /// The handler failed: on the message at this offset, where it can tell.
-    Handler(Option<usize>, HandlerError),
-    /// The bus failed.
-    Bus(Error),
-    /// The consumer is to end.
-    Stopping,
-}
-
-impl Failure {
-    /// What the bus may do when it is asked again is not the message's fault: all effects are rolled
-    /// back, and no attempt is counted.
-    fn of_handler(index: Option<usize>, cause: HandlerError) -> Self {
-        match cause.downcast::<Error>() {
-            Ok(error) if error.is_transient() => Self::Bus(*error),
-            Ok(error) => Self::Handler(index, error),
-            Err(cause) => Self::Handler(index, cause),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Bus(error)
-    }
-}
-
-/// A way to hand a range of messages to a closure.
-#[doc(hidden)]
-pub trait HandleMessages<S, C: ?Sized> {
-    /// Returns how many it has handled: all, if nobody stops it. The error comes with the offset of the
-    /// message that it is about, where that is known.
-    fn handle(
-        &mut self,
-        connection: &mut C,
-        messages: &[Message<S>],
-        leases: &Leases,
-    ) -> Result<usize, (Option<usize>, HandlerError)>;
-}
-
-impl<S, C, F> HandleMessages<S, C> for Each<F>
-where
-    S: EventSet,
-    C: ?Sized,
-    F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
-{
-    fn handle(
-        &mut self,
-        connection: &mut C,
-        messages: &[Message<S>],
-        leases: &Leases,
-    ) -> Result<usize, (Option<usize>, HandlerError)> {
-        let caused = Caused::by_messages();
-        for (offset, message) in messages.iter().enumerate() {
-            if leases.is_stopping() {
-                return Ok(offset);
-            }
-            handle(leases, &caused, message, || (self.0)(connection, message))
-                .map_err(|cause| (Some(offset), cause))?;
-        }
-        Ok(messages.len())
-    }
-}
-
-impl<S, C, F> HandleMessages<S, C> for Pages<F>
-where
-    S: EventSet,
-    C: ?Sized,
-    F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
-{
-    fn handle(
-        &mut self,
-        connection: &mut C,
-        messages: &[Message<S>],
-        leases: &Leases,
-    ) -> Result<usize, (Option<usize>, HandlerError)> {
-        if let Some(last) = messages.last() {
-            let alone = (messages.len() == 1).then_some(0);
-            let _handling = observe::handling(leases, last);
-            guarded(|| (self.0)(connection, messages)).map_err(|cause| (alone, cause))?;
-        }
-        Ok(messages.len())
     }
 }
 

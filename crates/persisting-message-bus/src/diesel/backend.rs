@@ -1,14 +1,26 @@
 use std::ops::ControlFlow;
 
 use diesel::backend::Backend;
+use diesel::result::QueryResult;
 
 use super::TableSchema;
 use super::rows::ReadValue;
 use super::statement::Dialect;
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
-    StoredMessage,
+    StoredMessage, TransactionMark,
 };
+
+/// What a database says of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// It can be committed.
+    Open,
+    /// It can only be rolled back.
+    Aborted,
+    /// It is over.
+    Ended,
+}
 
 /// What is different from database to database, on any connection to it. The features `sqlite`,
 /// `postgres` and `mysql` implement it.
@@ -27,6 +39,13 @@ use crate::{
     reason = "each function is described where its trait is"
 )]
 pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
+    /// Begins a transaction and marks it; returns what the database calls it, where that has to be asked
+    /// because nobody watches the statements.
+    fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>>;
+
+    /// Asks the database what has become of the transaction of a mark.
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>;
+
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
     fn horizon(

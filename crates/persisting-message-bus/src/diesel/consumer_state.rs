@@ -4,7 +4,8 @@ use diesel::connection::LoadConnection;
 
 use super::{OnTables, StoreBackend, TableSchema, failed_messages, leases};
 use crate::{
-    Error, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, StoredConsumer, name,
+    Error, Lease, LeaseRequest, MessageConsumerState, NoteWork, Position, StoreCursor,
+    StoredConsumer, name,
 };
 
 impl<C> MessageConsumerState for OnTables<'_, C>
@@ -16,6 +17,10 @@ where
         name::validate("consumer", request.consumer)?;
         name::validate("topic", request.topic)?;
         C::Backend::acquire(self.connection, self.schema, request)
+    }
+
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
+        leases::note_work(self.connection, &self.schema.consumer_state, lease, note)
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
@@ -49,12 +54,7 @@ where
         consumer: &str,
         topic: &str,
     ) -> Result<Option<StoredConsumer>, Error> {
-        leases::status(
-            self.connection,
-            &self.schema.consumer_state,
-            consumer,
-            topic,
-        )
+        leases::status(self.connection, self.schema, consumer, topic)
     }
 }
 
@@ -65,6 +65,10 @@ where
 {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         TableSchema::DEFAULT.on(self).acquire(request)
+    }
+
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
+        TableSchema::DEFAULT.on(self).note_work(lease, note)
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {

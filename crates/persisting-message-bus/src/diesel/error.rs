@@ -1,6 +1,7 @@
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::Error;
+use crate::error::Fault;
 
 impl From<DieselError> for Error {
     fn from(cause: DieselError) -> Self {
@@ -17,11 +18,23 @@ pub(super) fn failed_while(doing: impl Into<String>, cause: DieselError) -> Erro
     Error::repository(doing, cause, retryable)
 }
 
+/// What is to be expected when it is tried again.
+pub(crate) fn fault_of(cause: &DieselError) -> Fault {
+    if is_disconnected(cause) {
+        Fault::Disconnected
+    } else if is_retryable(cause) {
+        Fault::Passing
+    } else {
+        Fault::Lasting
+    }
+}
+
 /// Whether the connection is of no use any more.
 pub(super) fn is_disconnected(cause: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
     match cause {
-        DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
+        DieselError::DatabaseError(ClosedConnection | UnableToSendCommand, _)
+        | DieselError::BrokenTransactionManager => true,
         // MySQL's and MariaDB's have no kind of their own in Diesel.
         DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => {
             let message = information.message();

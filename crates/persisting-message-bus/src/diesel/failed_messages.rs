@@ -1,5 +1,7 @@
 //! The statements of failed messages, as every database understands them.
 
+use std::time::Duration;
+
 use diesel::connection::LoadConnection;
 use diesel::result::{Error as DieselError, QueryResult};
 
@@ -41,6 +43,11 @@ const SET_STATE: &str = "
 const FORGET: &str = "
     DELETE FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
 
+/// Changes nothing but that others wait for the row.
+const KEEP_REDRIVEN: &str = "
+    UPDATE {table} SET {state} = 'redriven'
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ? AND {state} = 'redriven'";
+
 const TAKE_REDRIVEN: &str = "
     DELETE FROM {table}
     WHERE {consumer} = ? AND {topic} = ? AND {position} = ? AND {state} = 'redriven'";
@@ -54,10 +61,6 @@ const LIST: &str = "
 
 const COUNT: &str = "
     SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = ?";
-
-/// On the consumer's table.
-const ANNOUNCE_REDRIVE: &str = "
-    UPDATE {table} SET {redrives} = {redrives} + 1 WHERE {consumer} = ? AND {topic} = ?";
 
 /// The key of a failed message.
 fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
@@ -178,20 +181,55 @@ where
     })
 }
 
-pub(super) fn take_redriven<C>(
+pub(super) fn is_redriven<C>(
     connection: &mut C,
-    table: &FailureTable,
+    schema: &TableSchema,
     lease: &Lease,
     position: Position,
+    hold: Duration,
 ) -> Result<bool, Error>
 where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let taken = execute(connection, table, TAKE_REDRIVEN, key(lease, position));
-    taken.map(|taken| taken > 0).map_err(|cause| {
-        let doing = format!("taking the redriven message at position {position}");
-        leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+    change_redriven(connection, schema, lease, position, hold, KEEP_REDRIVEN)
+}
+
+pub(super) fn take_redriven<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    hold: Duration,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    change_redriven(connection, schema, lease, position, hold, TAKE_REDRIVEN)
+}
+
+/// The consumer's row comes first, in the same transaction: a late statement of an earlier holder must not
+/// take the note of a message that was parked and redriven again since.
+fn change_redriven<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    hold: Duration,
+    change: &'static str,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.transaction(|connection| {
+        leases::renew(connection, &schema.consumer_state, lease, hold)?;
+        let changed = execute(connection, &schema.failures, change, key(lease, position));
+        changed.map(|changed| changed > 0).map_err(|cause| {
+            let doing = format!("taking the redriven message at position {position}");
+            leases::failed(&lease.consumer, &lease.topic, &doing, cause)
+        })
     })
 }
 
@@ -270,7 +308,7 @@ where
 
 pub(super) fn redrive<C>(
     connection: &mut C,
-    schema: &TableSchema,
+    table: &FailureTable,
     consumer: &str,
     topic: &str,
     which: Parked<'_>,
@@ -280,18 +318,13 @@ where
     C::Backend: Dialect,
 {
     const REDRIVE: &str = "UPDATE {table} SET {state} = 'redriven'";
-    let redriven = connection.transaction(|connection| {
-        let key = [Text(consumer), Text(topic)];
-        let announce = Statement::new(ANNOUNCE_REDRIVE, &schema.consumer_state, key);
-        connection.execute_returning_count(&announce)?;
-        on_parked(connection, schema, REDRIVE, [consumer, topic], which)
-    });
-    redriven.map_err(|cause| leases::failed(consumer, topic, "redriving parked messages", cause))
+    on_parked(connection, table, REDRIVE, [consumer, topic], which)
+        .map_err(|cause| leases::failed(consumer, topic, "redriving parked messages", cause))
 }
 
 pub(super) fn discard<C>(
     connection: &mut C,
-    schema: &TableSchema,
+    table: &FailureTable,
     consumer: &str,
     topic: &str,
     which: Parked<'_>,
@@ -301,14 +334,14 @@ where
     C::Backend: Dialect,
 {
     const DISCARD: &str = "DELETE FROM {table}";
-    on_parked(connection, schema, DISCARD, [consumer, topic], which)
+    on_parked(connection, table, DISCARD, [consumer, topic], which)
         .map_err(|cause| leases::failed(consumer, topic, "discarding parked messages", cause))
 }
 
 /// Does something to parked messages, and returns to how many.
 fn on_parked<C>(
     connection: &mut C,
-    schema: &TableSchema,
+    table: &FailureTable,
     change: &str,
     consumer_and_topic: [&str; 2],
     which: Parked<'_>,
@@ -326,8 +359,7 @@ where
         "{change} WHERE {{consumer}} = ? AND {{topic}} = ? AND {{state}} = 'parked' {condition}"
     );
     let values = consumer_and_topic.map(Text).into_iter().chain(value);
-    let changed =
-        connection.execute_returning_count(&Statement::new(sql, &schema.failures, values))?;
+    let changed = connection.execute_returning_count(&Statement::new(sql, table, values))?;
     Ok(changed as u64)
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use diesel::connection::LoadConnection;
 
 use super::{OnTables, StoreBackend, TableSchema, failed_messages};
@@ -19,8 +21,22 @@ where
         failed_messages::give_up(self.connection, self.schema, lease, position, then)
     }
 
-    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
-        failed_messages::take_redriven(self.connection, &self.schema.failures, lease, position)
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        failed_messages::is_redriven(self.connection, self.schema, lease, position, hold)
+    }
+
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        failed_messages::take_redriven(self.connection, self.schema, lease, position, hold)
     }
 
     fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
@@ -38,11 +54,23 @@ where
     }
 
     fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
-        failed_messages::redrive(self.connection, self.schema, consumer, topic, which)
+        failed_messages::redrive(
+            self.connection,
+            &self.schema.failures,
+            consumer,
+            topic,
+            which,
+        )
     }
 
     fn discard(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
-        failed_messages::discard(self.connection, self.schema, consumer, topic, which)
+        failed_messages::discard(
+            self.connection,
+            &self.schema.failures,
+            consumer,
+            topic,
+            which,
+        )
     }
 }
 
@@ -59,8 +87,26 @@ where
         TableSchema::DEFAULT.on(self).give_up(lease, position, then)
     }
 
-    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
-        TableSchema::DEFAULT.on(self).take_redriven(lease, position)
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .is_redriven(lease, position, hold)
+    }
+
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        TableSchema::DEFAULT
+            .on(self)
+            .take_redriven(lease, position, hold)
     }
 
     fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {

@@ -5,21 +5,27 @@ use std::time::Duration;
 use diesel::connection::LoadConnection;
 use diesel::result::Error as DieselError;
 
-use super::ConsumerStateTable;
 use super::error::failed_while;
-use super::rows::{Column, ReadValue, first_row};
-use super::statement::Value::{Number, OptionalNumber, Text};
+use super::rows::{BrokenColumn, Column, ReadValue, first_row};
+use super::statement::Value::{Number, OptionalNumber, OptionalText, Text};
 use super::statement::{Dialect, Statement, Value};
-use crate::{Error, Lease, LeaseRequest, Position, StoreCursor, StoredConsumer};
+use super::{ConsumerStateTable, TableSchema};
+use crate::{Error, Lease, LeaseRequest, NoteWork, Position, StoreCursor, StoredConsumer, Work};
 
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {lease_expires_at} = {ahead}
+    SET {cursor} = ?, {cursor_moved_at} = {now}, {work} = 'page', {lease_expires_at} = {ahead}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const STORE_AND_RELEASE: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {lease_owner} = NULL, {lease_expires_at} = NULL
+    SET {cursor} = ?, {cursor_moved_at} = {now}, {work} = NULL, {lease_owner} = NULL,
+        {lease_expires_at} = NULL
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+
+const NOTE_WORK: &str = "
+    UPDATE {table}
+    SET {work} = ?, {suspect_until} = ?, {lease_expires_at} = {ahead}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const RENEW: &str = "
@@ -29,12 +35,13 @@ const RENEW: &str = "
 
 const RELEASE: &str = "
     UPDATE {table}
-    SET {lease_owner} = NULL, {lease_expires_at} = NULL
+    SET {work} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const RESET: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {replay_until} = ?, {lease_owner} = NULL, {lease_expires_at} = NULL
+    SET {cursor} = ?, {replay_until} = ?, {cursor_moved_at} = {now}, {work} = NULL,
+        {suspect_until} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const PAUSE: &str = "
@@ -44,8 +51,12 @@ const PAUSE: &str = "
 const RESUME: &str = "
     UPDATE {table} SET {paused_at} = NULL WHERE {consumer} = ? AND {topic} = ?";
 
+/// The failures' part is one look into their index.
 const STATUS: &str = "
-    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at}, {redrives}, {now}
+    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at},
+        {cursor_moved_at}, {work}, {suspect_until}, {now},
+        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+            AND {failures.topic} = ? AND {failures.state} = 'redriven')
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ?
     ORDER BY {lease_epoch} DESC LIMIT 1";
@@ -61,7 +72,9 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    first_row(connection, statement, |[cursor, epoch, replay_until]| {
+    type Columns<'a, DB> = [Column<'a, DB>; 5];
+    let read = |columns: &mut Columns<'_, C::Backend>| {
+        let [cursor, epoch, replay_until, work, suspect_until] = columns;
         Ok(Lease {
             consumer: request.consumer.to_owned(),
             topic: request.topic.to_owned(),
@@ -71,9 +84,13 @@ where
             replay_until: replay_until
                 .optional_integer("replay_until")?
                 .map(Position::new),
+            left: work.optional_text("work")?.map(Work::from_stored),
+            suspect_until: suspect_until
+                .optional_integer("suspect_until")?
+                .map(Position::new),
         })
-    })
-    .map_err(|cause| taking_failed(request, cause))
+    };
+    first_row(connection, statement, read).map_err(|cause| taking_failed(request, cause))
 }
 
 pub(super) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselError) -> Error {
@@ -83,14 +100,14 @@ pub(super) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselError) -> E
 /// Who holds the lease that could not be taken.
 pub(super) fn locked<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     request: &LeaseRequest<'_>,
 ) -> Result<Error, Error>
 where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let holder = status(connection, table, request.consumer, request.topic)?;
+    let holder = status(connection, schema, request.consumer, request.topic)?;
     let (owner, expires_at) = holder
         .map(|status| (status.lease_owner, status.lease_expires_at))
         .unwrap_or_default();
@@ -113,6 +130,26 @@ where
         None => (STORE_AND_RELEASE, vec![cursor]),
     };
     update_held(connection, table, lease, sql, values, "storing the cursor")
+}
+
+pub(super) fn note_work<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    lease: &Lease,
+    note: &NoteWork,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let work = note.work.map(|work| work.to_string());
+    let values = [
+        OptionalText(work.as_deref()),
+        OptionalNumber(note.suspect_until.map(Position::get)),
+        Number(milliseconds(note.hold)),
+    ];
+    let doing = "noting what is handed out";
+    update_held(connection, table, lease, NOTE_WORK, values, doing)
 }
 
 pub(super) fn renew<C>(
@@ -219,7 +256,7 @@ where
 
 pub(super) fn status<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     consumer: &str,
     topic: &str,
 ) -> Result<Option<StoredConsumer>, Error>
@@ -227,22 +264,39 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let status = Statement::new(STATUS, table, [Text(consumer), Text(topic)]);
-    type Columns<'a, DB> = [Column<'a, DB>; 7];
-    let read = |columns: &mut Columns<'_, C::Backend>| {
-        let [cursor, owner, epoch, expires_at, paused_at, redrives, now] = columns;
-        Ok(StoredConsumer {
-            cursor: cursor.optional_integer("cursor")?.map(Position::new),
-            lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
-            lease_epoch: epoch.integer("lease_epoch")?,
-            lease_expires_at: expires_at.optional_time("lease_expires_at")?,
-            paused_at: paused_at.optional_time("paused_at")?,
-            redrives: redrives.integer("redrives")?,
-            now: now.time("now")?,
-        })
-    };
-    first_row(connection, status, read)
+    let status = Statement::new(STATUS, schema, [consumer, topic, consumer, topic].map(Text));
+    first_row(connection, status, stored_consumer)
         .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
+}
+
+fn stored_consumer<DB: ReadValue>(
+    [
+        cursor,
+        owner,
+        epoch,
+        expires_at,
+        paused_at,
+        moved_at,
+        work,
+        suspect_until,
+        now,
+        first_redriven,
+    ]: &mut [Column<'_, DB>; 10],
+) -> Result<StoredConsumer, BrokenColumn> {
+    let suspect_until = suspect_until.optional_integer("suspect_until")?;
+    let first_redriven = first_redriven.optional_integer("position")?;
+    Ok(StoredConsumer {
+        cursor: cursor.optional_integer("cursor")?.map(Position::new),
+        lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
+        lease_epoch: epoch.integer("lease_epoch")?,
+        lease_expires_at: expires_at.optional_time("lease_expires_at")?,
+        paused_at: paused_at.optional_time("paused_at")?,
+        cursor_moved_at: moved_at.optional_time("cursor_moved_at")?,
+        work: work.optional_text("work")?.map(Work::from_stored),
+        suspect_until: suspect_until.map(Position::new),
+        first_redriven: first_redriven.map(Position::new),
+        now: now.time("now")?,
+    })
 }
 
 /// The databases' calendars end: at the latest, a lease expires in a century.

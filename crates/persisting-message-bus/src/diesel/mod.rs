@@ -21,19 +21,26 @@ mod migrations;
 pub mod mysql;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod parts;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod plain;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod repository;
 mod rows;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod savepoint;
 mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod statement;
 mod transactions;
+mod watch;
 
-pub use self::backend::StoreBackend;
+pub use self::backend::{Probe, StoreBackend};
+pub(crate) use self::error::fault_of;
 pub use self::migrations::migrate;
 pub use self::schema::{
     ConsumerStateTable, FailureTable, InboxTable, MessageTable, OnTables, PublisherSlotsTable,
     TableSchema,
 };
+pub use self::watch::StatementWatch;

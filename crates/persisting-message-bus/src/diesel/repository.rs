@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use diesel::connection::LoadConnection;
 use uuid::Uuid;
 
-use super::{OnTables, StoreBackend, TableSchema, flows, messages};
+use super::{OnTables, StoreBackend, TableSchema, flows, messages, watch};
 use crate::raw_message::validate;
 use crate::{
     Backlog, Duplicates, Error, FlowMessage, MessageRepository, MessageSource, PageRequest,
@@ -77,7 +77,10 @@ where
             let problem = "the table has no column for its version";
             return Err(Error::unstorable(message, problem));
         }
-        C::Backend::persist(self.connection, self.schema, messages, duplicates)
+        let schema = self.schema;
+        watch::unwatched(self.connection, |connection| {
+            C::Backend::persist(connection, schema, messages, duplicates)
+        })
     }
 }
 

@@ -87,8 +87,12 @@ pub struct ConsumerStateTable {
     pub replay_until: Name,
     /// A time or null, `paused_at`.
     pub paused_at: Name,
-    /// An integer, by default 0, `redrives`.
-    pub redrives: Name,
+    /// A time or null, `cursor_moved_at`.
+    pub cursor_moved_at: Name,
+    /// A text of up to 64 characters or null, `work`.
+    pub work: Name,
+    /// An integer or null, `suspect_until`.
+    pub suspect_until: Name,
 }
 
 /// The names of the table of failed messages and its columns.
@@ -172,7 +176,9 @@ impl TableSchema {
             lease_expires_at: Cow::Borrowed("lease_expires_at"),
             replay_until: Cow::Borrowed("replay_until"),
             paused_at: Cow::Borrowed("paused_at"),
-            redrives: Cow::Borrowed("redrives"),
+            cursor_moved_at: Cow::Borrowed("cursor_moved_at"),
+            work: Cow::Borrowed("work"),
+            suspect_until: Cow::Borrowed("suspect_until"),
         },
         failures: FailureTable {
             table: Cow::Borrowed("message_failures"),
@@ -253,7 +259,9 @@ impl Names for ConsumerStateTable {
             "lease_expires_at" => &self.lease_expires_at,
             "replay_until" => &self.replay_until,
             "paused_at" => &self.paused_at,
-            "redrives" => &self.redrives,
+            "cursor_moved_at" => &self.cursor_moved_at,
+            "work" => &self.work,
+            "suspect_until" => &self.suspect_until,
             _ => return None,
         })
     }
@@ -275,6 +283,16 @@ impl Names for FailureTable {
             "last_failed_at" => &self.last_failed_at,
             _ => return None,
         })
+    }
+}
+
+/// The consumer state's names; those of failures begin with `failures.`
+impl Names for TableSchema {
+    fn name(&self, key: &str) -> Option<&str> {
+        match key.strip_prefix("failures.") {
+            Some(key) => self.failures.name(key),
+            None => self.consumer_state.name(key),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 use diesel::Connection;
 use diesel::connection::TransactionManager;
 
+use super::backend::Probe;
 use super::error::failed_while;
+use super::watch::{self, Noticed};
 use super::{OnTables, StoreBackend};
-use crate::{Error, Transactions, TransactionsOn};
+use crate::{Error, TransactionMark, TransactionState, Transactions, TransactionsOn};
 
 /// Whether a transaction is open, as far as Diesel knows. What it cannot tell is one.
 pub(super) fn is_in_transaction<C: Connection>(connection: &mut C) -> bool {
@@ -12,10 +14,16 @@ pub(super) fn is_in_transaction<C: Connection>(connection: &mut C) -> bool {
 }
 
 /// How many are open, as far as Diesel knows. What it cannot tell is none: nobody can end it.
-fn open_transactions<C: Connection>(connection: &mut C) -> usize {
+pub(super) fn open_transactions<C: Connection>(connection: &mut C) -> usize {
     let status = C::TransactionManager::transaction_manager_status_mut(connection);
     let depth = status.transaction_depth().ok().flatten();
     depth.map_or(0, |depth| depth.get() as usize)
+}
+
+/// Whether Diesel has given up on the connection: after it was lost, or a roll back failed.
+fn is_broken<C: Connection>(connection: &mut C) -> bool {
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    status.transaction_depth().is_err()
 }
 
 impl<C> Transactions for C
@@ -41,6 +49,83 @@ where
     fn open_transactions(&mut self) -> usize {
         open_transactions(self)
     }
+
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        let open = open_transactions(self) + 1;
+        let is_watched = watch::arm(self, open);
+        let id = C::Backend::begin_guarded(self, is_watched).map_err(|cause| {
+            let mut error = failed_while("beginning a transaction", cause);
+            // It may have begun, and could not be marked.
+            if open_transactions(self) >= open
+                && let Err(second) = self.roll_back()
+            {
+                error = error.followed_by(second);
+            }
+            error
+        })?;
+        // What was noticed up to here is the library's own.
+        watch::forget(self, open);
+        Ok(TransactionMark { open, id })
+    }
+
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        let open = open_transactions(self);
+        match watch::noticed(self) {
+            Some(noticed) if noticed.is_nothing() && open == mark.open => {
+                Ok(TransactionState::Open)
+            }
+            noticed => {
+                let noticed = noticed.cloned().unwrap_or_default();
+                let state = ask(self, mark, open, &noticed)?;
+                watch::forget(self, mark.open);
+                Ok(state)
+            }
+        }
+    }
+
+    fn end_guard(&mut self, mark: &TransactionMark) {
+        watch::disarm(self, mark.open);
+    }
+}
+
+/// Asks the database, where statements may have done something to the transaction, or nobody watched them.
+fn ask<C>(
+    connection: &mut C,
+    mark: &TransactionMark,
+    open: usize,
+    noticed: &Noticed,
+) -> Result<TransactionState, Error>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    // Of a connection that is lost, Diesel says no more than that.
+    if is_broken(connection) {
+        let doing = "working in a transaction";
+        return Err(Error::disconnected(doing, noticed.cause()));
+    }
+    let doing = || {
+        let cause = noticed.cause();
+        format!("asking what became of a transaction in which this was done: {cause}")
+    };
+    if open > mark.open {
+        return Ok(mark.state_at(open));
+    }
+    let probe = if open < mark.open || noticed.is_ended {
+        Probe::Ended
+    } else {
+        C::Backend::probe(connection, mark).map_err(|cause| failed_while(doing(), cause))?
+    };
+    Ok(match probe {
+        Probe::Open => TransactionState::Open,
+        Probe::Aborted => TransactionState::Aborted {
+            cause: noticed.cause(),
+        },
+        Probe::Ended => TransactionState::Ended {
+            cause: noticed.cause(),
+            may_be_final: !noticed.is_rolled_back,
+        },
+    })
 }
 
 impl<C> TransactionsOn<C> for C
@@ -72,6 +157,18 @@ where
 
     fn open_transactions(&mut self) -> usize {
         self.connection.open_transactions()
+    }
+
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        self.connection.begin_guarded()
+    }
+
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        self.connection.state_of(mark)
+    }
+
+    fn end_guard(&mut self, mark: &TransactionMark) {
+        self.connection.end_guard(mark);
     }
 }
 

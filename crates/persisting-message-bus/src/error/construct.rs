@@ -6,9 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::cause::fault_of;
 use super::kind::{Fault, Kind, Location};
 use super::{Attempt, BoxError, Error};
-use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
+use crate::{
+    EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage, TransactionState,
+};
 
 /// For those who write a repository or a consumer state of their own.
 impl Error {
@@ -185,6 +188,66 @@ impl Error {
 
     pub(crate) fn handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
         Kind::Handler(Location::of(message), cause).into()
+    }
+
+    pub(crate) fn left_transaction<S: EventSet>(
+        message: &Message<S>,
+        state: TransactionState,
+        cause: Option<BoxError>,
+    ) -> Self {
+        let at = Location::of(message);
+        Kind::LeftTransaction { at, state, cause }.into()
+    }
+
+    pub(crate) fn transaction_left(state: TransactionState) -> Self {
+        Kind::TransactionLeft(state).into()
+    }
+
+    pub(crate) fn died<S: EventSet>(message: &Message<S>) -> Self {
+        Kind::Died(Location::of(message)).into()
+    }
+
+    /// The error of a handler: of the message, or of what may go through when it is tried again.
+    pub(crate) fn of_handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
+        match fault_of(&*cause) {
+            Fault::Lasting => Self::handler(message, cause),
+            fault => Self::interrupted(message, fault, cause),
+        }
+    }
+
+    /// The error of a before-replay hook.
+    pub(crate) fn of_hook(topic: &str, cause: BoxError) -> Self {
+        match fault_of(&*cause) {
+            Fault::Lasting => Self::before_replay(topic, cause),
+            fault => {
+                let doing = format!("calling the before-replay hook on topic \"{topic}\"");
+                Self::of_repository(doing, cause, fault)
+            }
+        }
+    }
+
+    pub(crate) fn died_at(lease: &Lease, position: Position) -> Self {
+        let topic = lease.topic.clone();
+        Kind::DiedAgain { topic, position }.into()
+    }
+
+    pub(crate) fn counted(lease: &Lease, position: Position, cause: BoxError) -> Self {
+        let topic = lease.topic.clone();
+        Kind::Counted {
+            topic,
+            position,
+            cause,
+        }
+        .into()
+    }
+
+    pub(crate) fn interrupted<S: EventSet>(
+        message: &Message<S>,
+        fault: Fault,
+        cause: BoxError,
+    ) -> Self {
+        let at = Location::of(message);
+        Kind::Interrupted { at, fault, cause }.into()
     }
 
     pub(crate) fn before_replay(topic: &str, cause: BoxError) -> Self {

@@ -6,7 +6,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{BoxError, Culprit};
-use crate::{EventSet, Message, Position, StoredMessage};
+use crate::{EventSet, Message, Position, StoredMessage, TransactionState};
 
 #[derive(Debug, Error)]
 pub(super) enum Kind {
@@ -104,6 +104,44 @@ pub(super) enum Kind {
     NotThere { topic: String, position: Position },
     #[error("the handler failed on the {0}")]
     Handler(Location, #[source] BoxError),
+    #[error("the handler left its transaction on the {at}: {}", left_text(.state))]
+    LeftTransaction {
+        at: Location,
+        state: TransactionState,
+        #[source]
+        cause: Option<BoxError>,
+    },
+    #[error(
+        "the process that handled the {0} ended without a word while nothing else was handled in it: \
+         was it killed, did it abort, or run out of memory? Its own log, and the system's, say more"
+    )]
+    Died(Location),
+    #[error(
+        "the attempt to handle the {at} was interrupted{}", fault.hint()
+    )]
+    Interrupted {
+        at: Location,
+        fault: Fault,
+        #[source]
+        cause: BoxError,
+    },
+    #[error(
+        "the process that handled the redriven message at position {position} of topic \"{topic}\" ended \
+         without a word while nothing else was handled in it; it is parked again"
+    )]
+    DiedAgain { topic: String, position: Position },
+    #[error(
+        "the attempts to handle the redriven message at position {position} of topic \"{topic}\" were \
+         interrupted for so long that this counts as a failure; it is parked again"
+    )]
+    Counted {
+        topic: String,
+        position: Position,
+        #[source]
+        cause: BoxError,
+    },
+    #[error("a transaction is not the one that was begun any more: {}", left_text(.0))]
+    TransactionLeft(TransactionState),
     #[error(
         "the before-replay hook failed on topic \"{topic}\"; nothing was handled and the cursor \
          stays at the start"
@@ -168,6 +206,8 @@ impl Kind {
                 | Self::Decode(..)
                 | Self::BrokenRow { .. }
                 | Self::Handler(..)
+                | Self::LeftTransaction { .. }
+                | Self::Died(..)
         )
     }
 }
@@ -227,7 +267,7 @@ impl fmt::Display for Location {
 
 /// What is to be expected of a repository that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The same again.
     Lasting,
     /// Something else, when it is asked again.
@@ -243,6 +283,30 @@ impl Fault {
             Self::Passing => "; it may succeed when it is tried again",
             Self::Disconnected => "; it may succeed on another connection",
         }
+    }
+}
+
+/// What became of a transaction, and what to do about it.
+fn left_text(state: &TransactionState) -> String {
+    match state {
+        TransactionState::Open => "it is open".to_owned(),
+        TransactionState::Aborted { cause } => format!(
+            "it went on after this, after which the database keeps nothing of a transaction: {cause}. \
+             Nothing has taken effect. Return the error, or run what may fail in a nested transaction"
+        ),
+        TransactionState::Ended {
+            cause,
+            may_be_final: false,
+        } => format!(
+            "the database rolled it back after this, and the error was ignored: {cause}. Nothing has \
+             taken effect. Return the error"
+        ),
+        TransactionState::Ended { cause, .. } => format!(
+            "this ended it: {cause}. What was done before a commit, or after a roll back, has taken \
+             effect and cannot be undone, so that it happens twice if it is tried again. Keep statements \
+             that commit by themselves (DDL, TRUNCATE, LOCK TABLES), COMMIT and ROLLBACK out of it, and \
+             return errors"
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one error type of the library: opaque, with predicates to decide by and texts to read.
 
+mod cause;
 mod construct;
 mod kind;
 
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use self::kind::{Fault, Kind};
-use crate::Position;
+pub(crate) use self::cause::fault_of;
+pub(crate) use self::kind::Fault;
+use self::kind::Kind;
+use crate::{Position, TransactionState};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -63,10 +66,18 @@ impl Error {
     }
 
     /// The consumer's handler or its before-replay hook returned an error, which is the
-    /// [`source`](StdError::source).
+    /// [`source`](StdError::source); or it left its transaction, or ended its process.
     #[must_use]
     pub fn is_handler_failure(&self) -> bool {
-        matches!(self.kind(), Kind::Handler(..) | Kind::BeforeReplay { .. })
+        matches!(
+            self.kind(),
+            Kind::Handler(..)
+                | Kind::LeftTransaction { .. }
+                | Kind::Died(..)
+                | Kind::DiedAgain { .. }
+                | Kind::Counted { .. }
+                | Kind::BeforeReplay { .. }
+        )
     }
 
     /// What is stored cannot be understood: an unknown type, a payload that does not decode, a
@@ -118,7 +129,11 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             Kind::Locked { .. } => true,
-            Kind::Repository { fault, .. } => *fault != Fault::Lasting,
+            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => {
+                *fault != Fault::Lasting
+            }
+            // Nothing is final.
+            Kind::TransactionLeft(TransactionState::Ended { may_be_final, .. }) => !may_be_final,
             _ => false,
         }
     }
@@ -128,7 +143,7 @@ impl Error {
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         let fault = match self.kind() {
-            Kind::Repository { fault, .. } => Some(*fault),
+            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => Some(*fault),
             _ => None,
         };
         fault == Some(Fault::Disconnected)
@@ -153,9 +168,31 @@ impl Error {
         matches!(self.kind(), Kind::Repository { .. })
     }
 
-    /// The repository failed, and may not when it is asked again.
-    pub(crate) fn is_transient(&self) -> bool {
-        self.is_of_repository() && self.is_retryable()
+    /// What is to be expected of a repository that has failed; `None` for other errors.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self.kind() {
+            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
+
+    /// An attempt was interrupted.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self.kind(), Kind::Interrupted { .. })
+    }
+
+    /// Something of the message that it is about cannot be undone: to try it again may do it twice.
+    pub(crate) fn may_be_final(&self) -> bool {
+        let Kind::LeftTransaction { state, .. } = self.kind() else {
+            return false;
+        };
+        matches!(
+            state,
+            TransactionState::Ended {
+                may_be_final: true,
+                ..
+            }
+        )
     }
 
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
@@ -165,8 +202,14 @@ impl Error {
             | Kind::Upcast { at, .. }
             | Kind::Decode(at, _)
             | Kind::DecodeHeaders(at, _)
-            | Kind::Handler(at, _) => Some(at.culprit()),
+            | Kind::Handler(at, _)
+            | Kind::LeftTransaction { at, .. }
+            | Kind::Died(at) => Some(at.culprit()),
             Kind::BrokenRow {
+                topic, position, ..
+            }
+            | Kind::DiedAgain { topic, position }
+            | Kind::Counted {
                 topic, position, ..
             }
             | Kind::NotThere { topic, position } => Some(Culprit {

@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::shared::Shared;
 use crate::{
-    Error, FailedMessage, Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor,
-    StoredConsumer, name,
+    Error, FailedMessage, Lease, LeaseRequest, MessageConsumerState, NoteWork, Position,
+    StoreCursor, StoredConsumer, Work, name,
 };
 
 /// Keeps cursors, leases, failures and an inbox in memory, by the clock of the process. Clones share them.
@@ -31,7 +31,9 @@ pub(super) struct State {
     held: Option<Held>,
     replay_until: Option<Position>,
     paused_at: Option<DateTime<Utc>>,
-    pub(super) redrives: i64,
+    cursor_moved_at: Option<DateTime<Utc>>,
+    work: Option<Work>,
+    suspect_until: Option<Position>,
     pub(super) failures: BTreeMap<Position, FailedMessage>,
 }
 
@@ -83,6 +85,13 @@ impl State {
             let owner = Some(held.owner.clone());
             return Err(Error::locked(request, owner, Some(held.expires_at)));
         }
+        if self
+            .held
+            .as_ref()
+            .is_none_or(|held| held.owner == request.owner)
+        {
+            self.work = None;
+        }
         self.epoch += 1;
         self.held = Some(Held {
             owner: request.owner.to_owned(),
@@ -95,7 +104,20 @@ impl State {
             epoch: self.epoch,
             cursor: self.cursor,
             replay_until: self.replay_until,
+            left: self.work,
+            suspect_until: self.suspect_until,
         })
+    }
+
+    fn note_work(&mut self, note: &NoteWork) {
+        self.work = note.work;
+        self.suspect_until = note.suspect_until;
+        self.prolong(note.hold);
+    }
+
+    pub(super) fn give_back(&mut self) {
+        self.held = None;
+        self.work = None;
     }
 
     pub(super) fn prolong(&mut self, duration: Duration) {
@@ -106,6 +128,8 @@ impl State {
 
     pub(super) fn store(&mut self, store: &StoreCursor) {
         self.cursor = store.cursor;
+        self.cursor_moved_at = Some(Utc::now());
+        self.work = store.hold.map(|_| Work::PAGE);
         self.held = self
             .held
             .take()
@@ -138,6 +162,10 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
             .write(|consumers| consumers.states.entry(key).or_default().take(request))
     }
 
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
+        self.write_fenced(lease, |state| state.note_work(note))
+    }
+
     fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
         self.write_fenced(lease, |state| state.store(store))
     }
@@ -147,7 +175,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
-        match self.write_fenced(lease, |state| state.held = None) {
+        match self.write_fenced(lease, State::give_back) {
             Err(error) if !error.is_lease_lost() => Err(error),
             _ => Ok(()),
         }
@@ -160,8 +188,8 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                 .failures
                 .retain(|position, failure| *position <= start && !failure.state.is_in_front());
             state.replay_until = lease.replayed_after_reset();
-            state.cursor = cursor;
-            state.held = None;
+            state.store(&StoreCursor { cursor, hold: None });
+            state.suspect_until = None;
         })
     }
 
@@ -190,7 +218,10 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                     lease_epoch: state.epoch,
                     lease_expires_at: state.held.as_ref().map(|held| held.expires_at),
                     paused_at: state.paused_at,
-                    redrives: state.redrives,
+                    cursor_moved_at: state.cursor_moved_at,
+                    work: state.work,
+                    suspect_until: state.suspect_until,
+                    first_redriven: state.first_redriven(),
                     now: Utc::now(),
                 })
         }))

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::Utc;
 
 use super::InMemoryMessageConsumerState;
@@ -43,12 +45,23 @@ impl State {
             GiveUp::Park => failed.state = FailureState::Parked,
             GiveUp::Skip => drop(self.failures.remove(&position)),
         }
-        let cursor = match then {
-            GiveUp::Stop => self.cursor,
-            GiveUp::Park | GiveUp::Skip => Some(position),
-        };
-        self.store(&StoreCursor { cursor, hold: None });
+        let cursor = Some(position);
+        match then {
+            GiveUp::Stop => self.give_back(),
+            GiveUp::Park | GiveUp::Skip => self.store(&StoreCursor { cursor, hold: None }),
+        }
         true
+    }
+
+    fn is_redriven(&self, position: Position) -> bool {
+        let failed = self.failures.get(&position);
+        failed.is_some_and(|failed| failed.state == FailureState::Redriven)
+    }
+
+    pub(super) fn first_redriven(&self) -> Option<Position> {
+        let mut failures = self.failures.values();
+        let first = failures.find(|failed| failed.state == FailureState::Redriven);
+        first.map(|failed| failed.position)
     }
 
     fn parked(&self, which: Parked<'_>) -> Vec<Position> {
@@ -92,11 +105,27 @@ impl MessageFailures for InMemoryMessageConsumerState {
         Err(Error::repository(doing, problem, false).of_consumer(&lease.consumer))
     }
 
-    fn take_redriven(&mut self, lease: &Lease, position: Position) -> Result<bool, Error> {
-        self.state_of(&lease.consumer, &lease.topic, |state| {
-            let failed = state.failures.get(&position);
-            let redriven = failed.is_some_and(|failed| failed.state == FailureState::Redriven);
-            redriven && state.failures.remove(&position).is_some()
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        self.write_fenced(lease, |state| {
+            state.prolong(hold);
+            state.is_redriven(position)
+        })
+    }
+
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        hold: Duration,
+    ) -> Result<bool, Error> {
+        self.write_fenced(lease, |state| {
+            state.prolong(hold);
+            state.is_redriven(position) && state.failures.remove(&position).is_some()
         })
     }
 
@@ -133,7 +162,6 @@ impl MessageFailures for InMemoryMessageConsumerState {
                     failed.state = FailureState::Redriven;
                 }
             }
-            state.redrives += 1;
             parked.len() as u64
         })
     }

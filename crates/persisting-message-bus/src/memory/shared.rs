@@ -13,7 +13,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Shared<T> {
     cell: Arc<Cell<T>>,
     /// Copies that this handle's open transactions work on, the innermost last.
-    open: Vec<T>,
+    open: Vec<Copy<T>>,
+    /// How many transactions were begun.
+    begun: u64,
+}
+
+#[derive(Debug)]
+struct Copy<T> {
+    value: T,
+    /// Which transaction of the handle it is.
+    number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +36,7 @@ struct Cell<T> {
 impl<T: Clone> Shared<T> {
     pub(super) fn read<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         match self.open.last() {
-            Some(copy) => read(copy),
+            Some(copy) => read(&copy.value),
             None => read(&lock(&self.cell.committed)),
         }
     }
@@ -39,7 +48,7 @@ impl<T: Clone> Shared<T> {
         change: impl FnOnce(&mut T) -> Result<R, Error>,
     ) -> Result<R, Error> {
         if let Some(copy) = self.open.last_mut() {
-            return change(copy);
+            return change(&mut copy.value);
         }
         self.cell.start_writing()?;
         let result = change(&mut lock(&self.cell.committed));
@@ -51,8 +60,9 @@ impl<T: Clone> Shared<T> {
         if self.open.is_empty() {
             self.cell.start_writing()?;
         }
-        let copy = self.read(T::clone);
-        self.open.push(copy);
+        self.begun += 1;
+        let (value, number) = (self.read(T::clone), self.begun);
+        self.open.push(Copy { value, number });
         Ok(())
     }
 
@@ -60,12 +70,18 @@ impl<T: Clone> Shared<T> {
         self.open.len()
     }
 
+    /// Which transaction the one is in which so many are open.
+    pub(super) fn number_of(&self, open: usize) -> Option<u64> {
+        let copy = self.open.get(open.checked_sub(1)?)?;
+        Some(copy.number)
+    }
+
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         let changed = self.open.pop().ok_or_else(no_transaction)?;
         if let Some(outer) = self.open.last_mut() {
-            *outer = changed;
+            outer.value = changed.value;
         } else {
-            *lock(&self.cell.committed) = changed;
+            *lock(&self.cell.committed) = changed.value;
             self.cell.stop_writing();
         }
         Ok(())
@@ -115,6 +131,7 @@ impl<T: Default> Default for Shared<T> {
         Self {
             cell: Arc::default(),
             open: Vec::new(),
+            begun: 0,
         }
     }
 }
@@ -125,6 +142,7 @@ impl<T> Clone for Shared<T> {
         Self {
             cell: Arc::clone(&self.cell),
             open: Vec::new(),
+            begun: 0,
         }
     }
 }

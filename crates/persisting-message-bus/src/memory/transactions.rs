@@ -1,5 +1,5 @@
 use super::InMemoryMessageBus;
-use crate::{Error, Transactions, TransactionsOn};
+use crate::{Error, TransactionMark, TransactionState, Transactions, TransactionsOn};
 
 /// Messages and state commit together. Everybody takes the messages' right to write first, so that
 /// two transactions cannot wait for each other.
@@ -24,6 +24,25 @@ impl Transactions for InMemoryMessageBus {
 
     fn open_transactions(&mut self) -> usize {
         self.messages.log.open_transactions()
+    }
+
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        self.begin()?;
+        let open = self.open_transactions();
+        let id = self.messages.log.number_of(open);
+        Ok(TransactionMark {
+            open,
+            id: id.map(|number| number.to_string()),
+        })
+    }
+
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        let open = self.open_transactions();
+        let id = self.messages.log.number_of(mark.open);
+        if open == mark.open && id.map(|number| number.to_string()) != mark.id {
+            return Ok(mark.state_at(0));
+        }
+        Ok(mark.state_at(open))
     }
 }
 

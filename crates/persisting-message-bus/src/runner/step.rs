@@ -181,6 +181,7 @@ mod tests {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(60),
             attempts: 3,
+            transient_timeout: Duration::from_secs(900),
             then: GiveUp::Stop,
         },
     };

@@ -60,13 +60,18 @@ where
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
+    let mut holder = Holder::default();
     while !signals.is_stopping() {
         let nudges = signals.nudges();
         let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, nudges);
         let next = progress.step(&outcome, &pace);
         if let Outcome::Failed(error) = &outcome {
-            let failed_often = progress.failures() >= pace.retry.most_attempts();
-            tell(consumer.name(), error, failed_often, next);
+            if error.is_locked() {
+                holder.tell(consumer.name(), error);
+            } else {
+                let failed_often = progress.failures() >= pace.retry.most_attempts();
+                tell(consumer.name(), error, failed_often, next);
+            }
         }
         match next {
             Next::GoOn => {}
@@ -85,6 +90,9 @@ where
             }
         }
     }
+    if consumer.has_unstored() {
+        store_at_the_end(&mut consumer, &**connect);
+    }
     let consumer = consumer.name().to_owned();
     match &error {
         Some(error) => error!(
@@ -100,12 +108,49 @@ where
     Ended { consumer, error }
 }
 
+/// Effects are final whose cursors could not be stored: once more, so that they do not happen again.
+fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connect: &Connect<B>)
+where
+    B: MessageSource + MessageConsumerState,
+    S: EventSet,
+{
+    let connected = connect().map_err(|cause| Error::repository("connecting", cause, false));
+    let stored = connected.and_then(|mut bus| consumer.store_unstored(&mut bus));
+    if let Err(error) = stored {
+        warn!(
+            messaging.consumer.group.name = consumer.name(),
+            error = %format_args!("{error:#}"),
+            "cursors of messages that were handled are not stored: these will be handled again"
+        );
+    }
+}
+
+/// Who holds the lease, as it was told last.
+#[derive(Default)]
+struct Holder(String);
+
+impl Holder {
+    /// A standby says once whom it waits for, and until when: after a crash, that is all that happens for the
+    /// time of a lease. A holder at work prolongs it, and is told of again each time.
+    fn tell(&mut self, consumer: &str, error: &Error) {
+        let text = error.to_string();
+        if self.0 != text {
+            info!(
+                messaging.consumer.group.name = consumer,
+                holder = text,
+                "waits for the holder of the lease"
+            );
+            self.0 = text;
+        }
+    }
+}
+
 /// A message that fails was told of before; and that others are at work is nothing special, unless there is
 /// no end to it.
 fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
     let text = format_args!("{error:#}");
     let is_common = error.is_retryable() && !error.is_disconnected();
-    let is_usual = error.is_locked() || is_common && !failed_often;
+    let is_usual = is_common && !failed_often;
     if is_usual || error.attempts().is_some() {
         debug!(messaging.consumer.group.name = consumer, error = %text, ?next, "did not get on");
     } else {

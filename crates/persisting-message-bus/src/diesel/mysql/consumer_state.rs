@@ -2,18 +2,19 @@ use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 
-use crate::diesel::ConsumerStateTable;
 use crate::diesel::duplicates::is_unique_violation;
 use crate::diesel::leases::{locked, milliseconds, taking_failed};
-use crate::diesel::rows::first_row;
-use crate::diesel::statement::Value::{Number, OptionalNumber, Text};
+use crate::diesel::rows::{Column, first_row};
+use crate::diesel::statement::Value::{Number, OptionalNumber, OptionalText, Text};
 use crate::diesel::statement::{Statement, Value};
-use crate::{Error, Lease, LeaseRequest, Position};
+use crate::diesel::{ConsumerStateTable, TableSchema};
+use crate::{Error, Lease, LeaseRequest, Position, Work};
 
 /// What is there to be taken, if it is free. Reading does not wait for a holder whose transaction is
 /// open.
 const LOOK: &str = "
-    SELECT {cursor}, {lease_epoch}, {replay_until}, coalesce({lease_owner} <> ?, 0),
+    SELECT {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until},
+        coalesce({lease_owner} <> ?, 0),
         {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now}
     FROM {table} WHERE {consumer} = ? AND {topic} = ?";
 
@@ -25,8 +26,9 @@ const PROBE: &str = "
 /// Takes what was seen, if it is still the same.
 const TAKE_OVER: &str = "
     UPDATE {table}
-    SET {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
-    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = ? AND {cursor} <=> ?
+    SET {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+        {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = ? AND {cursor} <=> ? AND {work} <=> ?
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})";
 
 const INSERT: &str = "
@@ -35,28 +37,30 @@ const INSERT: &str = "
     VALUES (?, 1, {ahead}, ?, ?)";
 
 /// A consumer's row.
-#[derive(Clone, Copy)]
 struct Seen {
     cursor: Option<i64>,
     epoch: i64,
     replay_until: Option<i64>,
+    work: Option<String>,
+    suspect_until: Option<i64>,
     is_of_other: bool,
     is_free: bool,
 }
 
 pub(super) fn acquire<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
     C: LoadConnection<Backend = Mysql>,
 {
+    let table = &schema.consumer_state;
     let failed = |cause| taking_failed(request, cause);
     // Somebody may be faster, and may have given it back since: few times in a row.
     for _ in 0..10 {
         let seen = look(connection, table, request).map_err(failed)?;
-        let taken = match seen {
+        let taken = match &seen {
             Some(Seen { is_free: false, .. }) => break,
             Some(Seen {
                 is_of_other: true, ..
@@ -65,17 +69,27 @@ where
             None => insert(connection, table, request),
         };
         if taken.map_err(failed)? {
-            return Ok(Lease {
-                consumer: request.consumer.to_owned(),
-                topic: request.topic.to_owned(),
-                owner: request.owner.to_owned(),
-                epoch: seen.map_or(0, |seen| seen.epoch) + 1,
-                cursor: seen.and_then(|seen| seen.cursor).map(Position::new),
-                replay_until: seen.and_then(|seen| seen.replay_until).map(Position::new),
-            });
+            return Ok(lease_on(request, seen.as_ref()));
         }
     }
-    Err(locked(connection, table, request)?)
+    Err(locked(connection, schema, request)?)
+}
+
+/// The lease that was taken.
+fn lease_on(request: &LeaseRequest<'_>, seen: Option<&Seen>) -> Lease {
+    let position = |column: fn(&Seen) -> Option<i64>| seen.and_then(column).map(Position::new);
+    let left = seen.filter(|seen| seen.is_of_other);
+    let left = left.and_then(|seen| seen.work.as_deref());
+    Lease {
+        consumer: request.consumer.to_owned(),
+        topic: request.topic.to_owned(),
+        owner: request.owner.to_owned(),
+        epoch: seen.map_or(0, |seen| seen.epoch) + 1,
+        cursor: position(|seen| seen.cursor),
+        replay_until: position(|seen| seen.replay_until),
+        left: left.map(Work::from_stored),
+        suspect_until: position(|seen| seen.suspect_until),
+    }
 }
 
 fn look<C>(
@@ -94,20 +108,27 @@ where
     ];
     let values = values.map(Text);
     let look = Statement::new(LOOK, table, values);
-    first_row(
-        connection,
-        look,
-        |[cursor, epoch, replay_until, is_of_other, is_free]| {
-            Ok(Seen {
-                cursor: cursor.optional_integer("cursor")?,
-                epoch: epoch.integer("lease_epoch")?,
-                replay_until: replay_until.optional_integer("replay_until")?,
-                is_of_other: is_of_other.integer("lease_owner")? == 1,
-                // Without a time of expiry, it is nobody's to take.
-                is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
-            })
-        },
-    )
+    first_row(connection, look, |columns: &mut [Column<'_, Mysql>; 7]| {
+        let [
+            cursor,
+            epoch,
+            replay_until,
+            work,
+            suspect_until,
+            is_of_other,
+            is_free,
+        ] = columns;
+        Ok(Seen {
+            cursor: cursor.optional_integer("cursor")?,
+            epoch: epoch.integer("lease_epoch")?,
+            replay_until: replay_until.optional_integer("replay_until")?,
+            work: work.optional_text("work")?.map(str::to_owned),
+            suspect_until: suspect_until.optional_integer("suspect_until")?,
+            is_of_other: is_of_other.integer("lease_owner")? == 1,
+            // Without a time of expiry, it is nobody's to take.
+            is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
+        })
+    })
 }
 
 fn probe<C>(
@@ -129,7 +150,7 @@ fn take_over<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     request: &LeaseRequest<'_>,
-    seen: Seen,
+    seen: &Seen,
 ) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Mysql>,
@@ -137,9 +158,11 @@ where
     let conditions = [
         Number(seen.epoch),
         OptionalNumber(seen.cursor),
+        OptionalText(seen.work.as_deref()),
         Text(request.owner),
     ];
-    let values = new_values(request).into_iter().chain(conditions);
+    let values = [Text(request.owner)].into_iter();
+    let values = values.chain(new_values(request)).chain(conditions);
     let taken = connection.execute_returning_count(&Statement::new(TAKE_OVER, table, values))?;
     Ok(taken == 1)
 }

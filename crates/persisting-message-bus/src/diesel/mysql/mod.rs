@@ -19,6 +19,7 @@
 //! and position, whose name is [`topic_index`](crate::diesel::MessageTable::topic_index). The other
 //! two tables are in the migration.
 
+mod begin;
 mod consumer_state;
 mod horizon;
 mod insert;
@@ -36,18 +37,29 @@ use std::ops::ControlFlow;
 use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::migration::MigrationConnection;
 use diesel::mysql::Mysql;
+use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 
-use super::{StoreBackend, TableSchema, messages};
+use super::backend::Probe;
+use super::{StoreBackend, TableSchema, messages, savepoint};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
-    StoredMessage,
+    StoredMessage, TransactionMark,
 };
 
 impl<C> StoreBackend<C> for Mysql
 where
-    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql>,
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
 {
+    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
+        begin::begin_guarded(connection)?;
+        Ok(None)
+    }
+
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
+        savepoint::probe(connection, mark)
+    }
+
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
     }
@@ -88,6 +100,6 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        consumer_state::acquire(connection, &schema.consumer_state, request)
+        consumer_state::acquire(connection, schema, request)
     }
 }

@@ -4,12 +4,12 @@ use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use super::fence::hash_of;
-use crate::diesel::ConsumerStateTable;
 use crate::diesel::leases::{locked, milliseconds, status, take, taking_failed};
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
 use crate::diesel::transactions::is_in_transaction;
+use crate::diesel::{ConsumerStateTable, TableSchema};
 use crate::{Error, Lease, LeaseRequest};
 
 /// Takes the lease over; returns no row when another owner holds it, or there is no consumer. Does not
@@ -19,12 +19,13 @@ use crate::{Error, Lease, LeaseRequest};
 /// meanwhile. The epoch is part of the key so that the latest is found without walking through them.
 const TAKE: &str = "
     UPDATE {table}
-    SET {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
+    SET {lease_owner} = ?, {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+        {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {ahead}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
             ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
-    RETURNING {cursor}, {lease_epoch}, {replay_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
 
 /// Behind it, in a transaction of its own: the commit does not wait for the disk. Of a lease that a crash of
 /// the server undoes, the owner's next write finds that it is lost, as it names owner and epoch.
@@ -39,22 +40,23 @@ const INSERT: &str = "
     INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
     SELECT ?, ?, ?, 1, {ahead}
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
-    RETURNING {cursor}, {lease_epoch}, {replay_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
+    let table = &schema.consumer_state;
     // Somebody may be faster, and may have given it back since: few times in a row.
     for _ in 0..10 {
         if let Some(lease) = take_over(connection, table, request)? {
             return Ok(lease);
         }
-        match status(connection, table, request.consumer, request.topic)? {
+        match status(connection, schema, request.consumer, request.topic)? {
             Some(held) if held.lease_owner.is_some() => break,
             Some(_) => {}
             None => {
@@ -65,7 +67,7 @@ where
             }
         }
     }
-    Err(locked(connection, table, request)?)
+    Err(locked(connection, schema, request)?)
 }
 
 fn take_over<C>(
@@ -77,6 +79,7 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     let values = [
+        Text(request.owner),
         Text(request.owner),
         Number(milliseconds(request.duration)),
         Text(request.consumer),

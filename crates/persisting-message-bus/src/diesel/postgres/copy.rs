@@ -1,6 +1,5 @@
 //! Very many messages: the server stores their rows while the next ones are on their way.
 
-use std::any::Any;
 use std::io::{BufWriter, Error as IoError, Write};
 
 use diesel::connection::LoadConnection;
@@ -12,6 +11,7 @@ use super::copied_rows::write_rows;
 use super::insert::take_fence;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
+use crate::diesel::plain::plain;
 
 /// What a smaller batch would save is less than the statements around it cost.
 const FEWEST_ROWS: usize = 4_000;
@@ -48,7 +48,7 @@ where
     if messages.len() < FEWEST_ROWS {
         return None;
     }
-    let connection = postgres(connection)?;
+    let connection = plain::<PgConnection, C>(connection)?;
     Some(connection.transaction(|connection| {
         connection.execute_returning_count(&take_fence(table, messages))?;
         copy(connection, messages)
@@ -83,18 +83,3 @@ fn failed(cause: IoError) -> DieselError {
     let cause = cause.downcast::<DieselError>();
     cause.unwrap_or_else(|cause| DieselError::SerializationError(Box::new(cause)))
 }
-
-/// The connection itself, behind that of a pool.
-fn postgres<C: 'static>(connection: &mut C) -> Option<&mut PgConnection> {
-    let connection: &mut dyn Any = connection;
-    #[cfg(feature = "r2d2")]
-    if connection.is::<Pooled>() {
-        return connection
-            .downcast_mut::<Pooled>()
-            .map(|pooled| &mut **pooled);
-    }
-    connection.downcast_mut()
-}
-
-#[cfg(feature = "r2d2")]
-type Pooled = diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<PgConnection>>;

@@ -25,19 +25,22 @@ mod notifications;
 mod repository;
 mod rows;
 mod single;
+mod transaction_id;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
 use diesel::pg::{Pg, PgRowByRowLoadingMode};
+use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 
 pub use self::notifications::{Listener, Notifications, Notifier};
+use super::backend::Probe;
 use super::{StoreBackend, TableSchema, messages};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
-    StoredMessage,
+    StoredMessage, TransactionMark,
 };
 
 impl<C> StoreBackend<C> for Pg
@@ -48,6 +51,19 @@ where
         + MigrationHarness<Pg>
         + 'static,
 {
+    fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>> {
+        C::TransactionManager::begin_transaction(connection)?;
+        // libpq knows when a transaction is over or has failed, and a watch whether it is another one.
+        if is_watched {
+            return Ok(None);
+        }
+        transaction_id::get(connection)
+    }
+
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
+        transaction_id::probe(connection, mark)
+    }
+
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
     }
@@ -95,6 +111,6 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        consumer_state::acquire(connection, &schema.consumer_state, request)
+        consumer_state::acquire(connection, schema, request)
     }
 }

@@ -1,7 +1,7 @@
 use diesel::connection::LoadConnection;
 use diesel::sqlite::Sqlite;
 
-use crate::diesel::ConsumerStateTable;
+use crate::diesel::TableSchema;
 use crate::diesel::leases::{locked, milliseconds, take};
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::{Number, Text};
@@ -14,16 +14,17 @@ const TAKE: &str = "
     VALUES (?, ?, ?, 1, {ahead})
     ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
         {lease_owner} = excluded.{lease_owner},
+        {work} = CASE WHEN held.{lease_owner} = excluded.{lease_owner} THEN NULL ELSE held.{work} END,
         {lease_epoch} = held.{lease_epoch} + 1,
         {lease_expires_at} = excluded.{lease_expires_at}
     WHERE held.{lease_owner} IS NULL
         OR held.{lease_owner} = excluded.{lease_owner}
         OR held.{lease_expires_at} <= {now}
-    RETURNING {cursor}, {lease_epoch}, {replay_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
@@ -33,8 +34,12 @@ where
     let values = names
         .into_iter()
         .chain([Number(milliseconds(request.duration))]);
-    match take(connection, request, Statement::new(TAKE, table, values))? {
+    match take(
+        connection,
+        request,
+        Statement::new(TAKE, &schema.consumer_state, values),
+    )? {
         Some(lease) => Ok(lease),
-        None => Err(locked(connection, table, request)?),
+        None => Err(locked(connection, schema, request)?),
     }
 }

@@ -19,22 +19,36 @@ mod written;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
+use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::{StoreBackend, TableSchema};
+use super::backend::Probe;
+use super::transactions::open_transactions;
+use super::{StoreBackend, TableSchema, savepoint};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
-    StoredMessage,
+    StoredMessage, TransactionMark,
 };
 
 impl<C> StoreBackend<C> for Sqlite
 where
     C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite>,
 {
+    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
+        C::TransactionManager::begin_transaction(connection)?;
+        let open = open_transactions(connection);
+        connection.batch_execute(&savepoint::set_sql(open))?;
+        Ok(None)
+    }
+
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
+        savepoint::probe(connection, mark)
+    }
+
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
     }
@@ -79,6 +93,6 @@ where
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
-        consumer_state::acquire(connection, &schema.consumer_state, request)
+        consumer_state::acquire(connection, schema, request)
     }
 }

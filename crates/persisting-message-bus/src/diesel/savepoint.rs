@@ -1,0 +1,27 @@
+//! Savepoints that tell whether a transaction is still the one that was begun: one that is gone, or was ended
+//! and begun again, does not have them. Each level of transactions has one of its own name.
+
+use diesel::connection::Connection;
+use diesel::result::{Error as DieselError, QueryResult};
+
+use super::backend::Probe;
+use super::error::is_disconnected;
+use crate::TransactionMark;
+
+/// Sets it, in the innermost of so many open transactions.
+pub(super) fn set_sql(open: usize) -> String {
+    format!("SAVEPOINT persisting_message_bus_{open}")
+}
+
+/// Whether it is there. It is set again, so that it does not keep what was done meanwhile.
+pub(super) fn probe<C: Connection>(
+    connection: &mut C,
+    mark: &TransactionMark,
+) -> QueryResult<Probe> {
+    let set = set_sql(mark.open);
+    match connection.batch_execute(&format!("RELEASE {set}; {set}")) {
+        Ok(()) => Ok(Probe::Open),
+        Err(cause @ DieselError::DatabaseError(..)) if !is_disconnected(&cause) => Ok(Probe::Ended),
+        Err(cause) => Err(cause),
+    }
+}

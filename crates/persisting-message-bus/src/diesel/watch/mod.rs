@@ -1,0 +1,264 @@
+//! What a connection's statements may have done to the transaction that they ran in, told without asking
+//! the database.
+//!
+//! A statement that has succeeded, and is a plain SELECT, INSERT, UPDATE or DELETE, leaves a transaction
+//! as it is, on every database. After another one, and after one that failed, the database is asked.
+//! So only those pay who run such statements.
+
+mod verb;
+
+use std::fmt::{self, Write};
+use std::mem::size_of_val;
+
+use diesel::connection::{
+    Connection, DebugQuery, Instrumentation, InstrumentationEvent, get_default_instrumentation,
+};
+use diesel::result::Error as DieselError;
+
+use self::verb::Verb;
+use crate::Error;
+
+/// Watches the statements of a connection, for the consumers that work on it.
+///
+/// A consumer puts one on each connection on which it calls a transactional handler, where there is no
+/// [`Instrumentation`], or only Diesel's default one, which goes on being told. A connection that has an
+/// instrumentation of its own keeps it: there, each message costs a round trip more, unless it is put
+/// into a watch. An instrumentation that holds nothing, such as a closure that captures nothing, cannot be
+/// told from none: put it into a watch, too.
+///
+/// ```
+/// use diesel::connection::InstrumentationEvent;
+/// use diesel::{Connection, SqliteConnection};
+/// use persisting_message_bus::diesel::StatementWatch;
+///
+/// let mut connection = SqliteConnection::establish(":memory:")?;
+/// let log = |event: InstrumentationEvent<'_>| println!("{event:?}");
+/// connection.set_instrumentation(StatementWatch::around(log));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct StatementWatch {
+    inner: Option<Box<dyn Instrumentation>>,
+    /// The outermost transaction of which somebody wants to know, as the number of open ones in it.
+    armed_at: Option<usize>,
+    noticed: Noticed,
+}
+
+/// What was seen since it was asked for last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Noticed {
+    /// The statements that may have ended the transaction, with their errors.
+    causes: Vec<String>,
+    /// Whether one of them says that it ends or begins a transaction.
+    pub(super) is_ended: bool,
+    /// Whether nothing is final of a transaction that is over: the first of them made the database roll
+    /// back, and none came after it.
+    pub(super) is_rolled_back: bool,
+}
+
+/// How many statements are remembered.
+const MOST_CAUSES: usize = 3;
+
+/// How much of a statement is.
+const LONGEST_STATEMENT: usize = 120;
+
+impl StatementWatch {
+    /// A watch that tells another instrumentation everything that it is told.
+    #[must_use]
+    pub fn around(instrumentation: impl Instrumentation) -> Self {
+        Self {
+            inner: Some(Box::new(instrumentation)),
+            ..Self::default()
+        }
+    }
+
+    fn begins(&mut self, query: &dyn DebugQuery) {
+        if !self.noticed.is_nothing() {
+            self.noticed.is_rolled_back = false;
+        }
+        match verb_of(query) {
+            Verb::Plain => {}
+            verb => {
+                self.noticed.is_ended |= verb > Verb::Unusual;
+                self.noticed
+                    .add(beginning_of(query), verb == Verb::RollsBack);
+            }
+        }
+    }
+
+    fn failed(&mut self, query: &dyn DebugQuery, error: &DieselError) {
+        let (text, verb) = (beginning_of(query), verb_of(query));
+        // Of several statements, nobody knows which one failed.
+        self.noticed.is_ended = false;
+        // The begin of this one was noticed, if it is no plain one.
+        if verb != Verb::Plain && self.noticed.causes.last() == Some(&text) {
+            self.noticed.causes.pop();
+        }
+        let cause = format!("{text}: {error}");
+        self.noticed.add(cause, verb == Verb::Plain);
+    }
+}
+
+impl Instrumentation for StatementWatch {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if self.armed_at.is_some() {
+            match &event {
+                InstrumentationEvent::StartQuery { query, .. } => self.begins(*query),
+                InstrumentationEvent::FinishQuery {
+                    query,
+                    error: Some(error),
+                    ..
+                } => self.failed(*query, error),
+                _ => {}
+            }
+        }
+        if let Some(inner) = &mut self.inner {
+            inner.on_connection_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for StatementWatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("StatementWatch")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Noticed {
+    fn add(&mut self, cause: String, rolls_back: bool) {
+        self.is_rolled_back = rolls_back && self.is_nothing();
+        if self.causes.len() < MOST_CAUSES {
+            self.causes.push(cause);
+        }
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.causes.is_empty()
+    }
+
+    /// The statements, for an error.
+    pub(super) fn cause(&self) -> String {
+        if self.causes.is_empty() {
+            return "what it did is not known".to_owned();
+        }
+        self.causes.join("; then ")
+    }
+}
+
+/// From now on, statements are watched, of the transaction in which so many are open; says whether they
+/// are. It may be in another one that is watched: then they are watched for both.
+pub(super) fn arm<C: Connection>(connection: &mut C, open: usize) -> bool {
+    if let Some(watch) = watch_on(connection) {
+        if watch.armed_at.is_none_or(|outer| outer >= open) {
+            (watch.armed_at, watch.noticed) = (Some(open), Noticed::default());
+        }
+        return true;
+    }
+    let Some(inner) = replaceable(connection.instrumentation()) else {
+        return false;
+    };
+    connection.set_instrumentation(StatementWatch {
+        inner,
+        armed_at: Some(open),
+        noticed: Noticed::default(),
+    });
+    true
+}
+
+/// What was noticed since it was forgotten last; `None` where nobody watches.
+pub(super) fn noticed<C: Connection>(connection: &mut C) -> Option<&Noticed> {
+    let watch = watch_on(connection)?;
+    watch.armed_at.is_some().then_some(&watch.noticed)
+}
+
+/// Forgets what was noticed, unless a transaction around this one wants to know it, too.
+pub(super) fn forget<C: Connection>(connection: &mut C, open: usize) {
+    if let Some(watch) = watch_on(connection)
+        && watch.armed_at == Some(open)
+    {
+        watch.noticed = Noticed::default();
+    }
+}
+
+/// Nobody watches any more, unless a transaction around this one does.
+pub(super) fn disarm<C: Connection>(connection: &mut C, open: usize) {
+    if let Some(watch) = watch_on(connection)
+        && watch.armed_at == Some(open)
+    {
+        watch.armed_at = None;
+    }
+}
+
+/// Runs statements of the library, all of which leave a transaction as it is unless one fails. They are not
+/// watched one by one: to look at a large batch takes a tenth of the time in which it is inserted.
+pub(super) fn unwatched<C: Connection, T>(
+    connection: &mut C,
+    run: impl FnOnce(&mut C) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let watch = watch_on(connection);
+    let Some((watch, armed_at)) = watch.and_then(|watch| {
+        let armed_at = watch.armed_at.take()?;
+        Some((watch, armed_at))
+    }) else {
+        return run(connection);
+    };
+    if !watch.noticed.is_nothing() {
+        watch.noticed.is_rolled_back = false;
+    }
+    let result = run(connection);
+    if let Some(watch) = watch_on(connection) {
+        watch.armed_at = Some(armed_at);
+        if let Err(error) = &result {
+            watch.noticed.add(format!("{error:#}"), true);
+        }
+    }
+    result
+}
+
+fn watch_on<C: Connection>(connection: &mut C) -> Option<&mut StatementWatch> {
+    connection.instrumentation().downcast_mut()
+}
+
+/// What stands for an instrumentation when a watch takes its place; `None` where it has to stay.
+fn replaceable(there: &dyn Instrumentation) -> Option<Option<Box<dyn Instrumentation>>> {
+    let default = get_default_instrumentation();
+    if let Some(default) = default
+        && default.as_any().type_id() == there.as_any().type_id()
+    {
+        return Some(Some(default));
+    }
+    (size_of_val(there) == 0).then_some(None)
+}
+
+fn verb_of(query: &dyn DebugQuery) -> Verb {
+    let mut verb = Verb::Unusual;
+    read(query, &mut |sql| verb = Verb::of(sql));
+    verb
+}
+
+/// A statement, for people. Its values are not written.
+fn beginning_of(query: &dyn DebugQuery) -> String {
+    let mut text = String::new();
+    read(query, &mut |sql| {
+        let words = sql.split_whitespace().flat_map(|word| [" ", word]).skip(1);
+        text.extend(words.flat_map(str::chars).take(LONGEST_STATEMENT));
+    });
+    text
+}
+
+/// Takes the SQL of a statement through `take`.
+fn read(query: &dyn DebugQuery, take: &mut dyn FnMut(&str)) {
+    // The values come after it, and are not even written.
+    let _cut = write!(FirstPiece(take), "{query}");
+}
+
+struct FirstPiece<'a>(&'a mut dyn FnMut(&str));
+
+impl Write for FirstPiece<'_> {
+    fn write_str(&mut self, sql: &str) -> fmt::Result {
+        (self.0)(sql);
+        Err(fmt::Error)
+    }
+}

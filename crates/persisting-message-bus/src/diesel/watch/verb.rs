@@ -1,0 +1,220 @@
+//! What a text of SQL may do to the transaction that it runs in, as far as its first words tell.
+
+/// The most that one of the text's statements may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verb {
+    /// It leaves the transaction as it is, unless it fails.
+    Plain,
+    /// It may end the transaction on some database: DDL, a procedure, a setting.
+    Unusual,
+    /// It rolls the transaction back.
+    RollsBack,
+    /// It ends the transaction.
+    Ends,
+}
+
+/// What leaves a transaction as it is. No function or trigger that it calls can end one.
+const PLAIN: [&str; 10] = [
+    "select",
+    "insert",
+    "update",
+    "delete",
+    "with",
+    "replace",
+    "merge",
+    "values",
+    "savepoint",
+    "release",
+];
+
+impl Verb {
+    pub(super) fn of(sql: &str) -> Self {
+        let statements = statements(sql).map(Self::of_statement);
+        statements.max().unwrap_or(Self::Unusual)
+    }
+
+    fn of_statement(statement: &str) -> Self {
+        let statement = statement.trim_start_matches(|it: char| it == '(' || it.is_whitespace());
+        let mut words = statement.split(|it: char| !it.is_ascii_alphanumeric());
+        let mut next = || words.find(|word| !word.is_empty()).unwrap_or_default();
+        let (first, second, third) = (next(), next(), next());
+        let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
+        if PLAIN.iter().any(|plain| is(first, plain)) {
+            Self::Plain
+        } else if is(first, "rollback") || is(first, "abort") {
+            // TO SAVEPOINT leaves the transaction open.
+            if is(second, "to") || is(third, "to") {
+                Self::Plain
+            } else {
+                Self::RollsBack
+            }
+        } else if is(first, "commit") || is(first, "end") {
+            Self::Ends
+        } else if is(first, "prepare") && is(second, "transaction") {
+            Self::Ends
+        } else {
+            Self::Unusual
+        }
+    }
+}
+
+/// The statements of a text: what stands between semicolons, but for those in quotes and comments.
+fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(sql);
+    std::iter::from_fn(move || {
+        loop {
+            let (statement, after) = split_statement(rest?);
+            rest = after;
+            let statement = without_comments(statement);
+            if !statement.is_empty() {
+                return Some(statement);
+            }
+        }
+    })
+}
+
+/// The first statement, and what comes after its semicolon.
+fn split_statement(sql: &str) -> (&str, Option<&str>) {
+    // Most texts are one statement without any.
+    if !sql.bytes().any(|byte| byte == b';') {
+        return (sql, None);
+    }
+    let bytes = sql.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        at += match bytes[at] {
+            b';' => return (&sql[..at], Some(&sql[at + 1..])),
+            _ => length_of_token(&bytes[at..]),
+        };
+    }
+    (sql, None)
+}
+
+/// How long the quote or comment is that begins here; 1 where there is none. All of the bytes that it looks
+/// for are ASCII, so that texts are cut between characters.
+fn length_of_token(bytes: &[u8]) -> usize {
+    let up_to = |end: &[u8], from: usize| {
+        let rest = bytes.get(from..).unwrap_or_default();
+        let found = rest.windows(end.len()).position(|window| window == end);
+        found.map_or(bytes.len(), |found| from + found + end.len())
+    };
+    match bytes {
+        // A quote that is doubled inside is the end of one and the beginning of the next.
+        [quote @ (b'\'' | b'"' | b'`'), ..] => up_to(&[*quote], 1),
+        [b'-', b'-', ..] => up_to(b"\n", 2),
+        // What MySQL takes for SQL is not a comment.
+        [b'/', b'*', b'!' | b'M', ..] => 1,
+        [b'/', b'*', ..] => up_to(b"*/", 2),
+        [b'$', rest @ ..] => match rest.iter().position(|byte| *byte == b'$') {
+            Some(tag) if rest[..tag].iter().all(u8::is_ascii_alphanumeric) => {
+                up_to(&bytes[..tag + 2], tag + 2)
+            }
+            _ => 1,
+        },
+        _ => 1,
+    }
+}
+
+/// The statement without the white space and comments that it begins with.
+fn without_comments(statement: &str) -> &str {
+    let mut rest = statement.trim();
+    while rest.starts_with("--") || (rest.starts_with("/*") && length_of_token(rest.as_bytes()) > 1)
+    {
+        rest = rest[length_of_token(rest.as_bytes())..].trim_start();
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_verb(verb: Verb, texts: &[&str]) {
+        for text in texts {
+            assert_eq!(Verb::of(text), verb, "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_statements_leave_a_transaction_as_it_is() {
+        assert_verb(
+            Verb::Plain,
+            &[
+                "SELECT 1",
+                "select 1;",
+                "\n    WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+                "(SELECT 1) UNION (SELECT 2)",
+                "INSERT INTO t VALUES (';COMMIT;')",
+                "INSERT INTO t VALUES ('it''s; commit')",
+                "INSERT INTO t VALUES (1); UPDATE t SET n = 2;",
+                "-- a note; commit\nSELECT 1",
+                "/* a note; commit */ DELETE FROM t",
+                "SELECT $$; COMMIT; $$",
+                "SELECT $x$ $$; COMMIT; $x$ AS \"a;b\"",
+                "SAVEPOINT diesel_savepoint_1",
+                "RELEASE SAVEPOINT diesel_savepoint_1",
+                "ROLLBACK TO SAVEPOINT diesel_savepoint_1",
+                "ROLLBACK WORK TO diesel_savepoint_1",
+                "REPLACE INTO t VALUES (1)",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_some_database_commits_by_itself_is_unusual() {
+        assert_verb(
+            Verb::Unusual,
+            &[
+                "TRUNCATE t",
+                "CREATE TABLE t (n int)",
+                "INSERT INTO t VALUES (1); TRUNCATE t",
+                "CALL p()",
+                "SET autocommit = 1",
+                "BEGIN",
+                "START TRANSACTION",
+                "/*! TRUNCATE t */",
+                "/*M!100000 TRUNCATE t */",
+                "SELECT 1; /*! TRUNCATE t */",
+                "LOCK TABLES t WRITE",
+                "PREPARE p AS SELECT 1",
+                "",
+                ";",
+                "'",
+                "SELECT $a; TRUNCATE t",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_ends_a_transaction_is_told_from_what_rolls_back_a_part_of_it() {
+        assert_verb(Verb::RollsBack, &["ROLLBACK", " rollback work;", "ABORT"]);
+        assert_verb(
+            Verb::Ends,
+            &[
+                "COMMIT",
+                "commit; BEGIN",
+                "COMMIT AND CHAIN",
+                "END",
+                "PREPARE TRANSACTION 'x'",
+                "SELECT 1; -- done\n COMMIT",
+                "ROLLBACK; SELECT 1; COMMIT",
+            ],
+        );
+    }
+
+    #[test]
+    fn no_text_is_too_strange() {
+        let seed = fastrand::u64(..);
+        eprintln!("SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let pieces = [
+            "'", "\"", "`", "$", "$$", "/*", "*/", "--", "\n", ";", "ä", "commit ", "\\",
+        ];
+        for _ in 0..10_000 {
+            let text: String = (0..random.usize(..12))
+                .map(|_| pieces[random.usize(..pieces.len())])
+                .collect();
+            let _verb = Verb::of(&text);
+        }
+    }
+}

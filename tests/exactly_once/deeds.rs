@@ -1,0 +1,121 @@
+//! What handlers do to the transaction that they work in.
+
+use diesel::connection::SimpleConnection;
+use diesel::result::Error as DieselError;
+
+/// Statements whose errors a handler ignores.
+pub struct Deed {
+    pub sql: &'static str,
+    pub fate: Fate,
+    /// What has to be there before.
+    pub before: &'static str,
+}
+
+/// What becomes of the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It can only be rolled back.
+    Aborted,
+    /// It is rolled back.
+    RolledBack,
+    /// It is committed.
+    Committed,
+}
+
+use Fate::{Aborted, Committed, RolledBack};
+
+const fn deed(sql: &'static str, fate: Fate) -> Deed {
+    let before = "";
+    Deed { sql, fate, before }
+}
+
+pub const SQLITE: [Deed; 7] = [
+    deed("INSERT OR ROLLBACK INTO once VALUES (1)", RolledBack),
+    deed("ROLLBACK", RolledBack),
+    deed("ROLLBACK; BEGIN", RolledBack),
+    deed("COMMIT", Committed),
+    deed("COMMIT; BEGIN", Committed),
+    deed("END; BEGIN IMMEDIATE", Committed),
+    Deed {
+        sql: "INSERT INTO guarded VALUES (1)",
+        fate: RolledBack,
+        before: "CREATE TABLE guarded (number integer);
+            CREATE TRIGGER guard BEFORE INSERT ON guarded
+            BEGIN SELECT RAISE(ROLLBACK, 'not today'); END;",
+    },
+];
+
+pub const POSTGRES: [Deed; 9] = [
+    deed("INSERT INTO once VALUES (1)", Aborted),
+    deed("SELEC 1", Aborted),
+    deed("SELECT 1 / 0", Aborted),
+    deed(
+        "INSERT INTO effects VALUES (3); INSERT INTO once VALUES (1)",
+        Aborted,
+    ),
+    deed("ROLLBACK", RolledBack),
+    deed("ROLLBACK; BEGIN", RolledBack),
+    deed("COMMIT", Committed),
+    deed("COMMIT; BEGIN", Committed),
+    deed("COMMIT AND CHAIN", Committed),
+];
+
+pub const MARIADB: [Deed; 10] = [
+    deed("TRUNCATE scratch", Committed),
+    deed(
+        "CREATE TABLE IF NOT EXISTS scratch (number bigint)",
+        Committed,
+    ),
+    deed(
+        "INSERT INTO scratch VALUES (1); TRUNCATE scratch",
+        Committed,
+    ),
+    deed(
+        "/* a note */ ALTER TABLE scratch ADD COLUMN IF NOT EXISTS more int",
+        Committed,
+    ),
+    deed("START TRANSACTION", Committed),
+    deed("ROLLBACK", RolledBack),
+    deed("ROLLBACK; BEGIN", RolledBack),
+    deed("COMMIT", Committed),
+    deed("COMMIT; BEGIN", Committed),
+    Deed {
+        sql: "CALL commits()",
+        fate: Committed,
+        before: "CREATE PROCEDURE commits() BEGIN COMMIT; START TRANSACTION; END",
+    },
+];
+
+pub const HARMLESS_ON_SQLITE: [&str; 4] = [
+    "INSERT INTO once VALUES (1)",
+    "INSERT INTO scratch VALUES (';COMMIT;')",
+    "PRAGMA foreign_keys",
+    "SAVEPOINT mine; INSERT INTO once VALUES (7); ROLLBACK TO mine; RELEASE mine",
+];
+
+pub const HARMLESS_ON_POSTGRES: [&str; 4] = [
+    "SAVEPOINT mine; DELETE FROM once; ROLLBACK TO mine; RELEASE mine",
+    "CREATE TABLE IF NOT EXISTS scratch (number bigint)",
+    "SELECT ';COMMIT;'",
+    "SET LOCAL lock_timeout = '10s'",
+];
+
+pub const HARMLESS_ON_MARIADB: [&str; 5] = [
+    "INSERT INTO once VALUES (1)",
+    "SELECT ';COMMIT;'",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS mine (number int)",
+    "SAVEPOINT mine; DELETE FROM once; ROLLBACK TO mine; RELEASE SAVEPOINT mine",
+    "SET @mine = 1",
+];
+
+/// Does it, and ignores its errors.
+pub fn do_it(bus: &mut impl SimpleConnection, sql: &str) {
+    let _ignored: Result<(), DieselError> = bus.batch_execute(sql);
+}
+
+/// Creates what the deeds need.
+pub fn prepare(bus: &mut impl SimpleConnection, deeds: &[Deed]) {
+    for deed in deeds.iter().filter(|deed| !deed.before.is_empty()) {
+        bus.batch_execute(deed.before).unwrap();
+    }
+}

@@ -1,0 +1,51 @@
+use std::cell::Cell;
+
+use persisting_message_bus::{GiveUp, Message, MessageConsumer, Parked};
+use persisting_message_bus_tests::topics::Orders;
+
+use super::deeds::{Fate, do_it};
+use super::sql::{Sql, effect, effects};
+use super::{at_once, order, parked, place, positions};
+
+pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: Sql>() {
+    for deed in D::DEEDS {
+        let (_database, mut bus) = D::prepare();
+        place(&mut bus, 1..4);
+        let phase = Cell::new(0);
+        let handler = |bus: &mut D::Connection, message: &Message<Orders>| {
+            effect(bus, order(message))?;
+            match (order(message), phase.get()) {
+                (2, 0) => Err("not yet".into()),
+                (2, 1) => {
+                    do_it(bus, deed.sql);
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
+        };
+        let mut consumer = MessageConsumer::<Orders>::transactional("all", handler)
+            .retry(at_once(1, GiveUp::Park));
+        consumer.catch_up(&mut bus).unwrap();
+        assert_eq!(positions(&parked(&mut bus, "all")), [(2, 1)]);
+
+        phase.set(1);
+        use persisting_message_bus::MessageFailures;
+        assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+        consumer.catch_up(&mut bus).unwrap();
+        let failed = parked(&mut bus, "all");
+        assert_eq!(positions(&failed), [(2, 2)], "{}: {failed:?}", deed.sql);
+        let committed = i64::from(deed.fate == Fate::Committed);
+        assert_eq!(effects::<D>(&mut bus, 2..3), [committed], "{}", deed.sql);
+
+        phase.set(2);
+        assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+        consumer.catch_up(&mut bus).unwrap();
+        assert_eq!(positions(&parked(&mut bus, "all")), [], "{}", deed.sql);
+        assert_eq!(
+            effects::<D>(&mut bus, 2..3),
+            [committed + 1],
+            "{}",
+            deed.sql
+        );
+    }
+}
