@@ -85,6 +85,7 @@ macro_rules! conformance_on {
                 a_reset_forgets_what_comes_again,
             ]
             redriving: [
+                who_has_lost_the_lease_takes_no_redriven_message,
                 what_the_bus_may_do_when_it_is_asked_again_stays_redriven,
                 what_waits_to_be_handled_again_shows,
                 a_redriven_unknown_message_is_skipped_where_others_are,
@@ -102,6 +103,7 @@ macro_rules! conformance_on {
             status: [
                 a_consumer_goes_through_its_conditions,
                 an_expired_lease_is_nobodys,
+                who_holds_a_lease_and_gets_nowhere_is_not_working,
                 failures_show_with_their_error,
                 what_was_overcome_is_no_failure_any_more,
                 lag_is_the_age_of_the_first_message_behind_the_cursor,
@@ -212,6 +214,7 @@ macro_rules! conformance_on {
                 an_event_sets_variant_gets_them_and_not_what_was_not_chosen,
             ]
             several_topics: [
+                a_cursor_after_the_last_message_of_a_topic_does_not_hold_the_others_back,
                 messages_of_several_topics_come_in_one_order,
                 what_is_published_between_two_topics_keeps_its_order,
                 what_cannot_be_read_yet_is_not_waited_for,

@@ -1,10 +1,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Barrier;
 use std::thread;
+use std::time::Duration;
 
 use persisting_message_bus::{
-    Error, FailureState, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageFailures, MessageRepository, Parked, Position, Retry,
+    Error, FailureState, GiveUp, HandlerError, LeaseRequest, Message, MessageConsumer,
+    MessageConsumerState, MessageDispatcher, MessageFailures, MessageRepository, Parked, Position,
+    Retry,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
@@ -43,6 +45,35 @@ pub fn what_the_bus_may_do_when_it_is_asked_again_stays_redriven<D: Database>() 
     assert!(error.is_retryable(), "{error:?}");
     assert_eq!(failed(&mut bus, "all", FailureState::Redriven).len(), 1);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
+/// A late statement of an earlier holder must not take the note of a message that was parked and redriven
+/// again since.
+pub fn who_has_lost_the_lease_takes_no_redriven_message<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..2);
+    park_all(&mut bus);
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let (first, hold) = (Position::new(1), Duration::from_secs(30));
+    let mut acquire = |owner| {
+        let request = LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            owner,
+            duration: Duration::ZERO,
+        };
+        bus.acquire(&request).unwrap()
+    };
+    let (late, next) = (acquire("late"), acquire("next"));
+    for error in [
+        bus.is_redriven(&late, first, hold).unwrap_err(),
+        bus.take_redriven(&late, first, hold).unwrap_err(),
+    ] {
+        assert!(error.is_lease_lost(), "{error:?}");
+    }
+    assert_eq!(failed(&mut bus, "all", FailureState::Redriven).len(), 1);
+    assert!(bus.is_redriven(&next, first, hold).unwrap());
+    assert!(bus.take_redriven(&next, first, hold).unwrap());
+    assert!(!bus.take_redriven(&next, first, hold).unwrap());
 }
 
 pub fn what_is_redriven_comes_in_order_and_before_what_is_new<D: Database>() {

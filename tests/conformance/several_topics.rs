@@ -5,7 +5,7 @@ use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
     Duplicates, Error, GiveUp, Message, MessageBus, MessageConsumer, MessageConsumerState,
     MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    Sightings, StoredMessage,
+    ResetTo, Sightings, StoredMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -40,6 +40,29 @@ fn number(message: &Message<Ledger>) -> u64 {
 fn cursor(bus: &mut impl MessageConsumerState, topic: &str) -> Option<Position> {
     let status = bus.stored_consumer("ledger", topic).unwrap();
     status.and_then(|status| status.cursor)
+}
+
+/// A reset moves it there, and so would pruning.
+pub fn a_cursor_after_the_last_message_of_a_topic_does_not_hold_the_others_back<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    ship(&mut bus, 1);
+    for order in 2..6 {
+        pay(&mut bus, order);
+    }
+    let mut seen = Vec::new();
+    let handler = |message: &Message<Ledger>| {
+        seen.push(number(message));
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Ledger>::external("ledger", handler);
+    let between = ResetTo::Position(Position::new(3));
+    consumer.reset(&mut bus, between).unwrap();
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 2);
+    ship(&mut bus, 6);
+    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 1);
+    drop(consumer);
+    assert_eq!(seen, [4, 5, 6]);
 }
 
 pub fn messages_of_several_topics_come_in_one_order<D: Database>() {

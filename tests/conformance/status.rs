@@ -47,6 +47,7 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
     assert_eq!(working.condition, ConsumerCondition::Working);
     assert_eq!(working.lease_owner.as_deref(), Some("me"));
     assert!(working.lease_expires_at > Some(Utc::now()));
+    assert!(working.cursor_moved_at.is_some());
     bus.release(&lease.unwrap()).unwrap();
 
     let consumer = MessageConsumer::<Orders>::external("all", ignore::<Message<Orders>>);
@@ -54,6 +55,18 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
     let paused = status(&mut bus);
     assert_eq!(paused.condition, ConsumerCondition::Paused);
     assert!(paused.paused_at.is_some());
+}
+
+pub fn who_holds_a_lease_and_gets_nowhere_is_not_working<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..2);
+    bus.acquire(&LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner: "me",
+        duration: Duration::from_secs(3_600),
+    })
+    .unwrap();
+    assert_eq!(status(&mut bus).condition, ConsumerCondition::Held);
 }
 
 pub fn an_expired_lease_is_nobodys<D: Database>() {

@@ -1,11 +1,13 @@
 //! Effects happen once, and nobody is blamed for what another one did, whatever a handler does to the
 //! transaction that it works in: on each database, with plain and with pooled connections.
 
+mod deaths;
 mod deeds;
 mod each;
 mod hooks;
 mod inbox;
 mod interrupted;
+mod outlives;
 mod pages;
 mod redriven;
 mod sql;

@@ -171,17 +171,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             .interrupted(at, retry.patience(), Instant::now())
         {
             Verdict::TryAgain => Err(error),
+            // It cannot be noted without a connection: that comes first on the next one.
+            Verdict::Counts if error.is_disconnected() => {
+                self.caution.owe(position, error.failure().into());
+                Err(error)
+            }
             Verdict::Counts => {
-                let text = error.failure();
                 let counted = Error::counted(lease, position, error.into());
                 let hold = self.settings.lease_duration;
-                let noted = note_parked(bus, lease, hold, position, &counted);
-                if let Err(error) = &noted
-                    && error.is_disconnected()
-                {
-                    self.caution.owe(position, text.into());
-                }
-                noted
+                note_parked(bus, lease, hold, position, &counted)
             }
         }
     }

@@ -401,16 +401,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             .interrupted(at, retry.patience(), Instant::now())
         {
             Verdict::TryAgain => Err(error),
+            // It cannot be noted without a connection: that comes first on the next one.
+            Verdict::Counts if error.is_disconnected() => {
+                self.caution.owe(at.first, error.failure().into());
+                Err(error)
+            }
             Verdict::Counts => {
-                let text = error.failure();
                 let failed = Error::handler(first, error.into());
-                let settled = self.settle_failure(bus, leases, page, handled, failed);
-                if let Err(error) = &settled
-                    && error.is_disconnected()
-                {
-                    self.caution.owe(at.first, text.into());
-                }
-                settled
+                self.settle_failure(bus, leases, page, handled, failed)
             }
         }
     }

@@ -1,0 +1,169 @@
+//! A lease outlives its connection: effects that are final are not repeated because their cursor could not be
+//! stored.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{MysqlConnection, PgConnection};
+use persisting_message_bus::{Message, MessageConsumer, Runner};
+use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Sqlite};
+use persisting_message_bus_tests::topics::Orders;
+
+use super::sql::Sql;
+use super::{at_once, cursor, order, place};
+
+/// Ends a session from another one.
+trait Kill: Sql {
+    const SESSION: &'static str;
+    fn kill(session: i64) -> String;
+}
+
+impl Kill for Postgres {
+    const SESSION: &'static str = "SELECT pg_backend_pid()::bigint";
+    fn kill(session: i64) -> String {
+        format!("SELECT pg_terminate_backend({session})")
+    }
+}
+
+impl Kill for Mariadb {
+    const SESSION: &'static str = "SELECT CAST(connection_id() AS SIGNED)";
+    fn kill(session: i64) -> String {
+        format!("KILL {session}")
+    }
+}
+
+fn what_was_handled_is_not_handled_again<D: Kill>() {
+    let (database, mut bus) = D::prepare();
+    place(&mut bus, 1..10);
+    let session = D::numbers(&mut bus, D::SESSION)[0];
+    let (seen, other) = (RefCell::new(Vec::new()), RefCell::new(database.connect()));
+    let handler = |message: &Message<Orders>| {
+        seen.borrow_mut().push(order(message));
+        if order(message) == 4 {
+            other.borrow_mut().batch_execute(&D::kill(session))?;
+        }
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::external("all", handler).page_size(5);
+    let error = consumer.catch_up(&mut bus).unwrap_err();
+    assert!(error.is_disconnected(), "{error:?}");
+    let mut bus = database.connect();
+    assert_eq!(cursor(&mut bus, "all"), 0, "it could not be stored");
+    consumer.catch_up(&mut bus).unwrap();
+    drop(consumer);
+    assert_eq!(*seen.borrow(), (1..10).collect::<Vec<_>>());
+    assert_eq!(cursor(&mut bus, "all"), 9);
+}
+
+#[test]
+fn what_was_handled_is_not_handled_again_on_postgres() {
+    what_was_handled_is_not_handled_again::<Postgres>();
+}
+
+#[test]
+fn what_was_handled_is_not_handled_again_on_mariadb() {
+    what_was_handled_is_not_handled_again::<Mariadb>();
+}
+
+/// There, it is another writer that is in the way.
+#[test]
+fn what_was_handled_is_not_handled_again_on_sqlite() {
+    let (database, mut bus) = Sqlite::prepare();
+    place(&mut bus, 1..10);
+    bus.batch_execute("PRAGMA busy_timeout = 10").unwrap();
+    let (seen, other) = (RefCell::new(Vec::new()), RefCell::new(database.connect()));
+    let handler = |message: &Message<Orders>| {
+        seen.borrow_mut().push(order(message));
+        if order(message) == 4 {
+            other.borrow_mut().batch_execute("BEGIN IMMEDIATE")?;
+        }
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::external("all", handler).page_size(5);
+    let error = consumer.catch_up(&mut bus).unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    other.borrow_mut().batch_execute("ROLLBACK").unwrap();
+    consumer.catch_up(&mut bus).unwrap();
+    drop(consumer);
+    assert_eq!(*seen.borrow(), (1..10).collect::<Vec<_>>());
+}
+
+/// Whoever has the lease by now has handled the messages too.
+#[test]
+fn a_lease_that_was_lost_meanwhile_stores_nothing() {
+    let (database, mut bus) = Postgres::prepare();
+    place(&mut bus, 1..4);
+    let session = Postgres::numbers(&mut bus, Postgres::SESSION)[0];
+    let other = RefCell::new(database.connect());
+    let handler = |_: &Message<Orders>| {
+        let kill = Postgres::kill(session);
+        let _of_itself = other.borrow_mut().batch_execute(&kill);
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::external("all", handler)
+        .lease_duration(Duration::ZERO)
+        .retry(at_once(1, Default::default()));
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    let mut bus = database.connect();
+    let mut next = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()));
+    next.catch_up(&mut bus).unwrap();
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_lease_lost(), "{error:?}");
+    assert_eq!(cursor(&mut bus, "all"), 3);
+}
+
+/// A server, or something before it, ends sessions that say nothing for so long.
+fn a_slow_handler_is_called_once<C>(
+    set: &'static str,
+    connect: impl Fn() -> C + Send + Sync + 'static,
+) where
+    C: persisting_message_bus::MessageSource
+        + persisting_message_bus::MessageConsumerState
+        + SimpleConnection
+        + 'static,
+{
+    let (sender, handled) = channel();
+    let handler = move |message: &Message<Orders>| {
+        std::thread::sleep(Duration::from_millis(2_500));
+        Ok(sender.send(order(message))?)
+    };
+    let running = Runner::new(move || {
+        let mut bus = connect();
+        bus.batch_execute(set).map_err(io::Error::other)?;
+        Ok::<_, io::Error>(bus)
+    })
+    .retry(at_once(8, Default::default()))
+    .consumer(
+        MessageConsumer::<Orders>::external("slow", handler).lease_duration(Duration::from_secs(6)),
+    )
+    .start();
+    let wait = Duration::from_secs(20);
+    let orders: Vec<_> = (1..=2)
+        .map(|_| handled.recv_timeout(wait).unwrap())
+        .collect();
+    let again = handled.recv_timeout(Duration::from_millis(500));
+    running.stop_within(wait).unwrap();
+    assert_eq!((orders, again.ok()), (vec![1, 2], None));
+}
+
+#[test]
+fn a_handler_slower_than_the_idle_limit_is_called_once_on_postgres() {
+    let (database, mut bus) = Postgres::prepare();
+    place(&mut bus, 1..3);
+    let database = Arc::new(database);
+    let set = "SET idle_session_timeout = '700ms'";
+    a_slow_handler_is_called_once::<PgConnection>(set, move || database.connect());
+}
+
+#[test]
+fn a_handler_slower_than_the_idle_limit_is_called_once_on_mariadb() {
+    let (database, mut bus) = Mariadb::prepare();
+    place(&mut bus, 1..3);
+    let database = Arc::new(database);
+    let set = "SET wait_timeout = 1";
+    a_slow_handler_is_called_once::<MysqlConnection>(set, move || database.connect());
+}
