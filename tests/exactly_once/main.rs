@@ -9,6 +9,7 @@ mod inbox;
 mod interrupted;
 mod outlives;
 mod pages;
+mod random;
 mod redriven;
 mod sql;
 mod unwatched;

@@ -63,7 +63,8 @@ fn tables_and_columns_may_have_any_name() {
                 `meta;--` json NOT NULL, `at` datetime(6) NOT NULL, KEY `by topic` (`select`, `the ID`));
             CREATE TABLE `cursors` (`name` varchar(255), `stream` varchar(255), `at` bigint,
                 `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
-                `again?` bigint, `{rest}` datetime(6), `back` int NOT NULL DEFAULT 0,
+                `again?` bigint, `{rest}` datetime(6), `since?` datetime(6), `does` text,
+                `beware of` bigint,
                 PRIMARY KEY (`name`, `stream`));
             CREATE TABLE `in; box` (`name` varchar(255), `from` varchar(255), `order` varchar(255), `at` datetime(6),
                 PRIMARY KEY (`name`, `from`, `order`));

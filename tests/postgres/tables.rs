@@ -76,7 +76,8 @@ fn tables_and_columns_may_have_any_name() {
                 "meta;--" json NOT NULL, "at" timestamptz NOT NULL);
             CREATE TABLE "cursors" ("name" text, "stream" text, "at" bigint, "by" text,
                 "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
-                "{rest}" timestamptz, "back" integer NOT NULL DEFAULT 0,
+                "{rest}" timestamptz, "since?" timestamptz, "does" text,
+                "beware of" bigint,
                 PRIMARY KEY ("name", "stream"));
             CREATE TABLE "in; box" ("name" text, "from" text, "order" text, "at" timestamptz,
                 PRIMARY KEY ("name", "from", "order"));

@@ -6,6 +6,7 @@ mod load;
 mod processes;
 mod restarts;
 mod running;
+mod silence;
 mod stopping;
 mod taker;
 mod worker;

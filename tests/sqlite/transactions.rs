@@ -56,7 +56,7 @@ fn a_transactional_handler_may_read_first() {
 }
 
 #[test]
-fn a_handler_that_makes_the_database_roll_back_takes_the_cursor_along() {
+fn a_handler_that_ignores_what_made_the_database_roll_back_fails_on_its_message() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     bus.batch_execute("CREATE TABLE paid (number INTEGER UNIQUE ON CONFLICT ROLLBACK)")
@@ -75,10 +75,11 @@ fn a_handler_that_makes_the_database_roll_back_takes_the_cursor_along() {
             }
         },
     );
-    assert!(consumer.handle_new_messages(&mut bus).is_err());
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(error.position(), Some(Position::new(2)), "{error:?}");
     let mut other = database.connect();
     let status = other.stored_consumer("payer", "orders").unwrap().unwrap();
-    assert_eq!(status.cursor, None, "nothing is skipped");
+    assert_eq!(status.cursor, Some(Position::new(1)), "nothing is skipped");
 }
 
 #[test]

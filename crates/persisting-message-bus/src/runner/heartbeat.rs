@@ -22,8 +22,8 @@ pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Syn
 /// Prolongs the leases that a consumer holds, three times in the time of a lease, until it is dropped.
 /// Each consumer has its own, so that none waits for the others.
 ///
-/// A connection that is cut in silence answers nothing, and hangs. So prolonging has a deadline of a third of
-/// the lease: then it is done on another connection, by another thread.
+/// A connection that is cut in silence answers nothing, and hangs. So prolonging has a deadline of a sixth of
+/// the lease: then it is done on another connection, by another thread, before the lease has expired.
 pub(super) struct Heartbeat {
     /// When this is dropped, the beat ends at once.
     _ended: Sender<()>,
@@ -74,7 +74,8 @@ impl<B: MessageConsumerState + 'static> Beat<B> {
             let kept = now.iter().filter(|lease| before.contains(*lease));
             let kept: Vec<_> = kept.cloned().collect();
             if !kept.is_empty() {
-                self.prolong(kept, interval);
+                // A lease that was taken right after a beat has a third of its time left at the second one.
+                self.prolong(kept, interval / 2);
             }
             before = now;
         }

@@ -1,0 +1,239 @@
+//! Handlers that do whatever there is to do wrong, at random, in processes that are started again: nothing is
+//! lost or doubled but what a server had made final, nobody is blamed for another one's deed, and it ends.
+//!
+//! `SOAK_SECONDS` says how long this goes on for each database.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::{Command, abort};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use fastrand::Rng;
+use persisting_message_bus::{
+    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageFailures, Parked,
+};
+use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, Sqlite, connect_sqlite};
+use persisting_message_bus_tests::seed;
+use persisting_message_bus_tests::topics::Orders;
+
+use super::deeds::{Fate, do_it};
+use super::sql::{Sql, effect, effects};
+use super::{at_once, cursor, order, parked, place};
+
+const LAST: u64 = 40;
+const LEASE: Duration = Duration::from_millis(200);
+
+/// What a worker is told: the database, its log, and the seed.
+const URL: &str = "RANDOM_WORKER";
+const LOG: &str = "RANDOM_LOG";
+const SEED: &str = "RANDOM_SEED";
+
+/// What handlers do, written down before they do it. It outlasts them.
+struct Log(String);
+
+impl Log {
+    fn write(&self, what: &str, order: u64) {
+        let file = OpenOptions::new().create(true).append(true).open(&self.0);
+        writeln!(file.unwrap(), "{what} {order}").unwrap();
+    }
+
+    /// The orders with which that was done.
+    fn read(&self, what: &str) -> BTreeSet<u64> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(what));
+        lines
+            .filter_map(|order| order.trim().parse().ok())
+            .collect()
+    }
+}
+
+/// Does something to one of the messages that are handed out together.
+fn misbehave<D: Sql>(
+    bus: &mut D::Connection,
+    log: &Log,
+    random: &mut Rng,
+    order: u64,
+    together: bool,
+) -> Result<(), HandlerError> {
+    let is_bad = order.is_multiple_of(13);
+    if !is_bad && random.u32(..100) < 85 {
+        return Ok(());
+    }
+    log.write("guilty", order);
+    match random.u32(..if is_bad { 80 } else { 100 }) {
+        0..20 => Err("no stock".into()),
+        20..30 => panic!("a handler panics"),
+        30..70 => {
+            let deed = &D::DEEDS[random.usize(..D::DEEDS.len())];
+            // Of many that were handed out together, the handler itself goes on with those that are innocent.
+            if together && deed.fate != Fate::Aborted {
+                return Err("nothing".into());
+            }
+            if deed.fate == Fate::Committed {
+                log.write("final", order);
+            }
+            do_it(bus, deed.sql);
+            // It may go on as if nothing had happened.
+            if random.bool() && deed.fate != Fate::Aborted {
+                log.write("final", order);
+                do_it(bus, &format!("INSERT INTO effects VALUES ({order})"));
+            }
+            if random.bool() {
+                Ok(())
+            } else {
+                Err("besides".into())
+            }
+        }
+        70..76 => Ok(bus.batch_execute(D::KILLS_ITSELF.unwrap_or("no such statement"))?),
+        76..80 => Err(Error::repository("booking", "deadlock", true).into()),
+        80..85 => match D::TOO_SLOW {
+            Some([_, slow]) => Ok(bus.batch_execute(slow)?),
+            None => Ok(()),
+        },
+        85..95 => Ok(()),
+        _ => abort(),
+    }
+}
+
+/// Lets a consumer come to the end, on a new connection after each error.
+fn work<D: Sql>(connect: impl Fn() -> D::Connection, log: &Log, seed: u64) {
+    let mut random = Rng::with_seed(seed);
+    let pages = random.bool();
+    let size = random.usize(1..20);
+    let retry = at_once(3, GiveUp::Park).transient_timeout(Duration::from_millis(100));
+    let (log, mut handler_random) = (&log, Rng::with_seed(seed + 1));
+    let mut one = |bus: &mut D::Connection, order: u64, together: bool| {
+        effect(bus, order)?;
+        misbehave::<D>(bus, log, &mut handler_random, order, together)
+    };
+    let mut paged = MessageConsumer::<Orders>::transactional_pages(
+        "all",
+        |bus: &mut D::Connection, messages: &[Message<Orders>]| {
+            let mut messages_of = messages.iter();
+            messages_of.try_for_each(|message| one(bus, order(message), messages.len() > 1))
+        },
+    )
+    .page_size(size)
+    .lease_duration(LEASE)
+    .retry(retry);
+    let mut random_of_each = Rng::with_seed(seed + 2);
+    let mut each = MessageConsumer::<Orders>::transactional(
+        "all",
+        |bus: &mut D::Connection, message: &Message<Orders>| {
+            effect(bus, order(message))?;
+            misbehave::<D>(bus, log, &mut random_of_each, order(message), false)
+        },
+    )
+    .page_size(size)
+    .lease_duration(LEASE)
+    .retry(retry);
+    for _ in 0..1_000 {
+        let mut bus = connect();
+        if let Some([set, _]) = D::TOO_SLOW {
+            bus.batch_execute(set).unwrap();
+        }
+        let caught_up = if pages {
+            paged.catch_up(&mut bus)
+        } else {
+            each.catch_up(&mut bus)
+        };
+        match caught_up {
+            Ok(_) => return,
+            // The one that died has it for a while.
+            Err(error) if error.is_locked() => std::thread::sleep(LEASE / 10),
+            Err(_) => {}
+        }
+    }
+    panic!("it does not end");
+}
+
+#[test]
+fn worker() {
+    let (Ok(url), Ok(log), Ok(seed)) = (env::var(URL), env::var(LOG), env::var(SEED)) else {
+        return;
+    };
+    let (log, seed) = (Log(log), seed.parse().unwrap());
+    if url.starts_with("postgres") {
+        work::<Postgres>(|| Postgres::connect_to(&url), &log, seed);
+    } else if url.starts_with("mysql") {
+        work::<Mariadb>(|| Mariadb::connect_to(&url), &log, seed);
+    } else {
+        work::<Sqlite>(|| connect_sqlite(&url), &log, seed);
+    }
+}
+
+/// One database, from its first message to the last.
+fn world<D: Sql>(url: &impl Fn(&D) -> String, random: &mut Rng) {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log(folder.path().join("log").display().to_string());
+    let (database, mut bus) = D::prepare();
+    place(&mut bus, 1..LAST + 1);
+    let mut said = Vec::new();
+    let ended = (0..100).find(|_| {
+        let seed = random.u64(..u64::MAX / 2);
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["random::worker", "--exact"]);
+        command.envs([
+            (URL, url(&database)),
+            (LOG, log.0.clone()),
+            (SEED, seed.to_string()),
+        ]);
+        let output = command.output().unwrap();
+        said.push(String::from_utf8_lossy(&output.stdout).into_owned());
+        let text = said.last().unwrap();
+        assert!(!text.contains("it does not end"), "seed {seed}: {text}");
+        output.status.success()
+    });
+    assert!(
+        ended.is_some(),
+        "it was started a hundred times: {:?}",
+        said.last()
+    );
+    assert_eq!(cursor(&mut bus, "all"), LAST.cast_signed());
+
+    let (guilty, final_ones) = (log.read("guilty"), log.read("final"));
+    for failed in parked(&mut bus, "all") {
+        let order = failed.position.get().unsigned_abs();
+        assert!(guilty.contains(&order), "{failed:?} is innocent");
+    }
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let handler =
+        |bus: &mut D::Connection, message: &Message<Orders>| Ok(effect(bus, order(message))?);
+    let mut good = MessageConsumer::<Orders>::transactional("all", handler);
+    good.catch_up(&mut bus).unwrap();
+    let counts = effects::<D>(&mut bus, 1..=LAST);
+    for (count, order) in counts.into_iter().zip(1..) {
+        let is_right = count == 1 || count > 1 && final_ones.contains(&order);
+        assert!(is_right, "order {order} has {count} effects");
+    }
+}
+
+fn worlds<D: Sql>(url: impl Fn(&D) -> String) {
+    let mut random = Rng::with_seed(seed());
+    let seconds = env::var("SOAK_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
+    let begun = Instant::now();
+    let mut worlds = 0;
+    while worlds == 0 || begun.elapsed() < Duration::from_secs(seconds) {
+        world(&url, &mut random);
+        worlds += 1;
+    }
+    eprintln!("{worlds} worlds");
+}
+
+#[test]
+fn everything_committed_has_its_effects_once_on_sqlite() {
+    worlds(|database: &Sqlite| database.path());
+}
+
+#[test]
+fn everything_committed_has_its_effects_once_on_postgres() {
+    worlds(|database: &Postgres| database.url());
+}
+
+#[test]
+fn everything_committed_has_its_effects_once_on_mariadb() {
+    worlds(|database: &Mariadb| database.url());
+}

@@ -1,0 +1,94 @@
+//! Connections that are cut in silence: nothing that is sent on them arrives, and nobody says so.
+
+use std::io::{self, copy};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use persisting_message_bus::{Message, MessageConsumer, Runner};
+use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::topics::Orders;
+
+use super::{place, quick_retry, wait_until};
+
+/// Lets connections through to a server, but for one of them, which is cut from its first byte.
+fn proxy(server: String, silent: usize) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&accepted);
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            if counted.fetch_add(1, Ordering::SeqCst) + 1 == silent {
+                kept.push(client);
+                continue;
+            }
+            let server = TcpStream::connect(&server).unwrap();
+            for (mut from, mut to) in [
+                (client.try_clone().unwrap(), server.try_clone().unwrap()),
+                (server, client),
+            ] {
+                thread::spawn(move || copy(&mut from, &mut to));
+            }
+        }
+    });
+    (port, accepted)
+}
+
+/// The address of the tests' server by way of a proxy.
+fn through(url: &str, silent: usize) -> (String, Arc<AtomicUsize>) {
+    let (before, rest) = url.split_once('@').unwrap();
+    let (address, after) = rest.split_once('/').unwrap();
+    let (port, accepted) = proxy(address.to_owned(), silent);
+    (format!("{before}@127.0.0.1:{port}/{after}"), accepted)
+}
+
+/// The consumer's connection is the first one. The second one prolongs its lease, and hangs.
+#[test]
+fn a_lease_is_prolonged_on_another_connection_when_one_hangs() {
+    let database = Postgres::create();
+    place(&mut database.connect(), 1..2);
+    let (hanging, accepted) = through(&database.url(), 2);
+    let direct = database.url();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let runner = |url: String| {
+        let calls = Arc::clone(&calls);
+        let handler = move |_: &Message<Orders>| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(2_500));
+            Ok(())
+        };
+        let consumer = MessageConsumer::<Orders>::external("slow", handler)
+            .lease_duration(Duration::from_millis(900));
+        Runner::new(move || Ok::<_, io::Error>(Postgres::connect_to(&url)))
+            .idle_interval(Duration::from_millis(50))
+            .retry(quick_retry())
+            .consumer(consumer)
+            .start()
+    };
+    let slow = runner(hanging);
+    wait_until("it works", || calls.load(Ordering::SeqCst) == 1);
+    let standby = runner(direct);
+    let mut bus = database.connect();
+    wait_until("the message is handled", || {
+        use persisting_message_bus::MessageConsumerState;
+        let stored = bus.stored_consumer("slow", "orders").unwrap();
+        stored.is_some_and(|stored| stored.cursor.is_some())
+    });
+    for running in [slow, standby] {
+        running.stop_within(Duration::from_secs(10)).unwrap();
+    }
+    assert_eq!(
+        calls.load(Ordering::SeqCst),
+        1,
+        "others have handled it too"
+    );
+    assert!(
+        accepted.load(Ordering::SeqCst) >= 3,
+        "no other connection was tried"
+    );
+}
