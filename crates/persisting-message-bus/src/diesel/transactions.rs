@@ -26,6 +26,32 @@ fn is_broken<C: Connection>(connection: &mut C) -> bool {
     status.transaction_depth().is_err()
 }
 
+/// Runs statements of the library in a transaction of their own. They leave it as it is, so that it need not be
+/// guarded.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(super) fn in_own_transaction<C, T>(
+    connection: &mut C,
+    change: impl FnOnce(&mut C) -> Result<T, Error>,
+) -> Result<T, Error>
+where
+    C: Connection,
+    C::Backend: StoreBackend<C>,
+{
+    let around = open_transactions(connection);
+    connection.begin()?;
+    let changed = change(connection).and_then(|value| connection.commit().map(|()| value));
+    // A commit that fails has rolled back.
+    if let Err(error) = changed {
+        if open_transactions(connection) > around
+            && let Err(second) = connection.roll_back()
+        {
+            return Err(error.followed_by(second));
+        }
+        return Err(error);
+    }
+    changed
+}
+
 impl<C> Transactions for C
 where
     C: Connection,

@@ -13,7 +13,7 @@ use crate::diesel::error::failed_while;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
-use crate::diesel::transactions::is_in_transaction;
+use crate::diesel::transactions::{in_own_transaction, is_in_transaction};
 use crate::diesel::{MessageTable, StoreBackend, TableSchema};
 use crate::{Duplicates, Error, Position, RawMessage, Transactions};
 
@@ -72,7 +72,9 @@ where
     {
         return persisted;
     }
-    connection.in_transaction(|connection| write(connection, schema, messages, duplicates, insert))
+    in_own_transaction(connection, |connection| {
+        write(connection, schema, messages, duplicates, insert)
+    })
 }
 
 /// Of several messages, some may be duplicates, and others not: that takes more than one statement.

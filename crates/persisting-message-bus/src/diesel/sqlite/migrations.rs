@@ -3,8 +3,9 @@ use diesel::migration::MigrationConnection;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use crate::Error;
 use crate::diesel::error::failed_while;
-use crate::{Error, Transactions};
+use crate::diesel::transactions::in_own_transaction;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -19,7 +20,7 @@ where
     connection
         .setup()
         .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))?;
-    connection.in_transaction(|connection| {
+    in_own_transaction(connection, |connection| {
         connection
             .batch_execute(LOCK)
             .map_err(|cause| failed_while("waiting for another migration", cause))?;
