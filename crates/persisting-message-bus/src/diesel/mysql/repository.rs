@@ -15,7 +15,7 @@ use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
 use crate::diesel::transactions::{in_own_transaction, is_in_transaction};
 use crate::diesel::{MessageTable, StoreBackend, TableSchema};
-use crate::{Duplicates, Error, Position, RawMessage, Transactions};
+use crate::{Duplicates, Error, Position, RawMessage};
 
 /// Times are in UTC: Diesel sets the time zone of each session.
 ///
