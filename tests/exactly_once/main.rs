@@ -1,6 +1,7 @@
 //! Effects happen once, and nobody is blamed for what another one did, whatever a handler does to the
 //! transaction that it works in: on each database, with plain and with pooled connections.
 
+mod deadlock;
 mod deaths;
 mod deeds;
 mod each;
@@ -78,6 +79,7 @@ on_each_database! {
     ]
     redriven: [
         a_redriven_message_whose_handler_left_the_transaction_is_parked_again,
+        what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on,
     ]
     unwatched: [
         an_instrumentation_of_the_application_stays_and_nothing_is_lost,

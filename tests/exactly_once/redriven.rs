@@ -1,6 +1,7 @@
 use std::cell::Cell;
 
-use persisting_message_bus::{GiveUp, Message, MessageConsumer, Parked};
+use diesel::connection::SimpleConnection;
+use persisting_message_bus::{GiveUp, Message, MessageConsumer, MessageFailures, Parked};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::deeds::{Fate, do_it};
@@ -29,7 +30,6 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
         assert_eq!(positions(&parked(&mut bus, "all")), [(2, 1)]);
 
         phase.set(1);
-        use persisting_message_bus::MessageFailures;
         assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
         consumer.catch_up(&mut bus).unwrap();
         let failed = parked(&mut bus, "all");
@@ -48,4 +48,35 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
             deed.sql
         );
     }
+}
+
+/// A server that forgets its last commits in a crash forgets that a redriven message was handled.
+pub fn what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on<D: Sql>() {
+    let (_database, mut bus) = D::prepare();
+    place(&mut bus, 1..3);
+    let attempts = Cell::new(0);
+    let handler = |bus: &mut D::Connection, message: &Message<Orders>| {
+        if order(message) == 1 {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() == 1 {
+                return Err("not yet".into());
+            }
+        }
+        Ok(effect(bus, order(message))?)
+    };
+    let mut consumer =
+        MessageConsumer::<Orders>::transactional("all", handler).retry(at_once(1, GiveUp::Park));
+    consumer.catch_up(&mut bus).unwrap();
+    let copy = "CREATE TABLE kept AS SELECT * FROM message_failures";
+    bus.batch_execute(copy).unwrap();
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    consumer.catch_up(&mut bus).unwrap();
+    assert_eq!(effects::<D>(&mut bus, 1..3), [1, 1]);
+
+    let crash = "DELETE FROM effects WHERE number = 1;
+        INSERT INTO message_failures SELECT * FROM kept;
+        UPDATE message_failures SET state = 'redriven'";
+    bus.batch_execute(crash).unwrap();
+    consumer.catch_up(&mut bus).unwrap();
+    assert_eq!(effects::<D>(&mut bus, 1..3), [1, 1]);
 }

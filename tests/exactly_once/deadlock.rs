@@ -1,0 +1,118 @@
+//! A deadlock on MariaDB rolls the whole transaction back, and the connection goes on without one.
+
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, MysqlConnection};
+use persisting_message_bus::{GiveUp, HandlerError, Message, MessageConsumer};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::topics::Orders;
+
+use super::sql::{Sql, effect, effects};
+use super::{at_once, cursor, order, parked, place, positions};
+
+const GUILTY: u64 = 4;
+
+/// Runs into a deadlock with another connection, which the handler's transaction loses: that one has
+/// written less.
+fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResult<()> {
+    bus.batch_execute("UPDATE locks SET used = used + 1 WHERE number = 1")?;
+    let (tell, told) = channel();
+    let mut other = database.connect();
+    let mut watcher = database.connect();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let session = Mariadb::numbers(&mut other, "SELECT CAST(connection_id() AS SIGNED)")[0];
+            other.begin_test_transaction().unwrap();
+            let many = "INSERT INTO scratch WITH RECURSIVE n (i) AS (
+                SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n";
+            other.batch_execute(many).unwrap();
+            let two = "UPDATE locks SET used = used + 1 WHERE number = 2";
+            other.batch_execute(two).unwrap();
+            tell.send(session).unwrap();
+            // It waits for the handler, and then the handler for it.
+            let one = "UPDATE locks SET used = used + 1 WHERE number = 1";
+            other.batch_execute(one).unwrap();
+            other.batch_execute("ROLLBACK").unwrap();
+        });
+        let session = told.recv().unwrap();
+        let waits = format!(
+            "SELECT count(*) FROM information_schema.innodb_trx
+             WHERE trx_mysql_thread_id = {session} AND trx_state = 'LOCK WAIT'"
+        );
+        // The server answers from memory whoever asks again within a tenth of a second, any connection.
+        while Mariadb::numbers(&mut watcher, &waits) == [0] {
+            thread::sleep(Duration::from_millis(250));
+        }
+        bus.batch_execute("UPDATE locks SET used = used + 1 WHERE number = 2")
+    })
+}
+
+/// Lets a consumer handle everything, of which one message runs into a deadlock once.
+fn run(
+    handler: impl Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
+) -> (Mariadb, MysqlConnection) {
+    // Several who ask at once would never let the server look again.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (database, mut bus) = Mariadb::prepare();
+    bus.batch_execute(
+        "CREATE TABLE locks (number int PRIMARY KEY, used int NOT NULL DEFAULT 0);
+         INSERT INTO locks (number) VALUES (1), (2)",
+    )
+    .unwrap();
+    place(&mut bus, 1..10);
+    let mut done = false;
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "all",
+        |bus: &mut MysqlConnection, message: &Message<Orders>| {
+            effect(bus, order(message))?;
+            if order(message) == GUILTY && !std::mem::replace(&mut done, true) {
+                handler(&database, bus)?;
+            }
+            Ok(())
+        },
+    )
+    .retry(at_once(2, GiveUp::Park));
+    for _ in 0..4 {
+        let _failed_once = consumer.catch_up(&mut bus);
+    }
+    drop(consumer);
+    assert_eq!(cursor(&mut bus, "all"), 9);
+    (database, bus)
+}
+
+#[test]
+fn a_deadlock_that_is_returned_is_no_attempt() {
+    let (_database, mut bus) = run(|database, bus| Ok(deadlock(database, bus)?));
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+#[test]
+fn a_deadlock_that_is_ignored_is_the_failure_of_its_message_only() {
+    let (_database, mut bus) = run(|database, bus| {
+        deadlock(database, bus).unwrap_err();
+        Ok(())
+    });
+    // Nothing was final, so that it was tried again.
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+#[test]
+fn what_runs_after_an_ignored_deadlock_is_final_and_not_repeated() {
+    let (_database, mut bus) = run(|database, bus| {
+        deadlock(database, bus).unwrap_err();
+        Ok(effect(bus, 100)?)
+    });
+    let failed = parked(&mut bus, "all");
+    assert_eq!(positions(&failed), [(GUILTY.cast_signed(), 1)]);
+    assert!(failed[0].error.contains("cannot be undone"), "{failed:?}");
+    assert_eq!(effects::<Mariadb>(&mut bus, 100..101), [1]);
+    let innocent = (1..10).filter(|order| *order != GUILTY);
+    assert_eq!(effects::<Mariadb>(&mut bus, innocent), [1; 8]);
+}
