@@ -3,9 +3,9 @@
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{BigInt, Text};
 
-use super::fence::hash_of;
+use super::fence::key_of;
 use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
@@ -16,29 +16,28 @@ use crate::diesel::MessageTable;
 /// transaction remembers its locks as that of many messages does, so that it holds one for each topic.
 ///
 /// OFFSET keeps the planner from looking for the sequence wherever its id is named. Each function that
-/// is named costs time, also where it is not called: numbers of 32 bits need no casts between them.
+/// is named costs time, also where it is not called.
 const SEQUENCE: &str = "
     FROM (
-        SELECT id, hash # id::integer AS class FROM (
+        SELECT id, topic, topic # (id::oid::bigint << 40) AS key FROM (
             SELECT coalesce(
                 pg_get_serial_sequence(quote_ident(of_table), of_column),
                 format('\"the sequence of %s.%s\"', of_table, of_column)
-            )::regclass AS id, hash
+            )::regclass AS id, topic
             FROM (SELECT ";
 
 const FENCE: &str = ") AS name
             OFFSET 0
         ) AS sequence
-    ) AS topic
-    WHERE CASE current_setting('persisting_message_bus.fence_' || to_hex(class), true)
+    ) AS fence
+    WHERE CASE current_setting('persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), true)
         WHEN 'held' THEN true
         ELSE pg_advisory_xact_lock_shared(
-            class, (coalesce(pg_sequence_last_value(id), 0) & 2147483647)::integer
+            key # coalesce(pg_sequence_last_value(id), 0)
         ) IS NOT NULL AND set_config(
-            'persisting_message_bus.fence_' || to_hex(class), 'held', true
+            'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), 'held', true
         ) IS NOT NULL
-    END
-    ON CONFLICT (";
+    END";
 
 /// Inserts a message, or nothing if its id is taken.
 ///
@@ -46,14 +45,14 @@ const FENCE: &str = ") AS name
 /// it anew each time to look for the text.
 pub(super) struct InsertOne<'a, const BY_DEFAULT: bool> {
     row: NewRow<'a>,
-    hash: i32,
+    topic: i64,
 }
 
 impl<'a, const BY_DEFAULT: bool> InsertOne<'a, BY_DEFAULT> {
     pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
         Self {
             row: NewRow::new(table, message),
-            hash: hash_of(&message.topic).cast_signed(),
+            topic: key_of(&message.topic),
         }
     }
 
@@ -63,8 +62,8 @@ impl<'a, const BY_DEFAULT: bool> InsertOne<'a, BY_DEFAULT> {
         out.push_sql(" AS of_table, ");
         out.push_bind_param::<Text, str>(&table.id)?;
         out.push_sql(" AS of_column, ");
-        out.push_bind_param::<Integer, i32>(&self.hash)?;
-        out.push_sql(" AS hash");
+        out.push_bind_param::<BigInt, i64>(&self.topic)?;
+        out.push_sql(" AS topic");
         Ok(())
     }
 }
@@ -75,6 +74,7 @@ impl<const BY_DEFAULT: bool> QueryFragment<Pg> for InsertOne<'_, BY_DEFAULT> {
         out.push_sql(SEQUENCE);
         self.push_topic(&mut out)?;
         out.push_sql(FENCE);
+        out.push_sql(" ON CONFLICT (");
         out.push_identifier(&self.row.table.message_id)?;
         out.push_sql(") DO NOTHING");
         Ok(())

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
-use diesel::sql_types::Integer;
+use diesel::sql_types::BigInt;
 
-use super::fence::hash_of;
+use super::fence::key_of;
 use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
@@ -32,14 +32,14 @@ const DEFAULT_SEQUENCE: &str = "'public_messages_id_seq'::regclass";
 /// value is read before the lock is taken, because it is an argument of the lock.
 pub(super) struct InsertSingle<'a, const BY_DEFAULT: bool> {
     row: NewRow<'a>,
-    hash: i32,
+    topic: i64,
 }
 
 impl<'a, const BY_DEFAULT: bool> InsertSingle<'a, BY_DEFAULT> {
     pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
         Self {
             row: NewRow::new(table, message),
-            hash: hash_of(&message.topic).cast_signed(),
+            topic: key_of(&message.topic),
         }
     }
 }
@@ -53,12 +53,12 @@ impl<const BY_DEFAULT: bool> QueryFragment<Pg> for InsertSingle<'_, BY_DEFAULT> 
         };
         self.row.push_insert(&mut out)?;
         out.push_sql(FENCE);
-        out.push_bind_param::<Integer, i32>(&self.hash)?;
-        out.push_sql(" # ");
+        out.push_bind_param::<BigInt, i64>(&self.topic)?;
+        out.push_sql(" # (");
         out.push_sql(&sequence);
-        out.push_sql("::integer, (coalesce(pg_sequence_last_value(");
+        out.push_sql("::oid::bigint << 40) # coalesce(pg_sequence_last_value(");
         out.push_sql(&sequence);
-        out.push_sql("), 0) & 2147483647)::integer) IS NOT NULL RETURNING 1 / (");
+        out.push_sql("), 0)) IS NOT NULL RETURNING 1 / (");
         out.push_identifier(&self.row.table.id)?;
         out.push_sql(" = currval(");
         out.push_sql(&sequence);
