@@ -1,6 +1,8 @@
 //! Positions that leap ahead, or go back, while publishers are at work.
 
-use diesel::connection::SimpleConnection;
+use std::sync::mpsc::channel;
+
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use persisting_message_bus::{
@@ -130,4 +132,30 @@ fn the_earliest_of_several_publishers_holds_the_reader_back() {
     let horizon = bus.horizon("orders", &mut Sightings::default()).unwrap();
     assert_eq!(horizon, Position::new(last));
     assert_eq!(consume(&mut bus), [0, 1, 2, 3, 4]);
+}
+
+/// It would have the rows come to stand below what the fence says.
+#[test]
+fn positions_do_not_start_again_between_a_fence_and_the_rows_that_are_copied() {
+    let database = Postgres::create();
+    let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+    place(&mut other, 0);
+    other.batch_execute("SET lock_timeout = '20ms'").unwrap();
+    let (sender, refusals) = channel();
+    publisher.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery { query, .. } = event
+            && query.to_string().contains("SELECT held FROM fence")
+        {
+            let truncate = "TRUNCATE public_messages RESTART IDENTITY";
+            sender.send(other.batch_execute(truncate)).unwrap();
+        }
+    });
+    let batch = (1..5_000).map(OrderPlaced::number);
+    orders().dispatch_batch(&mut publisher, batch).unwrap();
+    let refused = refusals
+        .try_recv()
+        .expect("a fence of its own")
+        .unwrap_err();
+    assert!(refused.to_string().contains("lock timeout"), "{refused}");
+    assert_eq!(consume(&mut publisher).len(), 5_000);
 }
