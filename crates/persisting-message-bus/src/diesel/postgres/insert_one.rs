@@ -19,11 +19,11 @@ use crate::diesel::MessageTable;
 /// is named costs time, also where it is not called.
 const SEQUENCE: &str = "
     FROM (
-        SELECT id, topic, topic # (id::oid::bigint << 40) AS key FROM (
+        SELECT id, of_table, topic, topic # (id::oid::bigint << 40) AS key FROM (
             SELECT coalesce(
                 pg_get_serial_sequence(quote_ident(of_table), of_column),
                 format('\"the sequence of %s.%s\"', of_table, of_column)
-            )::regclass AS id, topic
+            )::regclass AS id, of_table, topic
             FROM (SELECT ";
 
 const FENCE: &str = ") AS name
@@ -39,16 +39,23 @@ const FENCE: &str = ") AS name
         ) IS NOT NULL
     END";
 
+/// Tells the session which table's the sequence is: see `single.rs`.
+const TELLS_SESSION: &str = "
+    AND set_config(
+        'persisting_message_bus.table_of_' || id::oid::text,
+        quote_ident(of_table)::regclass::oid::text, false
+    ) IS NOT NULL";
+
 /// Inserts a message, or nothing if its id is taken.
 ///
 /// The default tables have a type of their own: Diesel finds its statement by that, and does not write
 /// it anew each time to look for the text.
-pub(super) struct InsertOne<'a, const BY_DEFAULT: bool> {
+pub(super) struct InsertOne<'a, const BY_DEFAULT: bool, const TELLS: bool> {
     row: NewRow<'a>,
     topic: i64,
 }
 
-impl<'a, const BY_DEFAULT: bool> InsertOne<'a, BY_DEFAULT> {
+impl<'a, const BY_DEFAULT: bool, const TELLS: bool> InsertOne<'a, BY_DEFAULT, TELLS> {
     pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
         Self {
             row: NewRow::new(table, message),
@@ -68,12 +75,17 @@ impl<'a, const BY_DEFAULT: bool> InsertOne<'a, BY_DEFAULT> {
     }
 }
 
-impl<const BY_DEFAULT: bool> QueryFragment<Pg> for InsertOne<'_, BY_DEFAULT> {
+impl<const BY_DEFAULT: bool, const TELLS: bool> QueryFragment<Pg>
+    for InsertOne<'_, BY_DEFAULT, TELLS>
+{
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         self.row.push_insert(&mut out)?;
         out.push_sql(SEQUENCE);
         self.push_topic(&mut out)?;
         out.push_sql(FENCE);
+        if TELLS {
+            out.push_sql(TELLS_SESSION);
+        }
         out.push_sql(" ON CONFLICT (");
         out.push_identifier(&self.row.table.message_id)?;
         out.push_sql(") DO NOTHING");
@@ -81,7 +93,7 @@ impl<const BY_DEFAULT: bool> QueryFragment<Pg> for InsertOne<'_, BY_DEFAULT> {
     }
 }
 
-impl<const BY_DEFAULT: bool> QueryId for InsertOne<'_, BY_DEFAULT> {
-    type QueryId = InsertOne<'static, BY_DEFAULT>;
+impl<const BY_DEFAULT: bool, const TELLS: bool> QueryId for InsertOne<'_, BY_DEFAULT, TELLS> {
+    type QueryId = InsertOne<'static, BY_DEFAULT, TELLS>;
     const HAS_STATIC_QUERY_ID: bool = BY_DEFAULT;
 }
