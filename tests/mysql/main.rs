@@ -3,6 +3,7 @@
 mod ancestor;
 mod clusters;
 mod rows;
+mod runs;
 mod single;
 mod slots;
 mod statements;
