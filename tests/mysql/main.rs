@@ -2,6 +2,7 @@
 
 mod ancestor;
 mod clusters;
+mod ended;
 mod rows;
 mod runs;
 mod single;
