@@ -64,7 +64,7 @@ fn common_key(connection: &mut PgConnection, sequence: &str) -> i64 {
     key ^ last
 }
 
-/// Whether somebody comes to wait for a fence of the key, before the thread has ended.
+/// Whether a publisher comes to wait for a fence of the key, before the thread has ended.
 fn waits_for_fence(
     connection: &mut PgConnection,
     key: i64,

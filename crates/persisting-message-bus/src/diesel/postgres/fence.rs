@@ -15,12 +15,14 @@
 //! Whoever drew a position up to S held its lock before that. So in step 2 it is either seen, and
 //! the horizon stays below its positions, or has ended, and step 3 sees what it committed.
 //!
-//! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`, where the topic is a hash of 32
-//! bits, the sequence an oid, and `#` the exclusive or, which PostgreSQL never refuses for its size. Who
-//! knows topic and sequence gets F back from it, all of it: positions may leap by any distance (`setval`)
-//! while publishers are at work. From a lock that is on another topic or sequence, or none of this library,
-//! it gets some other number. Such a lock holds it back where that number is below S, which is S of 2^64:
-//! never while two topics share no hash and S is below 2^32, nor, where only the sequences differ, below 2^40.
+//! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`. The topic is a hash of 32 bits, the
+//! sequence an oid, and `#` the exclusive or, which never overflows. A reader knows topic and sequence, and so
+//! gets F back, all of it: positions may leap by any distance (`setval`) while publishers are at work.
+//!
+//! From the lock of another topic or sequence, or of the application, a reader gets some other number, and is
+//! held back by it if that is below S: by S of the 2^64 keys. Locks on two topics differ in the upper 32 bits,
+//! unless the topics have the same hash, and so are told apart while S is below 2^32; those on two sequences
+//! differ in the upper 24 bits, and are told apart below 2^40.
 
 use std::iter;
 

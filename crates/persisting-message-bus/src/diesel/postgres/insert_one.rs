@@ -10,7 +10,7 @@ use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
 
-/// The row is made behind the condition, and its position is drawn with it: behind the fence.
+/// The row is made after the condition was checked, and its position is drawn with it: after the fence.
 ///
 /// The last value is read before the lock is taken, because it is an argument of the lock. The
 /// transaction remembers its locks as that of many messages does, so that it holds one for each topic.

@@ -5,8 +5,8 @@
 //! another one: of another schema in the `search_path`, or one that belongs to no table. So the statement
 //! inserts nothing in a session that was not told that this sequence is that of this table: `InsertOne`,
 //! which asks PostgreSQL, then inserts the message and tells the session what it has found. And the position
-//! has to be the last one that the session drew from the sequence, for whoever changes the column's default
-//! meanwhile.
+//! has to be the last one that the session drew from the sequence, because the column may have been given
+//! another one since the session was told.
 //!
 //! The session is told because all else costs every message more. Counted were the instructions of the
 //! server for one: 149,500 without either question, 153,000 with the setting; 165,500 where the last value
@@ -36,9 +36,9 @@ const DEFAULT_NAMES: Names<'_> = Names {
 /// does not know the table's sequence yet, and in a transaction that has written something before, and that
 /// Diesel does not know of. There, as the first to write, it is one that a duplicate ends.
 ///
-/// The row is made behind the condition, and its position is drawn with it: behind the fence. The last
-/// value is read before the lock is taken, because it is an argument of the lock. If the position was drawn
-/// from another sequence, the statement divides by zero, and nothing is inserted.
+/// The row is made after the condition was checked, and its position is drawn with it: after the fence. The
+/// last value is read before the lock is taken, because it is an argument of the lock. If the position was
+/// drawn from another sequence, the statement divides by zero, and nothing is inserted.
 pub(super) struct InsertSingle<'a, const BY_DEFAULT: bool> {
     row: NewRow<'a>,
     topic: i64,
