@@ -2,7 +2,9 @@
 
 mod ancestor;
 mod clusters;
+mod ended;
 mod rows;
+mod runs;
 mod single;
 mod slots;
 mod statements;

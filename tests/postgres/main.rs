@@ -2,10 +2,12 @@
 
 mod clusters;
 mod fence;
+mod leaps;
 mod leases;
 mod notifications;
 mod publishing;
 mod rows;
+mod schemas;
 mod statements;
 mod tables;
 mod transactions;

@@ -41,27 +41,37 @@ fn number(connection: &mut PgConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
+fn last_of(sequence: &str) -> String {
+    format!("SELECT coalesce(pg_sequence_last_value('{sequence}'), 0)")
+}
+
 fn last_position(connection: &mut PgConnection) -> i64 {
-    let last = "SELECT coalesce(pg_sequence_last_value('public_messages_id_seq'), 0)";
-    number(connection, last)
+    number(connection, &last_of("public_messages_id_seq"))
 }
 
-/// The class of the fence that the connection's transaction holds.
-fn class_of_fence(connection: &mut PgConnection) -> i64 {
-    let class = "SELECT classid::integer::bigint FROM pg_locks
-        WHERE locktype = 'advisory' AND pid = pg_backend_pid()";
-    number(connection, class)
+const KEY: &str = "(classid::bigint << 32 | objid::bigint)";
+
+/// What the keys of the fences of "orders" have in common, by that of a message that is rolled back.
+fn common_key(connection: &mut PgConnection, sequence: &str) -> i64 {
+    let last = number(connection, &last_of(sequence));
+    connection.begin().unwrap();
+    place(connection, 0);
+    let key = format!(
+        "SELECT {KEY} FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    );
+    let key = number(connection, &key);
+    connection.roll_back().unwrap();
+    key ^ last
 }
 
-/// Whether somebody comes to wait for a fence of the class, before the thread has ended.
+/// Whether a publisher comes to wait for a fence of the key, before the thread has ended.
 fn waits_for_fence(
     connection: &mut PgConnection,
-    class: i64,
+    key: i64,
     publishing: &ScopedJoinHandle<'_, ()>,
 ) -> bool {
     let waiting = format!(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-         AND classid::integer = {class}"
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND {KEY} = {key}"
     );
     while !publishing.is_finished() {
         if number(connection, &waiting) > 0 {
@@ -77,18 +87,17 @@ fn a_position_is_drawn_behind_the_fence() {
     for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut obstacle, mut publisher] = [(); 2].map(|()| database.connect());
-        obstacle.begin().unwrap();
-        place(&mut obstacle, 0);
-        let class = class_of_fence(&mut obstacle);
-        obstacle.roll_back().unwrap();
-
+        // In a session that knows the sequence.
+        place(&mut publisher, 0);
+        let common = common_key(&mut obstacle, "public_messages_id_seq");
         let last = last_position(&mut obstacle);
+        let key = common ^ last;
         obstacle.begin().unwrap();
-        let lock = format!("SELECT pg_advisory_xact_lock({class}, {last})");
+        let lock = format!("SELECT pg_advisory_xact_lock({key})");
         obstacle.batch_execute(&lock).unwrap();
         thread::scope(|scope| {
             let publishing = scope.spawn(|| publish(&mut publisher, 1));
-            waits_for_fence(&mut obstacle, class, &publishing);
+            waits_for_fence(&mut obstacle, key, &publishing);
             let drawn = last_position(&mut obstacle);
             obstacle.roll_back().unwrap();
             assert_eq!(drawn, last);
@@ -147,31 +156,66 @@ fn a_table_that_is_made_anew_has_its_own_fence() {
     }
 }
 
+/// Gives the positions a serial column's sequence.
+fn make_serial(connection: &mut PgConnection, sequence: &str) {
+    let serial = format!(
+        "ALTER TABLE public_messages ALTER id DROP IDENTITY;
+        CREATE SEQUENCE {sequence} OWNED BY public_messages.id;
+        ALTER TABLE public_messages ALTER id SET DEFAULT nextval('{sequence}')"
+    );
+    connection.batch_execute(&serial).unwrap();
+}
+
+/// Gives them another one, and leaves the first one there.
+fn draw_from_another(connection: &mut PgConnection, sequence: &str) {
+    let change = format!(
+        "CREATE SEQUENCE second START 100000 OWNED BY public_messages.id;
+        ALTER TABLE public_messages ALTER id SET DEFAULT nextval('second');
+        ALTER SEQUENCE {sequence} OWNED BY NONE"
+    );
+    connection.batch_execute(&change).unwrap();
+}
+
 /// Also where both sequences are there, and nothing else has changed.
 #[test]
 fn another_sequence_of_the_column_is_noticed() {
-    for publish in [place, place_two, place_many] {
-        let database = Postgres::create();
-        let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
-        let serial = "ALTER TABLE public_messages ALTER id DROP IDENTITY;
-            CREATE SEQUENCE first OWNED BY public_messages.id;
-            ALTER TABLE public_messages ALTER id SET DEFAULT nextval('first')";
-        other.batch_execute(serial).unwrap();
-        for _ in 0..8 {
-            publish(&mut publisher, 1);
+    for sequence in ["first", "public_messages_id_seq"] {
+        for publish in [place, place_two, place_many] {
+            let database = Postgres::create();
+            let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+            make_serial(&mut other, sequence);
+            for _ in 0..8 {
+                publish(&mut publisher, 1);
+            }
+            assert!(!consume(&mut other).is_empty());
+            draw_from_another(&mut other, sequence);
+            publisher.begin().unwrap();
+            publish(&mut publisher, 2);
+            place(&mut other, 4);
+            assert!(consume(&mut other).is_empty());
+            publisher.commit().unwrap();
+            assert_eq!(consume(&mut other).first(), Some(&2));
         }
-        assert!(!consume(&mut other).is_empty());
-        let change = "CREATE SEQUENCE second START 100000 OWNED BY public_messages.id;
-            ALTER TABLE public_messages ALTER id SET DEFAULT nextval('second');
-            ALTER SEQUENCE first OWNED BY NONE";
-        other.batch_execute(change).unwrap();
-        publisher.begin().unwrap();
-        publish(&mut publisher, 2);
-        place(&mut other, 4);
-        assert!(consume(&mut other).is_empty());
-        publisher.commit().unwrap();
-        assert_eq!(consume(&mut other).first(), Some(&2));
     }
+}
+
+/// Also by a session that was told that the first one is the column's.
+#[test]
+fn a_position_that_was_drawn_from_another_sequence_is_not_stored_behind_the_wrong_fence() {
+    let database = Postgres::create();
+    let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
+    make_serial(&mut other, "public_messages_id_seq");
+    for order in 0..8 {
+        place(&mut publisher, order);
+    }
+    draw_from_another(&mut other, "public_messages_id_seq");
+    // As one of its own, in a transaction that shows what it would be.
+    publisher.batch_execute("BEGIN").unwrap();
+    let refused = orders().dispatch(&mut publisher, &OrderPlaced::number(8));
+    assert!(refused.is_err());
+    publisher.batch_execute("ROLLBACK").unwrap();
+    place(&mut publisher, 9);
+    assert_eq!(consume(&mut other), (0..8).chain([9]).collect::<Vec<_>>());
 }
 
 /// By its name, the sequence of a table is found sooner than by asking what it is.
@@ -194,20 +238,14 @@ fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
         // Also where the session has drawn a number from it.
         let draw = "SELECT nextval(to_regclass('public_messages_id_seq'))";
         publisher.batch_execute(draw).unwrap();
+        let common = common_key(&mut obstacle, "theirs");
+        let key = common ^ number(&mut obstacle, &last_of("theirs"));
         obstacle.begin().unwrap();
-        place(&mut obstacle, 8);
-        let class = class_of_fence(&mut obstacle);
-        obstacle.roll_back().unwrap();
-        obstacle.begin().unwrap();
-        let last = number(&mut obstacle, "SELECT pg_sequence_last_value('theirs')");
-        // An attempt without the fence, which is undone, has drawn one more.
-        for last in [last, last + 1] {
-            let lock = format!("SELECT pg_advisory_xact_lock({class}, {last})");
-            obstacle.batch_execute(&lock).unwrap();
-        }
+        let lock = format!("SELECT pg_advisory_xact_lock({key})");
+        obstacle.batch_execute(&lock).unwrap();
         thread::scope(|scope| {
             let publishing = scope.spawn(|| place(&mut publisher, 9));
-            let waits = waits_for_fence(&mut obstacle, class, &publishing);
+            let waits = waits_for_fence(&mut obstacle, key, &publishing);
             assert!(waits, "it was published without the fence of its sequence");
             obstacle.roll_back().unwrap();
         });

@@ -13,7 +13,7 @@ pub struct Sightings {
     /// Up to where nothing can still come from whoever holds the slot now.
     free_at: BTreeMap<i64, Position>,
     last: Position,
-    /// Which table of which server this is about.
+    /// Which table, of which server, in which of its runs this is about.
     source: String,
     /// Whether a slot was held that had never been seen free.
     incomplete: bool,
@@ -25,7 +25,12 @@ impl Sightings {
     ///
     /// Whoever holds a slot took it after it was last seen free, and was handed out its positions
     /// after that. So a slot that is not free now holds the reader at the position of that look, and
-    /// at the start if there was none. What was seen of another `source` is forgotten.
+    /// at the start if there was none.
+    ///
+    /// What was seen of another `source` is forgotten. Its name has to tell servers, databases and tables
+    /// apart, and also one run of a server from the next: a server that starts again may have forgotten
+    /// what it had committed last, and hands out those positions a second time. Within one run it has to
+    /// stay the same on all connections, for readers that take another one for each look.
     pub fn look(
         &mut self,
         source: &str,
@@ -33,7 +38,7 @@ impl Sightings {
         slots: Range<i64>,
         free: impl IntoIterator<Item = i64>,
     ) -> Position {
-        // Positions go back where a database is restored.
+        // Positions go back where a dump is restored while the server runs.
         if source != self.source || last < self.last {
             self.free_at.clear();
             source.clone_into(&mut self.source);
@@ -105,6 +110,24 @@ mod tests {
             Position::START
         );
         assert!(!sightings.are_complete());
+    }
+
+    /// A server that has forgotten its last commits hands out position 4 a second time, and then goes
+    /// beyond what it had handed out before.
+    #[test]
+    fn what_was_seen_before_the_server_started_again_is_forgotten() {
+        let mut sightings = Sightings::default();
+        let (first, second) = ("here, since noon", "here, since one o'clock");
+        assert_eq!(
+            sightings.look(first, position(5), 0..2, [0, 1]),
+            position(5)
+        );
+        // The publisher that drew 4 holds slot 1.
+        assert_eq!(
+            sightings.look(second, position(7), 0..2, [0]),
+            Position::START
+        );
+        assert_eq!(sightings.look(second, position(7), 0..2, [1]), position(7));
     }
 
     #[test]

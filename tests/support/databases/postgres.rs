@@ -59,9 +59,9 @@ impl Server for Postgres {
             .expect("an isolation level");
     }
 
-    /// Those of this schema: its sequence is part of their class.
+    /// Those of this schema: its sequence is part of their keys.
     fn fences(connection: &mut PgConnection) -> usize {
-        let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+        let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
             AND pid = ANY (SELECT pid FROM pg_locks
                 WHERE relation = 'public_messages'::regclass AND pid <> pg_backend_pid())";
         let count: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(count)

@@ -5,23 +5,20 @@ use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
-use diesel::result::Error::{DeserializationError, NotFound};
+use diesel::result::Error::DeserializationError;
 use diesel::result::QueryResult;
 
+use super::last::{Last, name_run};
 use super::server::Server;
 use super::slots::{SLOTS, create_without_waiting, is_marked};
+use crate::diesel::TableSchema;
 use crate::diesel::error::failed_while;
-use crate::diesel::rows::{first_row, with_columns};
+use crate::diesel::rows::with_columns;
 use crate::diesel::schema::PublisherSlotsTable;
 use crate::diesel::statement::Statement;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::transactions::is_in_transaction;
-use crate::diesel::{MessageTable, TableSchema};
 use crate::{Error, Position, Sightings};
-
-const LAST: &str = "
-    SELECT coalesce((SELECT max({id}) FROM {table}), 0), version(), CAST(@@read_only AS CHAR),
-        CAST(@@autocommit AS SIGNED), concat(@@hostname, ':', @@port, '/', database(), '/', ?)";
 
 pub(super) fn horizon<C>(
     connection: &mut C,
@@ -59,12 +56,17 @@ fn look<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let last = last(connection, &schema.messages).map_err(|cause| failed_while(doing(), cause))?;
-    let server = last.server();
-    let server = server.map_err(|problem| Error::repository(doing(), problem, false))?;
+    let failed = |cause| failed_while(doing(), cause);
+    let refused = |problem: String| Error::repository(doing(), problem, false);
+    let mut last = Last::read(connection, &schema.messages).map_err(failed)?;
+    let server = last.server().map_err(refused)?;
+    if last.run.is_none() {
+        name_run(connection, &schema.messages, server).map_err(failed)?;
+        last = Last::read(connection, &schema.messages).map_err(failed)?;
+    }
+    let source = last.source().map_err(refused)?;
     let slots = &schema.publisher_slots;
-    let free =
-        free(connection, slots, server, topic).map_err(|cause| failed_while(doing(), cause))?;
+    let free = free(connection, slots, server, topic).map_err(failed)?;
     if free.is_empty() {
         // Publishers of other programs may have been the only ones so far.
         is_marked(connection, slots, topic)
@@ -74,10 +76,10 @@ where
                 }
                 create_without_waiting(connection, slots, topic)
             })
-            .map_err(|cause| failed_while(doing(), cause))?;
+            .map_err(failed)?;
     }
     let last_position = Position::new(last.position);
-    Ok(sightings.look(&last.source, last_position, 0..SLOTS, free))
+    Ok(sightings.look(&source, last_position, 0..SLOTS, free))
 }
 
 /// The slots that no publisher holds.
@@ -98,55 +100,4 @@ where
     slots
         .map(|slot: QueryResult<_>| slot?.map_err(|broken| DeserializationError(Box::new(broken))))
         .collect()
-}
-
-/// What is read of the message table, and of the server.
-struct Last {
-    position: i64,
-    version: String,
-    read_only: String,
-    autocommit: bool,
-    /// Which table of which server it is.
-    source: String,
-}
-
-fn last<C>(connection: &mut C, table: &MessageTable) -> QueryResult<Last>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    let last = first_row(
-        connection,
-        Statement::new(LAST, table, [Text(&table.table)]),
-        |[position, version, read_only, autocommit, source]| {
-            Ok(Last {
-                position: position.integer("id")?,
-                version: version.text("version")?.to_owned(),
-                read_only: read_only.text("read_only")?.to_owned(),
-                autocommit: autocommit.integer("autocommit")? != 0,
-                source: source.text("source")?.to_owned(),
-            })
-        },
-    );
-    last?.ok_or(NotFound)
-}
-
-impl Last {
-    /// The server, or why messages cannot be read from it.
-    fn server(&self) -> Result<Server, String> {
-        if !["0", "OFF"].contains(&self.read_only.as_str()) {
-            return Err(
-                "this server is read_only: a replica does not see the locks of the primary's \
-                 publishers, read from the primary"
-                    .to_owned(),
-            );
-        }
-        if !self.autocommit {
-            return Err(
-                "this session has autocommit = 0, so that it does not see what others \
-                        commit meanwhile: set it to 1"
-                    .to_owned(),
-            );
-        }
-        Server::of(&self.version)
-    }
 }

@@ -10,7 +10,10 @@
 //! - A message is dispatched in any isolation level. Consumers read outside of transactions, in
 //!   sessions with `autocommit`. Begin transactions through Diesel: others are not noticed.
 //! - A deadlock, or waiting too long for a lock, is an error that [is
-//!   retryable](crate::Error::is_retryable): make the transaction again.
+//!   retryable](crate::Error::is_retryable): make the transaction again. Where the application ignores it, or
+//!   the transaction has ended before its time in another way, dispatching in it is refused; MySQL does not
+//!   tell, MariaDB does.
+//! - What a reader remembers of publishers is forgotten when the server starts again.
 //! - Publishers and readers have to be on one server: a replica, or another node of a cluster, does
 //!   not see the publishers' locks. A server that is `read_only` is refused;
 //!   others that are replicas are not noticed.
@@ -24,6 +27,7 @@ mod consumer_state;
 mod horizon;
 mod insert;
 mod insert_messages;
+mod last;
 mod migrations;
 mod parts;
 mod repository;

@@ -26,6 +26,14 @@ impl Server {
         ))
     }
 
+    /// The table of what the server counts, which everybody may read.
+    pub(super) fn global_status(self) -> &'static str {
+        match self {
+            Self::Mariadb => "information_schema.global_status",
+            Self::Mysql => "performance_schema.global_status",
+        }
+    }
+
     /// What a SELECT ends with that passes over locked rows, and locks the others against writers.
     pub(super) fn lock_in_share_mode(self) -> &'static str {
         match self {

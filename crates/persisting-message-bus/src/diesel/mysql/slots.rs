@@ -52,7 +52,15 @@ const IF_MARKED: &str = "(
 const GATE: &str = "
     SELECT 1 FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64";
 
-const IS_MARKED: &str = "SELECT 1 FROM {table} WHERE {topic} = ? AND {slot} = -1";
+/// Whether the session is in a transaction. Only MariaDB can tell, and reads the comment.
+const IN_TRANSACTION: &str = "coalesce(/*M! @@in_transaction, */ 1)";
+
+/// The server has ended the transaction that Diesel has begun.
+const ENDED: &str = "the server has ended this transaction before: it rolled it back for a deadlock, or a \
+    timeout, whose error was ignored; or committed it for a statement that does so by itself, such as \
+    TRUNCATE and ALTER TABLE; or was sent COMMIT or ROLLBACK as text. Nothing was written. Roll \
+    back, and make the whole transaction again, unless a part of it was committed: return the errors of \
+    statements, and leave it to Diesel to end transactions";
 
 /// Locks a slot until the transaction ends.
 pub(super) fn lock<C>(
@@ -65,8 +73,8 @@ where
 {
     let doing = format!("taking one of the publishers' slots of topic \"{topic}\"");
     let problem = match try_lock(connection, table, topic) {
-        Ok(Some(Slot { is_strict: true })) => return Ok(()),
-        Ok(Some(Slot { is_strict: false })) => {
+        Ok(Some(Session::Good)) => return Ok(()),
+        Ok(Some(Session::CutsTexts)) => {
             "this session's sql_mode lets texts be cut that do not fit: add STRICT_TRANS_TABLES"
                 .to_owned()
         }
@@ -74,6 +82,7 @@ where
             let problem = "all of them are taken by other transactions, which do not end";
             return Err(Error::repository(doing, problem, true));
         }
+        Ok(Some(Session::OutsideOfTransaction)) => ENDED.to_owned(),
         // A server without SKIP LOCKED does not even understand the statement.
         Err(cause) => match version(connection, table).map(|version| Server::of(&version)) {
             Ok(Err(problem)) => problem,
@@ -83,9 +92,18 @@ where
     Err(Error::repository(doing, problem, false))
 }
 
-/// A slot that is held, and what is to be known of the session.
-struct Slot {
-    is_strict: bool,
+/// What the session is like that asks for a slot.
+enum Session {
+    Good,
+    CutsTexts,
+    /// A slot that it took was given back at once.
+    OutsideOfTransaction,
+}
+
+/// How a topic stands, as far as the session sees, and the session itself.
+struct Standing {
+    is_marked: bool,
+    in_transaction: bool,
 }
 
 fn version<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<String>
@@ -103,14 +121,19 @@ fn try_lock<C>(
     connection: &mut C,
     table: &PublisherSlotsTable,
     topic: &str,
-) -> QueryResult<Option<Slot>>
+) -> QueryResult<Option<Session>>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    if let Some(slot) = lock_free(connection, table, topic, IF_MARKED)? {
-        return Ok(Some(slot));
+    let slot = lock_free(connection, table, topic, IF_MARKED)?;
+    if slot.is_some() {
+        return Ok(slot);
     }
-    if !is_marked(connection, table, topic)? {
+    let standing = standing(connection, table, topic)?;
+    if !standing.in_transaction {
+        return Ok(Some(Session::OutsideOfTransaction));
+    }
+    if !standing.is_marked {
         create(connection, table, topic)?;
     }
     // All are taken; or a reader has locked those that are free, for a moment.
@@ -174,8 +197,31 @@ pub(super) fn is_marked<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let statement = Statement::new(IS_MARKED, table, [Text(topic)]);
-    first_row(connection, statement, |[]| Ok(())).map(|mark| mark.is_some())
+    standing(connection, table, topic).map(|standing| standing.is_marked)
+}
+
+fn standing<C>(
+    connection: &mut C,
+    table: &PublisherSlotsTable,
+    topic: &str,
+) -> QueryResult<Standing>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let sql = format!(
+        "SELECT count(*), {IN_TRANSACTION} FROM {{table}} WHERE {{topic}} = ? AND {{slot}} = -1"
+    );
+    let standing = first_row(
+        connection,
+        Statement::new(sql, table, [Text(topic)]),
+        |[marks, in_transaction]| {
+            Ok(Standing {
+                is_marked: marks.integer("slot")? > 0,
+                in_transaction: in_transaction.integer("in_transaction")? != 0,
+            })
+        },
+    );
+    standing?.ok_or(NotFound)
 }
 
 /// How long the session waits for a lock.
@@ -196,13 +242,13 @@ fn lock_free<C>(
     table: &PublisherSlotsTable,
     topic: &str,
     condition: &str,
-) -> QueryResult<Option<Slot>>
+) -> QueryResult<Option<Session>>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     for place in [FREE_FROM_MINE, FREE_BELOW_MINE] {
         let sql = format!(
-            "SELECT @@sql_mode LIKE '%STRICT%' FROM {{table}} \
+            "SELECT @@sql_mode LIKE '%STRICT%', {IN_TRANSACTION} FROM {{table}} \
              WHERE {condition} AND {{topic}} = ? AND {place} \
              ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED"
         );
@@ -219,14 +265,18 @@ fn slot<C>(
     table: &PublisherSlotsTable,
     sql: Cow<'static, str>,
     topics: &[&str],
-) -> QueryResult<Option<Slot>>
+) -> QueryResult<Option<Session>>
 where
     C: LoadConnection<Backend = Mysql>,
 {
     let statement = Statement::new(sql, table, topics.iter().map(|topic| Text(topic)));
-    first_row(connection, statement, |[is_strict]| {
+    first_row(connection, statement, |[is_strict, in_transaction]| {
         let is_strict = is_strict.integer("sql_mode")? != 0;
-        Ok(Slot { is_strict })
+        Ok(match in_transaction.integer("in_transaction")? {
+            0 => Session::OutsideOfTransaction,
+            _ if is_strict => Session::Good,
+            _ => Session::CutsTexts,
+        })
     })
 }
 

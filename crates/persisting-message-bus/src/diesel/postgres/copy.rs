@@ -37,6 +37,10 @@ diesel::table! {
 
 /// Inserts messages into the default table with COPY, behind the fence; all of them or none. Returns nothing
 /// where there are too few of them, or the connection is none that Diesel can do that with.
+///
+/// The fence is a statement of its own. `TRUNCATE ... RESTART IDENTITY` cannot come between it and the rows,
+/// whose positions would then be lower than what the fence says: it asks for the sequence for itself alone,
+/// and `pg_sequence_last_value` has locked it (ROW EXCLUSIVE) until the transaction ends.
 pub(super) fn messages<C>(
     connection: &mut C,
     table: &MessageTable,

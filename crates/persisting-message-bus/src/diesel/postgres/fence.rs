@@ -1,22 +1,28 @@
 //! How readers know what can still be committed.
 //!
 //! A publisher reads the last value F of the positions' sequence, takes a shared advisory lock that
-//! says the topic and F, and only then draws its positions, which are larger than F. The lock ends
-//! with its transaction.
+//! says the topic, the sequence and F, and only then draws its positions, which are larger than F. The
+//! lock ends with its transaction.
 //!
-//! A reader takes three steps, one behind the other:
+//! A reader takes three steps, one after the other:
 //!
 //! 1. the sequence's last value S;
-//! 2. the lowest F among the locks on the topic: the horizon is min(S, F);
-//! 3. in a snapshot that is made behind that, the rows up to the horizon.
+//! 2. the lowest F among the locks on the topic and the sequence: the horizon is min(S, F);
+//! 3. in a snapshot that is made after that, the rows up to the horizon.
 //!
 //! The first two look at what is there at that moment, and not at a snapshot.
 //!
 //! Whoever drew a position up to S held its lock before that. So in step 2 it is either seen, and
 //! the horizon stays below its positions, or has ended, and step 3 sees what it committed.
 //!
-//! A lock has room for the low 31 bits of F. What looks less than 2^30 positions behind S is behind
-//! it; the others drew their positions after step 1.
+//! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`. The topic is a hash of 32 bits, the
+//! sequence an oid, and `#` the exclusive or, which never overflows. A reader knows topic and sequence, and so
+//! gets F back, all of it: positions may leap by any distance (`setval`) while publishers are at work.
+//!
+//! From the lock of another topic or sequence, or of the application, a reader gets some other number, and is
+//! held back by it if that is below S: by S of the 2^64 keys. Locks on two topics differ in the upper 32 bits,
+//! unless the topics have the same hash, and so are told apart while S is below 2^32; those on two sequences
+//! differ in the upper 24 bits, and are told apart below 2^40.
 
 use std::iter;
 
@@ -38,17 +44,19 @@ const SEQUENCE: &str = "
     FROM pg_sequence
     WHERE seqrelid = pg_get_serial_sequence(quote_ident(?), ?)::regclass";
 
-/// How far behind the sequence's last value the earliest publisher at work is, if there is one. The
-/// value: the hash of the topic.
+/// The lowest last value that publishers at work have announced, if there are any. The value: the key of
+/// the topic.
 ///
 /// Both steps are in one statement: the locks are looked at for a row of the sequence, which OFFSET keeps
 /// whole, so that its last value has been read before.
-const FARTHEST_BEHIND: &str = "
-    SELECT max((sequence.last - objid::bigint) & 2147483647)
-    FROM pg_locks
-    WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = ? # sequence.id
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND (sequence.last - objid::bigint) & 2147483647 < 1073741824";
+const LOWEST_ANNOUNCED: &str = "
+    SELECT min(announced.last) FROM (
+        SELECT (classid::bigint << 32 | objid::bigint) # ? # (sequence.id << 40) AS last
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ) AS announced
+    WHERE announced.last BETWEEN 0 AND sequence.last";
 
 /// What is read of the sequence.
 #[derive(Debug)]
@@ -71,23 +79,23 @@ where
 {
     let doing = || format!("looking how far topic \"{topic}\" can be read");
     let sql =
-        format!("SELECT sequence.*, ({FARTHEST_BEHIND}) FROM ({SEQUENCE} OFFSET 0) AS sequence");
+        format!("SELECT sequence.*, ({LOWEST_ANNOUNCED}) FROM ({SEQUENCE} OFFSET 0) AS sequence");
     let of_column = [Text(&table.table), Text(&table.id)];
-    let values = iter::once(Number(i64::from(hash_of(topic)))).chain(of_column);
+    let values = iter::once(Number(key_of(topic))).chain(of_column);
     let looked = first_row(
         connection,
         Statement::new(sql, table, values),
         |columns: &mut [Column<'_, Pg>; 8]| {
-            let [columns @ .., behind] = columns;
+            let [columns @ .., announced] = columns;
             let sequence = Sequence::read(columns)?;
-            Ok((sequence, behind.optional_integer("objid")?))
+            Ok((sequence, announced.optional_integer("objid")?))
         },
     );
     let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
-    let (sequence, behind) = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let (sequence, announced) = looked.ok_or_else(|| no_sequence(table, doing()))?;
     match sequence.problem() {
         Some(problem) => Err(Error::repository(doing(), problem, false)),
-        None => Ok(Position::new(sequence.last - behind.unwrap_or(0))),
+        None => Ok(Position::new(announced.unwrap_or(sequence.last))),
     }
 }
 
@@ -166,6 +174,11 @@ impl Sequence {
             )
         })
     }
+}
+
+/// What stands for a topic in the keys of locks: its hash, in the upper half.
+pub(super) fn key_of(topic: &str) -> i64 {
+    i64::from(hash_of(topic)) << 32
 }
 
 /// FNV-1a, which is the same in every version of this library: publishers and readers have to agree.

@@ -9,7 +9,7 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::fence::hash_of;
+use super::fence::key_of;
 use super::json::{Json, JsonText};
 use crate::RawMessage;
 use crate::diesel::MessageTable;
@@ -19,8 +19,9 @@ use crate::diesel::statement::{BindTo, Statement};
 pub(super) const MOST_ROWS: usize = 2_000;
 
 /// Takes the locks that the transaction does not hold yet: a setting that is local to the
-/// transaction remembers them, and is undone with a savepoint as they are. The values: the table, its
-/// column of positions, the topics' hashes.
+/// transaction remembers them, and is undone with a savepoint as they are. It is named after topic and
+/// sequence, both in full: a transaction may publish on tables of several schemas. The values: the table,
+/// its column of positions, the topics' keys.
 const FENCE: &str = "
     WITH sequence AS MATERIALIZED (
         SELECT coalesce(
@@ -29,15 +30,13 @@ const FENCE: &str = "
         )::regclass AS id
         FROM (SELECT ? AS of_table, ? AS of_column) AS name
     ), lock AS MATERIALIZED (
-        SELECT class, 'persisting_message_bus.fence_' || to_hex(class) AS setting,
-            (coalesce(pg_sequence_last_value(id), 0) & 2147483647)::integer AS last
-        FROM sequence, unnest(?) AS topic,
-            LATERAL (SELECT (topic # id::oid::bigint)::bit(32)::integer AS class) AS of_topic
+        SELECT 'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint) AS setting,
+            topic # (id::oid::bigint << 40) # coalesce(pg_sequence_last_value(id), 0) AS key
+        FROM sequence, unnest(?) AS topic
     ), fence AS MATERIALIZED (
         SELECT count(CASE current_setting(setting, true)
             WHEN 'held' THEN ''
-            ELSE pg_advisory_xact_lock_shared(class, last)::text
-                || set_config(setting, 'held', true)
+            ELSE pg_advisory_xact_lock_shared(key)::text || set_config(setting, 'held', true)
         END) AS held
         FROM lock
     )";
@@ -103,9 +102,9 @@ fn topics<'a>(
     messages: &'a [RawMessage],
 ) -> impl Iterator<Item = Column<'a>> {
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
-    let hashes = topics.iter().map(|topic| i64::from(hash_of(topic)));
+    let keys = topics.iter().map(|topic| key_of(topic));
     let names = [&table.table, &table.id].map(|name| Column::Text(name));
-    names.into_iter().chain([Column::Numbers(hashes.collect())])
+    names.into_iter().chain([Column::Numbers(keys.collect())])
 }
 
 fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {

@@ -64,19 +64,31 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     // A duplicate makes that statement fail, and the server log it.
-    if duplicates == Duplicates::Fail && !is_in_transaction(connection) {
-        match insert_single(connection, table, message) {
-            Ok(0) => {}
-            Err(cause) if is_refused(&cause) => {}
-            // Under row-level security, PostgreSQL does not say which.
-            Err(cause) if is_unique_violation(&cause) && !names_duplicate(&cause, message) => {}
-            inserted => return inserted,
-        }
+    if duplicates == Duplicates::Ignore || is_in_transaction(connection) {
+        return insert_anywhere::<false, C>(connection, table, message);
     }
+    match insert_single(connection, table, message) {
+        Ok(0) => {}
+        Err(cause) if is_refused(&cause) => {}
+        // Under row-level security, PostgreSQL does not say which.
+        Err(cause) if is_unique_violation(&cause) && !names_duplicate(&cause, message) => {}
+        inserted => return inserted,
+    }
+    insert_anywhere::<true, C>(connection, table, message)
+}
+
+fn insert_anywhere<const TELLS: bool, C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
     if is_default(table) {
-        connection.execute_returning_count(&InsertOne::<true>::new(table, message))
+        connection.execute_returning_count(&InsertOne::<true, TELLS>::new(table, message))
     } else {
-        connection.execute_returning_count(&InsertOne::<false>::new(table, message))
+        connection.execute_returning_count(&InsertOne::<false, TELLS>::new(table, message))
     }
 }
 
