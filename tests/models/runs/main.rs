@@ -5,3 +5,4 @@
 
 mod fence;
 mod slots;
+mod transaction;

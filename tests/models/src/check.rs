@@ -41,15 +41,18 @@ pub struct Checked<P: Protocol> {
     /// The checker keeps the last violation of a block of states instead of the first, unless it has
     /// nothing else to look for.
     only: Option<&'static str>,
+    /// The property that is not looked at, where it is known to be violated.
+    but_for: Option<&'static str>,
 }
 
 impl<P: Protocol> Checked<P> {
-    fn new(protocol: P, only: Option<&'static str>) -> Self {
+    fn new(protocol: P) -> Self {
         let steps = protocol.steps();
         Self {
             protocol,
             steps,
-            only,
+            only: None,
+            but_for: None,
         }
     }
 
@@ -90,6 +93,7 @@ impl<P: Protocol> Model for Checked<P> {
             properties.retain(|property| property.name == only);
             assert_eq!(properties.len(), 1, "one property \"{only}\"");
         }
+        properties.retain(|property| self.but_for != Some(property.name));
         properties
     }
 }
@@ -106,8 +110,28 @@ pub fn all_are_wanted() -> bool {
 ///
 /// Where it does not.
 pub fn holds<P: Protocol>(bounds: &str, protocol: P) {
+    holds_all(bounds, Checked::new(protocol));
+}
+
+/// Checks that a protocol keeps all of its laws but one.
+///
+/// # Panics
+///
+/// Where it does not.
+pub fn holds_but_for<P: Protocol>(bounds: &str, protocol: P, law: &'static str) {
+    let but_for = Some(law);
+    holds_all(
+        bounds,
+        Checked {
+            but_for,
+            ..Checked::new(protocol)
+        },
+    );
+}
+
+fn holds_all<P: Protocol>(bounds: &str, checked: Checked<P>) {
     let threads = if all_are_wanted() { 2 } else { 1 };
-    let checker = Checked::new(protocol, None).checker().threads(threads);
+    let checker = checked.checker().threads(threads);
     let checker = checker.spawn_bfs().join();
     let discoveries = checker.discoveries();
     for property in checker.model().properties() {
@@ -138,8 +162,11 @@ pub fn holds<P: Protocol>(bounds: &str, protocol: P) {
 ///
 /// Where that is not so.
 pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected: &[P::Step]) {
-    let checker = Checked::new(protocol, Some(law)).checker().threads(1);
-    let checker = checker.spawn_bfs().join();
+    let checked = Checked {
+        only: Some(law),
+        ..Checked::new(protocol)
+    };
+    let checker = checked.checker().threads(1).spawn_bfs().join();
     let Some(path) = checker.discovery(law) else {
         panic!("{}, {bounds}: it holds that {law}", P::NAME);
     };

@@ -13,3 +13,4 @@ pub mod check;
 pub mod fence;
 mod positions;
 pub mod slots;
+pub mod transaction;
