@@ -3,6 +3,7 @@
 //! `cargo test -p persisting-message-bus-models -- --nocapture` lists the runs; with `MODELS=all` also
 //! those that take minutes.
 
+mod deaths;
 mod fence;
 mod slots;
 mod transaction;

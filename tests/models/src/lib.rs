@@ -10,6 +10,7 @@
 //! for a test on a real database to go the same way.
 
 pub mod check;
+pub mod deaths;
 pub mod fence;
 mod positions;
 pub mod slots;
