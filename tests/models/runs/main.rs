@@ -5,5 +5,6 @@
 
 mod deaths;
 mod fence;
+mod lease;
 mod slots;
 mod transaction;

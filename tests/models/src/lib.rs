@@ -12,6 +12,7 @@
 pub mod check;
 pub mod deaths;
 pub mod fence;
+pub mod lease;
 mod positions;
 pub mod slots;
 pub mod transaction;
