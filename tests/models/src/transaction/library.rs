@@ -1,7 +1,7 @@
 //! What the library does around handlers: from the lease to the cursor.
 
-use super::state::{Failing, Note, Phase, Process, Returned, Run, Search, State, Transaction, bit};
-use super::{MESSAGES, Page, Server};
+use super::state::{Failing, Note, Phase, Process, Run, Search, State, Transaction, bit};
+use super::{MESSAGES, Page};
 
 /// What becomes of a message that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Page {
         self.may_write(state, process) && !state.row_is_locked_for(process)
     }
 
-    fn reads_page(&self, state: &mut State, process: usize, cursor: Option<u8>) {
+    pub(super) fn reads_page(&self, state: &mut State, process: usize, cursor: Option<u8>) {
         let it = &mut state.processes[process];
         let handled = cursor.unwrap_or(0);
         let all = cursor.map_or(0, |cursor| self.messages.min(cursor + self.page_size));
@@ -112,198 +112,6 @@ impl Page {
         }
     }
 
-    pub(super) fn next_message(&self, state: &mut State, process: usize, message: u8) {
-        let it = &mut state.processes[process];
-        it.phase = if message < it.search.end {
-            Phase::Handles(Run::of(message + 1))
-        } else if self.mechanisms.cursor_last {
-            Phase::MovesCursor
-        } else {
-            Phase::Commits
-        };
-    }
-
-    /// `is_intact`.
-    pub(super) fn asks(&self, state: &State, process: usize) -> Option<State> {
-        let Phase::Asks(run, returned) = state.processes[process].phase else {
-            return None;
-        };
-        let mut next = *state;
-        let transaction = state.processes[process].transaction;
-        let is_intact = transaction.is_some_and(|it| it.is_intact());
-        let is_aborted = transaction
-            .is_some_and(|it| it.is_aborted && (it.is_own || !self.mechanisms.tells_whose_abort));
-        if is_intact && returned == Returned::Ok {
-            self.next_message(&mut next, process, run.message);
-            return Some(next);
-        }
-        next.roll_back(process);
-        if is_intact || is_aborted {
-            self.failed(&mut next, process, run.message, Next::Attempt);
-        } else {
-            next.processes[process].phase = Phase::LooksForMark(run, returned);
-        }
-        Some(next)
-    }
-
-    /// The row tells whether the transaction was committed or rolled back.
-    pub(super) fn looks_for_mark(&self, state: &State, process: usize) -> Option<State> {
-        let Phase::LooksForMark(run, returned) = state.processes[process].phase else {
-            return None;
-        };
-        let mut next = *state;
-        if !state.holds_lease(process) {
-            self.loses_lease(&mut next, process);
-            return Some(next);
-        }
-        let epoch = state.processes[process].epoch;
-        let was_committed = state.row.begun == Some(self.mark(epoch));
-        let is_final = self.mechanisms.final_is_given_up;
-        let it = &mut next.processes[process];
-        match (run.message, was_committed) {
-            (0, true) if returned == Returned::Ok && self.mechanisms.hook_counts => {
-                it.phase = Phase::CountsHook;
-            }
-            (0, _) => {
-                next.history.hook_was_repeated |= was_committed && returned == Returned::Ok;
-                self.releases(&mut next, process);
-            }
-            (message, true) if is_final && self.mechanisms.given_up_together => {
-                it.phase = Phase::GivesUp(message);
-            }
-            (message, true) => it.phase = Phase::StoresCursor(message),
-            (message, false) => {
-                let at_once = run.ran_after && is_final;
-                if at_once && self.mechanisms.noted_first {
-                    it.phase = Phase::NotesFinal(Failing { message, at_once });
-                } else {
-                    let then = if at_once { Next::GiveUp } else { Next::Attempt };
-                    self.failed(&mut next, process, message, then);
-                }
-            }
-        }
-        Some(next)
-    }
-
-    /// The cursor, under the lease, in the transaction that was begun.
-    pub(super) fn moves_cursor(&self, state: &State, process: usize) -> Option<State> {
-        let it = state.processes[process];
-        if it.phase != Phase::MovesCursor || !self.may_settle(state, process) {
-            return None;
-        }
-        let mut next = *state;
-        let is_intact = it.transaction.is_some_and(|it| it.is_intact());
-        if !is_intact && self.mechanisms.cursor_in_transaction {
-            // By what message, it does not know.
-            let run = Run {
-                ran_after: true,
-                ..Run::of(it.search.end)
-            };
-            next.processes[process].phase = Phase::Asks(run, Returned::Ok);
-            return Some(next);
-        }
-        let is_aborted = it.transaction.is_some_and(|it| it.is_aborted);
-        if is_aborted || !state.holds_lease(process) {
-            next.roll_back(process);
-            self.releases(&mut next, process);
-            return Some(next);
-        }
-        let cursor = Some(it.search.end);
-        match &mut next.processes[process].transaction {
-            Some(transaction) => {
-                transaction.has_row = true;
-                transaction.begun = None;
-                transaction.cursor = cursor;
-            }
-            None => {
-                next.row.begun = None;
-                next.row.cursor = cursor;
-            }
-        }
-        next.processes[process].phase = Phase::Commits;
-        Some(next)
-    }
-
-    pub(super) fn commits(&self, state: &State, process: usize) -> Option<State> {
-        let it = state.processes[process];
-        if it.phase != Phase::Commits || self.commit_is_refused(state, process) {
-            return None;
-        }
-        let mut next = *state;
-        if it.transaction.is_none() && self.server == Server::Sqlite {
-            self.releases(&mut next, process);
-            return Some(next);
-        }
-        next.commit(process);
-        let search = &mut next.processes[process].search;
-        search.handled = search.end;
-        if search.handled == search.limit {
-            search.limit = search.all;
-        }
-        search.end = search.limit;
-        self.goes_on_after_commit(&mut next, process);
-        Some(next)
-    }
-
-    fn goes_on_after_commit(&self, state: &mut State, process: usize) {
-        let search = state.processes[process].search;
-        if let Some(failing) = search.failing
-            && failing.message == search.handled + 1
-        {
-            self.settles(state, process, failing);
-        } else if search.handled < search.all {
-            state.processes[process].phase = Phase::Begins;
-        } else if search.all < self.messages {
-            // Another page, under the same lease: from where the library believes that it is.
-            self.reads_page(state, process, Some(search.all));
-        } else {
-            self.releases(state, process);
-        }
-    }
-
-    /// What a lasting error of COMMIT leads to: a search for the message.
-    pub(super) fn commit_fails(&self, state: &State, process: usize) -> Option<State> {
-        let it = state.processes[process];
-        if it.phase != Phase::Commits || !self.commit_is_refused(state, process) {
-            return None;
-        }
-        let mut next = *state;
-        next.roll_back(process);
-        let Search { handled, end, .. } = it.search;
-        if !self.mechanisms.searches {
-            next.processes[process].phase = Phase::RecordsFailure(end);
-        } else if end == handled + 1 {
-            next.history.misbehaved[usize::from(end)] += 1;
-            self.failed(&mut next, process, end, Next::Attempt);
-        } else {
-            next.processes[process].search.limit = end;
-            next.processes[process].search.end = handled + (end - handled) / 2;
-            next.processes[process].phase = Phase::Begins;
-        }
-        Some(next)
-    }
-
-    /// Nobody knows whether the COMMIT arrived.
-    pub(super) fn loses_connection(
-        &self,
-        state: &State,
-        process: usize,
-        arrived: bool,
-    ) -> Option<State> {
-        if state.processes[process].phase != Phase::Commits {
-            return None;
-        }
-        let mut next = *state;
-        next.left.losses = next.left.losses.checked_sub(1)?;
-        if arrived && !self.commit_is_refused(state, process) {
-            next.commit(process);
-        } else {
-            next.roll_back(process);
-        }
-        next.processes[process] = Process::NEW;
-        Some(next)
-    }
-
     /// A message has failed: what is before it is made again first.
     pub(super) fn failed(&self, state: &mut State, process: usize, message: u8, then: Next) {
         if message == 0 {
@@ -325,7 +133,7 @@ impl Page {
         }
     }
 
-    fn settles(&self, state: &mut State, process: usize, failing: Failing) {
+    pub(super) fn settles(&self, state: &mut State, process: usize, failing: Failing) {
         state.processes[process].phase = if failing.at_once {
             Phase::GivesUp(failing.message)
         } else {

@@ -20,6 +20,8 @@
 //! Taken as given: the library sees each statement that a handler runs. Who holds the lease is told by
 //! the epoch only; the model of leases has the rest.
 
+mod asking;
+mod committing;
 mod handler;
 mod laws;
 mod library;
