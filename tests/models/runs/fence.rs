@@ -111,6 +111,13 @@ fn two_tables_of_one_class() {
 
 #[test]
 fn a_server_that_forgets_commits() {
+    holds(
+        "3 publishers x 1, a crash",
+        Fence {
+            crashes: 1,
+            ..THREE
+        },
+    );
     let publishers = [
         Publisher::of_first_topic(2, 1),
         Publisher::of_first_topic(1, 1),
@@ -131,9 +138,20 @@ fn larger_bounds() {
     if !all_are_wanted() {
         return;
     }
+    let mut publishers = [Publisher::of_first_topic(2, 1); 3];
+    publishers[0] = Publisher::of_first_topic(1, 2).with_savepoint();
     holds(
-        "3 publishers x 1, a crash",
+        "3 publishers, 2 of them x 2, savepoint",
         Fence {
+            publishers,
+            ..THREE
+        },
+    );
+    publishers[2] = Publisher::of_first_topic(1, 1);
+    holds(
+        "3 publishers, a crash",
+        Fence {
+            publishers,
             crashes: 1,
             ..THREE
         },
