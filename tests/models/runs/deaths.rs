@@ -1,0 +1,351 @@
+//! Who is to blame for a process that died: only the guilty message is given up, and soon.
+
+use persisting_message_bus_models::check::{all_are_wanted, finds, holds};
+use persisting_message_bus_models::deaths::Step::*;
+use persisting_message_bus_models::deaths::*;
+
+/// Two consumers in one process, of which the second message of the first ends it.
+const TWO: Deaths = Deaths {
+    consumers: 2,
+    processes: 1,
+    messages: 2,
+    page_size: 2,
+    deadly: Some(2),
+    kills: 0,
+    losses: 0,
+    expiries: 0,
+    attempts: 2,
+    mechanisms: Mechanisms::ALL,
+};
+
+#[test]
+fn a_deadly_message() {
+    for deadly in 1..=3 {
+        let bounds = format!("2 consumers in a process, 3 messages, message {deadly} is deadly");
+        let deadly = Some(deadly);
+        let (messages, page_size) = (3, 3);
+        holds(
+            &bounds,
+            Deaths {
+                deadly,
+                messages,
+                page_size,
+                ..TWO
+            },
+        );
+    }
+}
+
+#[test]
+fn processes_that_are_killed_and_connections_that_are_lost() {
+    holds(
+        "2 consumers in a process, a kill, a loss",
+        Deaths {
+            kills: 1,
+            losses: 1,
+            ..TWO
+        },
+    );
+    holds(
+        "2 consumers in a process, 2 losses",
+        Deaths { losses: 2, ..TWO },
+    );
+}
+
+#[test]
+fn two_processes() {
+    let two = Deaths {
+        processes: 2,
+        expiries: 1,
+        ..TWO
+    };
+    holds("2 consumers in 2 processes, a lease expires", two);
+    holds(
+        "2 consumers in 2 processes, a loss",
+        Deaths {
+            losses: 1,
+            expiries: 0,
+            ..two
+        },
+    );
+}
+
+#[test]
+fn where_nobody_is_guilty() {
+    holds(
+        "2 innocent consumers in a process, a kill, 2 losses",
+        Deaths {
+            deadly: None,
+            kills: 1,
+            losses: 2,
+            ..TWO
+        },
+    );
+}
+
+#[test]
+fn larger_bounds() {
+    if !all_are_wanted() {
+        return;
+    }
+    holds(
+        "2 consumers in 2 processes, a kill, a lease expires",
+        Deaths {
+            processes: 2,
+            kills: 1,
+            expiries: 1,
+            attempts: 3,
+            ..TWO
+        },
+    );
+}
+
+/// Checks a control.
+fn control(
+    lacks: &str,
+    deaths: Deaths,
+    mechanisms: Mechanisms,
+    law: &'static str,
+    expected: &[Step],
+) {
+    let deaths = Deaths {
+        mechanisms,
+        ..deaths
+    };
+    finds(&format!("control, {lacks}"), deaths, law, expected);
+}
+
+const ALL: Mechanisms = Mechanisms::ALL;
+
+/// The process dies for ever.
+#[test]
+fn without_the_note() {
+    let mechanisms = Mechanisms { note: false, ..ALL };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Handles(0, 0),
+    ];
+    control("no note", TWO, mechanisms, DEATHS_ARE_BOUNDED, &expected);
+}
+
+#[test]
+fn with_the_note_after_the_first_message() {
+    let deadly = Some(1);
+    let mechanisms = Mechanisms {
+        note_first: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+    ];
+    let lacks = "note after the first message";
+    control(
+        lacks,
+        Deaths { deadly, ..TWO },
+        mechanisms,
+        DEATHS_ARE_BOUNDED,
+        &expected,
+    );
+}
+
+#[test]
+fn with_a_note_that_stays() {
+    let (deadly, kills) = (None, 2);
+    let mechanisms = Mechanisms {
+        note_goes: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        IsKilled(0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        StoresCursor(0, 0),
+        IsKilled(0),
+        Takes(0, 0),
+        RecordsAttempt(0, 0),
+    ];
+    let deaths = Deaths {
+        deadly,
+        kills,
+        ..TWO
+    };
+    let lacks = "note stays when the cursor moves";
+    control(
+        lacks,
+        deaths,
+        mechanisms,
+        ONLY_WHAT_IS_HANDED_OUT_COUNTS,
+        &expected,
+    );
+}
+
+#[test]
+fn where_a_page_is_an_attempt() {
+    let mechanisms = Mechanisms {
+        page_is_nobodys: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Takes(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        Handles(0, 0),
+        Takes(0, 0),
+        RecordsAttempt(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        StoresCursor(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Takes(0, 1),
+        RecordsAttempt(0, 1),
+        Handles(0, 0),
+        Takes(0, 1),
+        RecordsAttempt(0, 1),
+        GivesUp(0, 1),
+    ];
+    let lacks = "a page is an attempt of its first message";
+    control(
+        lacks,
+        TWO,
+        mechanisms,
+        NOBODY_IS_BLAMED_FOR_ANOTHER,
+        &expected,
+    );
+}
+
+#[test]
+fn where_others_are_at_work_meanwhile() {
+    let mechanisms = Mechanisms {
+        alone_in_process: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Takes(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        Handles(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        StoresCursor(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Takes(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        Handles(0, 0),
+        Takes(0, 0),
+        RecordsAttempt(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        Takes(0, 1),
+        RecordsAttempt(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        Handles(0, 0),
+        Takes(0, 1),
+        RecordsAttempt(0, 1),
+        GivesUp(0, 1),
+    ];
+    let lacks = "not alone in the process";
+    control(
+        lacks,
+        TWO,
+        mechanisms,
+        NOBODY_IS_BLAMED_FOR_ANOTHER,
+        &expected,
+    );
+}
+
+/// It has noted that a message is alone, has lost its connection, and does nothing when another one's
+/// message ends the process.
+#[test]
+fn with_a_turn_that_ends_with_the_connection() {
+    let mechanisms = Mechanisms {
+        turn_outlasts_connection: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        Takes(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        LosesConnection(0, 1),
+        Takes(0, 1),
+        NotesWhatIsHandedOut(0, 1),
+        LosesConnection(0, 1),
+        NotesWhatIsHandedOut(0, 0),
+        Handles(0, 0),
+        Handles(0, 0),
+        Takes(0, 1),
+        RecordsAttempt(0, 1),
+    ];
+    let lacks = "turn ends with the connection";
+    let deaths = Deaths { losses: 2, ..TWO };
+    control(
+        lacks,
+        deaths,
+        mechanisms,
+        ONLY_WHAT_IS_HANDED_OUT_COUNTS,
+        &expected,
+    );
+}
+
+#[test]
+fn where_taking_ones_own_lease_again_is_an_attempt() {
+    let (deadly, losses) = (None, 2);
+    let mechanisms = Mechanisms {
+        own_lease_is_no_death: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        LosesConnection(0, 0),
+        Takes(0, 0),
+        NotesWhatIsHandedOut(0, 0),
+        LosesConnection(0, 0),
+        Takes(0, 0),
+        RecordsAttempt(0, 0),
+    ];
+    let deaths = Deaths {
+        deadly,
+        losses,
+        ..TWO
+    };
+    let lacks = "own lease is a death";
+    control(
+        lacks,
+        deaths,
+        mechanisms,
+        ONLY_WHAT_IS_HANDED_OUT_COUNTS,
+        &expected,
+    );
+}

@@ -1,0 +1,60 @@
+//! The lease, the cursor, and what failed: nothing is skipped, effects come once, and what is redriven
+//! is not forgotten.
+
+mod comparing;
+mod failing;
+mod holding;
+
+use persisting_message_bus_models::check::finds;
+use persisting_message_bus_models::lease::*;
+
+/// A page of two messages. A lease expires, and a connection is lost.
+const TRANSACTIONAL: Leases = Leases {
+    handler: Handler::Transactional,
+    messages: 2,
+    page_size: 2,
+    may_fail_from: 1,
+    failures: 0,
+    attempts: 2,
+    redrives: 0,
+    resets: 0,
+    expiries: 1,
+    deaths: 0,
+    losses: 1,
+    crashes: 0,
+    lists_uncommitted: false,
+    lease_outlives_connection: false,
+    mechanisms: Mechanisms::ALL,
+};
+
+const EXTERNAL: Leases = Leases {
+    handler: Handler::External,
+    ..TRANSACTIONAL
+};
+
+/// A message that fails is parked at once.
+const fn parks(leases: Leases) -> Leases {
+    Leases {
+        messages: 1,
+        failures: 1,
+        attempts: 1,
+        ..leases
+    }
+}
+
+const ALL: Mechanisms = Mechanisms::ALL;
+
+/// Checks a control.
+fn control(
+    lacks: &str,
+    leases: Leases,
+    mechanisms: Mechanisms,
+    law: &'static str,
+    expected: &[Step],
+) {
+    let leases = Leases {
+        mechanisms,
+        ..leases
+    };
+    finds(&format!("control, {lacks}"), leases, law, expected);
+}

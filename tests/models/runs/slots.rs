@@ -1,0 +1,293 @@
+//! MySQL and MariaDB: nothing is skipped.
+
+use persisting_message_bus_models::check::{all_are_wanted, finds, holds};
+use persisting_message_bus_models::slots::Step::*;
+use persisting_message_bus_models::slots::{
+    Mechanisms, NOTHING_IS_SKIPPED, Publisher, Slots, Step,
+};
+
+/// Three publishers of a message each, and two slots.
+const THREE: Slots = Slots {
+    publishers: [Publisher::of(1, 1); 3],
+    slots: 2,
+    topic_is_new: false,
+    readers: 1,
+    reader_restarts: 0,
+    reads_uncommitted: false,
+    crashes: 0,
+    mechanisms: Mechanisms::ALL,
+};
+
+/// Two of them, with two processes of the consumer, of which one is started anew.
+const TWO_READERS: Slots = Slots {
+    publishers: [Publisher::of(1, 1), Publisher::of(1, 1), Publisher::NONE],
+    readers: 2,
+    reader_restarts: 1,
+    ..THREE
+};
+
+/// Publishers before and after a crash.
+const CRASH: Slots = Slots {
+    publishers: [
+        Publisher::of(1, 2),
+        Publisher::of(1, 1),
+        Publisher::of(1, 1),
+    ],
+    crashes: 1,
+    ..THREE
+};
+
+#[test]
+fn publishers_in_any_order() {
+    holds("3 publishers, 2 slots", THREE);
+    holds("3 publishers, 3 slots", Slots { slots: 3, ..THREE });
+}
+
+#[test]
+fn two_topics() {
+    let publishers = [
+        Publisher::of(2, 1),
+        Publisher::of(1, 2),
+        Publisher::of_other_topic(1, 1),
+    ];
+    let bounds = "3 publishers on 2 topics, 2 slots";
+    holds(
+        bounds,
+        Slots {
+            publishers,
+            ..THREE
+        },
+    );
+}
+
+#[test]
+fn two_readers() {
+    let bounds = "2 publishers, 2 slots, 2 readers, a restart";
+    holds(bounds, TWO_READERS);
+}
+
+#[test]
+fn a_new_topic() {
+    let topic_is_new = true;
+    holds(
+        "new topic, 3 publishers, 2 slots",
+        Slots {
+            topic_is_new,
+            ..THREE
+        },
+    );
+    holds(
+        "new topic, 2 publishers, 2 slots, 2 readers, a restart",
+        Slots {
+            topic_is_new,
+            ..TWO_READERS
+        },
+    );
+}
+
+#[test]
+fn readers_that_see_what_is_not_committed() {
+    holds(
+        "3 publishers, 2 slots, READ UNCOMMITTED",
+        Slots {
+            reads_uncommitted: true,
+            ..THREE
+        },
+    );
+}
+
+#[test]
+fn a_server_that_forgets_commits() {
+    holds("3 publishers, 2 slots, a crash", CRASH);
+}
+
+#[test]
+fn larger_bounds() {
+    if !all_are_wanted() {
+        return;
+    }
+    holds(
+        "3 publishers, 3 slots, a crash",
+        Slots { slots: 3, ..CRASH },
+    );
+    holds(
+        "new topic, 3 publishers, 2 slots, a crash",
+        Slots {
+            topic_is_new: true,
+            ..CRASH
+        },
+    );
+}
+
+/// Checks a control.
+fn control(lacks: &str, slots: Slots, mechanisms: Mechanisms, expected: &[Step]) {
+    let slots = Slots {
+        mechanisms,
+        ..slots
+    };
+    let bounds = format!("control, {lacks}");
+    finds(&bounds, slots, NOTHING_IS_SKIPPED, expected);
+}
+
+/// The step of a publisher that takes a slot.
+fn locks(publisher: usize, slot: usize) -> Step {
+    LocksFreeSlot { publisher, slot }
+}
+
+#[test]
+fn without_slots() {
+    let mechanisms = Mechanisms {
+        slot: false,
+        ..Mechanisms::ALL
+    };
+    let expected = [
+        DrawsPosition(0),
+        DrawsPosition(1),
+        Commits(1),
+        ReadsLast(0),
+        LooksAtSlot(0),
+        LooksAtSlot(0),
+        ReadsHead(0),
+        ReadsPage(0),
+        Commits(0),
+    ];
+    control("no slots", THREE, mechanisms, &expected);
+}
+
+#[test]
+fn with_the_slot_after_drawing() {
+    let mechanisms = Mechanisms {
+        slot_before_drawing: false,
+        ..Mechanisms::ALL
+    };
+    let expected = [
+        DrawsPosition(0),
+        DrawsPosition(1),
+        locks(1, 0),
+        Commits(1),
+        ReadsLast(0),
+        LooksAtSlot(0),
+        locks(0, 0),
+        LooksAtSlot(0),
+        ReadsHead(0),
+        ReadsPage(0),
+        Commits(0),
+    ];
+    control("slot after drawing", THREE, mechanisms, &expected);
+}
+
+#[test]
+fn with_the_slots_before_the_last_position() {
+    let mechanisms = Mechanisms {
+        last_before_slots: false,
+        ..Mechanisms::ALL
+    };
+    let expected = [
+        locks(0, 1),
+        LooksAtSlot(0),
+        locks(1, 0),
+        DrawsPosition(1),
+        DrawsPosition(0),
+        Commits(0),
+        LooksAtSlot(0),
+        ReadsLast(0),
+        ReadsHead(0),
+        ReadsPage(0),
+        Commits(1),
+    ];
+    control("slots before last position", THREE, mechanisms, &expected);
+}
+
+#[test]
+fn with_rows_in_an_earlier_snapshot() {
+    let mechanisms = Mechanisms {
+        rows_in_later_snapshot: false,
+        ..Mechanisms::ALL
+    };
+    let expected = [
+        locks(0, 0),
+        DrawsPosition(0),
+        locks(1, 1),
+        DrawsPosition(1),
+        Commits(1),
+        MakesSnapshot(0),
+        Commits(0),
+        ReadsLast(0),
+        LooksAtSlot(0),
+        LooksAtSlot(0),
+        ReadsHead(0),
+        ReadsPage(0),
+    ];
+    control("rows in an earlier snapshot", THREE, mechanisms, &expected);
+}
+
+/// A reader that comes when a publisher is at work.
+const COMES_LATE: [Step; 11] = [
+    LocksFreeSlot {
+        publisher: 0,
+        slot: 0,
+    },
+    DrawsPosition(0),
+    LocksFreeSlot {
+        publisher: 1,
+        slot: 1,
+    },
+    DrawsPosition(1),
+    Commits(1),
+    ReadsLast(0),
+    LooksAtSlot(0),
+    LooksAtSlot(0),
+    ReadsHead(0),
+    ReadsPage(0),
+    Commits(0),
+];
+
+#[test]
+fn where_held_slots_do_not_count() {
+    let mechanisms = Mechanisms {
+        held_slots_count: false,
+        ..Mechanisms::ALL
+    };
+    control("held slots do not count", THREE, mechanisms, &COMES_LATE);
+}
+
+#[test]
+fn where_slots_that_were_never_seen_free_do_not_count() {
+    let mechanisms = Mechanisms {
+        unseen_slots_count: false,
+        ..Mechanisms::ALL
+    };
+    control("unseen slots do not count", THREE, mechanisms, &COMES_LATE);
+}
+
+#[test]
+fn with_sightings_of_another_run_of_the_server() {
+    let mechanisms = Mechanisms {
+        sightings_are_of_one_run: false,
+        ..Mechanisms::ALL
+    };
+    let expected = [
+        locks(0, 0),
+        DrawsPosition(0),
+        DrawsPosition(0),
+        Commits(0),
+        ReadsLast(0),
+        LooksAtSlot(0),
+        LooksAtSlot(0),
+        ServerCrashes {
+            positions_are_reused: false,
+        },
+        locks(1, 0),
+        DrawsPosition(1),
+        locks(2, 1),
+        DrawsPosition(2),
+        Commits(2),
+        ReadsLast(0),
+        LooksAtSlot(0),
+        LooksAtSlot(0),
+        ReadsHead(0),
+        ReadsPage(0),
+        Commits(1),
+    ];
+    control("sightings outlive the server", CRASH, mechanisms, &expected);
+}

@@ -1,0 +1,45 @@
+//! What handlers do to their transaction: nothing is skipped, nothing comes twice, nobody is blamed for
+//! another's deed, and all ends.
+
+mod ended;
+mod holding;
+mod intact;
+
+use persisting_message_bus_models::check::finds;
+use persisting_message_bus_models::transaction::*;
+
+/// A page of three messages. Their handlers do two things to their transaction, and fail once.
+const THREE: Page = Page {
+    server: Server::Mysql,
+    messages: 3,
+    page_size: 3,
+    hook: false,
+    processes: 1,
+    deeds: Deed::ALL,
+    most_deeds: 2,
+    errors: 1,
+    poison: None,
+    deaths: 0,
+    expiries: 0,
+    losses: 0,
+    attempts: 2,
+    give_up: GiveUp::Park,
+    mechanisms: Mechanisms::ALL,
+};
+
+/// A page of two messages. A handler does something to its transaction.
+const TWO: Page = Page {
+    messages: 2,
+    page_size: 2,
+    most_deeds: 1,
+    errors: 0,
+    ..THREE
+};
+
+const ALL: Mechanisms = Mechanisms::ALL;
+
+/// Checks a control.
+fn control(lacks: &str, page: Page, mechanisms: Mechanisms, law: &'static str, expected: &[Step]) {
+    let page = Page { mechanisms, ..page };
+    finds(&format!("control, {lacks}"), page, law, expected);
+}

@@ -1,0 +1,92 @@
+//! What a reader's statements do.
+
+use super::state::{Reader, Reading};
+use super::{Fence, State, TOPICS};
+use crate::positions::{highest, up_to};
+
+impl Fence {
+    /// In a control: rows are read in the snapshot that is made before the look at the locks.
+    pub(super) fn makes_snapshot(&self, state: &State, topic: usize) -> Option<State> {
+        if self.mechanisms.rows_in_later_snapshot || state.readers[topic] != Reader::RESTING {
+            return None;
+        }
+        let mut next = *state;
+        next.readers[topic].snapshot = Some(state.database.committed[topic]);
+        Some(next)
+    }
+
+    pub(super) fn reads_sequence(&self, state: &State, topic: usize) -> Option<State> {
+        let last = state.database.last[self.topics[topic].sequence];
+        let reader = state.readers[topic];
+        let doing = match reader.doing {
+            Reading::Nothing if self.mechanisms.sequence_before_locks => Reading::Sequence(last),
+            Reading::Locks(lowest) => {
+                Reading::Horizon(lowest.map_or(last, |lowest| last.min(lowest)))
+            }
+            _ => return None,
+        };
+        let has_snapshot = self.mechanisms.rows_in_later_snapshot || reader.snapshot.is_some();
+        has_snapshot.then(|| with(state, topic, doing))
+    }
+
+    pub(super) fn looks_at_locks(&self, state: &State, topic: usize) -> Option<State> {
+        let lowest = |up_to: u8| self.locks(state, topic).filter(|at| *at <= up_to).min();
+        let doing = match state.readers[topic].doing {
+            Reading::Nothing if !self.mechanisms.sequence_before_locks => {
+                Reading::Locks(lowest(u8::MAX))
+            }
+            // A lock that is ahead of the last value looks far behind, and is left out.
+            Reading::Sequence(last) => Reading::Horizon(lowest(last).unwrap_or(last)),
+            _ => return None,
+        };
+        Some(with(state, topic, doing))
+    }
+
+    /// What the locks of a topic's class say.
+    fn locks(&self, state: &State, topic: usize) -> impl Iterator<Item = u8> {
+        let class = self.topics[topic].class;
+        let of_class = (0..TOPICS).filter(move |other| self.topics[*other].class == class);
+        let publishers = state.publishers;
+        of_class.flat_map(move |topic| {
+            let locks = publishers.map(|publisher| publisher.transaction.locks[topic]);
+            locks.into_iter().flatten()
+        })
+    }
+
+    pub(super) fn reads_head(&self, state: &State, topic: usize) -> Option<State> {
+        let Reading::Horizon(horizon) = state.readers[topic].doing else {
+            return None;
+        };
+        let head = highest(visible(state, topic) & up_to(horizon));
+        if head > state.database.cursors[topic] {
+            return Some(with(state, topic, Reading::Head(head)));
+        }
+        let mut next = *state;
+        next.readers[topic] = Reader::RESTING;
+        Some(next)
+    }
+
+    pub(super) fn reads_page(&self, state: &State, topic: usize) -> Option<State> {
+        let Reading::Head(head) = state.readers[topic].doing else {
+            return None;
+        };
+        let mut next = *state;
+        let page = visible(state, topic) & up_to(head) & !up_to(state.database.cursors[topic]);
+        next.database.delivered[topic] |= page;
+        next.database.cursors[topic] = head;
+        next.readers[topic] = Reader::RESTING;
+        Some(next)
+    }
+}
+
+/// The rows that a reader sees now.
+fn visible(state: &State, topic: usize) -> u8 {
+    let snapshot = state.readers[topic].snapshot;
+    snapshot.unwrap_or(state.database.committed[topic])
+}
+
+fn with(state: &State, topic: usize, doing: Reading) -> State {
+    let mut next = *state;
+    next.readers[topic].doing = doing;
+    next
+}

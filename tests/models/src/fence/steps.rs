@@ -1,0 +1,155 @@
+use stateright::Property;
+
+use super::{Fence, PUBLISHERS, State, TOPICS, laws};
+use crate::check::{Checked, Protocol};
+
+/// What somebody does without anybody coming between. Numbers are those of publishers and of topics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// `INSERT ...` of a message begins: `current_setting(setting, true)` and, where that does not say
+    /// `held`, `pg_sequence_last_value(id)`. Begins a transaction where there is none.
+    Dispatches {
+        /// Who publishes.
+        publisher: usize,
+        /// On which topic.
+        topic: usize,
+    },
+    /// `pg_advisory_xact_lock_shared(class, last)` and `set_config(setting, 'held', true)`.
+    TakesLock(usize),
+    /// `nextval`, as the row is made.
+    DrawsPosition(usize),
+    /// `SAVEPOINT`.
+    SetsSavepoint(usize),
+    /// `ROLLBACK TO SAVEPOINT`.
+    RollsBackToSavepoint(usize),
+    /// `COMMIT`.
+    Commits(usize),
+    /// `ROLLBACK`, or the connection is gone.
+    RollsBack(usize),
+    /// Only in a control: a transaction of the reader makes its snapshot.
+    MakesSnapshot(usize),
+    /// `pg_sequence_last_value(seqrelid)` in the statement of `horizon`.
+    ReadsSequence(usize),
+    /// `SELECT ... FROM pg_locks` in the same statement.
+    LooksAtLocks(usize),
+    /// `SELECT max(id) ... WHERE id <= horizon`: `head`.
+    ReadsHead(usize),
+    /// `SELECT ... WHERE id > cursor AND id <= head`: `read_page`. It is handled, and the cursor
+    /// stored.
+    ReadsPage(usize),
+    /// All that was committed would outlast a crash from now on.
+    DiskIsFlushed,
+    /// The server crashes and comes back, without what was not on the disk.
+    ServerCrashes {
+        /// Whether its sequence has gone further than the rows that are there.
+        sequence_is_ahead: bool,
+    },
+}
+
+impl Protocol for Fence {
+    type State = State;
+    type Step = Step;
+
+    const NAME: &'static str = "fence";
+
+    fn start(&self) -> State {
+        self.initial()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for publisher in 0..PUBLISHERS {
+            let topics = (0..TOPICS).filter(|topic| self.publishers[publisher].topics[*topic]);
+            steps.extend(topics.map(|topic| Step::Dispatches { publisher, topic }));
+            steps.extend(
+                [
+                    Step::TakesLock,
+                    Step::DrawsPosition,
+                    Step::SetsSavepoint,
+                    Step::RollsBackToSavepoint,
+                    Step::Commits,
+                    Step::RollsBack,
+                ]
+                .map(|step| step(publisher)),
+            );
+        }
+        for topic in (0..TOPICS).filter(|topic| self.read[*topic]) {
+            steps.extend(
+                [
+                    Step::MakesSnapshot,
+                    Step::ReadsSequence,
+                    Step::LooksAtLocks,
+                    Step::ReadsHead,
+                    Step::ReadsPage,
+                ]
+                .map(|step| step(topic)),
+            );
+        }
+        steps.push(Step::DiskIsFlushed);
+        steps.extend(
+            [false, true].map(|sequence_is_ahead| Step::ServerCrashes { sequence_is_ahead }),
+        );
+        steps
+    }
+
+    fn after(&self, state: &State, step: Step) -> Option<State> {
+        match step {
+            Step::Dispatches { publisher, topic } => self.dispatches(state, publisher, topic),
+            Step::TakesLock(publisher) => self.takes_lock(state, publisher),
+            Step::DrawsPosition(publisher) => self.draws_position(state, publisher),
+            Step::SetsSavepoint(publisher) => self.sets_savepoint(state, publisher),
+            Step::RollsBackToSavepoint(publisher) => self.rolls_back_to_savepoint(state, publisher),
+            Step::Commits(publisher) => self.commits(state, publisher),
+            Step::RollsBack(publisher) => self.rolls_back(state, publisher),
+            Step::MakesSnapshot(topic) => self.makes_snapshot(state, topic),
+            Step::ReadsSequence(topic) => self.reads_sequence(state, topic),
+            Step::LooksAtLocks(topic) => self.looks_at_locks(state, topic),
+            Step::ReadsHead(topic) => self.reads_head(state, topic),
+            Step::ReadsPage(topic) => self.reads_page(state, topic),
+            Step::DiskIsFlushed => self.disk_is_flushed(state),
+            Step::ServerCrashes { sequence_is_ahead } => {
+                self.server_crashes(state, sequence_is_ahead)
+            }
+        }
+    }
+
+    fn properties(&self) -> Vec<Property<Checked<Self>>> {
+        laws::properties(self)
+    }
+}
+
+impl Fence {
+    fn disk_is_flushed(&self, state: &State) -> Option<State> {
+        let is_of_use = state.crashes < self.crashes && state.on_disk != state.database;
+        is_of_use.then_some(State {
+            on_disk: state.database,
+            ..*state
+        })
+    }
+
+    fn server_crashes(&self, state: &State, sequence_is_ahead: bool) -> Option<State> {
+        if state.crashes == self.crashes {
+            return None;
+        }
+        let mut next = State {
+            database: state.on_disk,
+            crashes: state.crashes + 1,
+            ..*state
+        };
+        next.database.last = next
+            .database
+            .last
+            .map(|last| last + u8::from(sequence_is_ahead));
+        next.on_disk = next.database;
+        // All connections are gone.
+        for topic in 0..TOPICS {
+            next.readers[topic] = super::state::Reader::RESTING;
+        }
+        for publisher in 0..PUBLISHERS {
+            if state.publishers[publisher].transaction.is_open {
+                next = self.ends(&next, publisher);
+            }
+        }
+        Some(next)
+    }
+}

@@ -1,0 +1,159 @@
+//! What goes wrong: leases expire, processes die, connections are lost with what is on its way, the
+//! server forgets.
+
+use super::state::{Late, Phase, State, Statement};
+use super::{Handler, Leases, PROCESSES};
+
+impl Leases {
+    /// That of a dead process expires in any case.
+    pub(super) fn lease_expires(&self, state: &State) -> Option<State> {
+        let owner = state
+            .database
+            .owner
+            .filter(|_| !state.database.has_expired)?;
+        let mut living = (0..PROCESSES).map(|process| state.owner(process));
+        let is_of_living = living.any(|living| living == owner) || state.reset.is_some();
+        let mut next = *state;
+        if is_of_living {
+            next.left.expiries = next.left.expiries.checked_sub(1)?;
+        }
+        next.database.has_expired = true;
+        Some(next)
+    }
+
+    /// What it has sent may arrive later, or not at all.
+    pub(super) fn loses_connection(&self, state: &State, process: usize) -> Option<State> {
+        let it = &state.processes[process];
+        if it.phase == Phase::Idle || it.late.is_some() {
+            return None;
+        }
+        let mut next = *state;
+        next.left.losses = next.left.losses.checked_sub(1)?;
+        next.processes[process].late = self.on_its_way(state, process);
+        self.has_new_connection(&mut next, process);
+        Some(next)
+    }
+
+    /// What it remembers, and whether it goes on under the lease that it has.
+    fn has_new_connection(&self, state: &mut State, process: usize) {
+        let it = &mut state.processes[process];
+        if self.mechanisms.new_connection_forgets_count {
+            it.known = 0;
+        }
+        match (it.phase, self.handler) {
+            (Phase::Handles | Phase::StoresCursor, Handler::External)
+                if self.lease_outlives_connection => {}
+            // The page is made again. Not where COMMIT was on its way: only the row tells the cursor.
+            (Phase::Begins | Phase::Handles | Phase::StoresCursor, Handler::Transactional)
+                if self.lease_outlives_connection =>
+            {
+                it.work.handled -= it.handled_in_transaction();
+                it.transaction = None;
+                it.phase = Phase::Begins;
+            }
+            _ => it.rests(),
+        }
+    }
+
+    pub(super) fn dies(&self, state: &State, process: usize) -> Option<State> {
+        let it = &state.processes[process];
+        if it.phase == Phase::Idle || it.late.is_some() {
+            return None;
+        }
+        let mut next = *state;
+        next.left.deaths = next.left.deaths.checked_sub(1)?;
+        // Until it does, nobody takes the lease.
+        next.database.has_expired |= state.database.owner == Some(state.owner(process));
+        let it = &mut next.processes[process];
+        it.late = self.on_its_way(state, process);
+        it.life += 1;
+        it.known = 0;
+        it.rests();
+        Some(next)
+    }
+
+    fn on_its_way(&self, state: &State, process: usize) -> Option<Late> {
+        let it = &state.processes[process];
+        if let Some(transaction) = it.transaction {
+            let commits = matches!(it.phase, Phase::Commits | Phase::CommitsRedriven);
+            return Some(Late::Transaction {
+                transaction,
+                commits,
+            });
+        }
+        self.sends(state, process).map(Late::Statement)
+    }
+
+    /// What a process sends that is committed by itself.
+    fn sends(&self, state: &State, process: usize) -> Option<Statement> {
+        let it = &state.processes[process];
+        let (lease, message) = (it.lease, it.work.message);
+        Some(match it.phase {
+            Phase::Takes { .. } => Statement::Take {
+                owner: state.owner(process),
+            },
+            Phase::StoresCursor => Statement::StoreCursor {
+                lease,
+                cursor: it.work.end,
+                releases: message == 0 && !self.is_stored_first(),
+            },
+            Phase::RecordsFailure | Phase::ParksAgain => Statement::RecordFailure {
+                lease,
+                message,
+                parks: it.phase == Phase::ParksAgain,
+            },
+            Phase::GivesUp => self.giving_up(lease, message, false),
+            Phase::GivesUpRest => self.giving_up(lease, message, true),
+            Phase::Renews => Statement::Renew { lease },
+            Phase::TakesRedriven => Statement::TakeRedriven { lease, message },
+            Phase::Releases => Statement::Release { lease },
+            _ => return None,
+        })
+    }
+
+    pub(super) fn late_arrives(&self, state: &State, process: usize) -> Option<State> {
+        let mut next = *state;
+        match next.processes[process].late.take()? {
+            Late::Statement(statement) => {
+                // A lease is not waited for, and anything else is.
+                let is_locked = state.row_is_locked_for(None);
+                if is_locked {
+                    return None;
+                }
+                self.run(&mut next.database, statement);
+            }
+            Late::Transaction {
+                transaction,
+                commits: true,
+            } => next.database.commit(transaction),
+            Late::Transaction { .. } => return None,
+        }
+        Some(next)
+    }
+
+    /// It never arrives: the server notices that the connection is lost, and rolls back.
+    pub(super) fn late_is_lost(&self, state: &State, process: usize) -> Option<State> {
+        let mut next = *state;
+        next.processes[process].late.take()?;
+        Some(next)
+    }
+
+    pub(super) fn disk_is_flushed(&self, state: &State) -> Option<State> {
+        let is_of_use = state.left.crashes > 0 && state.on_disk != state.database;
+        is_of_use.then_some(State {
+            on_disk: state.database,
+            ..*state
+        })
+    }
+
+    pub(super) fn server_crashes(&self, state: &State) -> Option<State> {
+        let mut next = *state;
+        next.left.crashes = next.left.crashes.checked_sub(1)?;
+        next.database = state.on_disk;
+        for process in 0..PROCESSES {
+            next.processes[process].late = None;
+            self.has_new_connection(&mut next, process);
+        }
+        Some(next)
+    }
+}

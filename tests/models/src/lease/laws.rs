@@ -1,0 +1,105 @@
+use stateright::Property;
+
+use super::state::{Late, Note, Phase, State, bit};
+use super::{Handler, Leases};
+use crate::check::Checked;
+
+/// Messages up to the cursor are handled, parked, or redriven.
+pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
+
+/// Effects of a transactional handler take effect at most once since the last reset.
+pub const EFFECTS_COME_ONCE: &str = "effects come once";
+
+/// Where all rest, somebody will look for a message that was redriven.
+pub const REDRIVEN_IS_NOT_FORGOTTEN: &str = "what is redriven is not forgotten";
+
+pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
+    let mut properties = vec![
+        Property::always(NOTHING_IS_SKIPPED, |leases: &Checked<Leases>, state| {
+            nothing_is_skipped(leases, state)
+        }),
+        Property::always(REDRIVEN_IS_NOT_FORGOTTEN, |_, state| {
+            redriven_is_not_forgotten(state)
+        }),
+        Property::always(
+            "who is not done can go on",
+            |leases: &Checked<Leases>, state| is_done(leases, state) || !leases.is_at_an_end(state),
+        ),
+        Property::sometimes("all is handled", |leases: &Checked<Leases>, state| {
+            is_done(leases, state)
+        }),
+    ];
+    if leases.handler == Handler::Transactional {
+        properties.push(Property::always(EFFECTS_COME_ONCE, |_, state: &State| {
+            state.database.effects.iter().all(|times| *times <= 1)
+        }));
+    }
+    if leases.failures >= leases.attempts {
+        properties.push(Property::sometimes(
+            "a message is parked",
+            |_, state: &State| state.database.notes.contains(&Note::Parked),
+        ));
+    }
+    if leases.redrives > 0 {
+        properties.push(Property::sometimes(
+            "a redriven message is handled",
+            |leases: &Checked<Leases>, state: &State| {
+                state.left.redrives < leases.redrives
+                    && is_done(leases, state)
+                    && state.database.notes == [Note::None; super::MESSAGES]
+            },
+        ));
+    }
+    if leases.losses > 0 && leases.handler == Handler::Transactional {
+        properties.push(Property::sometimes(
+            "a COMMIT comes late",
+            |_, state: &State| {
+                state
+                    .processes
+                    .iter()
+                    .any(|it| matches!(it.late, Some(Late::Transaction { commits: true, .. })))
+            },
+        ));
+    }
+    if leases.resets > 0 {
+        properties.push(Property::sometimes(
+            "all is replayed",
+            |leases: &Checked<Leases>, state: &State| {
+                state.left.resets == 0 && state.reset.is_none() && is_done(leases, state)
+            },
+        ));
+    }
+    if leases.crashes > 0 {
+        properties.push(Property::sometimes(
+            "a crash would take a cursor",
+            |_, state: &State| {
+                state.left.crashes > 0 && state.on_disk.cursor < state.database.cursor
+            },
+        ));
+    }
+    properties
+}
+
+fn nothing_is_skipped(leases: &Leases, state: &State) -> bool {
+    let database = &state.database;
+    let mut passed = (1..=database.cursor).zip(database.notes.iter().zip(database.effects));
+    passed.all(|(message, (note, effects))| {
+        let is_handled = match leases.handler {
+            Handler::Transactional => effects > 0,
+            Handler::External => state.called & bit(message) != 0,
+        };
+        is_handled || matches!(note, Note::Parked | Note::Redriven)
+    })
+}
+
+fn redriven_is_not_forgotten(state: &State) -> bool {
+    let rests = |it: &super::state::Process| it.phase == Phase::Idle && it.late.is_none();
+    let mut processes = state.processes.iter();
+    state.database.redriven().is_none()
+        || !state.processes.iter().all(rests)
+        || processes.any(|it| it.known != state.database.redrives)
+}
+
+fn is_done(leases: &Leases, state: &State) -> bool {
+    state.database.cursor == leases.messages && state.database.redriven().is_none()
+}

@@ -1,0 +1,269 @@
+use super::{Leases, MESSAGES, PROCESSES};
+
+/// What the database and the processes know.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub struct State {
+    pub(super) database: Database,
+    /// What a crash of the server leaves.
+    pub(super) on_disk: Database,
+    /// The messages that an external handler was called for, since the last reset. As bits.
+    pub(super) called: u8,
+    pub(super) processes: [Process; PROCESSES],
+    /// An operator that has taken the lease for a reset.
+    pub(super) reset: Option<Lease>,
+    pub(super) left: Left,
+}
+
+/// What may still happen.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Left {
+    pub(super) failures: u8,
+    pub(super) redrives: u8,
+    pub(super) resets: u8,
+    pub(super) expiries: u8,
+    pub(super) deaths: u8,
+    pub(super) losses: u8,
+    pub(super) crashes: u8,
+}
+
+/// The consumer's row, its failed messages, and the effects of transactional handlers.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Database {
+    pub(super) cursor: u8,
+    pub(super) owner: Option<u8>,
+    pub(super) epoch: u8,
+    pub(super) has_expired: bool,
+    /// How often messages were redriven.
+    pub(super) redrives: u8,
+    /// Of each message. Numbers begin at 1, indices at zero.
+    pub(super) notes: [Note; MESSAGES],
+    /// How often each message's effects are committed, since the last reset.
+    pub(super) effects: [u8; MESSAGES],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) enum Note {
+    None,
+    /// After so many attempts.
+    Failing(u8),
+    Parked,
+    Redriven,
+}
+
+/// What a process knows of its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Lease {
+    pub(super) owner: u8,
+    pub(super) epoch: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Process {
+    /// How often it was started anew.
+    pub(super) life: u8,
+    /// What it remembers of how often messages were redriven.
+    pub(super) known: u8,
+    pub(super) phase: Phase,
+    pub(super) lease: Lease,
+    /// What it works on.
+    pub(super) work: Work,
+    pub(super) transaction: Option<Transaction>,
+    /// What is on its way on a connection that it has lost.
+    pub(super) late: Option<Late>,
+}
+
+/// What a process does next.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) enum Phase {
+    Idle,
+    /// It has read how often messages were redriven.
+    Lists(u8),
+    /// Only in a control: it has found none, and reads the count.
+    ReadsCount,
+    /// The lease, for redriven messages or for a page.
+    Takes {
+        redriven: bool,
+    },
+    /// BEGIN, and the touch.
+    Begins,
+    Handles,
+    StoresCursor,
+    Commits,
+    RecordsFailure,
+    GivesUp,
+    /// Only in controls: what is left of that.
+    GivesUpRest,
+    ReadsRedriven,
+    BeginsRedriven,
+    HandlesRedriven,
+    CommitsRedriven,
+    /// Only in a control.
+    Renews,
+    TakesRedriven,
+    ParksAgain,
+    Releases,
+}
+
+/// The page, or the redriven message. Zeros where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Hash, Default)]
+pub(super) struct Work {
+    /// Where the page begins.
+    pub(super) start: u8,
+    /// What is handled of it.
+    pub(super) handled: u8,
+    /// Where the attempt ends.
+    pub(super) end: u8,
+    /// The message that fails, or is redriven.
+    pub(super) message: u8,
+}
+
+/// What a connection has not committed. It has written the consumer's row.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Transaction {
+    /// Messages as bits.
+    pub(super) effects: u8,
+    pub(super) cursor: Option<u8>,
+    pub(super) releases: bool,
+    /// The redriven message whose note it has taken.
+    pub(super) taken: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) enum Late {
+    Statement(Statement),
+    Transaction {
+        transaction: Transaction,
+        /// Whether COMMIT is on its way.
+        commits: bool,
+    },
+}
+
+/// What is committed by itself: a statement, or a transaction of the library's.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) enum Statement {
+    /// `TAKE`.
+    Take { owner: u8 },
+    /// `STORE_AND_HOLD`, `STORE_AND_RELEASE`.
+    StoreCursor {
+        lease: Lease,
+        cursor: u8,
+        releases: bool,
+    },
+    /// `record`: `RENEW`, and the note.
+    RecordFailure {
+        lease: Lease,
+        message: u8,
+        parks: bool,
+    },
+    /// `give_up`: `STORE_AND_RELEASE`, and `SET_STATE`.
+    GiveUp { lease: Lease, message: u8 },
+    /// Only in controls: `SET_STATE` alone.
+    SetParked { message: u8 },
+    /// `RENEW`.
+    Renew { lease: Lease },
+    /// `RENEW`, and `TAKE_REDRIVEN`; in a control, without the first.
+    TakeRedriven { lease: Lease, message: u8 },
+    /// `RELEASE`.
+    Release { lease: Lease },
+}
+
+impl Leases {
+    pub(super) fn initial(&self) -> State {
+        assert!(
+            self.resets == 0 || self.crashes == 0,
+            "resets without crashes"
+        );
+        let database = Database {
+            cursor: 0,
+            owner: None,
+            epoch: 0,
+            has_expired: false,
+            redrives: 0,
+            notes: [Note::None; MESSAGES],
+            effects: [0; MESSAGES],
+        };
+        State {
+            database,
+            on_disk: database,
+            called: 0,
+            processes: [Process::NEW; PROCESSES],
+            reset: None,
+            left: Left {
+                failures: self.failures,
+                redrives: self.redrives,
+                resets: self.resets,
+                expiries: self.expiries,
+                deaths: self.deaths,
+                losses: self.losses,
+                crashes: self.crashes,
+            },
+        }
+    }
+}
+
+impl Process {
+    const NEW: Self = Self {
+        life: 0,
+        known: 0,
+        phase: Phase::Idle,
+        lease: Lease { owner: 0, epoch: 0 },
+        work: Work {
+            start: 0,
+            handled: 0,
+            end: 0,
+            message: 0,
+        },
+        transaction: None,
+        late: None,
+    };
+
+    /// How many messages of the page its transaction has handled.
+    pub(super) fn handled_in_transaction(&self) -> u8 {
+        let effects = self
+            .transaction
+            .map_or(0, |transaction| transaction.effects);
+        u8::try_from(effects.count_ones()).unwrap_or(0)
+    }
+
+    /// It has no lease any more.
+    pub(super) fn rests(&mut self) {
+        self.phase = Phase::Idle;
+        self.lease = Self::NEW.lease;
+        self.work = Work::default();
+        self.transaction = None;
+    }
+}
+
+impl State {
+    /// A process that is started anew is another owner.
+    pub(super) fn owner(&self, process: usize) -> u8 {
+        let number = u8::from(process == 1);
+        number + 2 * self.processes[process].life
+    }
+
+    /// Whether a transaction keeps the row locked, but for that of one process.
+    pub(super) fn row_is_locked_for(&self, process: Option<usize>) -> bool {
+        let mut processes = self.processes.iter().enumerate();
+        processes.any(|(other, it)| {
+            let is_late = matches!(it.late, Some(Late::Transaction { .. }));
+            is_late || Some(other) != process && it.transaction.is_some()
+        })
+    }
+}
+
+impl Database {
+    pub(super) fn note(&mut self, message: u8) -> &mut Note {
+        &mut self.notes[usize::from(message) - 1]
+    }
+
+    /// The first message that is to be handled again.
+    pub(super) fn redriven(&self) -> Option<u8> {
+        let mut notes = (1..).zip(self.notes);
+        notes.find_map(|(message, note)| (note == Note::Redriven).then_some(message))
+    }
+}
+
+/// A message as a bit.
+pub(super) fn bit(message: u8) -> u8 {
+    1 << message
+}

@@ -1,0 +1,126 @@
+//! The cursor, and COMMIT.
+
+use super::library::Next;
+use super::state::{Phase, Process, Returned, Run, Search, State};
+use super::{Page, Server};
+
+impl Page {
+    /// The cursor, under the lease, in the transaction that was begun.
+    pub(super) fn moves_cursor(&self, state: &State, process: usize) -> Option<State> {
+        let it = state.processes[process];
+        if it.phase != Phase::MovesCursor || !self.may_settle(state, process) {
+            return None;
+        }
+        let mut next = *state;
+        let is_intact = it.transaction.is_some_and(|it| it.is_intact());
+        if !is_intact && self.mechanisms.cursor_in_transaction {
+            // By what message, it does not know.
+            let run = Run {
+                ran_after: true,
+                ..Run::of(it.search.end)
+            };
+            next.processes[process].phase = Phase::Asks(run, Returned::Ok);
+            return Some(next);
+        }
+        let is_aborted = it.transaction.is_some_and(|it| it.is_aborted);
+        if is_aborted || !state.holds_lease(process) {
+            next.roll_back(process);
+            self.releases(&mut next, process);
+            return Some(next);
+        }
+        let cursor = Some(it.search.end);
+        match &mut next.processes[process].transaction {
+            Some(transaction) => {
+                transaction.has_row = true;
+                transaction.begun = None;
+                transaction.cursor = cursor;
+            }
+            None => {
+                next.row.begun = None;
+                next.row.cursor = cursor;
+            }
+        }
+        next.processes[process].phase = Phase::Commits;
+        Some(next)
+    }
+
+    pub(super) fn commits(&self, state: &State, process: usize) -> Option<State> {
+        let it = state.processes[process];
+        if it.phase != Phase::Commits || self.commit_is_refused(state, process) {
+            return None;
+        }
+        let mut next = *state;
+        if it.transaction.is_none() && self.server == Server::Sqlite {
+            self.releases(&mut next, process);
+            return Some(next);
+        }
+        next.commit(process);
+        let search = &mut next.processes[process].search;
+        search.handled = search.end;
+        if search.handled == search.limit {
+            search.limit = search.all;
+        }
+        search.end = search.limit;
+        self.goes_on_after_commit(&mut next, process);
+        Some(next)
+    }
+
+    fn goes_on_after_commit(&self, state: &mut State, process: usize) {
+        let search = state.processes[process].search;
+        if let Some(failing) = search.failing
+            && failing.message == search.handled + 1
+        {
+            self.settles(state, process, failing);
+        } else if search.handled < search.all {
+            state.processes[process].phase = Phase::Begins;
+        } else if search.all < self.messages {
+            // Another page, under the same lease: from where the library believes that it is.
+            self.reads_page(state, process, Some(search.all));
+        } else {
+            self.releases(state, process);
+        }
+    }
+
+    /// What a lasting error of COMMIT leads to: a search for the message.
+    pub(super) fn commit_fails(&self, state: &State, process: usize) -> Option<State> {
+        let it = state.processes[process];
+        if it.phase != Phase::Commits || !self.commit_is_refused(state, process) {
+            return None;
+        }
+        let mut next = *state;
+        next.roll_back(process);
+        let Search { handled, end, .. } = it.search;
+        if !self.mechanisms.searches {
+            next.processes[process].phase = Phase::RecordsFailure(end);
+        } else if end == handled + 1 {
+            next.history.misbehaved[usize::from(end)] += 1;
+            self.failed(&mut next, process, end, Next::Attempt);
+        } else {
+            next.processes[process].search.limit = end;
+            next.processes[process].search.end = handled + (end - handled) / 2;
+            next.processes[process].phase = Phase::Begins;
+        }
+        Some(next)
+    }
+
+    /// Nobody knows whether the COMMIT arrived.
+    pub(super) fn loses_connection(
+        &self,
+        state: &State,
+        process: usize,
+        arrived: bool,
+    ) -> Option<State> {
+        if state.processes[process].phase != Phase::Commits {
+            return None;
+        }
+        let mut next = *state;
+        next.left.losses = next.left.losses.checked_sub(1)?;
+        if arrived && !self.commit_is_refused(state, process) {
+            next.commit(process);
+        } else {
+            next.roll_back(process);
+        }
+        next.processes[process] = Process::NEW;
+        Some(next)
+    }
+}

@@ -1,0 +1,104 @@
+//! What the database does with statements.
+
+use super::state::{Effects, Phase, State, Transaction, bit, effect};
+use super::{Deed, Page, Server};
+
+impl Transaction {
+    pub(super) fn new(is_own: bool) -> Self {
+        Self {
+            is_own,
+            is_aborted: false,
+            effects: 0,
+            has_row: false,
+            begun: None,
+            cursor: None,
+        }
+    }
+
+    /// Whether it is the one that the library has begun, and can be committed.
+    pub(super) fn is_intact(&self) -> bool {
+        self.is_own && !self.is_aborted
+    }
+}
+
+impl State {
+    /// Ends the transaction of a connection, and keeps what it has done.
+    pub(super) fn commit(&mut self, process: usize) {
+        let Some(transaction) = self.processes[process].transaction.take() else {
+            return;
+        };
+        // PostgreSQL says nothing of it.
+        if transaction.is_aborted {
+            return;
+        }
+        self.make_final(process, transaction.effects);
+        if transaction.has_row {
+            self.row.begun = transaction.begun;
+            self.row.cursor = transaction.cursor;
+        }
+    }
+
+    pub(super) fn roll_back(&mut self, process: usize) {
+        self.processes[process].transaction = None;
+    }
+
+    fn make_final(&mut self, process: usize, effects: Effects) {
+        // Who has taken the lease meanwhile cannot know.
+        if let Phase::Handles(run) = self.processes[process].phase
+            && !self.holds_lease(process)
+        {
+            self.history.unnoted |= bit(run.message);
+        }
+        for (index, count) in self.effects.iter_mut().enumerate() {
+            *count += effects >> index & 1;
+        }
+    }
+
+    /// A statement of a handler that writes: in the transaction that is there, or by itself.
+    pub(super) fn write(&mut self, process: usize, message: u8, second: bool) {
+        let effects = 1 << effect(message, second);
+        match &mut self.processes[process].transaction {
+            Some(transaction) if transaction.is_aborted => {}
+            Some(transaction) => transaction.effects |= effects,
+            None => self.make_final(process, effects),
+        }
+    }
+}
+
+impl Page {
+    /// Whether a connection may write now. SQLite's others wait, as do those for whom the row is locked.
+    pub(super) fn may_write(&self, state: &State, process: usize) -> bool {
+        let mut others = state.processes.iter().enumerate();
+        self.server != Server::Sqlite
+            || others.all(|(other, it)| other == process || it.transaction.is_none())
+    }
+
+    /// What a handler does to its transaction.
+    pub(super) fn do_deed(&self, state: &mut State, process: usize, deed: Deed) {
+        let transaction = &mut state.processes[process].transaction;
+        match (deed, self.server) {
+            (Deed::FailsStatement | Deed::MakesServerRollBack, Server::Postgres) => {
+                if let Some(transaction) = transaction {
+                    transaction.is_aborted = true;
+                }
+            }
+            (Deed::FailsStatement, _) | (Deed::RunsDdl, Server::Postgres | Server::Sqlite) => {}
+            (Deed::RunsDdl, Server::Mysql) | (Deed::Commits, _) => state.commit(process),
+            (Deed::CommitsAndBegins, _) => {
+                state.commit(process);
+                state.processes[process].transaction = Some(Transaction::new(false));
+            }
+            (Deed::RollsBack, _) | (Deed::MakesServerRollBack, _) => state.roll_back(process),
+            (Deed::RollsBackAndBegins, _) => {
+                *transaction = Some(Transaction::new(false));
+            }
+        }
+    }
+
+    /// Whether COMMIT fails, and the transaction is rolled back.
+    pub(super) fn commit_is_refused(&self, state: &State, process: usize) -> bool {
+        let effects = state.processes[process].transaction.map(|it| it.effects);
+        self.poison
+            .is_some_and(|message| effects.unwrap_or(0) >> effect(message, false) & 1 == 1)
+    }
+}

@@ -1,0 +1,105 @@
+//! What is stored under the lease when a message has failed, or the hook's transaction has ended early:
+//! each of it in a transaction.
+
+use super::library::Next;
+use super::state::{Note, Phase, State};
+use super::{GiveUp, Page};
+
+impl Page {
+    /// Does something under the lease, if it is still held.
+    fn under_lease(
+        &self,
+        state: &State,
+        process: usize,
+        settle: impl FnOnce(&mut State),
+    ) -> Option<State> {
+        if !self.may_settle(state, process) {
+            return None;
+        }
+        let mut next = *state;
+        if state.holds_lease(process) {
+            settle(&mut next);
+        } else {
+            self.loses_lease(&mut next, process);
+        }
+        Some(next)
+    }
+
+    /// Only in controls: the cursor before a message whose effects are final, alone.
+    pub(super) fn stores_cursor(&self, state: &State, process: usize) -> Option<State> {
+        let Phase::StoresCursor(message) = state.processes[process].phase else {
+            return None;
+        };
+        self.under_lease(state, process, |next| {
+            next.row.cursor = Some(message - 1);
+            next.row.begun = None;
+            next.processes[process].phase = if self.mechanisms.final_is_given_up {
+                Phase::GivesUp(message)
+            } else {
+                Phase::RecordsFailure(message)
+            };
+        })
+    }
+
+    /// That effects of a message are final, before what is before it is made again.
+    pub(super) fn notes_final(&self, state: &State, process: usize) -> Option<State> {
+        let Phase::NotesFinal(failing) = state.processes[process].phase else {
+            return None;
+        };
+        self.under_lease(state, process, |next| {
+            next.notes[usize::from(failing.message)] = Note::Final;
+            self.failed(next, process, failing.message, Next::GiveUp);
+        })
+    }
+
+    /// `record_failure`.
+    pub(super) fn records_failure(&self, state: &State, process: usize) -> Option<State> {
+        let Phase::RecordsFailure(message) = state.processes[process].phase else {
+            return None;
+        };
+        self.under_lease(state, process, |next| {
+            let note = &mut next.notes[usize::from(message)];
+            let attempts = match *note {
+                Note::Failing(attempts) => attempts + 1,
+                _ => 1,
+            };
+            *note = Note::Failing(attempts);
+            if attempts < self.attempts {
+                self.releases(next, process);
+            } else {
+                next.processes[process].phase = Phase::GivesUp(message);
+            }
+        })
+    }
+
+    /// `give_up`: the cursor, the note, and the lease.
+    pub(super) fn gives_up(&self, state: &State, process: usize) -> Option<State> {
+        let Phase::GivesUp(message) = state.processes[process].phase else {
+            return None;
+        };
+        self.under_lease(state, process, |next| {
+            next.notes[usize::from(message)] = Note::GivenUp;
+            next.row.begun = None;
+            match self.give_up {
+                GiveUp::Stop => {
+                    next.row.cursor = Some(message - 1);
+                    next.row.has_stopped = true;
+                }
+                GiveUp::Park => next.row.cursor = Some(message),
+            }
+            self.releases(next, process);
+        })
+    }
+
+    /// The hook has returned Ok, and its effects are final.
+    pub(super) fn counts_hook(&self, state: &State, process: usize) -> Option<State> {
+        if state.processes[process].phase != Phase::CountsHook {
+            return None;
+        }
+        self.under_lease(state, process, |next| {
+            next.row.cursor = Some(0);
+            next.row.begun = None;
+            self.releases(next, process);
+        })
+    }
+}
