@@ -55,6 +55,14 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResul
 fn run(
     handler: impl Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
 ) -> (Mariadb, MysqlConnection) {
+    run_with(|_| Ok(()), handler)
+}
+
+/// With something that the message before it does.
+fn run_with(
+    before: impl Fn(bool) -> Result<(), HandlerError>,
+    handler: impl Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
+) -> (Mariadb, MysqlConnection) {
     // Several who ask at once would never let the server look again.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +78,9 @@ fn run(
         "all",
         |bus: &mut MysqlConnection, message: &Message<Orders>| {
             effect(bus, order(message))?;
+            if order(message) == GUILTY - 1 {
+                before(done)?;
+            }
             if order(message) == GUILTY && !std::mem::replace(&mut done, true) {
                 handler(&database, bus)?;
             }
@@ -77,7 +88,7 @@ fn run(
         },
     )
     .retry(at_once(2, GiveUp::Park));
-    for _ in 0..4 {
+    for _ in 0..6 {
         let _failed_once = consumer.catch_up(&mut bus);
     }
     drop(consumer);
@@ -112,6 +123,32 @@ fn what_runs_after_an_ignored_deadlock_is_final_and_not_repeated() {
     let failed = parked(&mut bus, "all");
     assert_eq!(positions(&failed), [(GUILTY.cast_signed(), 1)]);
     assert!(failed[0].error.contains("cannot be undone"), "{failed:?}");
+    assert_eq!(effects::<Mariadb>(&mut bus, 100..101), [1]);
+    let innocent = (1..10).filter(|order| *order != GUILTY);
+    assert_eq!(effects::<Mariadb>(&mut bus, innocent), [1; 8]);
+}
+
+/// Replays the control `with_the_note_after_the_page` of the model of transactions: a message before it fails
+/// when the page is made again, and must not make anybody forget what is final.
+#[test]
+fn what_is_final_is_not_forgotten_when_a_message_before_it_fails() {
+    let fails = std::cell::Cell::new(1);
+    let (_database, mut bus) = run_with(
+        |is_again| {
+            if is_again && fails.replace(0) > 0 {
+                return Err("no stock".into());
+            }
+            Ok(())
+        },
+        |database, bus| {
+            deadlock(database, bus).unwrap_err();
+            Ok(effect(bus, 100)?)
+        },
+    );
+    assert_eq!(
+        positions(&parked(&mut bus, "all")),
+        [(GUILTY.cast_signed(), 1)]
+    );
     assert_eq!(effects::<Mariadb>(&mut bus, 100..101), [1]);
     let innocent = (1..10).filter(|order| *order != GUILTY);
     assert_eq!(effects::<Mariadb>(&mut bus, innocent), [1; 8]);

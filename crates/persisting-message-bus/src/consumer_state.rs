@@ -171,6 +171,9 @@ pub struct StoredConsumer {
     pub suspect_until: Option<Position>,
     /// The lowest position of a message that was parked and waits to be handled again.
     pub first_redriven: Option<Position>,
+    /// The lowest position of a message that is given up as soon as those before it are handled: something of it
+    /// is [final](crate::FailureState::Final).
+    pub first_final: Option<Position>,
     /// The present time by the state's clock.
     pub now: DateTime<Utc>,
 }

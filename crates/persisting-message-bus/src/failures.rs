@@ -114,7 +114,8 @@ pub struct Failure<'a> {
     pub error: &'a str,
     /// How long the lease goes on from now.
     pub hold: Duration,
-    /// [`FailureState::Failing`], or [`FailureState::Parked`] where it is not tried again by itself.
+    /// [`FailureState::Failing`], or [`FailureState::Parked`] or [`FailureState::Final`] where it is not tried
+    /// again by itself.
     pub state: FailureState,
 }
 
@@ -164,6 +165,9 @@ pub enum FailureState {
     Parked,
     /// It was set aside, and is to be handled again.
     Redriven,
+    /// Its handler has ended the transaction, and something of it may have taken effect: it is not attempted
+    /// again, and is given up as soon as the messages before it are handled.
+    Final,
 }
 
 /// Which failed messages to list.
@@ -215,20 +219,27 @@ impl FailureState {
             Self::Stopped => "stopped",
             Self::Parked => "parked",
             Self::Redriven => "redriven",
+            Self::Final => "final",
         }
     }
 
     /// What is stored as `text`, if it is a state.
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
-        let states = [Self::Failing, Self::Stopped, Self::Parked, Self::Redriven];
+        let states = [
+            Self::Failing,
+            Self::Stopped,
+            Self::Parked,
+            Self::Redriven,
+            Self::Final,
+        ];
         states.into_iter().find(|state| state.as_str() == text)
     }
 
     /// Whether the consumer stands in front of the message.
     #[must_use]
     pub const fn is_in_front(self) -> bool {
-        matches!(self, Self::Failing | Self::Stopped)
+        matches!(self, Self::Failing | Self::Stopped | Self::Final)
     }
 }
 

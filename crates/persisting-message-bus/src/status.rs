@@ -143,7 +143,11 @@ fn failure_behind<B>(
 where
     B: MessageConsumerState + ?Sized,
 {
-    for state in [FailureState::Stopped, FailureState::Failing] {
+    for state in [
+        FailureState::Stopped,
+        FailureState::Failing,
+        FailureState::Final,
+    ] {
         let failed = bus.failed_messages(&FailedPage {
             consumer,
             topic,
@@ -184,7 +188,7 @@ fn condition(
     let has_moved = progress.is_some_and(|since| since < RECENT);
     match failure.map(|failure| failure.state) {
         _ if stored.paused_at.is_some() => ConsumerCondition::Paused,
-        Some(FailureState::Stopped) => ConsumerCondition::Stopped,
+        Some(FailureState::Stopped | FailureState::Final) => ConsumerCondition::Stopped,
         Some(_) => ConsumerCondition::Failing,
         None if is_held && has_moved => ConsumerCondition::Working,
         None if is_held => ConsumerCondition::Held,

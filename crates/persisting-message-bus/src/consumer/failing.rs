@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::handler::{Leases, guarded};
 use crate::retry::up_to;
 use crate::{
-    Error, EventSet, Failure, FailureState, GiveUp, MessageConsumer, MessageConsumerState,
-    Position, observe,
+    Error, EventSet, FailedPage, Failure, FailureState, GiveUp, Lease, MessageConsumer,
+    MessageConsumerState, Position, observe,
 };
 
 /// How much of an error is kept.
@@ -48,12 +48,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             // What the bus fails with says how to go on.
             Err(second) => return Err(second.followed_by(error)),
         };
-        let then = if error.may_be_final() {
-            // To try it again by itself might do it twice.
-            Some(retry.then)
-        } else {
-            retry.gives_up_after(attempts)
-        };
+        let then = retry.gives_up_after(attempts);
         let wait = match then {
             None => up_to(retry.longest_after(attempts)),
             Some(_) => Duration::ZERO,
@@ -78,6 +73,61 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let mut topics = self.topics.iter().map(|reader| reader.topic);
         let topic = topics.find(|topic| *topic == lease.topic);
         Ok((topic.unwrap_or_default(), position))
+    }
+
+    /// Gives a message up of which something is final, without another attempt. Where the consumer stops at it,
+    /// it stays noted as final, and this returns the error, at each start again: an operator has to move the
+    /// cursor, or to let it be parked or skipped.
+    pub(super) fn give_up<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        error: Error,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let then = self.settings.retry.unwrap_or_default().then;
+        let culprit = error.culprit();
+        let at = culprit.and_then(|it| leases.on(it.topic).map(|lease| (lease, it.position)));
+        let (Some((lease, position)), false) = (at, then == GiveUp::Stop) else {
+            return Err(error);
+        };
+        if let Err(second) = bus.give_up(lease, position, then) {
+            return Err(second.followed_by(error));
+        }
+        observe::gave_up(lease, position, then);
+        self.skipped += u64::from(then == GiveUp::Skip);
+        Ok(())
+    }
+
+    /// Gives a message up that was noted as final, when those before it are handled.
+    pub(super) fn give_up_final<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        (lease, position): (&Lease, Position),
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let noted = bus.failed_messages(&FailedPage {
+            consumer: &self.name,
+            topic: &lease.topic,
+            state: FailureState::Final,
+            after: position.before(),
+            limit: 1,
+        })?;
+        let Some(noted) = noted.into_iter().next() else {
+            return Ok(());
+        };
+        let attempts = noted.attempts;
+        let error = Error::noted_final(lease, noted);
+        self.give_up(
+            bus,
+            leases,
+            error.attempted(attempts, attempts, Duration::ZERO),
+        )
     }
 }
 

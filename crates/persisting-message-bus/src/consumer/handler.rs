@@ -5,14 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failing::text_of;
 use super::page::Page;
 use crate::correlation::Caused;
 use crate::error::Fault;
 use crate::observe::HandlerTimes;
 use crate::runner::Signals;
 use crate::{
-    Error, EventSet, Lease, Message, MessageConsumerState, NoteWork, Position, StoreCursor, Work,
-    WorkMessages, observe,
+    Error, EventSet, Failure, FailureState, Lease, Message, MessageConsumerState, NoteWork,
+    Position, StoreCursor, Work, WorkMessages, observe,
 };
 
 /// What a handler fails with: any error, through `?`.
@@ -74,6 +75,8 @@ pub struct PageOutcome {
     pub(super) failure: Option<Error>,
     /// What was tried when the failure came, where that may be nobody's fault.
     pub(super) interrupted: Option<Tried>,
+    /// The failure is noted already, as so many attempts: something of its message is final.
+    pub(super) noted: Option<u32>,
     /// Effects are final up to so many messages of the page, and the cursor could not be stored there.
     pub(super) unstored: Option<usize>,
 }
@@ -140,6 +143,33 @@ impl Leases {
             .is_some_and(|work| work.begun))
     }
 
+    /// Notes that a message must not be attempted again.
+    pub(super) fn note_final<S, B>(
+        &self,
+        bus: &mut B,
+        message: &Message<S>,
+        error: &Error,
+    ) -> Result<u32, Error>
+    where
+        S: EventSet,
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(lease) = self.on(message.topic()) else {
+            return Ok(0);
+        };
+        let failure = Failure {
+            position: message.position(),
+            message_id: Some(message.message_id()),
+            message_type: Some(message.message_type()),
+            error: &text_of(error),
+            hold: self.duration,
+            state: FailureState::Final,
+        };
+        let attempts = bus.record_failure(lease, &failure)?;
+        observe::failed(lease, message.position(), attempts, failure.error);
+        Ok(attempts)
+    }
+
     fn note<B>(&self, bus: &mut B, work: Option<Work>, hold: Duration) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
@@ -179,6 +209,25 @@ impl Leases {
             WorkMessages::Redriven(position) => Some((position, left)),
             WorkMessages::Page => None,
         }
+    }
+
+    /// Lets a page end before the first message of which something is final. Returns it if that is the first
+    /// one of the page.
+    pub(super) fn first_final<S>(
+        &self,
+        finals: &[Option<Position>],
+        page: &mut Page<S>,
+    ) -> Option<(&Lease, Position)> {
+        let mut first = None;
+        for (lease, position) in self.leases.iter().zip(finals) {
+            if let Some(position) = *position
+                && Some(position) > lease.cursor
+                && page.end_before(&lease.topic, position)
+            {
+                first = Some((lease, position));
+            }
+        }
+        first
     }
 
     /// All messages of the page are suspect.

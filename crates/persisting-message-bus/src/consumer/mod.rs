@@ -39,6 +39,7 @@ pub use self::transactional::Transactional;
 pub use self::unknown::UnknownMessages;
 
 use self::caution::Caution;
+use self::gate::Pass;
 use self::settings::Settings;
 use self::topic_reader::TopicReader;
 use self::unstored::Unstored;
@@ -107,6 +108,8 @@ pub struct MessageConsumer<S, H = ()> {
     caution: Caution,
     /// Effects that are final, and whose cursors could not be stored.
     unstored: Option<Unstored>,
+    /// The right to work alone, from one connection to the next.
+    turn: Option<Pass>,
     /// Who may ask it to end before a page does.
     signals: Arc<Signals>,
     /// Where others see which leases to prolong.
@@ -173,6 +176,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             skipped: 0,
             caution: Caution::default(),
             unstored: None,
+            turn: None,
             signals: Arc::default(),
             held: Arc::default(),
             event_set: PhantomData,

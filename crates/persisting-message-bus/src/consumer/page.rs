@@ -82,6 +82,21 @@ impl<S> Page<S> {
         }
     }
 
+    /// Ends before the message at a position of a topic. Says whether it is the first one.
+    pub(super) fn end_before(&mut self, topic: &str, position: Position) -> bool {
+        let is_it =
+            |message: &Message<S>| message.topic() == topic && message.position() >= position;
+        let Some(index) = self.messages.iter().position(is_it) else {
+            return false;
+        };
+        self.messages.truncate(index);
+        for span in &mut self.spans {
+            span.end = last_of(&self.messages, span.topic).or(span.start);
+        }
+        (self.caught_up, self.failure) = (false, None);
+        index == 0
+    }
+
     /// Puts the messages in order, and leaves those out that are behind the bound or the page's
     /// size.
     fn order_up_to(&mut self, bound: Option<Position>, page_size: usize) {

@@ -25,6 +25,10 @@ enum Extent {
     Pages,
 }
 
+fn first_final(stored: &Option<StoredConsumer>) -> Option<Position> {
+    stored.as_ref()?.first_final
+}
+
 /// Whether messages have to be tried one at a time, with nobody else at work in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Suspicion {
@@ -130,7 +134,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
                 return Ok(redriven);
             }
-            let (handled, caught_up) = self.handle_pages(bus, &heads, extent, suspicion)?;
+            let finals: Vec<_> = stored.iter().map(first_final).collect();
+            let (handled, caught_up) =
+                self.handle_pages(bus, &heads, extent, suspicion, &finals)?;
             if handled > 0 || caught_up || self.signals.is_stopping() {
                 return Ok(Some(handled));
             }
@@ -236,6 +242,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         heads: &[Position],
         extent: Extent,
         suspicion: Suspicion,
+        finals: &[Option<Position>],
     ) -> Result<(usize, bool), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -246,6 +253,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             let mut handled = 0;
             loop {
                 let mut page = consumer.next_page(bus, leases, heads)?;
+                if let Some(noted) = leases.first_final(finals, &mut page) {
+                    consumer.give_up_final(bus, leases, noted)?;
+                    return Ok((handled, false));
+                }
                 let one_at_a_time = leases.are_suspect();
                 if !page.caught_up && !one_at_a_time && extent.goes_on(begun) {
                     page.then = Then::Hold;
@@ -342,10 +353,37 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             self.caution.passed(leases.cursor());
             return Ok((handled, goes_on && !self.signals.is_stopping()));
         };
+        if let Some(attempts) = outcome.noted {
+            return self.settle_final(bus, leases, page, handled, error, attempts);
+        }
         if let Some(tried) = outcome.interrupted {
             return self.settle_interruption(bus, leases, page, handled, tried, error);
         }
         self.settle_failure(bus, leases, page, handled, error)
+    }
+
+    /// Something of a message is final, which is noted. It is given up now if those before it are handled, and
+    /// at one of the next looks otherwise.
+    fn settle_final<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        page: &Page<S>,
+        handled: usize,
+        error: Error,
+        attempts: u32,
+    ) -> Result<(usize, bool), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let first = page.messages.get(handled);
+        let is_first = first.is_some_and(|first| Some(first.position()) == error.position());
+        if is_first && self.unstored.is_none() {
+            let error = error.attempted(attempts, attempts, Duration::ZERO);
+            self.give_up(bus, leases, error)?;
+            return Ok((handled, false));
+        }
+        Err(error.attempted(attempts, attempts + 1, Duration::ZERO))
     }
 
     /// A message fails that comes after the first `handled` ones of the page.
@@ -437,8 +475,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: HandlePages<S, B>,
     {
         // Before the leases, so that nobody waits with one in the hand.
-        let pass = gate::enter(suspicion != Suspicion::None, &self.signals);
-        let mut leases = self.acquire(bus)?;
+        let kept = self.turn.take();
+        let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
+        let acquired = self.acquire(bus);
+        let mut leases = match acquired {
+            Ok(leases) => leases,
+            Err(error) => {
+                self.keep_turn(pass, &error);
+                return Err(error);
+            }
+        };
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }
@@ -449,9 +495,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
         match (result, leases.release(bus)) {
             // Without a connection, they cannot be given back.
-            (Err(error), Err(_)) if error.is_disconnected() => Err(error),
+            (Err(error), Err(_)) if error.is_disconnected() => {
+                self.keep_turn(pass, &error);
+                Err(error)
+            }
             (Err(error), Err(second)) => Err(error.followed_by(second)),
             (result, released) => released.and(result),
+        }
+    }
+
+    /// What is noted of a message that is tried alone stays noted when the connection is lost. Until that is
+    /// taken back, nobody else may work: otherwise this message would be blamed when another one ends the
+    /// process.
+    fn keep_turn(&mut self, pass: Pass, error: &Error) {
+        if pass.is_alone() && error.is_disconnected() {
+            self.turn = Some(pass);
         }
     }
 

@@ -66,14 +66,6 @@ impl<T> Search<T> {
         }
     }
 
-    /// The attempt on [`range`](Self::range) failed at the message at `offset` in it, and those before it
-    /// are handled all the same.
-    pub(super) fn failed_after(&mut self, offset: usize, cause: T) {
-        self.handled += offset;
-        self.end = self.handled;
-        self.failing = Some((self.handled, cause));
-    }
-
     /// The failing message, when all messages before it are handled.
     pub(super) fn culprit(&mut self) -> Option<(usize, T)> {
         let handled = self.handled;

@@ -119,38 +119,38 @@ impl<C: ?Sized, H> Transactional<C, H> {
         Ok(handled)
     }
 
-    /// The transaction of a range ended before its end, at the message at `offset`. Whether those before it
-    /// were committed, or rolled back, shows in the consumer's row.
+    /// The transaction of a range ended before its end, at a message of which something may be final.
+    ///
+    /// That is noted first, so that it is not attempted again whatever happens meanwhile. Whether the messages
+    /// before it were committed, or rolled back, shows in the consumer's row.
     fn ended<S, B>(
         bus: &mut B,
         leases: &Leases,
         page: &Page<S>,
-        search: &mut Search<Culprit>,
-        (offset, culprit): (Option<usize>, Culprit),
-    ) -> Result<(), (usize, Error)>
-    where
+        index: usize,
+        culprit: Culprit,
+        outcome: &mut PageOutcome,
+    ) where
+        S: EventSet,
         B: MessageConsumerState + ?Sized,
     {
-        let Some(offset) = offset else {
-            // Of many messages that were handed out together, the guilty one can only be found by trying.
-            warn!(
-                messaging.consumer.group.name = leases.consumer(),
-                "a handler of pages left its transaction: effects that were committed may be repeated \
-                 until the message is found"
-            );
-            search.failed(None, culprit);
-            return Ok(());
-        };
-        let handled = search.handled() + offset;
-        let committed = leases.was_committed(bus).map_err(|error| (0, error))?;
-        if !committed {
-            search.failed(Some(offset), culprit);
-            return Ok(());
+        let message = &page.messages[index];
+        let error = culprit.error(message);
+        let noted = leases.note_final(bus, message, &error);
+        outcome.noted = noted.as_ref().ok().copied();
+        outcome.failure = Some(error);
+        let committed = noted.and_then(|_| leases.was_committed(bus));
+        match committed {
+            Ok(true) => match leases.store(bus, page, index, Then::Hold) {
+                Ok(()) => outcome.handled = index,
+                Err(error) => {
+                    outcome.unstored = Some(index);
+                    outcome.add_failure(error);
+                }
+            },
+            Ok(false) => {}
+            Err(error) => outcome.add_failure(error),
         }
-        let stored = leases.store(bus, page, handled, Then::Hold);
-        stored.map_err(|error| (handled, error))?;
-        search.failed_after(offset, culprit);
-        Ok(())
     }
 }
 
@@ -211,15 +211,21 @@ where
                     });
                     break;
                 }
-                Err(Failure::Ended(offset, culprit)) => {
-                    let at = (offset, culprit);
-                    if let Err((final_up_to, error)) =
-                        Self::ended(bus, leases, page, &mut search, at)
-                    {
-                        outcome.unstored = (final_up_to > 0).then_some(final_up_to);
-                        outcome.failure = Some(error);
-                        break;
-                    }
+                Err(Failure::Ended(Some(offset), culprit)) => {
+                    outcome.handled = search.handled();
+                    let index = range.start + offset;
+                    Self::ended(bus, leases, page, index, culprit, &mut outcome);
+                    return outcome;
+                }
+                Err(Failure::Ended(None, culprit)) => {
+                    // Of many messages that were handed out together, the guilty one can only be found by
+                    // trying.
+                    warn!(
+                        messaging.consumer.group.name = leases.consumer(),
+                        "a handler of pages left its transaction: effects that were committed may be \
+                         repeated until the message is found"
+                    );
+                    search.failed(None, culprit);
                 }
             }
             if let Some((index, culprit)) = search.culprit() {

@@ -22,7 +22,7 @@ const FORGET_OVERCOME: &str = "
 
 const FORGET_VOID: &str = "
     DELETE FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN ('failing', 'stopped'))";
+    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN ('failing', 'stopped', 'final'))";
 
 const AGAIN: &str = "
     UPDATE {table}

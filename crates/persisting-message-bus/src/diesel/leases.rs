@@ -51,12 +51,14 @@ const PAUSE: &str = "
 const RESUME: &str = "
     UPDATE {table} SET {paused_at} = NULL WHERE {consumer} = ? AND {topic} = ?";
 
-/// The failures' part is one look into their index.
+/// The failures' parts are one look into their index each.
 const STATUS: &str = "
     SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at},
         {cursor_moved_at}, {work}, {suspect_until}, {now},
         (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
-            AND {failures.topic} = ? AND {failures.state} = 'redriven')
+            AND {failures.topic} = ? AND {failures.state} = 'redriven'),
+        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+            AND {failures.topic} = ? AND {failures.state} = 'final')
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ?
     ORDER BY {lease_epoch} DESC LIMIT 1";
@@ -264,7 +266,11 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let status = Statement::new(STATUS, schema, [consumer, topic, consumer, topic].map(Text));
+    let status = Statement::new(
+        STATUS,
+        schema,
+        [consumer, topic].repeat(3).into_iter().map(Text),
+    );
     first_row(connection, status, stored_consumer)
         .map_err(|cause| failed(consumer, topic, "reading the consumer's state", cause))
 }
@@ -281,10 +287,12 @@ fn stored_consumer<DB: ReadValue>(
         suspect_until,
         now,
         first_redriven,
-    ]: &mut [Column<'_, DB>; 10],
+        first_final,
+    ]: &mut [Column<'_, DB>; 11],
 ) -> Result<StoredConsumer, BrokenColumn> {
     let suspect_until = suspect_until.optional_integer("suspect_until")?;
     let first_redriven = first_redriven.optional_integer("position")?;
+    let first_final = first_final.optional_integer("position")?;
     Ok(StoredConsumer {
         cursor: cursor.optional_integer("cursor")?.map(Position::new),
         lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
@@ -295,6 +303,7 @@ fn stored_consumer<DB: ReadValue>(
         work: work.optional_text("work")?.map(Work::from_stored),
         suspect_until: suspect_until.map(Position::new),
         first_redriven: first_redriven.map(Position::new),
+        first_final: first_final.map(Position::new),
         now: now.time("now")?,
     })
 }

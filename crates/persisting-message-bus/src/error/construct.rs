@@ -10,7 +10,8 @@ use super::cause::fault_of;
 use super::kind::{Fault, Kind, Location};
 use super::{Attempt, BoxError, Error};
 use crate::{
-    EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage, TransactionState,
+    EventSet, FailedMessage, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage,
+    TransactionState,
 };
 
 /// For those who write a repository or a consumer state of their own.
@@ -224,6 +225,16 @@ impl Error {
                 Self::of_repository(doing, cause, fault)
             }
         }
+    }
+
+    /// A message that was noted as final.
+    pub(crate) fn noted_final(lease: &Lease, noted: FailedMessage) -> Self {
+        Kind::Final {
+            topic: lease.topic.clone(),
+            position: noted.position,
+            error: noted.error,
+        }
+        .into()
     }
 
     pub(crate) fn died_at(lease: &Lease, position: Position) -> Self {

@@ -126,6 +126,15 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     #[error(
+        "the message at position {position} of topic \"{topic}\" is not attempted again, because its \
+         handler has ended the transaction before its end, and something of it may have taken effect: {error}"
+    )]
+    Final {
+        topic: String,
+        position: Position,
+        error: String,
+    },
+    #[error(
         "the process that handled the redriven message at position {position} of topic \"{topic}\" ended \
          without a word while nothing else was handled in it; it is parked again"
     )]

@@ -75,6 +75,7 @@ impl Error {
                 | Kind::LeftTransaction { .. }
                 | Kind::Died(..)
                 | Kind::DiedAgain { .. }
+                | Kind::Final { .. }
                 | Kind::Counted { .. }
                 | Kind::BeforeReplay { .. }
         )
@@ -176,23 +177,15 @@ impl Error {
         }
     }
 
+    /// The message is not attempted again by itself.
+    pub(crate) fn is_last_attempt(&self) -> bool {
+        let attempt = self.attempt();
+        attempt.is_some_and(|attempt| attempt.number >= attempt.most)
+    }
+
     /// An attempt was interrupted.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self.kind(), Kind::Interrupted { .. })
-    }
-
-    /// Something of the message that it is about cannot be undone: to try it again may do it twice.
-    pub(crate) fn may_be_final(&self) -> bool {
-        let Kind::LeftTransaction { state, .. } = self.kind() else {
-            return false;
-        };
-        matches!(
-            state,
-            TransactionState::Ended {
-                may_be_final: true,
-                ..
-            }
-        )
     }
 
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
@@ -209,6 +202,9 @@ impl Error {
                 topic, position, ..
             }
             | Kind::DiedAgain { topic, position }
+            | Kind::Final {
+                topic, position, ..
+            }
             | Kind::Counted {
                 topic, position, ..
             }

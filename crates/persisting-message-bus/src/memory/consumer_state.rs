@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::shared::Shared;
 use crate::{
-    Error, FailedMessage, Lease, LeaseRequest, MessageConsumerState, NoteWork, Position,
-    StoreCursor, StoredConsumer, Work, name,
+    Error, FailedMessage, FailureState, Lease, LeaseRequest, MessageConsumerState, NoteWork,
+    Position, StoreCursor, StoredConsumer, Work, name,
 };
 
 /// Keeps cursors, leases, failures and an inbox in memory, by the clock of the process. Clones share them.
@@ -221,7 +221,8 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                     cursor_moved_at: state.cursor_moved_at,
                     work: state.work,
                     suspect_until: state.suspect_until,
-                    first_redriven: state.first_redriven(),
+                    first_redriven: state.first_in(FailureState::Redriven),
+                    first_final: state.first_in(FailureState::Final),
                     now: Utc::now(),
                 })
         }))

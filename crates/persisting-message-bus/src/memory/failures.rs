@@ -58,9 +58,9 @@ impl State {
         failed.is_some_and(|failed| failed.state == FailureState::Redriven)
     }
 
-    pub(super) fn first_redriven(&self) -> Option<Position> {
+    pub(super) fn first_in(&self, state: FailureState) -> Option<Position> {
         let mut failures = self.failures.values();
-        let first = failures.find(|failed| failed.state == FailureState::Redriven);
+        let first = failures.find(|failed| failed.state == state);
         first.map(|failed| failed.position)
     }
 

@@ -162,7 +162,7 @@ impl Progress {
             }
         } else if let Some(wait) = error.wait() {
             Next::RetryAfter(wait)
-        } else if failures >= pace.retry.most_attempts() {
+        } else if error.is_last_attempt() || failures >= pace.retry.most_attempts() {
             Next::Stop
         } else {
             Next::RetryWithin(longest)

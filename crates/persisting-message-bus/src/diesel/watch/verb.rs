@@ -48,9 +48,10 @@ impl Verb {
             } else {
                 Self::RollsBack
             }
-        } else if is(first, "commit") || is(first, "end") {
-            Self::Ends
-        } else if is(first, "prepare") && is(second, "transaction") {
+        } else if is(first, "commit")
+            || is(first, "end")
+            || is(first, "prepare") && is(second, "transaction")
+        {
             Self::Ends
         } else {
             Self::Unusual
