@@ -39,6 +39,8 @@ where
     }
 }
 
+/// With the models `fence`, control *locks before sequence*, and `slots`, control *slots before last
+/// position*: who comes between the two looks is there.
 pub fn publishers_between_the_statements_of_a_reader_lose_nothing<D: Server>() {
     let (mut reader, [slow, fast]) = Reader::<D>::create();
     let plan = Arc::new(Mutex::new(Plan {

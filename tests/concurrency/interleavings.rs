@@ -31,6 +31,7 @@ fn place_and_roll_back<D: Server>(bus: &mut D::Bus, order: u64) {
     assert!(rolled_back.is_err());
 }
 
+/// The trace of the models `fence`, control *no lock*, and `slots`, control *no slots*.
 pub fn a_late_commit_of_the_lower_position_is_not_skipped<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
@@ -53,6 +54,7 @@ pub fn a_first_message_is_waited_for<D: Server>() {
     assert_eq!(reader.read(), [1]);
 }
 
+/// The model `slots`, control *held slots do not count*, for a reader that has seen the slot free.
 pub fn what_was_read_before_a_publisher_came_is_behind_the_reader<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     place(&mut other, 1).unwrap();
@@ -67,6 +69,7 @@ pub fn what_was_read_before_a_publisher_came_is_behind_the_reader<D: Server>() {
     assert_eq!(reader.read(), [2, 3]);
 }
 
+/// The trace of the model `slots`, controls *held slots do not count* and *unseen slots do not count*.
 pub fn a_reader_that_comes_late_waits_too<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
@@ -118,6 +121,7 @@ pub fn a_rolled_back_savepoint_keeps_what_was_before_it<D: Server>() {
     assert_eq!(reader.read(), [1, 3]);
 }
 
+/// The trace of the model `fence`, control *setting outlives savepoint*.
 pub fn a_publisher_goes_on_behind_a_rolled_back_savepoint<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();

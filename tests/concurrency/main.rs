@@ -6,6 +6,7 @@
 mod between;
 mod interleavings;
 mod processes;
+mod replays;
 mod soak;
 
 use std::sync::{Arc, Mutex};

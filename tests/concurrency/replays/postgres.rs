@@ -1,0 +1,149 @@
+use std::thread;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use persisting_message_bus::{Error, MessageDispatcher, Transactions};
+use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+
+use crate::{Reader, place};
+
+/// `stops(here)` waits where the session's setting says so, as long as the test holds a lock: after a
+/// position has been drawn, as triggers are run then; and in the statement of a reader that finds these
+/// views before the server's, before it looks at the sequence or at the locks.
+const STOPS: &str = "
+    CREATE FUNCTION stops(here text) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        IF current_setting('replay.stops', true) = here THEN
+            PERFORM pg_advisory_lock_shared(hashtext(current_schema()));
+            PERFORM pg_advisory_unlock_shared(hashtext(current_schema()));
+        END IF;
+        RETURN true;
+    END $$;
+    CREATE FUNCTION stops_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM stops('after drawing');
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER stops BEFORE INSERT ON public_messages
+        FOR EACH ROW EXECUTE FUNCTION stops_insert();
+    CREATE VIEW pg_sequence AS
+        SELECT sequence.* FROM (SELECT stops('before the sequence') AS is_past OFFSET 0) AS stop
+        CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_sequence WHERE is_past OFFSET 0) AS sequence;
+    CREATE VIEW pg_locks AS
+        SELECT locks.* FROM (SELECT stops('before the locks') AS is_past OFFSET 0) AS stop
+        CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_locks WHERE is_past OFFSET 0) AS locks;";
+
+/// Who waits in `stops`, on their own connection.
+const WAITING: &str = "
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND NOT granted
+        AND objid::bigint = hashtext(current_schema())::bigint & 4294967295";
+
+/// As long as it is there, statements stop.
+struct Stop(PgConnection);
+
+impl Stop {
+    /// Stops the statements of one connection.
+    fn at(place: &str, connection: &mut PgConnection, database: &Postgres) -> Self {
+        let stops = format!("SET replay.stops = '{place}'");
+        connection.batch_execute(&stops).unwrap();
+        let mut holder = database.connect();
+        holder
+            .batch_execute("SELECT pg_advisory_lock(hashtext(current_schema()))")
+            .unwrap();
+        Self(holder)
+    }
+
+    fn wait_until_reached(&mut self) {
+        let waiting = || diesel::dsl::sql::<BigInt>(WAITING);
+        while waiting().get_result::<i64>(&mut self.0).unwrap() == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+fn create() -> (Reader<Postgres>, [PgConnection; 2]) {
+    let (mut reader, publishers) = Reader::<Postgres>::create();
+    reader.database.connect().batch_execute(STOPS).unwrap();
+    let finds_own_locks =
+        "SELECT set_config('search_path', current_schema() || ', pg_catalog', false)";
+    reader.bus.batch_execute(finds_own_locks).unwrap();
+    (reader, publishers)
+}
+
+type Publish = fn(&mut PgConnection) -> Result<(), Error>;
+
+fn place_many(connection: &mut PgConnection, orders: u64) -> Result<(), Error> {
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(connection, (0..orders).map(|_| OrderPlaced::number(1)))
+        .map(drop)
+}
+
+/// The model `fence`, control *lock after drawing*: with the position, somebody has drawn its lock too.
+#[test]
+fn who_has_drawn_a_position_holds_its_lock() {
+    let ways: [(Publish, usize); 4] = [
+        // In a statement, in a transaction, in a statement of several rows, copied.
+        (|one| place(one, 1), 1),
+        (|one| one.in_transaction(|one| place(one, 1)), 1),
+        (|one| place_many(one, 3), 3),
+        (|one| place_many(one, 4_000), 4_000),
+    ];
+    for (publish, messages) in ways {
+        let (mut reader, [mut one, mut other]) = create();
+        let mut stop = Stop::at("after drawing", &mut one, &reader.database);
+        thread::scope(|scope| {
+            scope.spawn(|| publish(&mut one).unwrap());
+            stop.wait_until_reached();
+            place(&mut other, 2).unwrap();
+            assert!(reader.read().is_empty());
+            drop(stop);
+        });
+        let mut expected = vec![1; messages];
+        // Of several rows, the first had its position.
+        expected.insert(1, 2);
+        assert_eq!(reader.read(), expected);
+    }
+}
+
+/// The model `fence`, control *locks before sequence*: publishers come before one of the two looks, which
+/// is between them.
+#[test]
+fn who_comes_between_the_looks_of_a_reader_is_not_passed() {
+    for place_of_stop in ["before the locks", "before the sequence"] {
+        let (mut reader, [mut one, mut other]) = create();
+        let mut stop = Stop::at(place_of_stop, &mut reader.bus, &reader.database);
+        one.begin().unwrap();
+        let seen = thread::scope(|scope| {
+            let reads = scope.spawn(|| reader.read());
+            stop.wait_until_reached();
+            place(&mut one, 1).unwrap();
+            place(&mut other, 2).unwrap();
+            drop(stop);
+            reads.join().unwrap()
+        });
+        assert!(seen.is_empty(), "{place_of_stop}");
+        one.commit().unwrap();
+        assert_eq!(reader.read(), [1, 2], "{place_of_stop}");
+    }
+}
+
+/// The model `fence`, control *rows in an earlier snapshot*: a publisher commits when the statement that
+/// looks at the locks has its snapshot, and before it looks at them.
+#[test]
+fn who_commits_between_the_looks_of_a_reader_is_seen() {
+    let (mut reader, [mut one, mut other]) = create();
+    one.begin().unwrap();
+    place(&mut one, 1).unwrap();
+    place(&mut other, 2).unwrap();
+    let mut stop = Stop::at("before the locks", &mut reader.bus, &reader.database);
+    let seen = thread::scope(|scope| {
+        let reads = scope.spawn(|| reader.read());
+        stop.wait_until_reached();
+        one.commit().unwrap();
+        drop(stop);
+        reads.join().unwrap()
+    });
+    assert_eq!(seen, [1, 2]);
+}
