@@ -10,8 +10,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use benchmark_rows::Failure;
+
 use self::section::Section;
-use crate::Failure;
 use crate::environment::Environment;
 use crate::results::Results;
 

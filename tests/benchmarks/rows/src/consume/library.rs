@@ -8,8 +8,7 @@ use persisting_message_bus::{
 use uuid::Uuid;
 
 use super::{Kind, Task};
-use crate::Failure;
-use crate::measure::Done;
+use crate::{Done, Failure};
 
 /// As a new consumer.
 pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Done, Failure>
