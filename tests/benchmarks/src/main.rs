@@ -1,8 +1,10 @@
 //! ./benchmark
 //!
 //! Measures how much slower or faster the library is than what one writes by hand with a database's
-//! driver, on servers of its own, which survive a loss of power: each commit waits for the disk.
+//! driver, or than it was at another commit; on servers of its own, which survive a loss of power: each
+//! commit waits for the disk.
 
+mod against;
 mod arguments;
 mod consume;
 mod environment;
@@ -20,18 +22,27 @@ mod scenarios;
 mod servers;
 mod sizes;
 mod statements;
+mod statistics;
 mod with_driver;
 
 use std::env;
+use std::io::{stdin, stdout};
 
-use benchmark_rows::Failure;
-use clap::Parser;
+use benchmark_rows::{Failure, serving};
 
 use self::arguments::Arguments;
 
 fn main() -> Result<(), Failure> {
-    if let Some(done) = memory::run_child(&env::args().skip(1).collect::<Vec<_>>()) {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    if let Some(done) = memory::run_child(&arguments) {
         return done;
     }
-    scenarios::run(&Arguments::parse())
+    if arguments == [serving::NAME] {
+        return serving::serve(stdin().lock(), stdout().lock());
+    }
+    let arguments = Arguments::parse_or_exit();
+    match &arguments.compared.against {
+        Some(commit) => against::run(commit, &arguments),
+        None => scenarios::run(&arguments),
+    }
 }

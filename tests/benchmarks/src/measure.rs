@@ -3,6 +3,8 @@
 use benchmark_rows::{Done, Failure, Way};
 use serde::Serialize;
 
+use crate::statistics::median;
+
 /// In how many short turns a way does what is one round of it: what slows everything down for a moment is
 /// shared by all ways.
 pub const TURNS: u32 = 5;
@@ -26,14 +28,11 @@ impl Samples {
 
     /// Of one round at least.
     pub fn new(way: &'static str, rounds: Vec<f64>) -> Self {
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
         Self {
             way,
-            median: f64::midpoint(lower, upper),
-            min: sorted[0],
-            max: sorted[sorted.len() - 1],
+            median: median(&rounds),
+            min: rounds.iter().copied().fold(f64::INFINITY, f64::min),
+            max: rounds.iter().copied().fold(0.0, f64::max),
             rounds,
         }
     }

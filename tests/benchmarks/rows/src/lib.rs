@@ -6,6 +6,7 @@ pub mod consume;
 pub mod fill;
 pub mod on_topics;
 pub mod publish;
+pub mod serving;
 pub mod side_by_side;
 pub mod topic;
 

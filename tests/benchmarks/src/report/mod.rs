@@ -12,7 +12,8 @@ use std::path::Path;
 
 use benchmark_rows::Failure;
 
-use self::section::Section;
+pub use self::numbers::rounded;
+pub use self::section::Section;
 use crate::environment::Environment;
 use crate::results::Results;
 

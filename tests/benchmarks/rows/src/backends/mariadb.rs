@@ -1,8 +1,10 @@
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MysqlConnection};
+use diesel::{
+    Connection, ExpressionMethods, MysqlConnection, QueryResult, RunQueryDsl, insert_into,
+};
 use persisting_message_bus::diesel::migrate;
 
-use super::Backend;
+use super::{Backend, handled};
 use crate::Failure;
 
 /// The address of one of a server's databases.
@@ -44,5 +46,10 @@ impl Backend for Mariadb {
     fn settle(url: &str) -> Result<(), Failure> {
         let analyze = "ANALYZE TABLE public_messages";
         Ok(Self::connect(url)?.batch_execute(analyze)?)
+    }
+
+    fn insert_handled(connection: &mut MysqlConnection, order: i64) -> QueryResult<usize> {
+        let row = handled::order_number.eq(order);
+        insert_into(handled::table).values(row).execute(connection)
     }
 }

@@ -4,6 +4,7 @@ mod mariadb;
 mod postgres;
 mod sqlite;
 
+use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
 
@@ -16,6 +17,10 @@ use crate::Failure;
 /// A server, or what stands for one.
 pub trait Backend: Sync {
     const NAME: &'static str;
+
+    /// How many rows a handler inserts one by one in some tenths of a second: as many as there are round
+    /// trips to a server in that time.
+    const INSERTS: u64 = 5_000;
 
     /// The library's way to it.
     type Connection: LoadConnection
@@ -34,6 +39,15 @@ pub trait Backend: Sync {
 
     /// Does what the database would do some time after many rows were inserted.
     fn settle(url: &str) -> Result<(), Failure>;
+
+    /// Inserts a row into the table `handled`, by a statement that stays prepared.
+    fn insert_handled(connection: &mut Self::Connection, order: i64) -> QueryResult<usize>;
+}
+
+diesel::table! {
+    handled (order_number) {
+        order_number -> BigInt,
+    }
 }
 
 /// A database that goes away when it is dropped.

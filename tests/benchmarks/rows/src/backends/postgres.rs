@@ -1,8 +1,8 @@
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, ExpressionMethods, PgConnection, QueryResult, RunQueryDsl, insert_into};
 use persisting_message_bus::diesel::migrate;
 
-use super::Backend;
+use super::{Backend, handled};
 use crate::Failure;
 
 /// The address of one of a server's databases.
@@ -43,5 +43,10 @@ impl Backend for Postgres {
 
     fn settle(url: &str) -> Result<(), Failure> {
         Ok(Self::connect(url)?.batch_execute("VACUUM ANALYZE")?)
+    }
+
+    fn insert_handled(connection: &mut PgConnection, order: i64) -> QueryResult<usize> {
+        let row = handled::order_number.eq(order);
+        insert_into(handled::table).values(row).execute(connection)
     }
 }

@@ -3,11 +3,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
+use diesel::{
+    Connection, ExpressionMethods, QueryResult, RunQueryDsl, SqliteConnection, insert_into,
+};
 use persisting_message_bus::diesel::migrate;
 use persisting_message_bus::diesel::sqlite::{Durability, Settings};
 
-use super::Backend;
+use super::{Backend, handled};
 use crate::Failure;
 
 /// Writers wait as long as it takes.
@@ -18,6 +20,8 @@ pub struct Sqlite<const FULL: bool>(pub PathBuf);
 
 impl<const FULL: bool> Backend for Sqlite<FULL> {
     const NAME: &'static str = if FULL { "sqlite" } else { "sqlite (NORMAL)" };
+
+    const INSERTS: u64 = 50_000;
 
     type Connection = SqliteConnection;
 
@@ -52,5 +56,10 @@ impl<const FULL: bool> Backend for Sqlite<FULL> {
 
     fn settle(url: &str) -> Result<(), Failure> {
         Ok(Self::connect(url)?.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
+    fn insert_handled(connection: &mut SqliteConnection, order: i64) -> QueryResult<usize> {
+        let row = handled::order_number.eq(order);
+        insert_into(handled::table).values(row).execute(connection)
     }
 }

@@ -39,7 +39,7 @@ where
     }
 }
 
-fn until_done<S, C, H>(
+pub(super) fn until_done<S, C, H>(
     connection: &mut C,
     task: Task,
     consumer: MessageConsumer<S, H>,
