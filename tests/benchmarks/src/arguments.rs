@@ -1,11 +1,17 @@
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum, value_parser};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum, value_parser};
 
+use crate::against;
 use crate::sizes::Sizes;
 
 #[derive(Parser)]
-#[command(about = "Measures the library against the databases' drivers")]
+#[command(
+    name = "benchmark",
+    about = "Measures the library against the databases' drivers, or against another commit"
+)]
+#[command(after_help = against::names_of_rows())]
 pub struct Arguments {
     /// On which databases [default: all]
     #[arg(value_enum)]
@@ -21,13 +27,15 @@ pub struct Arguments {
     full: bool,
     /// As small as can be: only to see that everything runs
     #[arg(long, conflicts_with_all = ["quick", "full"], hide = true)]
-    tiny: bool,
+    pub tiny: bool,
     /// How often each way has its turn
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Where to write results.json, report.md and the plots
+    /// Where to write results.json, report.md and the plots; with --against, against.json
     #[arg(long, default_value = "target/benchmarks")]
     pub report: PathBuf,
+    #[command(flatten)]
+    pub compared: against::Options,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +60,16 @@ pub enum Scenario {
 }
 
 impl Arguments {
+    /// Ends the program when something is wrong with them.
+    pub fn parse_or_exit() -> Self {
+        let arguments = Self::parse();
+        if let Err(problem) = arguments.compared.check(arguments.tiny) {
+            let error = Self::command().error(ErrorKind::ValueValidation, problem);
+            error.exit();
+        }
+        arguments
+    }
+
     pub fn databases(&self) -> Vec<Chosen> {
         all_or(&self.databases)
     }

@@ -1,45 +1,13 @@
 //! Ways to do the same, in turn.
 
-use std::iter::Sum;
-use std::time::Instant;
-
+use benchmark_rows::{Done, Failure, Way};
 use serde::Serialize;
 
-use crate::Failure;
-
-/// Does something for a short time.
-pub type Way = Box<dyn FnMut() -> Result<Done, Failure>>;
+use crate::statistics::median;
 
 /// In how many short turns a way does what is one round of it: what slows everything down for a moment is
 /// shared by all ways.
 pub const TURNS: u32 = 5;
-
-/// So many messages in that time.
-#[derive(Clone, Copy, Default)]
-pub struct Done {
-    pub messages: usize,
-    seconds: f64,
-}
-
-impl Done {
-    pub fn since(begun: Instant, messages: usize) -> Self {
-        let seconds = begun.elapsed().as_secs_f64();
-        Self { messages, seconds }
-    }
-
-    fn per_second(self) -> f64 {
-        self.messages as f64 / self.seconds
-    }
-}
-
-impl Sum for Done {
-    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::default(), |sum, done| Self {
-            messages: sum.messages + done.messages,
-            seconds: sum.seconds + done.seconds,
-        })
-    }
-}
 
 /// What was measured of one way, round by round.
 #[derive(Debug, Clone, Serialize)]
@@ -60,14 +28,11 @@ impl Samples {
 
     /// Of one round at least.
     pub fn new(way: &'static str, rounds: Vec<f64>) -> Self {
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
         Self {
             way,
-            median: f64::midpoint(lower, upper),
-            min: sorted[0],
-            max: sorted[sorted.len() - 1],
+            median: median(&rounds),
+            min: rounds.iter().copied().fold(f64::INFINITY, f64::min),
+            max: rounds.iter().copied().fold(0.0, f64::max),
             rounds,
         }
     }

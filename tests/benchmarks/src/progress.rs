@@ -1,9 +1,8 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use benchmark_rows::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::Failure;
 
 /// A bar in the terminal.
 pub struct Progress(ProgressBar);

@@ -1,7 +1,8 @@
 //! What a run of the benchmarks has at hand.
 
-use crate::Failure;
-use crate::measure::{Way, in_turn};
+use benchmark_rows::{Failure, Way};
+
+use crate::measure::in_turn;
 use crate::progress::Progress;
 use crate::results::{Comparison, Point, Results};
 use crate::sizes::Sizes;

@@ -1,14 +1,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use benchmark_rows::consume::{Kind, Task};
+use benchmark_rows::topic::Orders;
+use benchmark_rows::{Done, Failure};
 use persisting_message_bus::Topic;
 use uuid::Uuid;
 
-use super::{Kind, Task};
-use crate::Failure;
-use crate::measure::Done;
 use crate::raw::{Decode, PageQuery, RawDriver};
-use crate::topic::Orders;
 
 /// As a new consumer.
 pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Done, Failure> {
@@ -35,7 +34,7 @@ pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Don
     Ok(Done::since(begun, handled))
 }
 
-/// Handles a page, and stores the cursor behind it.
+/// Handles a page, and stores the cursor after it.
 fn page<S: Decode>(
     driver: &mut impl RawDriver,
     consumer: &str,

@@ -1,25 +1,22 @@
 //! How many messages a second one consumer handles that catches up.
 
 pub mod by_hand;
-pub mod library;
 mod safe_head;
-mod task;
 
+use benchmark_rows::backends::Database;
+use benchmark_rows::consume::{Kind, Task, consume};
+use benchmark_rows::fill::fill;
+use benchmark_rows::topic::{Cancellations, Orders};
+use benchmark_rows::{Failure, Way};
 use persisting_message_bus::EventSet;
-
-pub use self::task::{Kind, Task};
 
 use self::safe_head::Look;
 
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::fill::fill;
-use crate::measure::Way;
 use crate::raw::Decode;
 use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
-use crate::topic::{Cancellations, Orders};
+use crate::with_driver::WithDriver;
 
 /// What the consumer wants to see.
 #[derive(Clone, Copy)]
@@ -61,7 +58,7 @@ pub fn steps(sizes: &Sizes) -> usize {
 }
 
 /// Both read the same rows.
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
@@ -81,7 +78,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ways<B: Backend>(
+fn ways<B: WithDriver>(
     database: &Database<'_, B>,
     load: Load,
     after: i64,
@@ -103,11 +100,11 @@ pub fn ways_of<S, B>(
 ) -> Result<Vec<(&'static str, Way)>, Failure>
 where
     S: EventSet + Decode,
-    B: Backend,
+    B: WithDriver,
 {
-    let (mut driver, mut connection) = (database.connect_raw()?, database.connect()?);
+    let (mut driver, mut connection) = (B::connect_raw(&database.url)?, database.connect()?);
     let by_hand = move || by_hand::consume::<S>(&mut driver, task);
-    let library = move || library::consume::<S, _>(&mut connection, task);
+    let library = move || consume::<S, _>(&mut connection, task);
     Ok(vec![
         ("pages", Box::new(by_hand)),
         ("catch_up", Box::new(library)),
@@ -140,7 +137,7 @@ impl Load {
     }
 }
 
-fn point<B: Backend>(series: String, page: usize) -> Point {
+fn point<B: WithDriver>(series: String, page: usize) -> Point {
     Point {
         scenario: "consume",
         backend: B::NAME,

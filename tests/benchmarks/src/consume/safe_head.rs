@@ -4,16 +4,16 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use benchmark_rows::backends::Database;
+use benchmark_rows::topic::Orders;
+use benchmark_rows::{Done, Failure, Way};
 use persisting_message_bus::{
     Error, Message, MessageBus, MessageConsumer, MessageConsumerState, MessageSource, PageRequest,
     Position, ResetTo, Sightings, StoredMessage, Transactions,
 };
 use uuid::Uuid;
 
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::measure::{Done, Way};
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 /// How many pages a consumer handles under one look at the safe head.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub enum Look {
     OnceInAWhile,
 }
 
-pub fn ways<B: Backend>(
+pub fn ways<B: WithDriver>(
     database: &Database<'_, B>,
     look: Look,
     page: usize,

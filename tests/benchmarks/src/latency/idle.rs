@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use benchmark_rows::Failure;
+use benchmark_rows::topic::Orders;
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
 use persisting_message_bus::{Message, MessageConsumer, Runner};
 
-use crate::Failure;
-use crate::backends::Backend;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 /// How long a consumer may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many statements a consumer runs in that time, on default settings; after having been idle for as
 /// long as `settling`.
-pub fn statements<B: Backend>(
+pub fn statements<B: WithDriver>(
     url: &str,
     settling: Duration,
     duration: Duration,

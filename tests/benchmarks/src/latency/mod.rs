@@ -8,20 +8,22 @@ mod wake;
 
 use std::time::Duration;
 
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+
 pub use self::pace::Pace;
 pub use self::wake::Wake;
 
-use crate::Failure;
-use crate::backends::{Backend, Database};
 use crate::results::{Idle, Latency};
 use crate::run::Run;
 use crate::sizes::Sizes;
+use crate::with_driver::WithDriver;
 
-pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
+pub fn steps<B: WithDriver>(sizes: &Sizes) -> usize {
     Wake::all::<B>().len() * sizes.paces.len() + 1
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     let duration = run.sizes.latency_for;
     for wake in Wake::all::<B>() {
@@ -38,7 +40,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     idle(&database, run)
 }
 
-fn idle<B: Backend>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Failure> {
+fn idle<B: WithDriver>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Failure> {
     run.progress.begin(&format_args!("{}: idle", B::NAME));
     let duration = run.sizes.idle_for;
     // From then on it looks no less often.
@@ -53,7 +55,7 @@ fn idle<B: Backend>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Fai
 }
 
 /// There is a message at each pace.
-fn quantiles<B: Backend>(pace: Pace, wake: Wake, mut latencies: Vec<Duration>) -> Latency {
+fn quantiles<B: WithDriver>(pace: Pace, wake: Wake, mut latencies: Vec<Duration>) -> Latency {
     latencies.sort_unstable();
     // So many of a thousand are not slower.
     let milliseconds = |thousandths: usize| {

@@ -4,18 +4,18 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use benchmark_rows::Failure;
+use benchmark_rows::topic::Orders;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner, Running};
 
 use super::{Pace, Wake};
-use crate::Failure;
-use crate::backends::Backend;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 /// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Publishes for some time, and returns how long each message took until it was handled.
-pub fn latencies<B: Backend>(
+pub fn latencies<B: WithDriver>(
     url: &str,
     pace: Pace,
     wake: Wake,
@@ -54,7 +54,7 @@ pub fn latencies<B: Backend>(
 }
 
 /// A consumer on default settings, and when it handles something.
-fn start_consumer<B: Backend>(url: &str) -> (Running, Receiver<Instant>) {
+fn start_consumer<B: WithDriver>(url: &str) -> (Running, Receiver<Instant>) {
     let (sender, handled) = channel();
     let consumer = MessageConsumer::external("latency", move |_: &Message<Orders>| {
         Ok(sender.send(Instant::now())?)

@@ -2,7 +2,7 @@ use std::fmt;
 
 use persisting_message_bus::Running;
 
-use crate::backends::Backend;
+use crate::with_driver::WithDriver;
 
 /// What makes the consumer look.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub enum Wake {
 
 impl Wake {
     /// Those that the database can do.
-    pub fn all<B: Backend>() -> Vec<Self> {
+    pub fn all<B: WithDriver>() -> Vec<Self> {
         let mut all = vec![Self::Polling, Self::Nudge];
         if B::NOTIFIES {
             all.push(Self::Notification);
@@ -26,7 +26,7 @@ impl Wake {
     }
 
     /// What the publisher does behind each commit.
-    pub fn by_publisher<B: Backend>(self, url: &str, running: &Running) -> Box<dyn Fn()> {
+    pub fn by_publisher<B: WithDriver>(self, url: &str, running: &Running) -> Box<dyn Fn()> {
         let nudge = running.nudge();
         match self {
             Self::Polling => Box::new(|| ()),

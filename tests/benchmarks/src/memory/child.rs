@@ -2,10 +2,13 @@
 
 use std::fs;
 
-use crate::Failure;
-use crate::backends::{Backend, Mariadb, Postgres, Sqlite};
-use crate::consume::{Kind, Task, by_hand, library};
-use crate::topic::Orders;
+use benchmark_rows::Failure;
+use benchmark_rows::backends::{Backend, Mariadb, Postgres, Sqlite};
+use benchmark_rows::consume::{Kind, Task, consume};
+use benchmark_rows::topic::Orders;
+
+use crate::consume::by_hand;
+use crate::with_driver::WithDriver;
 
 /// What the process is called with, before the name of the database, its address, the way, the size of
 /// the pages and how many messages to consume.
@@ -27,7 +30,7 @@ pub fn run(arguments: &[String]) -> Option<Result<(), Failure>> {
     Some(grown.map(|kib| println!("{kib}")))
 }
 
-fn grown_by<B: Backend>(url: &str, way: &str, page: &str, most: &str) -> Result<u64, Failure> {
+fn grown_by<B: WithDriver>(url: &str, way: &str, page: &str, most: &str) -> Result<u64, Failure> {
     let task = Task {
         kind: Kind::External,
         page: page.parse()?,
@@ -37,7 +40,7 @@ fn grown_by<B: Backend>(url: &str, way: &str, page: &str, most: &str) -> Result<
     if way == "library" {
         let mut connection = B::connect(url)?;
         let before = kib("VmRSS:")?;
-        library::consume::<Orders, _>(&mut connection, task)?;
+        consume::<Orders, _>(&mut connection, task)?;
         Ok(kib("VmHWM:")?.saturating_sub(before))
     } else {
         let mut driver = B::connect_raw(url)?;

@@ -5,12 +5,14 @@ mod child;
 use std::env;
 use std::process::Command;
 
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+
 pub use self::child::run as run_child;
-use crate::Failure;
-use crate::backends::{Backend, Database};
 use crate::results::Memory;
 use crate::run::Run;
 use crate::sizes::Sizes;
+use crate::with_driver::WithDriver;
 
 const WAYS: [&str; 2] = ["library", "driver"];
 
@@ -18,7 +20,7 @@ pub fn steps(sizes: &Sizes) -> usize {
     sizes.pages.len()
 }
 
-pub fn run<B: Backend>(
+pub fn run<B: WithDriver>(
     database: &Database<'_, B>,
     rows: u64,
     run: &mut Run,
@@ -41,7 +43,7 @@ pub fn run<B: Backend>(
 }
 
 /// How much a process grows that consumes.
-fn child<B: Backend>(url: &str, way: &str, page: usize, most: usize) -> Result<u64, Failure> {
+fn child<B: WithDriver>(url: &str, way: &str, page: usize, most: usize) -> Result<u64, Failure> {
     let output = Command::new(env::current_exe()?)
         .args([child::NAME, B::NAME, url, way])
         .args([page.to_string(), most.to_string()])

@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use benchmark_rows::backends::Database;
+use benchmark_rows::publish::Publishers;
+use benchmark_rows::side_by_side::side_by_side;
+use benchmark_rows::topic::Orders;
+use benchmark_rows::{Failure, Way};
 use persisting_message_bus::{Coalescer, MessageDispatcher};
 
-use super::singles::{Publishers, by_hand};
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::measure::Way;
-use crate::side_by_side::side_by_side;
-use crate::topic::Orders;
+use super::singles::by_hand;
+use crate::with_driver::WithDriver;
 
 /// By hand, with as many connections as the database takes most from.
-pub fn coalesced<B: Backend>(
+pub fn coalesced<B: WithDriver>(
     library: &Database<'_, B>,
     raw: &Database<'_, B>,
     producers: usize,
@@ -29,7 +30,7 @@ pub fn coalesced<B: Backend>(
     ])
 }
 
-fn together<B: Backend>(library: &Database<'_, B>, producers: usize, duration: Duration) -> Way {
+fn together<B: WithDriver>(library: &Database<'_, B>, producers: usize, duration: Duration) -> Way {
     let url = library.url.clone();
     let orders =
         MessageDispatcher::<Orders>::new().coalescing(&Coalescer::new(move || B::connect(&url)));

@@ -4,16 +4,19 @@ mod batches;
 mod coalesced;
 mod singles;
 
-use crate::Failure;
-use crate::backends::{Backend, Database};
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+use benchmark_rows::publish::Publishers;
+
 use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
+use crate::with_driver::WithDriver;
 
 use self::coalesced::coalesced;
 
 pub use self::batches::batches;
-pub use self::singles::{Publishers, singles};
+pub use self::singles::singles;
 
 /// How it is published.
 #[derive(Clone, Copy)]
@@ -26,7 +29,7 @@ enum Load {
     Batch { size: usize },
 }
 
-fn loads<B: Backend>(sizes: &Sizes) -> Vec<Load> {
+fn loads<B: WithDriver>(sizes: &Sizes) -> Vec<Load> {
     let publishers = sizes.publishers.iter().copied();
     let publishers: Vec<_> = publishers
         .filter(|publishers| *publishers <= B::MOST_PUBLISHERS)
@@ -47,11 +50,11 @@ fn loads<B: Backend>(sizes: &Sizes) -> Vec<Load> {
     singles.chain(batches).collect()
 }
 
-pub fn steps<B: Backend>(sizes: &Sizes) -> usize {
+pub fn steps<B: WithDriver>(sizes: &Sizes) -> usize {
     loads::<B>(sizes).len()
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     for load in loads::<B>(&run.sizes) {
         let point = load.point(B::NAME);
         let library = Database::create(backend, &run.name_of_database())?;

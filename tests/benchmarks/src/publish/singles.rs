@@ -1,40 +1,28 @@
 //! Publishers side by side, who commit each message.
 
-use std::time::{Duration, Instant};
+use benchmark_rows::backends::Database;
+use benchmark_rows::publish::{Publishers, dispatched_one_by_one};
+use benchmark_rows::side_by_side::side_by_side;
+use benchmark_rows::topic::{Orders, names_of_topics};
+use benchmark_rows::{Failure, Way};
 
-use persisting_message_bus::MessageDispatcher;
-
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::measure::Way;
-use crate::on_topics::OnTopics;
 use crate::raw::{NewRow, RawDriver};
-use crate::side_by_side::side_by_side;
-use crate::topic::{Orders, names_of_topics};
+use crate::with_driver::WithDriver;
 
-/// Who publishes.
-#[derive(Clone, Copy)]
-pub struct Publishers {
-    pub publishers: usize,
-    /// Each has some of these topics to itself, or they share them.
-    pub topics: usize,
-    pub duration: Duration,
-}
-
-pub fn singles<B: Backend>(
+pub fn singles<B: WithDriver>(
     library: &Database<'_, B>,
     raw: &Database<'_, B>,
     of: Publishers,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
     Ok(vec![
         ("autocommit", by_hand(raw, of)?),
-        ("dispatch", dispatched(library, of)?),
+        ("dispatch", dispatched_one_by_one(library, of)?),
     ])
 }
 
-pub fn by_hand<B: Backend>(raw: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
+pub fn by_hand<B: WithDriver>(raw: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
     let topics = names_of_topics(of.topics);
-    let drivers = (0..of.publishers).map(|_| raw.connect_raw());
+    let drivers = (0..of.publishers).map(|_| B::connect_raw(&raw.url));
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;
     Ok(Box::new(move || {
         side_by_side(&mut drivers, |driver, publisher| {
@@ -44,45 +32,4 @@ pub fn by_hand<B: Backend>(raw: &Database<'_, B>, of: Publishers) -> Result<Way,
             })
         })
     }))
-}
-
-fn dispatched<B: Backend>(library: &Database<'_, B>, of: Publishers) -> Result<Way, Failure> {
-    let topics = names_of_topics(of.topics);
-    let connections = (0..of.publishers).map(|_| library.connect());
-    let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
-    let dispatcher = MessageDispatcher::<Orders>::new();
-    Ok(Box::new(move || {
-        side_by_side(&mut connections, |connection, publisher| {
-            of.publish(publisher, |number, topic| {
-                let message = Orders::number(number);
-                if of.topics == 1 {
-                    dispatcher.dispatch(connection, &message)?;
-                } else {
-                    let topics = &topics[topic..=topic];
-                    dispatcher.dispatch(&mut OnTopics { connection, topics }, &message)?;
-                }
-                Ok(())
-            })
-        })
-    }))
-}
-
-impl Publishers {
-    /// One publisher's messages, one after the other. `publish` is told the number of the message, and
-    /// which topic it is for.
-    fn publish(
-        self,
-        publisher: usize,
-        mut publish: impl FnMut(u64, usize) -> Result<(), Failure>,
-    ) -> Result<usize, Failure> {
-        let begun = Instant::now();
-        let mut published = 0;
-        let mut topic = publisher;
-        while begun.elapsed() < self.duration {
-            publish(published as u64, topic % self.topics)?;
-            published += 1;
-            topic += self.publishers;
-        }
-        Ok(published)
-    }
 }

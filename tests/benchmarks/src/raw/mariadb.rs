@@ -1,10 +1,10 @@
+use benchmark_rows::Failure;
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Opts, Params, Statement, Value};
 use uuid::Uuid;
 
 use super::{NewRow, PageQuery, PublishBatch, RawDriver, Row};
-use crate::Failure;
 
 const INSERT: &str = "
     INSERT INTO public_messages

@@ -1,12 +1,11 @@
 //! Between messages and rows, as the library does it too.
 
+use benchmark_rows::Failure;
+use benchmark_rows::topic::{Cancellations, Orders};
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use persisting_message_bus::Topic;
 use serde::Serialize;
 use uuid::Uuid;
-
-use crate::Failure;
-use crate::topic::{Cancellations, Orders};
 
 /// A message as it is inserted.
 pub struct NewRow {

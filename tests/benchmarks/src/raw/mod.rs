@@ -6,12 +6,12 @@ mod message;
 mod postgres;
 mod sqlite;
 
+use benchmark_rows::Failure;
+
 pub use self::mariadb::Mariadb;
 pub use self::message::{Decode, NewRow, Row};
 pub use self::postgres::Postgres;
 pub use self::sqlite::Sqlite;
-
-use crate::Failure;
 
 /// A connection by the database's driver, with its statements prepared.
 pub trait RawDriver: Send + 'static {

@@ -1,3 +1,4 @@
+use benchmark_rows::Failure;
 use chrono::{DateTime, Utc};
 use postgres::binary_copy::BinaryCopyInWriter;
 use postgres::types::private::BytesMut;
@@ -6,7 +7,6 @@ use postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
 use super::{NewRow, PageQuery, PublishBatch, RawDriver, Row};
-use crate::Failure;
 
 const INSERT: &str = "
     INSERT INTO public_messages

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
+use benchmark_rows::Failure;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{CachedStatement, Connection, ToSql, params, params_from_iter};
 use uuid::Uuid;
 
 use super::{NewRow, PageQuery, PublishBatch, RawDriver, Row};
-use crate::Failure;
 
 const INSERT: &str = "
     INSERT INTO public_messages

@@ -10,8 +10,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use self::section::Section;
-use crate::Failure;
+use benchmark_rows::Failure;
+
+pub use self::numbers::rounded;
+pub use self::section::Section;
 use crate::environment::Environment;
 use crate::results::Results;
 

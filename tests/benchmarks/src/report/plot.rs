@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use benchmark_rows::Failure;
 use plotters::prelude::*;
 
-use crate::Failure;
 use crate::results::Comparison;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;

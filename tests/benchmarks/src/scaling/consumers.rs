@@ -1,15 +1,17 @@
 //! Consumers at once.
 
+use benchmark_rows::backends::Database;
+use benchmark_rows::consume::{Kind, Task, consume};
+use benchmark_rows::fill::fill;
+use benchmark_rows::side_by_side::side_by_side;
+use benchmark_rows::topic::Orders;
+use benchmark_rows::{Failure, Way};
+
 use super::point;
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::consume::{Kind, Task, by_hand, library};
-use crate::fill::fill;
-use crate::measure::Way;
+use crate::consume::by_hand;
 use crate::run::Run;
-use crate::side_by_side::side_by_side;
 use crate::sizes::Sizes;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 const AXIS: &str = "consumers";
 const PAGE: usize = 500;
@@ -18,7 +20,7 @@ pub fn steps(sizes: &Sizes) -> usize {
     sizes.consumers.len()
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed_of_many as u64, 1)?;
     for consumers in run.sizes.consumers.clone() {
@@ -28,12 +30,12 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ways<B: Backend>(
+fn ways<B: WithDriver>(
     database: &Database<'_, B>,
     consumers: usize,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
     let task = Task::catch_up(Kind::External, PAGE);
-    let drivers = (0..consumers).map(|_| database.connect_raw());
+    let drivers = (0..consumers).map(|_| B::connect_raw(&database.url));
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;
     let by_hand = move || {
         side_by_side(&mut drivers, |driver, _| {
@@ -44,7 +46,7 @@ fn ways<B: Backend>(
     let mut connections = connections.collect::<Result<Vec<_>, _>>()?;
     let library = move || {
         side_by_side(&mut connections, |connection, _| {
-            Ok(library::consume::<Orders, _>(connection, task)?.messages)
+            Ok(consume::<Orders, _>(connection, task)?.messages)
         })
     };
     Ok(vec![

@@ -4,23 +4,24 @@ mod consumers;
 mod rows;
 mod topics;
 
-use crate::Failure;
-use crate::backends::Backend;
+use benchmark_rows::Failure;
+
 use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
+use crate::with_driver::WithDriver;
 
 pub fn steps(sizes: &Sizes) -> usize {
     rows::steps(sizes) + topics::steps(sizes) + consumers::steps(sizes)
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     rows::run(backend, run)?;
     topics::run(backend, run)?;
     consumers::run(backend, run)
 }
 
-fn point<B: Backend>(series: &str, axis: &'static str, at: u64) -> Point {
+fn point<B: WithDriver>(series: &str, axis: &'static str, at: u64) -> Point {
     Point {
         scenario: "scaling",
         backend: B::NAME,

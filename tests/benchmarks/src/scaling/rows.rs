@@ -1,17 +1,20 @@
 //! Rows in the table.
 
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+use benchmark_rows::consume::{Kind, Task};
+use benchmark_rows::fill::fill;
+use benchmark_rows::publish::Publishers;
+use benchmark_rows::topic::Orders;
 use persisting_message_bus::MessageSource;
 
 use super::point;
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::consume::{Kind, Task, ways_of};
-use crate::fill::fill;
+use crate::consume::ways_of;
 use crate::memory;
-use crate::publish::{Publishers, batches, singles};
+use crate::publish::{batches, singles};
 use crate::run::Run;
 use crate::sizes::Sizes;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 const AXIS: &str = "rows in the table";
 const PAGE: usize = 500;
@@ -21,7 +24,7 @@ pub fn steps(sizes: &Sizes) -> usize {
     sizes.rows.len() * (4 + memory::steps(sizes))
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     for rows in run.sizes.rows.clone() {
         run.progress
             .begin(&format_args!("{}: {rows} rows", B::NAME));
@@ -34,7 +37,7 @@ pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn consume<B: Backend>(
+fn consume<B: WithDriver>(
     database: &Database<'_, B>,
     rows: u64,
     run: &mut Run,
@@ -59,7 +62,7 @@ fn consume<B: Backend>(
 }
 
 /// Both on the same table.
-fn publish<B: Backend>(
+fn publish<B: WithDriver>(
     database: &Database<'_, B>,
     rows: u64,
     run: &mut Run,

@@ -1,14 +1,18 @@
 //! Topics in one table.
 
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+use benchmark_rows::consume::{Kind, Task};
+use benchmark_rows::fill::fill;
+use benchmark_rows::publish::Publishers;
+use benchmark_rows::topic::Orders;
+
 use super::point;
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::consume::{Kind, Task, ways_of};
-use crate::fill::fill;
-use crate::publish::{Publishers, singles};
+use crate::consume::ways_of;
+use crate::publish::singles;
 use crate::run::Run;
 use crate::sizes::Sizes;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 const AXIS: &str = "topics";
 const PAGE: usize = 500;
@@ -18,7 +22,7 @@ pub fn steps(sizes: &Sizes) -> usize {
     sizes.topics.len() * 2
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     for topics in run.sizes.topics.clone() {
         let at = topics as u64;
         run.progress

@@ -4,17 +4,18 @@ mod recorder;
 
 use std::time::{Duration, Instant};
 
+use benchmark_rows::Failure;
+use benchmark_rows::backends::Database;
+use benchmark_rows::consume::{Kind, Task, consume};
+use benchmark_rows::fill::fill;
+use benchmark_rows::topic::Orders;
 use diesel::Connection;
 use persisting_message_bus::MessageDispatcher;
 
 use self::recorder::Recorder;
-use crate::Failure;
-use crate::backends::{Backend, Database};
-use crate::consume::{Kind, Task, library};
-use crate::fill::fill;
 use crate::results::{StatementTime, Work};
 use crate::run::Run;
-use crate::topic::Orders;
+use crate::with_driver::WithDriver;
 
 const PAGE: usize = 500;
 const BATCH: u64 = 1_000;
@@ -38,7 +39,7 @@ pub fn steps() -> usize {
     UNITS.len()
 }
 
-pub fn run<B: Backend>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed, 1)?;
     for unit in UNITS {
@@ -71,7 +72,7 @@ impl Unit {
     }
 
     /// Does as many as there is time for, but one at least; returns how many.
-    fn work<B: Backend>(
+    fn work<B: WithDriver>(
         self,
         connection: &mut B::Connection,
         duration: Duration,
@@ -86,7 +87,7 @@ impl Unit {
                 Self::Batch => drop(dispatcher.dispatch_batch(connection, &batch)?),
                 Self::Page(kind) => {
                     let task = Task::catch_up(kind, PAGE);
-                    let handled = library::consume::<Orders, _>(connection, task)?.messages;
+                    let handled = consume::<Orders, _>(connection, task)?.messages;
                     done += handled.div_ceil(PAGE) - 1;
                 }
             }
@@ -96,7 +97,7 @@ impl Unit {
     }
 
     /// Recording takes time too, which is not part of the statements.
-    fn statements<B: Backend>(
+    fn statements<B: WithDriver>(
         self,
         connection: &mut B::Connection,
         duration: Duration,

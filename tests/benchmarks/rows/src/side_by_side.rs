@@ -2,8 +2,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use crate::Failure;
-use crate::measure::Done;
+use crate::{Done, Failure};
 
 /// Lets each connection do something in a thread of its own, all of them at once. Each returns how many
 /// messages that were.

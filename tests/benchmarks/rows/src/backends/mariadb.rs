@@ -1,35 +1,30 @@
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MysqlConnection};
+use diesel::{
+    Connection, ExpressionMethods, MysqlConnection, QueryResult, RunQueryDsl, insert_into,
+};
 use persisting_message_bus::diesel::migrate;
-use persisting_message_bus_tests::servers::MariadbServer;
 
-use super::Backend;
-use crate::{Failure, raw};
+use super::{Backend, handled};
+use crate::Failure;
 
-pub struct Mariadb(MariadbServer);
+/// The address of one of a server's databases.
+pub struct Mariadb(pub String);
 
 impl Mariadb {
-    pub fn start() -> Self {
-        let durable = "--innodb-flush-log-at-trx-commit=1";
-        Self(MariadbServer::start_with(&[durable]))
-    }
-
     fn execute(&self, sql: &str) -> Result<(), Failure> {
-        Ok(Self::connect(&self.0.url())?.batch_execute(sql)?)
+        Ok(Self::connect(&self.0)?.batch_execute(sql)?)
     }
 }
 
 impl Backend for Mariadb {
     const NAME: &'static str = "mariadb";
-    const MOST_PUBLISHERS: usize = 64;
 
     type Connection = MysqlConnection;
-    type Raw = raw::Mariadb;
 
     fn create(&self, name: &str) -> Result<String, Failure> {
         self.execute(&format!("CREATE DATABASE {name}"))?;
-        let server = self.0.url();
-        let (server, _) = server
+        let (server, _) = self
+            .0
             .rsplit_once('/')
             .ok_or("a server without a database")?;
         let url = format!("{server}/{name}");
@@ -48,13 +43,13 @@ impl Backend for Mariadb {
         Ok(MysqlConnection::establish(url)?)
     }
 
-    /// Over the port, as the library.
-    fn connect_raw(url: &str) -> Result<raw::Mariadb, Failure> {
-        raw::Mariadb::connect(&format!("{url}?prefer_socket=false"))
-    }
-
     fn settle(url: &str) -> Result<(), Failure> {
         let analyze = "ANALYZE TABLE public_messages";
         Ok(Self::connect(url)?.batch_execute(analyze)?)
+    }
+
+    fn insert_handled(connection: &mut MysqlConnection, order: i64) -> QueryResult<usize> {
+        let row = handled::order_number.eq(order);
+        insert_into(handled::table).values(row).execute(connection)
     }
 }

@@ -36,10 +36,6 @@ pub enum Orders {
 /// What is one of ten.
 #[derive(Debug, Clone, EventSet)]
 #[event_set(topic = Orders)]
-#[expect(
-    dead_code,
-    reason = "the handlers that are measured only keep it from being optimised out"
-)]
 pub enum Cancellations {
     OrderCancelled(OrderCancelled),
 }
@@ -54,6 +50,13 @@ impl Orders {
     /// Messages in the order of their numbers.
     pub fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<Self> {
         numbers.into_iter().map(Self::number).collect()
+    }
+
+    pub fn order(&self) -> u64 {
+        match self {
+            Self::OrderPlaced(placed) => placed.order,
+            Self::OrderCancelled(cancelled) => cancelled.order,
+        }
     }
 
     pub fn number(order: u64) -> Self {

@@ -1,29 +1,26 @@
-//! Databases that keep what is committed when the power goes.
+//! Databases that keep what is committed when the power goes, if their servers were started so.
 
 mod mariadb;
 mod postgres;
 mod sqlite;
 
+use diesel::QueryResult;
 use diesel::connection::LoadConnection;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, Nudge, TransactionsOn};
+use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
 
 pub use self::mariadb::Mariadb;
 pub use self::postgres::Postgres;
-pub use self::sqlite::Sqlite;
+pub use self::sqlite::{BUSY_TIMEOUT, Sqlite};
 
 use crate::Failure;
-use crate::raw::RawDriver;
 
 /// A server, or what stands for one.
 pub trait Backend: Sync {
     const NAME: &'static str;
 
-    /// More publishers only wait for each other.
-    const MOST_PUBLISHERS: usize;
-
-    /// How many publishers by hand those that share commits are compared with, and what these do.
-    const PLAIN_PUBLISHERS: usize = 16;
-    const PLAIN: &'static str = "16 connections, autocommit";
+    /// How many rows a handler inserts one by one in some tenths of a second: as many as there are round
+    /// trips to a server in that time.
+    const INSERTS: u64 = 5_000;
 
     /// The library's way to it.
     type Connection: LoadConnection
@@ -33,9 +30,6 @@ pub trait Backend: Sync {
         + Send
         + 'static;
 
-    /// The way of its driver.
-    type Raw: RawDriver;
-
     /// Makes a database with the bus's tables, and returns its address.
     fn create(&self, name: &str) -> Result<String, Failure>;
 
@@ -43,18 +37,17 @@ pub trait Backend: Sync {
 
     fn connect(url: &str) -> Result<Self::Connection, Failure>;
 
-    fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
-
-    /// Whether publishers can wake consumers in other processes.
-    const NOTIFIES: bool = false;
-
-    /// Wakes those that have this nudge, each time it is called. Only where that is possible.
-    fn notification(_url: &str, nudge: Nudge) -> Box<dyn Fn()> {
-        Box::new(move || nudge.nudge())
-    }
-
     /// Does what the database would do some time after many rows were inserted.
     fn settle(url: &str) -> Result<(), Failure>;
+
+    /// Inserts a row into the table `handled`, by a statement that stays prepared.
+    fn insert_handled(connection: &mut Self::Connection, order: i64) -> QueryResult<usize>;
+}
+
+diesel::table! {
+    handled (order_number) {
+        order_number -> BigInt,
+    }
 }
 
 /// A database that goes away when it is dropped.
@@ -71,10 +64,6 @@ impl<'a, B: Backend> Database<'a, B> {
 
     pub fn connect(&self) -> Result<B::Connection, Failure> {
         B::connect(&self.url)
-    }
-
-    pub fn connect_raw(&self) -> Result<B::Raw, Failure> {
-        B::connect_raw(&self.url)
     }
 }
 

@@ -3,16 +3,16 @@
 pub struct Task {
     pub kind: Kind,
     pub page: usize,
-    /// Behind which position it begins.
+    /// After which position it begins.
     pub after: i64,
     /// How many messages it handles, if there are as many.
     pub most: usize,
 }
 
 /// When the cursor is stored.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Behind the page.
+    /// After the page.
     External,
     /// In the same transaction.
     Transactional,

@@ -1,39 +1,32 @@
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
+use diesel::{
+    Connection, ExpressionMethods, QueryResult, RunQueryDsl, SqliteConnection, insert_into,
+};
 use persisting_message_bus::diesel::migrate;
 use persisting_message_bus::diesel::sqlite::{Durability, Settings};
-use tempfile::TempDir;
 
-use super::Backend;
-use crate::{Failure, raw};
+use super::{Backend, handled};
+use crate::Failure;
 
 /// Writers wait as long as it takes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// With `synchronous = FULL`, as the library recommends, or with NORMAL.
-pub struct Sqlite<const FULL: bool>(TempDir);
-
-impl<const FULL: bool> Sqlite<FULL> {
-    pub fn start() -> Result<Self, Failure> {
-        Ok(Self(tempfile::tempdir()?))
-    }
-}
+/// A folder for the files: with `synchronous = FULL`, as the library recommends, or with NORMAL.
+pub struct Sqlite<const FULL: bool>(pub PathBuf);
 
 impl<const FULL: bool> Backend for Sqlite<FULL> {
     const NAME: &'static str = if FULL { "sqlite" } else { "sqlite (NORMAL)" };
-    const MOST_PUBLISHERS: usize = 16;
 
-    const PLAIN_PUBLISHERS: usize = 1;
-    const PLAIN: &'static str = "1 connection, autocommit";
+    const INSERTS: u64 = 50_000;
 
     type Connection = SqliteConnection;
-    type Raw = raw::Sqlite;
 
     fn create(&self, name: &str) -> Result<String, Failure> {
-        let path = self.0.path().join(format!("{name}.db"));
+        let path = self.0.join(format!("{name}.db"));
         let url = path.display().to_string();
         migrate(&mut Self::connect(&url)?)?;
         Ok(url)
@@ -61,12 +54,12 @@ impl<const FULL: bool> Backend for Sqlite<FULL> {
         Ok(connection)
     }
 
-    fn connect_raw(url: &str) -> Result<raw::Sqlite, Failure> {
-        let synchronous = if FULL { "FULL" } else { "NORMAL" };
-        raw::Sqlite::connect(url, synchronous, BUSY_TIMEOUT)
-    }
-
     fn settle(url: &str) -> Result<(), Failure> {
         Ok(Self::connect(url)?.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
+    fn insert_handled(connection: &mut SqliteConnection, order: i64) -> QueryResult<usize> {
+        let row = handled::order_number.eq(order);
+        insert_into(handled::table).values(row).execute(connection)
     }
 }

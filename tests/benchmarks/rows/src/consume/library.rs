@@ -8,8 +8,7 @@ use persisting_message_bus::{
 use uuid::Uuid;
 
 use super::{Kind, Task};
-use crate::Failure;
-use crate::measure::Done;
+use crate::{Done, Failure};
 
 /// As a new consumer.
 pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Done, Failure>
@@ -40,7 +39,7 @@ where
     }
 }
 
-fn until_done<S, C, H>(
+pub(super) fn until_done<S, C, H>(
     connection: &mut C,
     task: Task,
     consumer: MessageConsumer<S, H>,

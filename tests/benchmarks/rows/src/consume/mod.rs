@@ -1,0 +1,9 @@
+//! One consumer that catches up.
+
+mod inserting;
+mod library;
+mod task;
+
+pub use self::inserting::consume_inserting;
+pub use self::library::consume;
+pub use self::task::{Kind, Task};

@@ -1,0 +1,38 @@
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+
+/// Fewer than that say too little about a few percent, on a machine that does other things too.
+const LEAST_PAIRS: u16 = 20;
+
+#[derive(Args)]
+#[command(next_help_heading = "Comparing with a commit")]
+pub struct Options {
+    /// Compares this checkout with that commit, row by row, instead of the library with the drivers
+    #[arg(long, value_name = "COMMIT", conflicts_with_all = ["only", "quick", "full", "rounds"])]
+    pub against: Option<String>,
+    /// Only the rows whose names contain this or, where there is a * or a ? in it, are like this; can be
+    /// given several times [default: all]
+    #[arg(long, value_name = "PATTERN", requires = "against")]
+    pub rows: Vec<String>,
+    /// How often both have a turn at each row, one right after the other; 20 at least
+    #[arg(long, requires = "against", default_value_t = LEAST_PAIRS)]
+    #[arg(value_parser = value_parser!(u16).range(1..=1_000))]
+    pub pairs: u16,
+    /// Compares these two row servers, which are there already, whatever the commit
+    #[arg(long, num_args = 2, value_names = ["THIS", "OTHER"], requires = "against", hide = true)]
+    pub programs: Option<Vec<PathBuf>>,
+}
+
+impl Options {
+    /// Says what is wrong with them.
+    pub fn check(&self, tiny: bool) -> Result<(), String> {
+        if self.pairs < LEAST_PAIRS && !tiny {
+            let pairs = self.pairs;
+            return Err(format!(
+                "--pairs {pairs} is too few to tell a difference from chance: at least {LEAST_PAIRS}"
+            ));
+        }
+        Ok(())
+    }
+}
