@@ -48,7 +48,7 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        guarded(hook).map_err(|cause| Error::before_replay(&leases.topics(), cause))?;
+        guarded(hook).map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
         Ok(())
@@ -79,7 +79,7 @@ where
                 break;
             }
             if let Err(cause) = handle(leases, &caused, message, || (self.handler)(message)) {
-                outcome.failure = Some(Error::handler(message, cause));
+                outcome.failure = Some(Error::of_handler(message, cause));
                 break;
             }
             outcome.handled += 1;
@@ -124,7 +124,7 @@ where
     ) -> Result<bool, Error> {
         let caused = Caused::by_messages();
         handle(leases, &caused, message, || (self.handler)(message))
-            .map_err(|cause| Error::handler(message, cause))?;
+            .map_err(|cause| Error::of_handler(message, cause))?;
         // Whoever has taken the lease meanwhile handles it too.
         bus.renew(lease, leases.duration)?;
         bus.take_redriven(lease, message.position())

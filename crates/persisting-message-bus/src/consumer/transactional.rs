@@ -64,7 +64,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         bus.in_transaction(|bus| {
             leases.leave_start(bus)?;
             guarded(|| hook(bus.connection()))
-                .map_err(|cause| Error::before_replay(&leases.topics(), cause))
+                .map_err(|cause| Error::of_hook(&leases.topics(), cause))
         })?;
         page.mark_started();
         Ok(())
@@ -88,18 +88,19 @@ impl<C: ?Sized, H> Transactional<C, H> {
         B: MessageConsumerState + TransactionsOn<C> + ?Sized,
         H: HandleMessages<S, C>,
     {
-        bus.in_transaction(|bus| {
+        let messages = &page.messages[range.clone()];
+        let handled = bus.in_transaction(|bus| {
             leases.store(bus, page, range.end, then)?;
-            let messages = &page.messages[range.clone()];
             let handled = self
                 .handler
                 .handle(bus.connection(), messages, leases)
-                .map_err(|(index, cause)| Failure::of_handler(index, cause))?;
+                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
             if handled < messages.len() {
                 leases.store_instead(bus, page, range.start + handled)?;
             }
             Ok(handled)
-        })
+        });
+        handled.map_err(|failure: Failure| failure.classified(messages))
     }
 }
 
@@ -178,7 +179,7 @@ where
             let handled = self
                 .handler
                 .handle(bus.connection(), messages, leases)
-                .map_err(|(_, cause)| Failure::of_handler(None, cause))?;
+                .map_err(|(index, cause)| Failure::Handler(index, cause))?;
             match handled {
                 0 => Err(Failure::Stopping),
                 _ => Ok(true),
@@ -186,7 +187,7 @@ where
         });
         handled.or_else(|failure| match failure {
             Failure::Bus(error) => Err(error),
-            Failure::Handler(_, cause) => Err(Error::handler(message, cause)),
+            Failure::Handler(_, cause) => Err(Error::of_handler(message, cause)),
             Failure::Stopping => Ok(false),
         })
     }
@@ -203,14 +204,15 @@ enum Failure {
 }
 
 impl Failure {
-    /// What the bus may do when it is asked again is not the message's fault: all effects are rolled
-    /// back, and no attempt is counted.
-    fn of_handler(index: Option<usize>, cause: HandlerError) -> Self {
-        match cause.downcast::<Error>() {
-            Ok(error) if error.is_transient() => Self::Bus(*error),
-            Ok(error) => Self::Handler(index, error),
-            Err(cause) => Self::Handler(index, cause),
-        }
+    /// What a database may do when it is asked again is not the message's fault: no attempt is counted. This
+    /// may ask for the error's text, so all effects have to be rolled back before.
+    fn classified<S: EventSet>(self, messages: &[Message<S>]) -> Self {
+        let Self::Handler(index, cause) = self else {
+            return self;
+        };
+        let message = index.and_then(|index| messages.get(index));
+        let passing = Error::passing_in_handler(message, cause);
+        passing.map_or_else(|cause| Self::Handler(index, cause), Self::Bus)
     }
 }
 

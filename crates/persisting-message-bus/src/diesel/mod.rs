@@ -6,6 +6,7 @@
 //! described by a [`TableSchema`], which joins the connection by [`TableSchema::on`].
 
 mod backend;
+mod class;
 mod columns;
 mod consumer_state;
 mod duplicates;
@@ -29,7 +30,10 @@ mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod statement;
+mod texts;
 mod transactions;
+
+pub(crate) use self::class::class_of_one;
 
 pub use self::backend::StoreBackend;
 pub use self::migrations::migrate;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::kind::{Fault, Kind, Location};
+use super::class::{Class, class_of};
+use super::kind::{Kind, Location};
 use super::{Attempt, BoxError, Error};
 use crate::{EventSet, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage};
 
@@ -19,12 +20,12 @@ impl Error {
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
         retryable: bool,
     ) -> Self {
-        let fault = if retryable {
-            Fault::Passing
+        let class = if retryable {
+            Class::Transient
         } else {
-            Fault::Lasting
+            Class::Lasting
         };
-        Self::of_repository(doing.into(), cause.into(), fault)
+        Self::of_repository(doing, cause, class)
     }
 
     /// The connection was lost while `doing` something.
@@ -32,7 +33,7 @@ impl Error {
         doing: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::of_repository(doing.into(), cause.into(), Fault::Disconnected)
+        Self::of_repository(doing, cause, Class::Disconnected)
     }
 
     /// Another owner holds the lease; `expires_at` by the state's clock.
@@ -89,11 +90,16 @@ impl Error {
 }
 
 impl Error {
-    fn of_repository(doing: String, cause: BoxError, fault: Fault) -> Self {
+    /// The repository failed with a cause of that class.
+    pub(crate) fn of_repository(
+        doing: impl Into<String>,
+        cause: impl Into<BoxError>,
+        class: Class,
+    ) -> Self {
         Kind::Repository {
-            doing,
-            fault,
-            cause,
+            doing: doing.into(),
+            class,
+            cause: cause.into(),
         }
         .into()
     }
@@ -187,12 +193,33 @@ impl Error {
         Kind::Handler(Location::of(message), cause).into()
     }
 
-    pub(crate) fn before_replay(topic: &str, cause: BoxError) -> Self {
-        Kind::BeforeReplay {
-            topic: topic.to_owned(),
-            cause,
-        }
-        .into()
+    /// The handler failed on a message, which is an attempt; or a database failed it, and
+    /// [may not the next time](Class::may_pass), which is none.
+    pub(crate) fn of_handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
+        let passing = Self::passing_in_handler(Some(message), cause);
+        passing.unwrap_or_else(|cause| Self::handler(message, cause))
+    }
+
+    /// The before-replay hook failed: likewise.
+    pub(crate) fn of_hook(topic: &str, cause: BoxError) -> Self {
+        let doing = || format!("the before-replay hook was at work on topic \"{topic}\"");
+        passing(doing, cause).unwrap_or_else(|cause| {
+            let topic = topic.to_owned();
+            Kind::BeforeReplay { topic, cause }.into()
+        })
+    }
+
+    /// What a handler failed with, on a message where that is known, if a database was the cause and may not
+    /// fail the next time; or else the cause, given back.
+    pub(crate) fn passing_in_handler<S: EventSet>(
+        message: Option<&Message<S>>,
+        cause: BoxError,
+    ) -> Result<Self, BoxError> {
+        let doing = || match message {
+            Some(message) => format!("handling the {}", Location::of(message)),
+            None => "handling a page".to_owned(),
+        };
+        passing(doing, cause)
     }
 
     pub(crate) fn broken_cursor(topic: &str, cursor: Position, last: Position) -> Self {
@@ -224,4 +251,17 @@ impl Error {
         self.0.consumer.get_or_insert_with(|| consumer.to_owned());
         self
     }
+}
+
+/// The error of the application's code where it is a database's that may not fail the next time; or else the
+/// cause, given back.
+fn passing(doing: impl FnOnce() -> String, cause: BoxError) -> Result<Error, BoxError> {
+    let Some(class) = class_of(&*cause).filter(|class| class.may_pass()) else {
+        return Err(cause);
+    };
+    Ok(match cause.downcast::<Error>() {
+        Ok(own) if own.class() == Some(class) => *own,
+        Ok(own) => Error::of_repository(doing(), own, class),
+        Err(cause) => Error::of_repository(doing(), cause, class),
+    })
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{BoxError, Culprit};
+use super::{BoxError, Class, Culprit};
 use crate::{EventSet, Message, Position, StoredMessage};
 
 #[derive(Debug, Error)]
@@ -142,10 +142,10 @@ pub(super) enum Kind {
         owner: String,
         epoch: i64,
     },
-    #[error("the repository failed while {doing}{}", fault.hint())]
+    #[error("the repository failed while {doing}{}", class.hint())]
     Repository {
         doing: String,
-        fault: Fault,
+        class: Class,
         #[source]
         cause: BoxError,
     },
@@ -222,27 +222,6 @@ impl fmt::Display for Location {
             shortened(&self.topic),
             self.message_id
         )
-    }
-}
-
-/// What is to be expected of a repository that has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The same again.
-    Lasting,
-    /// Something else, when it is asked again.
-    Passing,
-    /// Something else on another connection.
-    Disconnected,
-}
-
-impl Fault {
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Lasting => "",
-            Self::Passing => "; it may succeed when it is tried again",
-            Self::Disconnected => "; it may succeed on another connection",
-        }
     }
 }
 

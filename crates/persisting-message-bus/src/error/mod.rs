@@ -1,5 +1,6 @@
 //! The one error type of the library: opaque, with predicates to decide by and texts to read.
 
+pub(crate) mod class;
 mod construct;
 mod kind;
 
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use self::kind::{Fault, Kind};
+use self::class::Class;
+use self::kind::Kind;
 use crate::Position;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -113,25 +115,25 @@ impl Error {
     }
 
     /// The same call, or inside a transaction the whole transaction, may succeed when it is made
-    /// again: another writer was in the way, or a server could not be reached.
+    /// again: another writer was in the way, something was short for now, or a server could not be reached.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        match self.kind() {
-            Kind::Locked { .. } => true,
-            Kind::Repository { fault, .. } => *fault != Fault::Lasting,
-            _ => false,
-        }
+        let may_pass = self.class().is_some_and(Class::may_pass);
+        may_pass || matches!(self.kind(), Kind::Locked { .. })
     }
 
-    /// The connection to the database is lost. Where that was during a commit, nobody knows whether it took
-    /// effect.
+    /// The connection to the database is lost, or of no use any more. Where that was during a commit, nobody
+    /// knows whether it took effect.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        let fault = match self.kind() {
-            Kind::Repository { fault, .. } => Some(*fault),
-            _ => None,
-        };
-        fault == Some(Fault::Disconnected)
+        self.class() == Some(Class::Disconnected)
+    }
+
+    /// What was to be stored is larger than the database takes; the error, or its
+    /// [`source`](StdError::source), names the limit. Repeating it gives the same result.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.class() == Some(Class::TooLarge)
     }
 
     /// Where the message stands that this is about.
@@ -150,12 +152,15 @@ impl Error {
 impl Error {
     /// The repository failed.
     pub(crate) fn is_of_repository(&self) -> bool {
-        matches!(self.kind(), Kind::Repository { .. })
+        self.class().is_some()
     }
 
-    /// The repository failed, and may not when it is asked again.
-    pub(crate) fn is_transient(&self) -> bool {
-        self.is_of_repository() && self.is_retryable()
+    /// What is to be expected of the repository, if it was that.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self.kind() {
+            Kind::Repository { class, .. } => Some(*class),
+            _ => None,
+        }
     }
 
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {

@@ -12,7 +12,8 @@ use super::fence::hash_of;
 use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
-use crate::diesel::error::{is_disconnected, is_retryable};
+use crate::diesel::class::class_of_cause;
+use crate::error::class::Class;
 
 const FENCE: &str =
     " WHERE pg_current_xact_id_if_assigned() IS NULL AND pg_advisory_xact_lock_shared(";
@@ -84,9 +85,9 @@ fn sequence_by_name(table: &MessageTable) -> String {
 /// Whether the statement may have failed because of how it is written: `InsertOne` is another way, or says
 /// better what is wrong.
 pub(super) fn is_refused(cause: &DieselError) -> bool {
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = cause else {
-        return false;
-    };
-    let is_canceled = information.message().contains("canceling statement");
-    !is_canceled && !is_disconnected(cause) && !is_retryable(cause)
+    let is_unknown = matches!(
+        cause,
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)
+    );
+    is_unknown && matches!(class_of_cause(cause), Class::Refused | Class::Lasting)
 }
