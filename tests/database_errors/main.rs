@@ -4,6 +4,7 @@
 mod catalogues;
 mod chains;
 mod mariadb;
+mod packets;
 mod postgres;
 mod sqlite;
 

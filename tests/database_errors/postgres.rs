@@ -259,6 +259,29 @@ fn what_is_dispatched_into_a_lock() {
     in_each_language("SET lock_timeout = '20ms'", &met, may_pass);
 }
 
+/// It takes a page of the table, where the column's values are not stored elsewhere.
+#[test]
+fn a_message_that_is_too_large_for_its_table_is_named() {
+    for (language, _) in LANGUAGES {
+        let database = Postgres::create();
+        let mut bus = database.connect();
+        let settings = format!(
+            "SET lc_messages = '{language}';
+            ALTER TABLE public_messages ALTER COLUMN payload SET STORAGE PLAIN"
+        );
+        bus.batch_execute(&settings).unwrap();
+        let note = "x".repeat(20_000);
+        let error = orders()
+            .dispatch(&mut bus, &OrderPlaced { order: 1, note })
+            .unwrap_err();
+        assert!(error.is_too_large() && !error.is_retryable(), "{error:?}");
+        let text = error.to_string();
+        for part in ["OrderPlaced", "topic \"orders\"", "message id", " bytes)"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
+
 /// In all languages: Diesel has a kind for it.
 #[test]
 fn a_server_that_has_become_read_only() {

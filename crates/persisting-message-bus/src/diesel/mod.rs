@@ -20,6 +20,7 @@ mod messages;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod oversized;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod parts;
 #[cfg(feature = "postgres")]

@@ -74,6 +74,24 @@ impl Error {
         .into()
     }
 
+    /// The repository does not take a message that is so large; `problem` says what its limit is, and what to
+    /// do about it. The cause is what the database said, if it was asked.
+    pub fn too_large(
+        message: &RawMessage,
+        problem: impl Into<String>,
+        cause: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Kind::TooLarge {
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+            message_id: message.message_id,
+            bytes: message.payload.len() + message.headers.len(),
+            problem: problem.into(),
+            cause,
+        }
+        .into()
+    }
+
     /// The row at `position` holds something that is no message.
     pub fn broken_row(
         topic: &str,

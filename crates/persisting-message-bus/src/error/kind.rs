@@ -84,6 +84,19 @@ pub(super) enum Kind {
         message_id: Uuid,
         problem: &'static str,
     },
+    #[error(
+        "cannot store {message_type} of topic \"{topic}\" (message id {message_id}, {bytes} bytes): \
+         {problem}; nothing was written"
+    )]
+    TooLarge {
+        topic: String,
+        message_type: String,
+        message_id: Uuid,
+        bytes: usize,
+        problem: String,
+        #[source]
+        cause: Option<BoxError>,
+    },
     #[error("cannot decode the {0}: make its struct accept what is stored")]
     Decode(Location, #[source] serde_json::Error),
     #[error("cannot decode the headers of the {0}: they have to be a JSON object")]

@@ -159,6 +159,7 @@ impl Error {
     pub(crate) fn class(&self) -> Option<Class> {
         match self.kind() {
             Kind::Repository { class, .. } => Some(*class),
+            Kind::TooLarge { .. } => Some(Class::TooLarge),
             _ => None,
         }
     }

@@ -11,6 +11,9 @@
 //!   sessions with `autocommit`. Begin transactions through Diesel: others are not noticed.
 //! - A deadlock, or waiting too long for a lock, is an error that [is
 //!   retryable](crate::Error::is_retryable): make the transaction again.
+//! - A message that is larger than the server's `max_allowed_packet` is refused
+//!   ([`is_too_large`](crate::Error::is_too_large)), and batches are split into statements that are smaller.
+//!   Whoever dispatches more than 1 MiB at once asks for the limit; a limit below that should not be set.
 //! - Publishers and readers have to be on one server: a replica, or another node of a cluster, does
 //!   not see the publishers' locks. A server that is `read_only` is refused;
 //!   others that are replicas are not noticed.
@@ -24,6 +27,7 @@ mod horizon;
 mod insert;
 mod insert_messages;
 mod migrations;
+mod packet;
 mod parts;
 mod repository;
 mod rows;
