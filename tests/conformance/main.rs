@@ -6,6 +6,7 @@ mod event_sets;
 mod failing;
 mod flows;
 mod hazards;
+mod hindered;
 mod inbox;
 mod leases;
 mod limits;
@@ -83,6 +84,13 @@ macro_rules! conformance_on {
                 what_the_bus_may_do_when_it_is_asked_again_is_no_attempt,
                 a_poison_message_on_one_of_two_topics,
                 a_reset_forgets_what_comes_again,
+            ]
+            hindered: [
+                what_a_handlers_query_meets_is_no_attempt,
+                what_an_external_handler_did_before_is_kept,
+                what_a_query_is_refused_for_is_an_attempt,
+                a_hook_whose_query_is_hindered_is_called_again,
+                a_redriven_message_whose_query_is_hindered_stays_redriven,
             ]
             redriving: [
                 who_has_lost_the_lease_takes_no_redriven_message,

@@ -1,5 +1,6 @@
 //! What the tests share: topics, databases to run them on, and the servers of those.
 
+pub mod catalogues;
 pub mod databases;
 pub mod servers;
 pub mod statements;

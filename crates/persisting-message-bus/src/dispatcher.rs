@@ -93,7 +93,8 @@ impl<T: Topic> MessageDispatcher<T> {
     ///
     /// Nothing was written when the message cannot be serialised, no decorator set a message id or
     /// a time of recording, a custom header's name is not allowed, the message id was dispatched
-    /// before (see [`with_duplicates`](Self::with_duplicates)), or the repository fails.
+    /// before (see [`with_duplicates`](Self::with_duplicates)), the message is larger than the repository
+    /// takes ([`Error::is_too_large`]), or the repository fails.
     pub fn dispatch<R, M>(&self, repository: &mut R, message: &M) -> Result<Uuid, Error>
     where
         R: MessageRepository + ?Sized,

@@ -237,7 +237,8 @@ pub trait MessageRepository: MessageSource {
     /// # Errors
     ///
     /// When a message id is already there or twice in `messages` (unless `duplicates` says
-    /// [`Duplicates::Ignore`]), when a name is too long, or when the repository cannot be written.
+    /// [`Duplicates::Ignore`]), when a name is too long, when a message is larger than the
+    /// repository takes ([`Error::is_too_large`]), or when the repository cannot be written.
     fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error>;
 }
 

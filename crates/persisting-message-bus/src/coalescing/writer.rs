@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::{Entry, Group};
 use crate::consumer::guarded;
+use crate::error::class::Class;
 use crate::{Duplicates, Error, HandlerError, MessageRepository, RawMessage, Transactions};
 
 /// Servers and what stands in front of them end connections that nobody uses.
@@ -127,12 +128,8 @@ fn failed(cause: HandlerError) -> Error {
 /// The error of a commit, for each of those whose messages were in it.
 fn of_all(error: &Arc<Error>) -> Error {
     let doing = "committing messages together with others";
-    let cause = OfAll(Arc::clone(error));
-    if error.is_disconnected() {
-        Error::disconnected(doing, cause)
-    } else {
-        Error::repository(doing, cause, true)
-    }
+    let class = error.class().unwrap_or(Class::Lasting);
+    Error::of_repository(doing, OfAll(Arc::clone(error)), class)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Why an attempt to handle messages in a transaction was rolled back.
 
 use super::handler::HandlerError;
-use crate::error::{Fault, fault_of};
+use crate::error::class::{Class, class_of};
 use crate::transactions::Guarded;
 use crate::{Error, EventSet, Message, TransactionState, Transactions};
 
@@ -24,7 +24,7 @@ pub enum Culprit {
     /// It fails each time, as far as one can tell.
     Failed(HandlerError),
     /// What has happened may not happen again.
-    Interrupted(Fault, HandlerError),
+    Interrupted(Class, HandlerError),
     /// The handler left the transaction. Its own error, if it returned one.
     Left(TransactionState, Option<HandlerError>),
 }
@@ -32,23 +32,23 @@ pub enum Culprit {
 impl Failure {
     /// The cursors of so many messages were not stored and committed after their handler.
     pub(super) fn after(messages: usize, error: Error) -> Self {
-        match error.fault() {
+        match error.class() {
             _ if messages == 0 => Self::Before(error),
             // The lease is lost, for one.
             None => Self::Before(error),
-            Some(fault) => {
+            Some(class) => {
                 let alone = (messages == 1).then_some(0);
-                Self::Message(alone, Culprit::of(fault, error.into()))
+                Self::Message(alone, Culprit::of(Some(class), error.into()))
             }
         }
     }
 }
 
 impl Culprit {
-    fn of(fault: Fault, cause: HandlerError) -> Self {
-        match fault {
-            Fault::Lasting => Self::Failed(cause),
-            fault => Self::Interrupted(fault, cause),
+    fn of(class: Option<Class>, cause: HandlerError) -> Self {
+        match class.filter(|class| class.may_pass()) {
+            Some(class) => Self::Interrupted(class, cause),
+            None => Self::Failed(cause),
         }
     }
 
@@ -60,7 +60,7 @@ impl Culprit {
     /// now: after an interruption only if the connection is good, and they are known.
     pub(super) fn goes_on(&self, offset: Option<usize>) -> bool {
         match self {
-            Self::Interrupted(Fault::Disconnected, _) => false,
+            Self::Interrupted(Class::Disconnected, _) => false,
             Self::Interrupted(..) => offset.is_some(),
             _ => true,
         }
@@ -70,7 +70,7 @@ impl Culprit {
     pub(super) fn error<S: EventSet>(self, message: &Message<S>) -> Error {
         match self {
             Self::Failed(cause) => Error::handler(message, cause),
-            Self::Interrupted(fault, cause) => Error::interrupted(message, fault, cause),
+            Self::Interrupted(class, cause) => Error::interrupted(message, class, cause),
             Self::Left(state, cause) => Error::left_transaction(message, state, cause),
         }
     }
@@ -96,10 +96,10 @@ pub(super) fn judge<B: Transactions + ?Sized>(
     let culprit = match (handled, state) {
         (Ok(()), TransactionState::Open) => return Ok(()),
         (Ok(()), left) => Culprit::Left(left, None),
-        (Err(cause), TransactionState::Open) => Culprit::of(fault_of(&*cause), cause),
+        (Err(cause), TransactionState::Open) => Culprit::of(class_of(&*cause), cause),
         (Err(cause), left) if is_final || !names(&left, &cause) => Culprit::Left(left, Some(cause)),
         // It returned the error that did that, as it should.
-        (Err(cause), _) => Culprit::of(fault_of(&*cause), cause),
+        (Err(cause), _) => Culprit::of(class_of(&*cause), cause),
     };
     Err(if is_final {
         Failure::Ended(offset, culprit)
@@ -110,10 +110,10 @@ pub(super) fn judge<B: Transactions + ?Sized>(
 
 /// The connection was lost in a handler, or after it.
 fn lost(error: Error, cause: Option<HandlerError>) -> Culprit {
-    let fault = error.fault().unwrap_or(Fault::Lasting);
+    let class = error.class();
     match cause {
-        Some(cause) if fault_of(&*cause) == fault => Culprit::of(fault, cause),
-        _ => Culprit::of(fault, error.into()),
+        Some(cause) if class_of(&*cause) == class => Culprit::of(class, cause),
+        _ => Culprit::of(class, error.into()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::failing::text_of;
 use super::page::Page;
 use crate::correlation::Caused;
-use crate::error::Fault;
+use crate::error::class::Class;
 use crate::observe::HandlerTimes;
 use crate::runner::Signals;
 use crate::{
@@ -349,7 +349,7 @@ impl PageOutcome {
         cause: HandlerError,
     ) {
         let error = Error::of_handler(message, cause);
-        self.interrupted = error.fault().map(|_| Tried {
+        self.interrupted = error.is_interruption().then_some(Tried {
             messages: 1,
             offset: Some(0),
         });
@@ -359,7 +359,7 @@ impl PageOutcome {
     /// A cursor could not be stored, after external effects.
     pub(super) fn failed_to_store(&mut self, error: Error) {
         // To handle the messages again is worse than to store it later.
-        if error.fault().is_some_and(|fault| fault != Fault::Lasting) {
+        if error.class().is_some_and(Class::may_pass) {
             self.unstored = Some(self.handled);
         }
         self.add_failure(error);

@@ -6,6 +6,7 @@
 //! described by a [`TableSchema`], which joins the connection by [`TableSchema::on`].
 
 mod backend;
+mod class;
 mod columns;
 mod consumer_state;
 mod duplicates;
@@ -19,6 +20,7 @@ mod messages;
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod oversized;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod parts;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -33,11 +35,13 @@ mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod statement;
+mod texts;
 mod transactions;
 mod watch;
 
+pub(crate) use self::class::class_of_one;
+
 pub use self::backend::{Probe, StoreBackend};
-pub(crate) use self::error::fault_of;
 pub use self::migrations::migrate;
 pub use self::schema::{
     ConsumerStateTable, FailureTable, InboxTable, MessageTable, OnTables, PublisherSlotsTable,

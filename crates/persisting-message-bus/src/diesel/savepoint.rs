@@ -5,8 +5,9 @@ use diesel::connection::Connection;
 use diesel::result::{Error as DieselError, QueryResult};
 
 use super::backend::Probe;
-use super::error::is_disconnected;
+use super::class::class_of_cause;
 use crate::TransactionMark;
+use crate::error::class::Class;
 
 /// Sets it, in the innermost of so many open transactions.
 pub(super) fn set_sql(open: usize) -> String {
@@ -21,7 +22,8 @@ pub(super) fn probe<C: Connection>(
     let set = set_sql(mark.open);
     match connection.batch_execute(&format!("RELEASE {set}; {set}")) {
         Ok(()) => Ok(Probe::Open),
-        Err(cause @ DieselError::DatabaseError(..)) if !is_disconnected(&cause) => Ok(Probe::Ended),
+        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(DieselError::DatabaseError(..)) => Ok(Probe::Ended),
         Err(cause) => Err(cause),
     }
 }

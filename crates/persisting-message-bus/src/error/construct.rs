@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::cause::fault_of;
-use super::kind::{Fault, Kind, Location};
+use super::class::{Class, class_of};
+use super::kind::{Kind, Location};
 use super::{Attempt, BoxError, Error};
 use crate::{
     EventSet, FailedMessage, Lease, LeaseRequest, Message, Position, RawMessage, StoredMessage,
@@ -23,12 +23,12 @@ impl Error {
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
         retryable: bool,
     ) -> Self {
-        let fault = if retryable {
-            Fault::Passing
+        let class = if retryable {
+            Class::Transient
         } else {
-            Fault::Lasting
+            Class::Lasting
         };
-        Self::of_repository(doing.into(), cause.into(), fault)
+        Self::of_repository(doing, cause, class)
     }
 
     /// The connection was lost while `doing` something.
@@ -36,7 +36,7 @@ impl Error {
         doing: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::of_repository(doing.into(), cause.into(), Fault::Disconnected)
+        Self::of_repository(doing, cause, Class::Disconnected)
     }
 
     /// Another owner holds the lease; `expires_at` by the state's clock.
@@ -77,6 +77,24 @@ impl Error {
         .into()
     }
 
+    /// The repository does not take a message that is so large; `problem` says what its limit is, and what to
+    /// do about it. The cause is what the database said, if it was asked.
+    pub fn too_large(
+        message: &RawMessage,
+        problem: impl Into<String>,
+        cause: Option<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Kind::TooLarge {
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+            message_id: message.message_id,
+            bytes: message.payload.len() + message.headers.len(),
+            problem: problem.into(),
+            cause,
+        }
+        .into()
+    }
+
     /// The row at `position` holds something that is no message.
     pub fn broken_row(
         topic: &str,
@@ -93,11 +111,16 @@ impl Error {
 }
 
 impl Error {
-    fn of_repository(doing: String, cause: BoxError, fault: Fault) -> Self {
+    /// The repository failed with a cause of that class.
+    pub(crate) fn of_repository(
+        doing: impl Into<String>,
+        cause: impl Into<BoxError>,
+        class: Class,
+    ) -> Self {
         Kind::Repository {
-            doing,
-            fault,
-            cause,
+            doing: doing.into(),
+            class,
+            cause: cause.into(),
         }
         .into()
     }
@@ -210,20 +233,20 @@ impl Error {
 
     /// The error of a handler: of the message, or of what may go through when it is tried again.
     pub(crate) fn of_handler<S: EventSet>(message: &Message<S>, cause: BoxError) -> Self {
-        match fault_of(&*cause) {
-            Fault::Lasting => Self::handler(message, cause),
-            fault => Self::interrupted(message, fault, cause),
+        match passing_class(&cause) {
+            Some(class) => Self::interrupted(message, class, cause),
+            None => Self::handler(message, cause),
         }
     }
 
     /// The error of a before-replay hook.
     pub(crate) fn of_hook(topic: &str, cause: BoxError) -> Self {
-        match fault_of(&*cause) {
-            Fault::Lasting => Self::before_replay(topic, cause),
-            fault => {
+        match passing_class(&cause) {
+            Some(class) => {
                 let doing = format!("calling the before-replay hook on topic \"{topic}\"");
-                Self::of_repository(doing, cause, fault)
+                Self::of_repository(doing, cause, class)
             }
+            None => Self::before_replay(topic, cause),
         }
     }
 
@@ -254,11 +277,11 @@ impl Error {
 
     pub(crate) fn interrupted<S: EventSet>(
         message: &Message<S>,
-        fault: Fault,
+        class: Class,
         cause: BoxError,
     ) -> Self {
         let at = Location::of(message);
-        Kind::Interrupted { at, fault, cause }.into()
+        Kind::Interrupted { at, class, cause }.into()
     }
 
     pub(crate) fn before_replay(topic: &str, cause: BoxError) -> Self {
@@ -298,4 +321,10 @@ impl Error {
         self.0.consumer.get_or_insert_with(|| consumer.to_owned());
         self
     }
+}
+
+/// What is to be expected of the application's code when it is called again, if a database has failed it that
+/// may not the next time.
+fn passing_class(cause: &BoxError) -> Option<Class> {
+    class_of(&**cause).filter(|class| class.may_pass())
 }

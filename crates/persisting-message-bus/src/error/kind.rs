@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{BoxError, Culprit};
+use super::{BoxError, Class, Culprit};
 use crate::{EventSet, Message, Position, StoredMessage, TransactionState};
 
 #[derive(Debug, Error)]
@@ -84,6 +84,19 @@ pub(super) enum Kind {
         message_id: Uuid,
         problem: &'static str,
     },
+    #[error(
+        "cannot store {message_type} of topic \"{topic}\" (message id {message_id}, {bytes} bytes): \
+         {problem}; nothing was written"
+    )]
+    TooLarge {
+        topic: String,
+        message_type: String,
+        message_id: Uuid,
+        bytes: usize,
+        problem: String,
+        #[source]
+        cause: Option<BoxError>,
+    },
     #[error("cannot decode the {0}: make its struct accept what is stored")]
     Decode(Location, #[source] serde_json::Error),
     #[error("cannot decode the headers of the {0}: they have to be a JSON object")]
@@ -117,11 +130,11 @@ pub(super) enum Kind {
     )]
     Died(Location),
     #[error(
-        "the attempt to handle the {at} was interrupted{}", fault.hint()
+        "the attempt to handle the {at} was interrupted{}", class.hint()
     )]
     Interrupted {
         at: Location,
-        fault: Fault,
+        class: Class,
         #[source]
         cause: BoxError,
     },
@@ -189,10 +202,10 @@ pub(super) enum Kind {
         owner: String,
         epoch: i64,
     },
-    #[error("the repository failed while {doing}{}", fault.hint())]
+    #[error("the repository failed while {doing}{}", class.hint())]
     Repository {
         doing: String,
-        fault: Fault,
+        class: Class,
         #[source]
         cause: BoxError,
     },
@@ -271,27 +284,6 @@ impl fmt::Display for Location {
             shortened(&self.topic),
             self.message_id
         )
-    }
-}
-
-/// What is to be expected of a repository that has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The same again.
-    Lasting,
-    /// Something else, when it is asked again.
-    Passing,
-    /// Something else on another connection.
-    Disconnected,
-}
-
-impl Fault {
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Lasting => "",
-            Self::Passing => "; it may succeed when it is tried again",
-            Self::Disconnected => "; it may succeed on another connection",
-        }
     }
 }
 

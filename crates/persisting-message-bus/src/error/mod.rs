@@ -1,6 +1,6 @@
 //! The one error type of the library: opaque, with predicates to decide by and texts to read.
 
-mod cause;
+pub(crate) mod class;
 mod construct;
 mod kind;
 
@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub(crate) use self::cause::fault_of;
-pub(crate) use self::kind::Fault;
+use self::class::Class;
 use self::kind::Kind;
 use crate::{Position, TransactionState};
 
@@ -125,29 +124,30 @@ impl Error {
     }
 
     /// The same call, or inside a transaction the whole transaction, may succeed when it is made
-    /// again: another writer was in the way, or a server could not be reached.
+    /// again: another writer was in the way, something was short for now, or a server could not be reached.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
+        let may_pass = self.class().is_some_and(Class::may_pass);
         match self.kind() {
             Kind::Locked { .. } => true,
-            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => {
-                *fault != Fault::Lasting
-            }
             // Nothing is final.
             Kind::TransactionLeft(TransactionState::Ended { may_be_final, .. }) => !may_be_final,
-            _ => false,
+            _ => may_pass,
         }
     }
 
-    /// The connection to the database is lost. Where that was during a commit, nobody knows whether it took
-    /// effect.
+    /// The connection to the database is lost, or of no use any more. Where that was during a commit, nobody
+    /// knows whether it took effect.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        let fault = match self.kind() {
-            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => Some(*fault),
-            _ => None,
-        };
-        fault == Some(Fault::Disconnected)
+        self.class() == Some(Class::Disconnected)
+    }
+
+    /// What was to be stored is larger than the database takes; the error, or its
+    /// [`source`](StdError::source), names the limit. Repeating it gives the same result.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.class() == Some(Class::TooLarge)
     }
 
     /// Where the message stands that this is about.
@@ -166,13 +166,14 @@ impl Error {
 impl Error {
     /// The repository failed.
     pub(crate) fn is_of_repository(&self) -> bool {
-        matches!(self.kind(), Kind::Repository { .. })
+        self.class().is_some()
     }
 
-    /// What is to be expected of a repository that has failed; `None` for other errors.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    /// What is to be expected of the repository, if it was that.
+    pub(crate) fn class(&self) -> Option<Class> {
         match self.kind() {
-            Kind::Repository { fault, .. } | Kind::Interrupted { fault, .. } => Some(*fault),
+            Kind::Repository { class, .. } | Kind::Interrupted { class, .. } => Some(*class),
+            Kind::TooLarge { .. } => Some(Class::TooLarge),
             _ => None,
         }
     }

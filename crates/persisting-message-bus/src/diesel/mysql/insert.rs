@@ -8,18 +8,32 @@ use crate::diesel::TableSchema;
 use crate::diesel::duplicates::{is_unique_violation, names_duplicate};
 use crate::{Duplicates, RawMessage};
 
+/// Messages that are persisted together.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    pub(super) messages: &'a [RawMessage],
+    pub(super) duplicates: Duplicates,
+    /// How large each statement may be.
+    pub(super) most_bytes: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn parts(self) -> impl Iterator<Item = &'a [RawMessage]> {
+        in_parts(self.messages, self.most_bytes)
+    }
+}
+
 /// Inserts the messages, in a transaction that does not outlive an error.
 pub(super) fn insert<C>(
     connection: &mut C,
     schema: &TableSchema,
-    messages: &[RawMessage],
-    duplicates: Duplicates,
+    batch: Batch<'_>,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    in_parts(messages).try_fold(0, |inserted, part| {
-        let of_part = match duplicates {
+    batch.parts().try_fold(0, |inserted, part| {
+        let of_part = match batch.duplicates {
             Duplicates::Fail => insert_part(connection, schema, part),
             Duplicates::Ignore => insert_new(connection, schema, part),
         };
@@ -31,20 +45,19 @@ where
 pub(super) fn insert_all_or_none<C>(
     connection: &mut C,
     schema: &TableSchema,
-    messages: &[RawMessage],
-    duplicates: Duplicates,
+    batch: Batch<'_>,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let in_one_statement = match duplicates {
-        Duplicates::Fail => in_parts(messages).nth(1).is_none(),
-        Duplicates::Ignore => messages.len() == 1,
+    let in_one_statement = match batch.duplicates {
+        Duplicates::Fail => batch.parts().nth(1).is_none(),
+        Duplicates::Ignore => batch.messages.len() == 1,
     };
     if in_one_statement {
-        return insert(connection, schema, messages, duplicates);
+        return insert(connection, schema, batch);
     }
-    connection.transaction(|connection| insert(connection, schema, messages, duplicates))
+    connection.transaction(|connection| insert(connection, schema, batch))
 }
 
 /// Inserts the messages whose id is not taken.

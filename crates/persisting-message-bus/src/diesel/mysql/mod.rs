@@ -14,6 +14,9 @@
 //!   the transaction has ended before its time in another way, dispatching in it is refused; MySQL does not
 //!   tell, MariaDB does.
 //! - What a reader remembers of publishers is forgotten when the server starts again.
+//! - A message that is larger than the server's `max_allowed_packet` is refused
+//!   ([`is_too_large`](crate::Error::is_too_large)), and batches are split into statements that are smaller.
+//!   Whoever dispatches more than 1 MiB at once asks for the limit; a limit below that should not be set.
 //! - Publishers and readers have to be on one server: a replica, or another node of a cluster, does
 //!   not see the publishers' locks. A server that is `read_only` is refused;
 //!   others that are replicas are not noticed.
@@ -29,6 +32,7 @@ mod insert;
 mod insert_messages;
 mod last;
 mod migrations;
+mod packet;
 mod parts;
 mod repository;
 mod rows;

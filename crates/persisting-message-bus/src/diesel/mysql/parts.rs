@@ -6,7 +6,7 @@
 //! numbers.
 
 use crate::RawMessage;
-use crate::diesel::parts::{self, MOST_BYTES, bytes_of};
+use crate::diesel::parts::{self, Most, bytes_of};
 
 /// Up to here, each number of messages has a statement.
 const FEW: usize = 32;
@@ -17,10 +17,18 @@ const MANY: [usize; 5] = [1_000, 500, 200, 100, 50];
 /// Up to here, powers of two are numbers that batches often have, too.
 const MOST_OF_POWERS: usize = 512;
 
-/// The messages in parts, of which each is a statement: one, if there is a statement for so many.
-pub(super) fn in_parts(messages: &[RawMessage]) -> impl Iterator<Item = &[RawMessage]> {
-    let at_once = fit_into_one(messages).then_some(messages.len());
-    parts::in_parts(messages, MANY[0], move |fitting| {
+/// The messages in parts of so many bytes at most, of which each is a statement: one, if there is a statement
+/// for so many. A message that is larger has one of its own.
+pub(super) fn in_parts(
+    messages: &[RawMessage],
+    most_bytes: usize,
+) -> impl Iterator<Item = &[RawMessage]> {
+    let at_once = fit_into_one(messages, most_bytes).then_some(messages.len());
+    let most = Most {
+        rows: MANY[0],
+        bytes: most_bytes,
+    };
+    parts::in_parts(messages, most, move |fitting| {
         if at_once == Some(fitting) {
             return fitting;
         }
@@ -30,9 +38,9 @@ pub(super) fn in_parts(messages: &[RawMessage]) -> impl Iterator<Item = &[RawMes
 }
 
 /// Whether there is a statement for so many rows at once.
-pub(super) fn fit_into_one(messages: &[RawMessage]) -> bool {
+pub(super) fn fit_into_one(messages: &[RawMessage], most_bytes: usize) -> bool {
     let rows = messages.len();
     let is_power = rows.is_power_of_two() && rows <= MOST_OF_POWERS;
     let is_prepared = rows <= FEW || MANY.contains(&rows) || is_power;
-    is_prepared && messages.iter().map(bytes_of).sum::<usize>() <= MOST_BYTES
+    is_prepared && messages.iter().map(bytes_of).sum::<usize>() <= most_bytes
 }

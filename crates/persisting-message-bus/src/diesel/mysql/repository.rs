@@ -5,11 +5,13 @@ use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::{Error as DieselError, QueryResult};
 
-use super::insert::{insert, insert_all_or_none};
+use super::insert::{Batch, insert, insert_all_or_none};
+use super::packet::most_bytes;
 use super::parts::fit_into_one;
 use super::{single, slots};
 use crate::diesel::duplicates::named_duplicate;
 use crate::diesel::error::failed_while;
+use crate::diesel::oversized;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
@@ -64,29 +66,34 @@ where
     C: LoadConnection<Backend = Mysql>,
     Mysql: StoreBackend<C>,
 {
+    let batch = Batch {
+        messages,
+        duplicates,
+        most_bytes: most_bytes(connection, schema, messages)?,
+    };
     if is_in_transaction(connection) {
-        return write(connection, schema, messages, duplicates, insert_all_or_none);
+        return write(connection, schema, batch, insert_all_or_none);
     }
-    if can_be_written_at_once(messages, duplicates)
+    if can_be_written_at_once(batch)
         && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
     {
         return persisted;
     }
     in_own_transaction(connection, |connection| {
-        write(connection, schema, messages, duplicates, insert)
+        write(connection, schema, batch, insert)
     })
 }
 
 /// Of several messages, some may be duplicates, and others not: that takes more than one statement.
-fn can_be_written_at_once(messages: &[RawMessage], duplicates: Duplicates) -> bool {
+fn can_be_written_at_once(batch: Batch<'_>) -> bool {
     let same_topic = |pair: &[RawMessage]| matches!(pair, [one, other] if one.topic == other.topic);
-    match messages {
+    match batch.messages {
         [] => false,
         [_] => true,
-        _ => {
-            duplicates == Duplicates::Fail
+        messages => {
+            batch.duplicates == Duplicates::Fail
                 && messages.windows(2).all(same_topic)
-                && fit_into_one(messages)
+                && fit_into_one(messages, batch.most_bytes)
         }
     }
 }
@@ -118,19 +125,18 @@ where
 fn write<C>(
     connection: &mut C,
     schema: &TableSchema,
-    messages: &[RawMessage],
-    duplicates: Duplicates,
-    insert: fn(&mut C, &TableSchema, &[RawMessage], Duplicates) -> QueryResult<usize>,
+    batch: Batch<'_>,
+    insert: fn(&mut C, &TableSchema, Batch<'_>) -> QueryResult<usize>,
 ) -> Result<usize, Error>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let topics: BTreeSet<_> = messages.iter().map(|message| &*message.topic).collect();
-    for topic in topics {
+    let topics = batch.messages.iter().map(|message| &*message.topic);
+    for topic in topics.collect::<BTreeSet<_>>() {
         slots::lock(connection, &schema.publisher_slots, topic)?;
     }
-    let inserted = insert(connection, schema, messages, duplicates);
-    inserted.map_err(|cause| not_persisted(cause, messages))
+    let inserted = insert(connection, schema, batch);
+    inserted.map_err(|cause| not_persisted(cause, batch.messages))
 }
 
 fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Error {
@@ -140,5 +146,5 @@ fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Error {
     let topic = messages.first().map_or("", |message| &message.topic);
     let count = messages.len();
     let doing = format!("persisting {count} messages of topic \"{topic}\"");
-    failed_while(doing, cause)
+    oversized::not_persisted(doing, cause, messages)
 }

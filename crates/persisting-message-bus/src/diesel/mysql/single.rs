@@ -3,12 +3,14 @@
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
-use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
+use diesel::result::{Error as DieselError, QueryResult};
 use diesel::sql_types::Text;
 
 use super::insert_messages::{FirstTopic, insert_messages};
 use crate::RawMessage;
 use crate::diesel::TableSchema;
+use crate::diesel::class::class_of_cause;
+use crate::error::class::Class;
 
 /// Inserts messages of one topic in a transaction of their own, which is this statement, and fails where it
 /// cannot: then nothing has been inserted, and a transaction with more statements may do it.
@@ -78,10 +80,5 @@ const NOTHING: &str = "9223372036854775807 + 1";
 /// Whether the statement has found no slot, or the server does not even understand it. After whatever else,
 /// it may have been committed.
 pub(super) fn is_refused(cause: &DieselError) -> bool {
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = cause else {
-        return false;
-    };
-    let message = information.message();
-    let reasons = ["out of range", "SQL syntax", "Unknown system variable"];
-    reasons.iter().any(|reason| message.contains(reason))
+    class_of_cause(cause) == Class::Refused
 }

@@ -8,7 +8,7 @@ use super::insert::{MOST_ROWS, insert_messages};
 use super::insert_one::InsertOne;
 use super::single::{InsertSingle, is_refused};
 use crate::diesel::duplicates::{is_unique_violation, named_duplicate, names_duplicate};
-use crate::diesel::error::failed_while;
+use crate::diesel::oversized::not_persisted;
 use crate::diesel::statement::{self, Dialect, Value};
 use crate::diesel::transactions::is_in_transaction;
 use crate::diesel::{MessageTable, TableSchema};
@@ -49,7 +49,7 @@ where
         Ok(inserted) => Ok(inserted),
         Err(cause) => Err(match named_duplicate(&cause, messages) {
             Some(duplicate) => Error::duplicate_message(duplicate),
-            None => failed_while(persisting(messages), cause),
+            None => not_persisted(persisting(messages), cause, messages),
         }),
     }
 }

@@ -24,7 +24,8 @@ use super::fence::key_of;
 use super::new_row::NewRow;
 use crate::RawMessage;
 use crate::diesel::MessageTable;
-use crate::diesel::error::{is_disconnected, is_retryable};
+use crate::diesel::class::class_of_cause;
+use crate::error::class::Class;
 
 /// Those of the default table.
 const DEFAULT_NAMES: Names<'_> = Names {
@@ -113,9 +114,9 @@ fn by_name(name: &str) -> String {
 /// Whether the statement may have failed because of how it is written: `InsertOne` is another way, or says
 /// better what is wrong.
 pub(super) fn is_refused(cause: &DieselError) -> bool {
-    let DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) = cause else {
-        return false;
-    };
-    let is_canceled = information.message().contains("canceling statement");
-    !is_canceled && !is_disconnected(cause) && !is_retryable(cause)
+    let is_unknown = matches!(
+        cause,
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)
+    );
+    is_unknown && matches!(class_of_cause(cause), Class::Refused | Class::Lasting)
 }

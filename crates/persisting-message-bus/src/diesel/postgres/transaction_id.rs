@@ -7,9 +7,10 @@ use diesel::result::{Error as DieselError, QueryResult};
 use crate::TransactionMark;
 use crate::diesel::TableSchema;
 use crate::diesel::backend::Probe;
-use crate::diesel::error::is_disconnected;
+use crate::diesel::class::class_of_cause;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Statement;
+use crate::error::class::Class;
 
 /// The id of the transaction, which it is given now if it has none.
 pub(super) fn get<C>(connection: &mut C) -> QueryResult<Option<String>>
@@ -27,9 +28,8 @@ where
     match ask(connection, "SELECT pg_current_xact_id_if_assigned()::text") {
         Ok(id) if mark.id.is_some() && id != mark.id => Ok(Probe::Ended),
         Ok(_) => Ok(Probe::Open),
-        Err(cause @ DieselError::DatabaseError(..)) if !is_disconnected(&cause) => {
-            Ok(Probe::Aborted)
-        }
+        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(DieselError::DatabaseError(..)) => Ok(Probe::Aborted),
         Err(cause) => Err(cause),
     }
 }

@@ -4,11 +4,14 @@ use diesel::sqlite::Sqlite;
 
 use super::insert_messages::insert_messages;
 use crate::diesel::MessageTable;
-use crate::diesel::parts::in_parts;
+use crate::diesel::parts::{MOST_BYTES, Most, in_parts};
 use crate::{Duplicates, RawMessage};
 
-/// The most rows of a statement. More make it no faster, and SQLite takes 32,766 values.
-const MOST_ROWS: usize = 512;
+/// More rows make a statement no faster, and SQLite takes 32,766 values.
+const MOST: Most = Most {
+    rows: 512,
+    bytes: MOST_BYTES,
+};
 
 /// Inserts the messages, all of them or none.
 pub(super) fn messages<C>(
@@ -20,7 +23,7 @@ pub(super) fn messages<C>(
 where
     C: Connection<Backend = Sqlite>,
 {
-    let mut parts = in_parts(messages, MOST_ROWS, power_of_two).peekable();
+    let mut parts = in_parts(messages, MOST, power_of_two).peekable();
     match parts.next() {
         Some(only) if parts.peek().is_none() => {
             insert_messages(connection, table, only, duplicates)

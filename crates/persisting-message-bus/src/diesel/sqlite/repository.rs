@@ -9,6 +9,7 @@ use super::insert;
 use crate::diesel::MessageTable;
 use crate::diesel::duplicates::is_unique_violation;
 use crate::diesel::error::failed_while;
+use crate::diesel::oversized::not_persisted;
 use crate::diesel::rows::first_row;
 use crate::diesel::statement::Value::Text;
 use crate::diesel::statement::{self, Dialect, Statement, Value};
@@ -80,7 +81,7 @@ where
         {
             return Error::duplicate_message(duplicate);
         }
-        failed_while(persisting(connection, messages), cause)
+        not_persisted(persisting(connection, messages), cause, messages)
     })
 }
 

@@ -6,7 +6,9 @@ use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
 use crate::Error;
-use crate::diesel::error::{failed_while, is_retryable};
+use crate::diesel::class::class_of_cause;
+use crate::diesel::error::failed_while;
+use crate::error::class::Class;
 
 /// What several connections to one SQLite file need to get on with each other.
 ///
@@ -86,7 +88,10 @@ impl Settings {
         let begun = Instant::now();
         loop {
             match connection.batch_execute(&self.to_sql()) {
-                Err(cause) if is_retryable(&cause) && begun.elapsed() < self.busy_timeout => {
+                Err(cause)
+                    if class_of_cause(&cause) == Class::Transient
+                        && begun.elapsed() < self.busy_timeout =>
+                {
                     thread::sleep(Duration::from_millis(1));
                 }
                 result => return result,

@@ -1,0 +1,103 @@
+//! The tables of what servers say, compared with the servers that are installed.
+
+use std::collections::HashSet;
+use std::fs;
+
+use persisting_message_bus::Error;
+use persisting_message_bus_tests::catalogues::{
+    Message, Table, example_of, of_mariadb, of_postgres, table_of, with_translations,
+};
+
+use super::said;
+
+fn table(database: &str) -> String {
+    fs::read_to_string(table_of(database)).unwrap()
+}
+
+/// Whether it is retryable, disconnected, too large.
+fn predicates(text: &str) -> [bool; 3] {
+    let error = Error::from(said(text));
+    [
+        error.is_retryable(),
+        error.is_disconnected(),
+        error.is_too_large(),
+    ]
+}
+
+fn has_all_translations(database: &str, catalogue: &[Message]) {
+    let table = table(database);
+    let renewed = with_translations(&table, catalogue);
+    let known: HashSet<_> = table.lines().collect();
+    let missing: Vec<_> = renewed
+        .lines()
+        .filter(|line| !known.contains(line))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "the server says more than the table has; run `cargo run -p persisting-message-bus-tests --bin \
+         server-texts`: {missing:#?}"
+    );
+}
+
+#[test]
+fn what_postgresql_says_is_known_in_its_languages() {
+    has_all_translations("postgres", &of_postgres());
+}
+
+#[test]
+fn what_mariadb_says_is_known_in_its_languages() {
+    has_all_translations("mysql", &of_mariadb());
+}
+
+#[test]
+fn a_message_means_the_same_in_all_languages() {
+    for database in ["sqlite", "postgres", "mysql"] {
+        for (class, patterns) in Table::read(&table(database)).rows {
+            let expected = match class.as_str() {
+                "transient" => [true, false, false],
+                "disconnected" => [true, true, false],
+                "too large" => [false, false, true],
+                "aborted" | "refused" => [false; 3],
+                _ => panic!("{class}"),
+            };
+            for pattern in patterns {
+                let text = example_of(&pattern);
+                assert_eq!(predicates(&text), expected, "{text}");
+            }
+        }
+    }
+}
+
+/// Everything else that a server can say means what it meant before: the same again.
+fn means_nothing_else(database: &str, catalogue: &[Message]) {
+    let rows = Table::read(&table(database)).rows.into_iter();
+    let known: HashSet<_> = rows
+        .flat_map(|(_, patterns)| patterns)
+        .map(|pattern| pattern.replace("*read-only*", "*"))
+        .collect();
+    let mut compared = 0;
+    for message in catalogue {
+        // PostgreSQL 15 says in Chinese that it could not write the file.
+        if message.english.starts_with("incorrect size of file") {
+            continue;
+        }
+        let translations = message.translations.iter().map(|(_, text)| text);
+        let texts = translations.chain([&message.english]);
+        for pattern in texts.filter(|pattern| !known.contains(*pattern)) {
+            let text = example_of(pattern);
+            assert_eq!(predicates(&text), [false; 3], "{text}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 1_000, "{compared}");
+}
+
+#[test]
+fn nothing_else_of_postgresql_is_taken_for_it() {
+    means_nothing_else("postgres", &of_postgres());
+}
+
+#[test]
+fn nothing_else_of_mariadb_is_taken_for_it() {
+    means_nothing_else("mysql", &of_mariadb());
+}

@@ -1,0 +1,241 @@
+//! What MariaDB fails with, provoked, in several languages.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use persisting_message_bus::{Error, HandlerError, Transactions};
+use persisting_message_bus_tests::databases::{Database, Mariadb};
+use persisting_message_bus_tests::topics::OrderPlaced;
+
+use super::{handle_first, is_attempted, is_lost, may_pass, orders, wait_until};
+
+const LANGUAGES: [&str; 5] = ["en_US", "de_DE", "fr_FR", "ja_JP", "es_ES"];
+
+/// Has a handler meet something in each language, on a connection with these settings, and looks at what the
+/// consumer says then. Returns the causes that it told.
+fn in_each_language(
+    settings: &str,
+    met: &dyn Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
+    check: fn(&Error),
+) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    for language in LANGUAGES {
+        let database = Mariadb::create();
+        let mut bus = database.connect();
+        let stock = "CREATE TABLE stock (id INTEGER PRIMARY KEY, amount INTEGER);
+            INSERT INTO stock VALUES (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1)";
+        bus.batch_execute(stock).unwrap();
+        let language = format!("SET lc_messages = '{language}'");
+        bus.batch_execute(&format!("{language}; {settings}"))
+            .unwrap();
+        let error = handle_first(&mut bus, |bus| met(&database, bus)).unwrap_err();
+        check(&error);
+        assert!(
+            !error.is_handler_failure() && error.attempts().is_none(),
+            "{error:?}"
+        );
+        assert!(!is_attempted(&mut database.connect()), "{error:?}");
+        texts.insert(
+            format!("{error:#}")
+                .rsplit(": ")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+    }
+    texts
+}
+
+fn in_as_many_texts(texts: &BTreeSet<String>) {
+    assert_eq!(
+        texts.len(),
+        LANGUAGES.len(),
+        "each in its language: {texts:#?}"
+    );
+}
+
+fn take(connection: &mut MysqlConnection, id: i32) -> Result<(), HandlerError> {
+    let take = format!("UPDATE stock SET amount = amount - 1 WHERE id = {id}");
+    Ok(diesel::sql_query(take).execute(connection).map(drop)?)
+}
+
+fn number(connection: &mut MysqlConnection, sql: &str) -> i64 {
+    diesel::dsl::sql::<BigInt>(sql)
+        .get_result(connection)
+        .unwrap()
+}
+
+/// Locks rows in an open transaction of somebody else.
+fn who_holds(database: &Mariadb, ids: std::ops::Range<i32>) -> MysqlConnection {
+    let mut other = database.connect();
+    other.begin().unwrap();
+    for id in ids {
+        take(&mut other, id).unwrap();
+    }
+    other
+}
+
+/// Takes two rows, of which another transaction has the second one, and wants the first one.
+fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> Result<(), HandlerError> {
+    // Whoever has written less is the victim.
+    let mut filler = database.connect();
+    filler
+        .batch_execute("CREATE TABLE filler (id INTEGER PRIMARY KEY)")
+        .unwrap();
+    let mut other = who_holds(database, 2..7);
+    other
+        .batch_execute("INSERT INTO filler SELECT seq FROM seq_1_to_1000")
+        .unwrap();
+    let waiting = number(&mut other, "SELECT connection_id()");
+    let mut observer = database.connect();
+    take(bus, 1)?;
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            take(&mut other, 1).unwrap();
+            other.roll_back().unwrap();
+        });
+        let waits = format!(
+            "SELECT count(*) FROM information_schema.processlist
+                WHERE id = {waiting} AND state = 'Updating'"
+        );
+        wait_until(|| number(&mut observer, &waits) > 0);
+        take(bus, 2)
+    })
+}
+
+/// MariaDB says so in English.
+#[test]
+fn a_deadlock() {
+    in_each_language("", &deadlock, may_pass);
+}
+
+#[test]
+fn a_lock_that_is_waited_for_too_long() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let _other = who_holds(database, 1..2);
+        take(bus, 1)
+    };
+    let settings = "SET innodb_lock_wait_timeout = 1";
+    in_as_many_texts(&in_each_language(settings, &met, may_pass));
+}
+
+#[test]
+fn a_statement_that_takes_too_long() {
+    let met = |_: &Mariadb, bus: &mut MysqlConnection| {
+        Ok(diesel::sql_query("SELECT sleep(60)")
+            .execute(bus)
+            .map(drop)?)
+    };
+    let texts = in_each_language("SET max_statement_time = 0.5", &met, may_pass);
+    assert!(texts.len() > 1, "{texts:?}");
+}
+
+#[test]
+fn a_statement_that_somebody_ends() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let victim = number(bus, "SELECT connection_id()");
+        let mut other = database.connect();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let sleeps = format!(
+                    "SELECT count(*) FROM information_schema.processlist
+                    WHERE id = {victim} AND state = 'User sleep'"
+                );
+                wait_until(|| number(&mut other, &sleeps) > 0);
+                other
+                    .batch_execute(&format!("KILL QUERY {victim}"))
+                    .unwrap();
+            });
+            Ok(diesel::sql_query("SELECT sleep(60) FROM stock")
+                .execute(bus)
+                .map(drop)?)
+        })
+    };
+    in_each_language("", &met, may_pass);
+}
+
+#[test]
+fn what_others_have_changed_meanwhile() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        number(bus, "SELECT CAST(amount AS SIGNED) FROM stock WHERE id = 1");
+        let mut other = database.connect();
+        take(&mut other, 1)?;
+        take(bus, 1)
+    };
+    let settings = "SET innodb_snapshot_isolation = ON";
+    in_as_many_texts(&in_each_language(settings, &met, may_pass));
+}
+
+#[test]
+fn a_connection_that_somebody_ends() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let id = number(bus, "SELECT connection_id()");
+        let mut other = database.connect();
+        other
+            .batch_execute(&format!("KILL CONNECTION {id}"))
+            .unwrap();
+        let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
+        wait_until(|| number(&mut other, &lives) == 0);
+        take(bus, 1)
+    };
+    in_each_language("", &met, is_lost);
+}
+
+#[test]
+fn a_commit_on_a_connection_that_was_ended() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let id = number(bus, "SELECT connection_id()");
+        let mut other = database.connect();
+        other.batch_execute(&format!("KILL CONNECTION {id}"))?;
+        let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
+        wait_until(|| number(&mut other, &lives) == 0);
+        Ok(())
+    };
+    in_each_language("", &met, is_lost);
+}
+
+#[test]
+fn a_transaction_that_does_nothing_for_too_long() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let id = number(bus, "SELECT connection_id()");
+        let mut other = database.connect();
+        let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
+        wait_until(|| number(&mut other, &lives) == 0);
+        take(bus, 1)
+    };
+    in_each_language("SET idle_transaction_timeout = 1", &met, is_lost);
+}
+
+#[test]
+fn what_is_dispatched_into_a_lock() {
+    let met = |database: &Mariadb, bus: &mut MysqlConnection| {
+        let mut other = database.connect();
+        other.begin().unwrap();
+        orders().dispatch(&mut other, &OrderPlaced::number(2))?;
+        other
+            .batch_execute("SELECT * FROM message_publisher_slots FOR UPDATE")
+            .unwrap();
+        orders().dispatch(bus, &OrderPlaced::number(2))?;
+        Ok(())
+    };
+    in_each_language("SET innodb_lock_wait_timeout = 1", &met, may_pass);
+}
+
+/// Where the one statement that publishes finds no slot, it is refused by an error on purpose.
+#[test]
+fn what_takes_more_than_one_statement_is_told_in_any_language() {
+    for language in ["en_US", "es_ES", "zh_CN", "ka_GE"] {
+        let database = Mariadb::create();
+        let mut bus = database.connect();
+        let settings = format!("SET lc_messages = '{language}'; SET sql_mode = ''");
+        bus.batch_execute(&settings).unwrap();
+        let error = orders()
+            .dispatch(&mut bus, &OrderPlaced::number(1))
+            .unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("STRICT_TRANS_TABLES"), "{text}");
+    }
+}
