@@ -197,6 +197,9 @@ mod pages {
     #[doc = include_str!("../../../docs/running-consumers.md")]
     struct RunningConsumers;
 
+    #[doc = include_str!("../../../docs/errors.md")]
+    struct Errors;
+
     #[doc = include_str!("../../../docs/how-fast-and-why.md")]
     struct HowFastAndWhy;
 }
