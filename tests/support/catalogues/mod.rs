@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use self::pattern::example_of;
-pub use self::table::{Table, with_translations};
+pub use self::table::{Form, Table, with_translations};
 
 /// A message of a server, as patterns: `*` stands for a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

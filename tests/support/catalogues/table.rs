@@ -1,5 +1,7 @@
 //! The library's tables: see `crates/persisting-message-bus/src/diesel/texts.rs`.
 
+use persisting_message_bus::diesel::fingerprint_of;
+
 use super::Message;
 
 /// A table: what is to be expected, and the patterns of a message in all its languages.
@@ -25,9 +27,33 @@ impl Table {
     }
 }
 
+/// How translations are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As they are.
+    Text,
+    /// As numbers: they are not free to be copied.
+    Fingerprint,
+}
+
+impl Form {
+    /// What stands for a pattern.
+    #[must_use]
+    pub fn of(self, pattern: &str) -> String {
+        match self {
+            Self::Text => pattern.to_owned(),
+            // That of an option, as the server names it.
+            Self::Fingerprint => {
+                let text = pattern.replace("*read-only*", "--read-only");
+                format!("#{:016x}", fingerprint_of(&text))
+            }
+        }
+    }
+}
+
 /// The table with the translations that a catalogue has, and those that it does not have any more.
 #[must_use]
-pub fn with_translations(text: &str, catalogue: &[Message]) -> String {
+pub fn with_translations(text: &str, catalogue: &[Message], form: Form) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut rest = text.lines().peekable();
     while let Some(line) = rest.next() {
@@ -35,7 +61,7 @@ pub fn with_translations(text: &str, catalogue: &[Message]) -> String {
         let Some((_, english)) = heading(line) else {
             continue;
         };
-        let mut known: Vec<_> = translations_of(english, catalogue);
+        let mut known: Vec<_> = translations_of(english, catalogue, form);
         while let Some(line) = rest.next_if(|line| translation(line).is_some()) {
             known.push(line.to_owned());
         }
@@ -47,14 +73,14 @@ pub fn with_translations(text: &str, catalogue: &[Message]) -> String {
 }
 
 /// The lines that a message has in a catalogue. What stands between two stars stands there in each of them.
-fn translations_of(english: &str, catalogue: &[Message]) -> Vec<String> {
+fn translations_of(english: &str, catalogue: &[Message], form: Form) -> Vec<String> {
     let value = value_of(english);
     let plain = value.map_or(english.to_owned(), |value| english.replace(value, "*"));
     let messages = catalogue.iter().filter(|message| message.english == plain);
     let translations = messages.flat_map(|message| &message.translations);
     let lines = translations.map(|(language, pattern)| match value {
-        Some(value) => format!("{language} {}", pattern.replace('*', value)),
-        None => format!("{language} {pattern}"),
+        Some(value) => format!("{language} {}", form.of(&pattern.replace('*', value))),
+        None => format!("{language} {}", form.of(pattern)),
     });
     lines.collect()
 }

@@ -13,6 +13,7 @@ mod duplicates;
 mod error;
 mod failed_messages;
 mod failures;
+mod fingerprint;
 mod flows;
 mod inbox;
 mod leases;
@@ -42,6 +43,9 @@ mod watch;
 pub(crate) use self::class::class_of_one;
 
 pub use self::backend::{Probe, StoreBackend};
+/// For the tool that writes the tables of what databases say.
+#[doc(hidden)]
+pub use self::fingerprint::fingerprint_of;
 pub use self::migrations::migrate;
 pub use self::schema::{
     ConsumerStateTable, FailureTable, InboxTable, MessageTable, OnTables, PublisherSlotsTable,

@@ -3,13 +3,15 @@
 //! Each has a table, `texts.txt`. A line such as `[transient] deadlock detected` is a message in English, with
 //! `*` where it has a value; the lines below are its translations, each after its language. Where one value
 //! makes the difference, it stands between two stars. `cargo run -p persisting-message-bus-tests --bin
-//! server-texts` writes the translations that the installed servers have.
+//! server-texts` writes the translations that the installed servers have. MariaDB's are under the GPL, and are
+//! not copied: there, a number stands for a translation, its fingerprint.
 //!
 //! A text has to be a message as a whole: what others say in a text of theirs, or in a value, is none.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::fingerprint::fingerprint_of;
 use crate::error::class::Class;
 
 const TABLES: &[&str] = &[
@@ -25,12 +27,26 @@ const TABLES: &[&str] = &[
 static ROWS: LazyLock<HashMap<char, Vec<(Class, &str)>>> = LazyLock::new(|| {
     let mut by_first: HashMap<_, Vec<_>> = HashMap::new();
     for (class, pattern) in TABLES.iter().flat_map(|table| rows(table)) {
-        if let Some(first) = pattern.chars().next() {
+        if let Some(first) = pattern.chars().next()
+            && fingerprint_in(pattern).is_none()
+        {
             by_first.entry(first).or_default().push((class, pattern));
         }
     }
     by_first
 });
+
+/// The fingerprints of messages.
+static FINGERPRINTS: LazyLock<HashMap<u64, Class>> = LazyLock::new(|| {
+    let rows = TABLES.iter().flat_map(|table| rows(table));
+    rows.filter_map(|(class, text)| Some((fingerprint_in(text)?, class)))
+        .collect()
+});
+
+/// Such as `#00c0ffee00c0ffee`.
+fn fingerprint_in(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix('#')?, 16).ok()
+}
 
 /// What is to be expected of a database that says this, if that is known.
 pub(super) fn class_of_text(text: &str) -> Option<Class> {
@@ -47,9 +63,14 @@ pub(super) fn class_of_text(text: &str) -> Option<Class> {
     let first_line = text.lines().next()?.trim_end();
     let beginnings = [text.chars().next()?, '*'];
     let rows = beginnings.iter().filter_map(|first| ROWS.get(first));
-    rows.flatten()
-        .find(|(_, pattern)| matches(pattern, text) || matches(pattern, first_line))
-        .map(|(class, _)| *class)
+    let found = rows
+        .flatten()
+        .find(|(_, pattern)| matches(pattern, text) || matches(pattern, first_line));
+    let by_fingerprint = || FINGERPRINTS.get(&fingerprint_of(first_line));
+    found
+        .map(|(class, _)| class)
+        .or_else(by_fingerprint)
+        .copied()
 }
 
 /// The patterns of a table, with what they mean.
@@ -117,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_a_database_says_is_classified_as_its_table_has_it() {
-        for (class, pattern) in TABLES.iter().flat_map(|table| rows(table)) {
+        let rows = TABLES.iter().flat_map(|table| rows(table));
+        for (class, pattern) in rows.filter(|(_, text)| fingerprint_in(text).is_none()) {
             for value in ["a value", "\"orders\" (id = 7)", "a: b"] {
                 let text = pattern.replace('*', value);
                 assert_eq!(class_of_text(&text), Some(class), "{text}");
