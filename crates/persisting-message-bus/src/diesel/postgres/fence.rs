@@ -22,7 +22,7 @@
 //! From the lock of another topic or sequence, or of the application, a reader gets some other number, and is
 //! held back by it if that is below S: by S of the 2^64 keys. Locks on two topics differ in the upper 32 bits,
 //! unless the topics have the same hash, and so are told apart while S is below 2^32; those on two sequences
-//! differ in the upper 24 bits, and are told apart below 2^40.
+//! differ in the upper 24 bits, unless their oids agree in the lower ones, and are told apart below 2^40.
 
 use std::iter;
 
