@@ -111,10 +111,10 @@ fn processes_that_die_after_early_commits() {
         let page = Page {
             server,
             deeds: DEEDS,
-            deaths: 1,
+            deaths: 2,
             ..THREE
         };
-        let bounds = format!("{server:?}, 3 messages, 2 early commits, a death");
+        let bounds = format!("{server:?}, 3 messages, 2 early commits, 2 deaths");
         holds(&bounds, page);
     }
 }
