@@ -225,3 +225,39 @@ fn with_the_cursor_after_the_transaction() {
         &expected,
     );
 }
+
+#[test]
+fn with_a_lease_that_outlives_a_lost_commit() {
+    let leases = Leases {
+        lease_outlives_connection: true,
+        failures: 1,
+        ..TRANSACTIONAL
+    };
+    let mechanisms = Mechanisms {
+        lost_commit_ends_lease: false,
+        ..ALL
+    };
+    let expected = [
+        Looks(0),
+        Takes(0),
+        Begins(0),
+        Handles(0),
+        HandlerFails(0),
+        Begins(0),
+        Handles(0),
+        StoresCursor(0),
+        LosesConnection(0),
+        LateArrives(0),
+        Begins(0),
+        Handles(0),
+        StoresCursor(0),
+        Commits(0),
+    ];
+    control(
+        "lease outlives a lost COMMIT",
+        leases,
+        mechanisms,
+        EFFECTS_COME_ONCE,
+        &expected,
+    );
+}

@@ -101,6 +101,55 @@ fn with_a_mark_of_any_epoch() {
     );
 }
 
+/// The page is made again up to a message that fails, which takes the mark away; what comes after that
+/// message comes again, and nobody knows that it may.
+#[test]
+fn with_a_mark_without_an_end() {
+    let page = Page {
+        errors: 1,
+        deaths: 1,
+        ..TWO
+    };
+    let mechanisms = Mechanisms {
+        mark_names_end: false,
+        ..ALL
+    };
+    let expected = [
+        Takes(0),
+        Begins(0),
+        Writes(0),
+        ReturnsOk(0),
+        Writes(0),
+        Does(0, Deed::RunsDdl),
+        Dies(0),
+        Takes(0),
+        Begins(0),
+        Writes(0),
+        ReturnsOk(0),
+        Writes(0),
+        ReturnsError(0),
+        Begins(0),
+        Writes(0),
+        ReturnsOk(0),
+        MovesCursor(0),
+        Commits(0),
+        RecordsFailure(0),
+        Takes(0),
+        Begins(0),
+        Writes(0),
+        ReturnsOk(0),
+        MovesCursor(0),
+        Commits(0),
+    ];
+    control(
+        "mark without an end",
+        page,
+        mechanisms,
+        EFFECTS_COME_ONCE_IF_NOTED,
+        &expected,
+    );
+}
+
 #[test]
 fn with_a_mark_that_nobody_looks_at() {
     let page = Page { deaths: 1, ..TWO };

@@ -111,10 +111,10 @@ fn processes_that_die_after_early_commits() {
         let page = Page {
             server,
             deeds: DEEDS,
-            deaths: 1,
+            deaths: 2,
             ..THREE
         };
-        let bounds = format!("{server:?}, 3 messages, 2 early commits, a death");
+        let bounds = format!("{server:?}, 3 messages, 2 early commits, 2 deaths");
         holds(&bounds, page);
     }
 }
@@ -140,15 +140,32 @@ fn larger_bounds() {
         return;
     }
     for server in SERVERS {
-        let page = Page {
+        let two = Page {
             server,
             processes: 2,
             expiries: 1,
             deaths: 1,
+            most_deeds: 2,
+            ..TWO
+        };
+        let bounds = format!("{server:?}, 2 processes, 2 deeds, a lease expires, a death");
+        holds_but_for(&bounds, two, EFFECTS_COME_ONCE);
+        let bounds =
+            format!("{server:?}, 2 processes, 3 messages, a deed, a lease expires, a death");
+        let three = Page {
+            most_deeds: 1,
+            messages: 3,
+            page_size: 3,
+            ..two
+        };
+        holds_but_for(&bounds, three, EFFECTS_COME_ONCE);
+        let bounds = format!("{server:?}, 3 messages, 3 deeds, a death");
+        let page = Page {
+            server,
+            most_deeds: 3,
+            deaths: 1,
             ..THREE
         };
-        let bounds =
-            format!("{server:?}, 2 processes, 3 messages, 2 deeds, a lease expires, a death");
         holds_but_for(&bounds, page, EFFECTS_COME_ONCE);
     }
 }

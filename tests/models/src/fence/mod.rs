@@ -3,7 +3,7 @@
 //! `single.rs` and `copy.rs`.
 //!
 //! Taken as given: a commit is visible before its locks go; one statement sees the locks of a moment;
-//! what a server keeps behind a crash is what it had at some moment before, and its sequence is then
+//! what a server keeps after a crash is what it had at some moment before, and its sequence is then
 //! at or beyond the rows. A page is handed out in the step that reads it: the cursor is the other
 //! models' matter. A transaction that is prepared is one that takes its time. A message alone
 //! (`single.rs`) and a copy take the same steps as the others.

@@ -40,18 +40,19 @@ impl Leases {
         if self.mechanisms.new_connection_forgets_count {
             it.known = 0;
         }
-        match (it.phase, self.handler) {
-            (Phase::Handles | Phase::StoresCursor, Handler::External)
-                if self.lease_outlives_connection => {}
-            // The page is made again. Not where COMMIT was on its way: only the row tells the cursor.
-            (Phase::Begins | Phase::Handles | Phase::StoresCursor, Handler::Transactional)
-                if self.lease_outlives_connection =>
-            {
-                it.work.handled -= it.handled_in_transaction();
-                it.transaction = None;
-                it.phase = Phase::Begins;
-            }
-            _ => it.rests(),
+        let keeps_lease = match (self.handler, it.phase) {
+            (_, Phase::Handles | Phase::StoresCursor) => true,
+            (Handler::Transactional, Phase::Begins) => true,
+            (Handler::Transactional, Phase::Commits) => !self.mechanisms.lost_commit_ends_lease,
+            _ => false,
+        };
+        if !keeps_lease || !self.lease_outlives_connection {
+            it.rests();
+        } else if self.handler == Handler::Transactional {
+            // The page is made again.
+            it.work.handled -= it.handled_in_transaction();
+            it.transaction = None;
+            it.phase = Phase::Begins;
         }
     }
 

@@ -7,7 +7,8 @@
 //! cursor. What a handler can do to its transaction is another model's matter.
 //!
 //! Taken as given: a statement and a transaction of the library's own are one step; SKIP LOCKED passes
-//! over a row that a transaction has written; what a server keeps behind a crash is what it had at some
+//! over a row that a transaction has written, and the lease is taken in one statement (MySQL's compares
+//! more, and so comes late less often); what a server keeps after a crash is what it had at some
 //! moment before. All messages are there from the start. Redriven messages are read one at a time.
 
 mod database;
@@ -96,6 +97,9 @@ pub struct Mechanisms {
     pub count_is_read_first: bool,
     /// A consumer with a new connection remembers nothing of it.
     pub new_connection_forgets_count: bool,
+    /// Where the lease outlives the connection: not if COMMIT was on its way. The cursor comes with the
+    /// lease, and only the row tells it then.
+    pub lost_commit_ends_lease: bool,
 }
 
 /// When the cursor of a transactional page is stored.
@@ -132,5 +136,6 @@ impl Mechanisms {
         redrive_is_counted: true,
         count_is_read_first: true,
         new_connection_forgets_count: true,
+        lost_commit_ends_lease: true,
     };
 }

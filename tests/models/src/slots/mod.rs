@@ -3,7 +3,7 @@
 //! `horizon.rs` and `sightings.rs`.
 //!
 //! Taken as given: a commit is visible before its locks go; SKIP LOCKED passes over what others have
-//! locked; what a server keeps behind a crash is what it had at some moment before. A topic has two or
+//! locked; what a server keeps after a crash is what it had at some moment before. A topic has two or
 //! three slots instead of 64. That a reader's look keeps publishers from a slot for a moment is left
 //! out: so publishers come more often than they can. A page is handed out in the step that reads it.
 

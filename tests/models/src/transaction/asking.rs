@@ -50,8 +50,8 @@ impl Page {
             self.loses_lease(&mut next, process);
             return Some(next);
         }
-        let epoch = state.processes[process].epoch;
-        let was_committed = state.row.begun == Some(self.mark(epoch));
+        let epoch = self.epoch_of_mark(&state.processes[process]);
+        let was_committed = state.row.begun.is_some_and(|mark| mark.epoch == epoch);
         let is_final = self.mechanisms.final_is_given_up;
         let it = &mut next.processes[process];
         match (run.message, was_committed) {

@@ -28,16 +28,17 @@ impl Page {
             self.releases(&mut next, process);
             return Some(next);
         }
-        let cursor = Some(it.search.end);
+        let cursor = it.search.end;
+        let begun = self.mark_after(&it, cursor);
         match &mut next.processes[process].transaction {
             Some(transaction) => {
                 transaction.has_row = true;
-                transaction.begun = None;
-                transaction.cursor = cursor;
+                transaction.begun = begun;
+                transaction.cursor = Some(cursor);
             }
             None => {
-                next.row.begun = None;
-                next.row.cursor = cursor;
+                next.row.begun = begun;
+                next.row.cursor = Some(cursor);
             }
         }
         next.processes[process].phase = Phase::Commits;

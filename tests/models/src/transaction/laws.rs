@@ -7,7 +7,8 @@ use crate::check::Checked;
 /// The effects of all messages up to the cursor are final, but of those that were given up.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
-/// No effect is committed twice, unless somebody said that it might be.
+/// No effect of a message is committed twice, unless who commits it again knows that it might be. A hook
+/// that has failed is called again, and its effects come again.
 pub const EFFECTS_COME_ONCE: &str = "effects come once, or are announced";
 
 /// The same without what a process has done outside of the transaction just before it died, or lost
@@ -32,10 +33,10 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
             nothing_is_skipped(page, state)
         }),
         Property::always(EFFECTS_COME_ONCE, |_, state: &State| {
-            effects_come_once(state, state.history.announced)
+            state.history.unannounced == 0
         }),
         Property::always(EFFECTS_COME_ONCE_IF_NOTED, |_, state: &State| {
-            effects_come_once(state, state.history.announced | state.history.unnoted)
+            state.history.unannounced & !state.history.unnoted == 0
         }),
         Property::always(
             NOBODY_IS_BLAMED_FOR_ANOTHER,
@@ -75,7 +76,7 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
     if page.most_deeds > 0 && page.deaths > 0 && commits_early {
         properties.push(Property::sometimes(
             "a mark is found by whoever takes the lease",
-            |_, state: &State| state.history.announced != 0,
+            |_, state: &State| state.processes.iter().any(|it| it.may_repeat_until > 0),
         ));
     }
     properties
@@ -89,14 +90,6 @@ fn nothing_is_skipped(page: &Page, state: &State) -> bool {
     let is_given_up = |message: u8| state.notes[usize::from(message)] == Note::GivenUp;
     (!page.hook || is_handled(0))
         && (1..=cursor).all(|message| is_handled(message) || is_given_up(message))
-}
-
-/// A hook that has failed is called again, and its effects come again.
-fn effects_come_once(state: &State, but_for: u8) -> bool {
-    (1..=MESSAGES as u8).all(|message| {
-        let come = [false, true].map(|second| state.effects[effect(message, second)]);
-        but_for & bit(message) != 0 || come.iter().all(|times| *times <= 1)
-    })
 }
 
 fn nobody_is_blamed(page: &Page, state: &State) -> bool {

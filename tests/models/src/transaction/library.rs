@@ -1,6 +1,6 @@
 //! What the library does around handlers: from the lease to the cursor.
 
-use super::state::{Failing, Note, Phase, Process, Run, Search, State, Transaction, bit};
+use super::state::{Failing, Mark, Note, Phase, Process, Run, Search, State, Transaction};
 use super::{MESSAGES, Page};
 
 /// What becomes of a message that has failed.
@@ -34,13 +34,10 @@ impl Page {
         next.row.has_expired = false;
         next.processes[process].epoch = next.row.epoch;
         self.reads_page(&mut next, process, row.cursor);
-        if row.begun.is_some() && self.mechanisms.mark_is_announced {
-            let page = next.processes[process].search;
-            let messages = match row.cursor {
-                None => 0..=0,
-                Some(cursor) => cursor + 1..=page.all,
-            };
-            next.history.announced |= messages.fold(0, |bits, message| bits | bit(message));
+        if let Some(mark) = row.begun
+            && self.mechanisms.mark_is_announced
+        {
+            next.processes[process].may_repeat_until = mark.until;
         }
         Some(next)
     }
@@ -86,7 +83,7 @@ impl Page {
         let mut transaction = Transaction::new(true);
         if writes_row {
             transaction.has_row = true;
-            transaction.begun = self.mechanisms.mark.then(|| self.mark(it.epoch));
+            transaction.begun = self.mechanisms.mark.then(|| self.mark(&it));
             transaction.cursor = state.row.cursor;
         }
         if !self.mechanisms.cursor_last {
@@ -103,13 +100,28 @@ impl Page {
         Some(next)
     }
 
-    /// What the touch writes.
-    pub(super) fn mark(&self, epoch: u8) -> u8 {
+    /// What the touch writes: until the end of the attempt, or of what may be repeated in any case.
+    fn mark(&self, it: &Process) -> Mark {
+        Mark {
+            epoch: self.epoch_of_mark(it),
+            until: it.search.end.max(it.may_repeat_until),
+        }
+    }
+
+    pub(super) fn epoch_of_mark(&self, it: &Process) -> u8 {
         if self.mechanisms.mark_names_epoch {
-            epoch
+            it.epoch
         } else {
             0
         }
+    }
+
+    /// The mark that remains when the cursor is stored: that of an earlier lease, until the cursor has
+    /// come to its end.
+    pub(super) fn mark_after(&self, it: &Process, cursor: u8) -> Option<Mark> {
+        let until = it.may_repeat_until;
+        let remains = self.mechanisms.mark_names_end && until > cursor;
+        remains.then_some(Mark { epoch: 0, until })
     }
 
     /// A message has failed: what is before it is made again first.

@@ -1,24 +1,28 @@
 //! What becomes of a page whose handler does something to the transaction that it is handled in.
 //!
-//! The protocol: BEGIN; the lease's row is *touched* under the lease, which writes into it that work has
-//! begun; handler after handler; the cursor is moved under the lease, if the transaction is still the
-//! one that was begun, which takes that mark away again; COMMIT. After a message during which a
-//! statement failed, or was none that only reads or writes rows, the library asks whether the
-//! transaction is still that one. Where it is not, no later message runs, and:
+//! The protocol: BEGIN; the lease's row is *touched* under the lease, which writes into it the *mark* that
+//! work has begun, of which epoch, and up to which message; handler after handler; the cursor is moved
+//! under the lease, if the transaction is still the one that was begun, which takes the mark away; COMMIT.
+//! After a message during which a statement failed, or was none that only reads or writes rows, the
+//! library asks whether the transaction is still that one. Where it is not, no later message runs, and:
 //!
 //! - it is aborted: it is rolled back, the page is made again up to the message, and the message has
 //!   failed, as with an error of its own;
-//! - it has ended, and the row has the mark: it was committed. The cursor is stored up to the message,
-//!   and the message is given up at once, as what it did up to then is final;
-//! - it has ended, and the row does not have the mark: it was rolled back. The page is made again up to
-//!   the message, and the message is given up at once where statements ran after the rollback, as these
-//!   are final.
+//! - it has ended, and the row has the mark of this epoch: it was committed. The cursor is stored up to
+//!   the message, which is given up at once, as what it did up to then is final: both in one transaction;
+//! - it has ended, and the row does not have that mark: it was rolled back. The page is made again up to
+//!   the message. Where statements ran after the rollback, which are final, the message is given up
+//!   at once. That is noted before the page is made again, as a message before it may fail then.
 //!
 //! A process that dies between such a commit and the cursor leaves the mark. Who takes the lease sees
-//! it, and knows that effects may come again.
+//! it, and knows that effects may come again. The mark stays until the cursor has come to its end.
 //!
-//! Taken as given: the library sees each statement that a handler runs. Who holds the lease is told by
-//! the epoch only; the model of leases has the rest.
+//! Every run ends: each lease raises the epoch, so that no state comes again, and the states are finitely
+//! many; and who is not done can go on.
+//!
+//! Taken as given: the library sees each statement that a handler runs, and can tell the transaction that
+//! it has begun from others. Who holds the lease is told by the epoch only; the model of leases has the
+//! rest. A handler gets one message at a time.
 
 mod asking;
 mod committing;
@@ -127,6 +131,8 @@ pub struct Mechanisms {
     pub mark: bool,
     /// The mark says of which epoch it is.
     pub mark_names_epoch: bool,
+    /// The mark says up to which message effects may be final, and stays until the cursor is there.
+    pub mark_names_end: bool,
     /// Whoever takes a lease with a mark announces that effects may come again.
     pub mark_is_announced: bool,
     /// The cursor is moved after the last message, not before the first.
@@ -168,6 +174,7 @@ impl Mechanisms {
         touch: true,
         mark: true,
         mark_names_epoch: true,
+        mark_names_end: true,
         mark_is_announced: true,
         cursor_last: true,
         cursor_in_transaction: true,

@@ -1,6 +1,6 @@
 //! What the database does with statements.
 
-use super::state::{Effects, Phase, State, Transaction, bit, effect};
+use super::state::{Effects, Phase, State, Transaction, bit, effect, message_of};
 use super::{Deed, Page, Server};
 
 impl Transaction {
@@ -49,8 +49,14 @@ impl State {
         {
             self.history.unnoted |= bit(run.message);
         }
-        for (index, count) in self.effects.iter_mut().enumerate() {
-            *count += effects >> index & 1;
+        let may_repeat_until = self.processes[process].may_repeat_until;
+        for (effect, count) in self.effects.iter_mut().enumerate() {
+            let comes = effects >> effect & 1;
+            let message = message_of(effect);
+            if comes == 1 && *count > 0 && message > may_repeat_until {
+                self.history.unannounced |= bit(message);
+            }
+            *count += comes;
         }
     }
 

@@ -32,7 +32,7 @@ impl Page {
         };
         self.under_lease(state, process, |next| {
             next.row.cursor = Some(message - 1);
-            next.row.begun = None;
+            next.row.begun = self.mark_after(&next.processes[process], message - 1);
             next.processes[process].phase = if self.mechanisms.final_is_given_up {
                 Phase::GivesUp(message)
             } else {
@@ -79,14 +79,13 @@ impl Page {
         };
         self.under_lease(state, process, |next| {
             next.notes[usize::from(message)] = Note::GivenUp;
-            next.row.begun = None;
-            match self.give_up {
-                GiveUp::Stop => {
-                    next.row.cursor = Some(message - 1);
-                    next.row.has_stopped = true;
-                }
-                GiveUp::Park => next.row.cursor = Some(message),
-            }
+            let cursor = match self.give_up {
+                GiveUp::Stop => message - 1,
+                GiveUp::Park => message,
+            };
+            next.row.has_stopped = self.give_up == GiveUp::Stop;
+            next.row.cursor = Some(cursor);
+            next.row.begun = self.mark_after(&next.processes[process], cursor);
             self.releases(next, process);
         })
     }

@@ -34,8 +34,8 @@ pub(super) struct Left {
 pub(super) struct History {
     /// Whose handler has done something to its transaction, or has returned an error.
     pub(super) guilty: u8,
-    /// Of whose effects it was said that they may come again.
-    pub(super) announced: u8,
+    /// Whose effects have come again, in a process that did not know that they might.
+    pub(super) unannounced: u8,
     /// Who had effects outside of any transaction when its process died, or lost the lease, before
     /// that could be noted.
     pub(super) unnoted: u8,
@@ -54,9 +54,17 @@ pub(super) struct Row {
     pub(super) holder: Option<usize>,
     pub(super) epoch: u8,
     pub(super) has_expired: bool,
-    /// The mark: in which epoch work has begun.
-    pub(super) begun: Option<u8>,
+    pub(super) begun: Option<Mark>,
     pub(super) has_stopped: bool,
+}
+
+/// That work has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Hash)]
+pub(super) struct Mark {
+    /// In which epoch; zero where that is not said, or where it was an earlier one.
+    pub(super) epoch: u8,
+    /// Up to which message effects may be final.
+    pub(super) until: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
@@ -75,6 +83,8 @@ pub(super) struct Process {
     pub(super) phase: Phase,
     /// That of its lease.
     pub(super) epoch: u8,
+    /// Up to which message effects may come again, as the mark of an earlier lease has told.
+    pub(super) may_repeat_until: u8,
     pub(super) search: Search,
     pub(super) transaction: Option<Transaction>,
 }
@@ -150,7 +160,7 @@ pub(super) struct Transaction {
     pub(super) effects: Effects,
     /// Whether it has written the consumer's row, which it keeps locked.
     pub(super) has_row: bool,
-    pub(super) begun: Option<u8>,
+    pub(super) begun: Option<Mark>,
     pub(super) cursor: Option<u8>,
 }
 
@@ -184,6 +194,7 @@ impl Process {
     pub(super) const NEW: Self = Self {
         phase: Phase::Idle,
         epoch: 0,
+        may_repeat_until: 0,
         search: Search {
             handled: 0,
             end: 0,
@@ -216,6 +227,11 @@ impl State {
 /// The first effect of a message, or its second.
 pub(super) fn effect(message: u8, second: bool) -> usize {
     2 * usize::from(message) + usize::from(second)
+}
+
+/// Whose effect it is.
+pub(super) fn message_of(effect: usize) -> u8 {
+    u8::try_from(effect / 2).unwrap_or(u8::MAX)
 }
 
 /// A message as a bit.
