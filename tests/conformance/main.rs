@@ -1,5 +1,6 @@
 //! What every backend has to do: one list of cases, each a test of its own on each backend.
 
+mod ahead;
 mod coalescing;
 mod consuming;
 mod event_sets;
@@ -221,8 +222,10 @@ macro_rules! conformance_on {
                 a_topics_variant_gets_them,
                 an_event_sets_variant_gets_them_and_not_what_was_not_chosen,
             ]
-            several_topics: [
+            ahead: [
                 a_cursor_after_the_last_message_of_a_topic_does_not_hold_the_others_back,
+            ]
+            several_topics: [
                 messages_of_several_topics_come_in_one_order,
                 what_is_published_between_two_topics_keeps_its_order,
                 what_cannot_be_read_yet_is_not_waited_for,

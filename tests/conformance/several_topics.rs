@@ -21,15 +21,15 @@ fn payments() -> MessageDispatcher<Payments> {
     MessageDispatcher::new()
 }
 
-fn ship(bus: &mut impl MessageRepository, order: u64) {
+pub(super) fn ship(bus: &mut impl MessageRepository, order: u64) {
     orders().dispatch(bus, &OrderShipped { order }).unwrap();
 }
 
-fn pay(bus: &mut impl MessageRepository, order: u64) {
+pub(super) fn pay(bus: &mut impl MessageRepository, order: u64) {
     payments().dispatch(bus, &Paid { order }).unwrap();
 }
 
-fn number(message: &Message<Ledger>) -> u64 {
+pub(super) fn number(message: &Message<Ledger>) -> u64 {
     match message.payload() {
         Ledger::Shipped(shipped) => shipped.order,
         Ledger::Cancelled(cancelled) => cancelled.order,
@@ -40,29 +40,6 @@ fn number(message: &Message<Ledger>) -> u64 {
 fn cursor(bus: &mut impl MessageConsumerState, topic: &str) -> Option<Position> {
     let status = bus.stored_consumer("ledger", topic).unwrap();
     status.and_then(|status| status.cursor)
-}
-
-/// A reset moves it there, and so would pruning.
-pub fn a_cursor_after_the_last_message_of_a_topic_does_not_hold_the_others_back<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    ship(&mut bus, 1);
-    for order in 2..6 {
-        pay(&mut bus, order);
-    }
-    let mut seen = Vec::new();
-    let handler = |message: &Message<Ledger>| {
-        seen.push(number(message));
-        Ok(())
-    };
-    let mut consumer = MessageConsumer::<Ledger>::external("ledger", handler);
-    let between = ResetTo::Position(Position::new(3));
-    consumer.reset(&mut bus, between).unwrap();
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 2);
-    ship(&mut bus, 6);
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 1);
-    drop(consumer);
-    assert_eq!(seen, [4, 5, 6]);
 }
 
 pub fn messages_of_several_topics_come_in_one_order<D: Database>() {

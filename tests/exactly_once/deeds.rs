@@ -45,7 +45,7 @@ pub const SQLITE: [Deed; 7] = [
     },
 ];
 
-pub const POSTGRES: [Deed; 9] = [
+pub const POSTGRES: [Deed; 10] = [
     deed("INSERT INTO once VALUES (1)", Aborted),
     deed("SELEC 1", Aborted),
     deed("SELECT 1 / 0", Aborted),
@@ -58,6 +58,8 @@ pub const POSTGRES: [Deed; 9] = [
     deed("COMMIT", Committed),
     deed("COMMIT; BEGIN", Committed),
     deed("COMMIT AND CHAIN", Committed),
+    // The transaction that fails then is another one.
+    deed("COMMIT; BEGIN; SELECT 1 / 0", Committed),
 ];
 
 pub const MARIADB: [Deed; 10] = [

@@ -1,7 +1,8 @@
 use std::fmt;
 
 use super::due::Due;
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, guarded, handle};
+use super::handler::{HandlePages, HandlerError, PageOutcome, guarded, handle};
+use super::leases::{Leases, Then};
 use super::page::Page;
 use crate::correlation::Caused;
 use crate::{Error, EventSet, Lease, Message, MessageConsumer, MessageConsumerState};

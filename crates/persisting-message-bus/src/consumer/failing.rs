@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::handler::{Leases, guarded};
+use super::handler::guarded;
+use super::leases::Leases;
 use crate::retry::up_to;
 use crate::{
     Error, EventSet, FailedPage, Failure, FailureState, GiveUp, Lease, MessageConsumer,

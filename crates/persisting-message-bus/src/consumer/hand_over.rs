@@ -1,5 +1,6 @@
 use super::attempt::{Failure, judge};
-use super::handler::{HandlerError, Leases, guarded, handle};
+use super::handler::{HandlerError, guarded, handle};
+use super::leases::Leases;
 use crate::correlation::Caused;
 use crate::transactions::Guarded;
 use crate::{EventSet, Message, TransactionsOn, observe};

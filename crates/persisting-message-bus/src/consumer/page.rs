@@ -1,4 +1,4 @@
-use super::handler::Then;
+use super::leases::Then;
 use super::topic_reader::TopicPage;
 use crate::{Error, Message, Position};
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::MessageConsumer;
 use super::caution::{Interruption, Verdict};
 use super::failing::text_of;
-use super::handler::{HandlePages, Leases};
+use super::handler::HandlePages;
+use super::leases::Leases;
 use super::run::Suspicion;
 use crate::{
     Error, EventSet, FailedMessage, FailedPage, Failure, FailureState, Lease, MessageConsumerState,

@@ -1,18 +1,14 @@
 //! Pages, from the lease to the cursor.
 
-use std::cell::Cell;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use super::MessageConsumer;
-use super::caution::{Interruption, Known, Verdict};
-use super::gate::{self, Pass};
-use super::handler::{HandlePages, Leases, Then, Tried};
+use super::handler::HandlePages;
+use super::leases::{Leases, Then};
 use super::page::Page;
 use super::unstored::Unstored;
-use crate::observe::HandlerTimes;
 use crate::{
     Error, EventSet, LeaseRequest, MessageConsumerState, MessageSource, Position, StoredConsumer,
     Work, WorkMessages, name, observe,
@@ -205,7 +201,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
-    fn request(&self, topic: &'static str) -> LeaseRequest<'_> {
+    pub(super) fn request(&self, topic: &'static str) -> LeaseRequest<'_> {
         LeaseRequest {
             consumer: &self.name,
             topic,
@@ -362,95 +358,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         self.settle_failure(bus, leases, page, handled, error)
     }
 
-    /// Something of a message is final, which is noted. It is given up now if those before it are handled, and
-    /// at one of the next looks otherwise.
-    fn settle_final<B>(
-        &mut self,
-        bus: &mut B,
-        leases: &Leases,
-        page: &Page<S>,
-        handled: usize,
-        error: Error,
-        attempts: u32,
-    ) -> Result<(usize, bool), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let first = page.messages.get(handled);
-        let is_first = first.is_some_and(|first| Some(first.position()) == error.position());
-        if is_first && self.unstored.is_none() {
-            let error = error.attempted(attempts, attempts, Duration::ZERO);
-            self.give_up(bus, leases, error)?;
-            return Ok((handled, false));
-        }
-        Err(error.attempted(attempts, attempts + 1, Duration::ZERO))
-    }
-
-    /// A message fails that comes after the first `handled` ones of the page.
-    fn settle_failure<B>(
-        &mut self,
-        bus: &mut B,
-        leases: &Leases,
-        page: &Page<S>,
-        handled: usize,
-        error: Error,
-    ) -> Result<(usize, bool), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let (topic, position) = self.settle(bus, leases, error)?;
-        let passed = page.skipped_before(topic, position, handled);
-        self.skipped += passed as u64;
-        Ok((handled, false))
-    }
-
-    /// An attempt was interrupted after the first `handled` messages of the page: that is no failure of a
-    /// message, unless it has gone on for long.
-    fn settle_interruption<B>(
-        &mut self,
-        bus: &mut B,
-        leases: &Leases,
-        page: &Page<S>,
-        handled: usize,
-        tried: Tried,
-        error: Error,
-    ) -> Result<(usize, bool), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let (Some(first), Some(last)) = (page.messages.get(handled), page.messages.last()) else {
-            return Err(error);
-        };
-        let at = Interruption {
-            first: first.position(),
-            last: last.position(),
-            tried: tried.messages,
-            known: tried.offset.and_then(|before| {
-                let message = page.messages.get(handled + before)?;
-                Some(Known {
-                    position: message.position(),
-                    before,
-                })
-            }),
-        };
-        let retry = self.settings.retry.unwrap_or_default();
-        match self
-            .caution
-            .interrupted(at, retry.patience(), Instant::now())
-        {
-            Verdict::TryAgain => Err(error),
-            // It cannot be noted without a connection: that comes first on the next one.
-            Verdict::Counts if error.is_disconnected() => {
-                self.caution.owe(at.first, error.failure().into());
-                Err(error)
-            }
-            Verdict::Counts => {
-                let failed = Error::handler(first, error.into());
-                self.settle_failure(bus, leases, page, handled, failed)
-            }
-        }
-    }
-
     /// Says what became of the messages that another holder had handed out.
     fn warn_of_what_was_left(&self, leases: &Leases, left: Work) {
         warn!(
@@ -461,56 +368,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
              they are handled again, one at a time. If committed is true, its transaction was committed \
              without the cursor, by a statement of the handler, so that effects are repeated"
         );
-    }
-
-    /// Does something for which the consumer needs its leases, and gives them back.
-    pub(super) fn under_leases<B, T>(
-        &mut self,
-        bus: &mut B,
-        suspicion: Suspicion,
-        work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
-    ) -> Result<T, Error>
-    where
-        B: MessageConsumerState + ?Sized,
-        H: HandlePages<S, B>,
-    {
-        // Before the leases, so that nobody waits with one in the hand.
-        let kept = self.turn.take();
-        let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
-        let acquired = self.acquire(bus);
-        let mut leases = match acquired {
-            Ok(leases) => leases,
-            Err(error) => {
-                self.keep_turn(pass, &error);
-                return Err(error);
-            }
-        };
-        if H::NEEDS_HEARTBEAT {
-            self.held.set(&leases.leases);
-        }
-        let result = work(self, bus, &mut leases, &pass);
-        // Who has not stored what is final still needs them.
-        if self.unstored.is_none() {
-            self.held.clear();
-        }
-        match (result, leases.release(bus)) {
-            // Without a connection, they cannot be given back.
-            (Err(error), Err(_)) if error.is_disconnected() => {
-                self.keep_turn(pass, &error);
-                Err(error)
-            }
-            (Err(error), Err(second)) => Err(error.followed_by(second)),
-            (result, released) => released.and(result),
-        }
-    }
-
-    /// What is noted of a message that is tried alone stays noted when the connection is lost. Until that is
-    /// taken back, nobody else may work: otherwise this message would be blamed when another one ends the
-    /// process.
-    fn keep_turn(&mut self, pass: Pass, error: &Error) {
-        if pass.is_alone() && error.is_disconnected() {
-            self.turn = Some(pass);
-        }
     }
 
     fn read<B>(
@@ -530,32 +387,5 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         });
         let read = read.collect::<Result<_, Error>>()?;
         Ok(Page::merge(read, size))
-    }
-
-    /// Takes the leases on all topics, or none.
-    pub(super) fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let mut acquired = Leases {
-            leases: Vec::with_capacity(self.topics.len()),
-            duration: self.settings.lease_duration,
-            work: None,
-            signals: Arc::clone(&self.signals),
-            released: Cell::new(false),
-            handler_times: HandlerTimes::of(&self.name),
-        };
-        for reader in &self.topics {
-            match bus.acquire(&self.request(reader.topic)) {
-                Ok(lease) => acquired.leases.push(lease),
-                Err(error) => {
-                    return Err(match acquired.release(bus) {
-                        Ok(()) => error,
-                        Err(second) => error.followed_by(second),
-                    });
-                }
-            }
-        }
-        Ok(acquired)
     }
 }

@@ -5,7 +5,8 @@ use tracing::warn;
 
 use super::attempt::{Culprit, Failure};
 use super::hand_over::HandleMessages;
-use super::handler::{HandlePages, HandlerError, Leases, PageOutcome, Then, Tried, guarded};
+use super::handler::{HandlePages, HandlerError, PageOutcome, Tried, guarded};
+use super::leases::{Leases, Then};
 use super::page::Page;
 use super::search::Search;
 use crate::transactions::Guarded;

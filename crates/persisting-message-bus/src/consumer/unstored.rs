@@ -4,7 +4,7 @@
 
 use tracing::info;
 
-use super::handler::Leases;
+use super::leases::Leases;
 use super::page::Page;
 use crate::{Error, EventSet, Lease, MessageConsumer, MessageConsumerState, Position, StoreCursor};
 

@@ -8,10 +8,6 @@ use std::sync::Arc;
 use super::Error;
 
 /// What the same transaction meets when it is made again.
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
-    expect(dead_code, reason = "a repository in memory does not fail like that")
-)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// It may go through: another one was in the way, or something was short for now.

@@ -88,8 +88,6 @@ impl StatementWatch {
 
     fn failed(&mut self, query: &dyn DebugQuery, error: &DieselError) {
         let (text, verb) = (beginning_of(query), verb_of(query));
-        // Of several statements, nobody knows which one failed.
-        self.noticed.is_ended = false;
         // The begin of this one was noticed, if it is no plain one.
         if verb != Verb::Plain && self.noticed.causes.last() == Some(&text) {
             self.noticed.causes.pop();

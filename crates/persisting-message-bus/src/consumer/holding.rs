@@ -1,0 +1,90 @@
+//! From taking the leases to giving them back.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::gate::{self, Pass};
+use super::handler::HandlePages;
+use super::leases::Leases;
+use super::run::Suspicion;
+use crate::observe::HandlerTimes;
+use crate::{Error, EventSet, MessageConsumer, MessageConsumerState};
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Does something for which the consumer needs its leases, and gives them back.
+    pub(super) fn under_leases<B, T>(
+        &mut self,
+        bus: &mut B,
+        suspicion: Suspicion,
+        work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
+    ) -> Result<T, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+        H: HandlePages<S, B>,
+    {
+        // Before the leases, so that nobody waits with one in the hand.
+        let kept = self.turn.take();
+        let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
+        let acquired = self.acquire(bus);
+        let mut leases = match acquired {
+            Ok(leases) => leases,
+            Err(error) => {
+                self.keep_turn(pass, &error);
+                return Err(error);
+            }
+        };
+        if H::NEEDS_HEARTBEAT {
+            self.held.set(&leases.leases);
+        }
+        let result = work(self, bus, &mut leases, &pass);
+        // Who has not stored what is final still needs them.
+        if self.unstored.is_none() {
+            self.held.clear();
+        }
+        match (result, leases.release(bus)) {
+            // Without a connection, they cannot be given back.
+            (Err(error), Err(_)) if error.is_disconnected() => {
+                self.keep_turn(pass, &error);
+                Err(error)
+            }
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (result, released) => released.and(result),
+        }
+    }
+
+    /// What is noted of a message that is tried alone stays noted when the connection is lost. Until that is
+    /// taken back, nobody else may work: otherwise this message would be blamed when another one ends the
+    /// process.
+    fn keep_turn(&mut self, pass: Pass, error: &Error) {
+        if pass.is_alone() && error.is_disconnected() {
+            self.turn = Some(pass);
+        }
+    }
+
+    /// Takes the leases on all topics, or none.
+    pub(super) fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut acquired = Leases {
+            leases: Vec::with_capacity(self.topics.len()),
+            duration: self.settings.lease_duration,
+            work: None,
+            signals: Arc::clone(&self.signals),
+            released: Cell::new(false),
+            handler_times: HandlerTimes::of(&self.name),
+        };
+        for reader in &self.topics {
+            match bus.acquire(&self.request(reader.topic)) {
+                Ok(lease) => acquired.leases.push(lease),
+                Err(error) => {
+                    return Err(match acquired.release(bus) {
+                        Ok(()) => error,
+                        Err(second) => error.followed_by(second),
+                    });
+                }
+            }
+        }
+        Ok(acquired)
+    }
+}
