@@ -47,7 +47,8 @@ pub fn what_the_bus_may_do_when_it_is_asked_again_stays_redriven<D: Database>() 
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
 }
 
-/// A late statement of an earlier holder must not take the note of a message that was parked and redriven
+/// Replays the control `where_a_redriven_message_is_taken_without_the_lease` of the model of leases: a late
+/// statement of an earlier holder must not take the note of a message that was parked and redriven
 /// again since.
 pub fn who_has_lost_the_lease_takes_no_redriven_message<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);

@@ -5,7 +5,7 @@ use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
     Duplicates, Error, GiveUp, Message, MessageBus, MessageConsumer, MessageConsumerState,
     MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    ResetTo, Sightings, StoredMessage,
+    Sightings, StoredMessage,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;

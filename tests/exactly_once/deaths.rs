@@ -115,6 +115,8 @@ fn start(url: &str, kind: &str) -> bool {
     command.output().unwrap().status.success()
 }
 
+/// Replays these controls of the model of deaths: `without_the_note`, `where_a_page_is_an_attempt`,
+/// `where_others_are_at_work_meanwhile`.
 fn only_the_guilty_message_is_given_up<D: Sql>(url: impl Fn(&D) -> String, kind: &str) {
     let (database, mut bus) = D::prepare();
     place(&mut bus, 1..LAST + 1);
@@ -211,6 +213,24 @@ fn who_has_handed_nothing_out_blames_nobody<D: Sql>() {
     assert_eq!(positions(&parked(&mut bus, "all")), []);
 }
 
+/// Replays the control `where_taking_ones_own_lease_again_is_an_attempt`: after a lost connection, say.
+fn who_takes_his_own_lease_again_has_not_died<D: Sql>() {
+    let (_database, mut bus) = D::prepare();
+    place(&mut bus, 1..4);
+    die::<D>(&mut bus, "a process", Some(Work::PAGE.alone(true)));
+    let request = |owner| LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        owner,
+        duration: Duration::ZERO,
+    };
+    assert_eq!(bus.acquire(&request("a process")).unwrap().left, None);
+    assert_eq!(bus.acquire(&request("another process")).unwrap().left, None);
+    die::<D>(&mut bus, "a process", Some(Work::PAGE.alone(true)));
+    let left = bus.acquire(&request("another process")).unwrap().left;
+    assert_eq!(left, Some(Work::PAGE.alone(true)));
+}
+
 fn who_died_alone_with_a_message_has_failed_on_it<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..4);
@@ -253,6 +273,11 @@ macro_rules! deaths_on {
             #[test]
             fn who_has_handed_nothing_out_blames_nobody() {
                 super::who_has_handed_nothing_out_blames_nobody::<$database>();
+            }
+
+            #[test]
+            fn who_takes_his_own_lease_again_has_not_died() {
+                super::who_takes_his_own_lease_again_has_not_died::<$database>();
             }
 
             #[test]

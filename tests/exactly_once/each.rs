@@ -54,6 +54,9 @@ fn assert_parked<D: Sql>(bus: &mut D::Connection, deed: &Deed, page: usize, erro
     assert_eq!(of_guilty, final_effects, "{said}");
 }
 
+/// Replays these controls of the model of transactions: `where_commit_is_believed`, `where_the_last_message_is_blamed`,
+/// `where_later_messages_run_outside`, `with_the_cursor_first`, `with_the_cursor_outside_of_the_transaction`,
+/// `without_the_mark`, `where_what_is_final_is_attempted_again`, `where_any_abort_is_that_of_the_page`.
 pub fn the_message_whose_handler_left_the_transaction_is_the_one_that_fails<D: Sql>() {
     for deed in D::DEEDS {
         for page in [1, 3, GUILTY as usize, 500] {
@@ -71,6 +74,7 @@ pub fn the_message_whose_handler_left_the_transaction_is_the_one_that_fails<D: S
     }
 }
 
+/// Replays the control `where_nobody_asks_after_an_error`.
 pub fn so_it_is_where_the_handler_returns_an_error_as_well<D: Sql>() {
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
@@ -102,6 +106,7 @@ pub fn what_is_harmless_is_no_failure<D: Sql>() {
     }
 }
 
+/// Replays the control `where_an_aborted_transaction_is_no_failure`: the attempt counts, and the consumer stops.
 pub fn the_consumer_stops_at_it_and_keeps_what_was_done_before<D: Sql>() {
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();

@@ -39,6 +39,7 @@ fn run<D: Sql>(deed: &'static Deed, fails: bool) -> (u32, i64, Vec<i64>) {
     (calls, of_hook, effects::<D>(&mut bus, 1..4))
 }
 
+/// Replays the control `where_a_hook_that_was_committed_does_not_count`.
 pub fn a_hook_that_left_its_transaction_is_called_again_unless_that_was_committed<D: Sql>() {
     for deed in D::DEEDS {
         let calls = if deed.fate == Fate::Committed { 1 } else { 2 };

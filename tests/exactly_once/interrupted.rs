@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{Error, GiveUp, HandlerError, Message, MessageConsumer};
+use persisting_message_bus::{
+    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageFailures, Parked,
+};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::sql::{Sql, effect, effects};
@@ -76,7 +78,7 @@ pub fn who_is_interrupted_each_time_is_given_up_at_last<D: Sql>() {
     assert_at_commit::<D>();
 }
 
-/// Where there are constraints that are checked at the end.
+/// Where there are constraints that are checked at the end. Replays the control `without_the_search`.
 fn assert_at_commit<D: Sql>() {
     for pages in [false, true] {
         let (database, mut bus) = D::prepare();
@@ -144,4 +146,63 @@ pub fn what_does_not_last_parks_nothing<D: Sql>() {
     assert_eq!(failures, 20);
     assert_eq!(positions(&parked(&mut bus, "all")), []);
     assert_eq!(effects::<D>(&mut bus, 1..=LAST), [1; 9]);
+}
+
+fn deadlock() -> HandlerError {
+    Error::repository("booking", "deadlock", true).into()
+}
+
+pub fn an_external_handler_that_is_interrupted_each_time_is_given_up_at_last<D: Sql>() {
+    let (_database, mut bus) = D::prepare();
+    place(&mut bus, 1..LAST + 1);
+    let mut calls = 0;
+    let handler = |message: &Message<Orders>| {
+        if order(message) == GUILTY {
+            calls += 1;
+            return Err(deadlock());
+        }
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::external("all", handler)
+        .retry(at_once(3, GiveUp::Park).transient_timeout(Duration::ZERO));
+    let failures = (0..10).take_while(|_| consumer.catch_up(&mut bus).is_err());
+    assert_eq!(failures.count(), 2, "the third time, it is parked");
+    drop(consumer);
+    assert_eq!(calls, 3);
+    assert_eq!(
+        positions(&parked(&mut bus, "all")),
+        [(GUILTY.cast_signed(), 3)]
+    );
+    assert_eq!(cursor(&mut bus, "all"), LAST.cast_signed());
+}
+
+pub fn a_redriven_message_that_is_interrupted_each_time_is_parked_again<D: Sql>() {
+    let (_database, mut bus) = D::prepare();
+    place(&mut bus, 1..4);
+    let mut calls = 0;
+    let handler = |bus: &mut D::Connection, message: &Message<Orders>| {
+        effect(bus, order(message))?;
+        if order(message) == 2 {
+            calls += 1;
+            return Err(match calls {
+                1 => "not yet".into(),
+                _ => deadlock(),
+            });
+        }
+        Ok(())
+    };
+    let retry = at_once(1, GiveUp::Park);
+    let mut consumer = MessageConsumer::<Orders>::transactional("all", handler).retry(retry);
+    consumer.catch_up(&mut bus).unwrap();
+    bus.redrive("all", "orders", Parked::All).unwrap();
+    let error = consumer.catch_up(&mut bus).unwrap_err();
+    assert!(
+        error.is_retryable() && error.attempts().is_none(),
+        "{error:?}"
+    );
+    assert_eq!(positions(&parked(&mut bus, "all")), [], "it stays redriven");
+    let mut consumer = consumer.retry(retry.transient_timeout(Duration::ZERO));
+    consumer.catch_up(&mut bus).unwrap();
+    assert_eq!(positions(&parked(&mut bus, "all")), [(2, 2)]);
+    assert_eq!(effects::<D>(&mut bus, 1..4), [1, 0, 1]);
 }

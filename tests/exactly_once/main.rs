@@ -73,6 +73,8 @@ on_each_database! {
         who_is_interrupted_each_time_is_given_up_at_last,
         a_connection_that_is_lost_each_time_is_the_end_of_one_message_only,
         what_does_not_last_parks_nothing,
+        an_external_handler_that_is_interrupted_each_time_is_given_up_at_last,
+        a_redriven_message_that_is_interrupted_each_time_is_parked_again,
     ]
     pages: [
         the_message_of_a_page_is_found,

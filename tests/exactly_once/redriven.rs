@@ -50,7 +50,7 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
     }
 }
 
-/// A server that forgets its last commits in a crash forgets that a redriven message was handled.
+/// Replays the control `where_a_new_connection_remembers_the_count` of the model of leases. A server that forgets its last commits in a crash forgets that a redriven message was handled.
 pub fn what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..3);
