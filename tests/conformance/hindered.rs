@@ -70,7 +70,7 @@ pub fn what_a_handlers_query_meets_is_no_attempt<D: Database>() {
     for _ in 0..3 {
         is_no_attempt(&pages.handle_new_messages(&mut bus).unwrap_err());
     }
-    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(pages.catch_up(&mut bus).unwrap(), 3);
     hindered.set(3);
     for _ in 0..3 {
         is_no_attempt(&external.handle_new_messages(&mut bus).unwrap_err());

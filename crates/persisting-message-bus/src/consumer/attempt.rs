@@ -1,6 +1,6 @@
 //! Why an attempt to handle messages in a transaction was rolled back.
 
-use super::handler::HandlerError;
+use super::handler::{HandlerError, guarded};
 use crate::error::class::{Class, class_of};
 use crate::transactions::Guarded;
 use crate::{Error, EventSet, Message, TransactionState, Transactions};
@@ -27,6 +27,9 @@ pub enum Culprit {
     Interrupted(Class, HandlerError),
     /// The handler left the transaction. Its own error, if it returned one.
     Left(TransactionState, Option<HandlerError>),
+    /// The handler returned this in a transaction in that state. What it means is told when the transaction is
+    /// rolled back: to ask an error for its text calls code of the application.
+    Returned(HandlerError, TransactionState),
 }
 
 impl Failure {
@@ -44,7 +47,29 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Tells what the handler's error means. The transaction has to be rolled back.
+    pub(super) fn told(self) -> Self {
+        match self {
+            Self::Message(offset, culprit) => Self::Message(offset, culprit.told()),
+            Self::Ended(offset, culprit) => Self::Ended(offset, culprit.told()),
+            other => other,
+        }
+    }
+}
+
 impl Culprit {
+    pub(super) fn told(self) -> Self {
+        match self {
+            Self::Returned(cause, state) if is_final(&state) || !names(&state, &cause) => {
+                Self::Left(state, Some(cause))
+            }
+            // It returned the error that did that, as it should, or one of its own.
+            Self::Returned(cause, _) => Self::of(class_of(&*cause), cause),
+            other => other,
+        }
+    }
+
     fn of(class: Option<Class>, cause: HandlerError) -> Self {
         match class.filter(|class| class.may_pass()) {
             Some(class) => Self::Interrupted(class, cause),
@@ -72,6 +97,7 @@ impl Culprit {
             Self::Failed(cause) => Error::handler(message, cause),
             Self::Interrupted(class, cause) => Error::interrupted(message, class, cause),
             Self::Left(state, cause) => Error::left_transaction(message, state, cause),
+            Self::Returned(cause, _) => Error::of_handler(message, cause),
         }
     }
 }
@@ -86,20 +112,11 @@ pub(super) fn judge<B: Transactions + ?Sized>(
         Ok(state) => state,
         Err(error) => return Err(Failure::Message(offset, lost(error, handled.err()))),
     };
-    let is_final = matches!(
-        state,
-        TransactionState::Ended {
-            may_be_final: true,
-            ..
-        }
-    );
+    let is_final = is_final(&state);
     let culprit = match (handled, state) {
         (Ok(()), TransactionState::Open) => return Ok(()),
         (Ok(()), left) => Culprit::Left(left, None),
-        (Err(cause), TransactionState::Open) => Culprit::of(class_of(&*cause), cause),
-        (Err(cause), left) if is_final || !names(&left, &cause) => Culprit::Left(left, Some(cause)),
-        // It returned the error that did that, as it should.
-        (Err(cause), _) => Culprit::of(class_of(&*cause), cause),
+        (Err(cause), state) => Culprit::Returned(cause, state),
     };
     Err(if is_final {
         Failure::Ended(offset, culprit)
@@ -117,6 +134,17 @@ fn lost(error: Error, cause: Option<HandlerError>) -> Culprit {
     }
 }
 
+/// Whether something may be final.
+fn is_final(state: &TransactionState) -> bool {
+    matches!(
+        state,
+        TransactionState::Ended {
+            may_be_final: true,
+            ..
+        }
+    )
+}
+
 /// Whether the error of a handler is that of the statement that did it.
 fn names(state: &TransactionState, error: &HandlerError) -> bool {
     let (TransactionState::Aborted { cause } | TransactionState::Ended { cause, .. }) = state
@@ -125,7 +153,8 @@ fn names(state: &TransactionState, error: &HandlerError) -> bool {
     };
     let mut errors = Some(&**error as &(dyn std::error::Error + 'static));
     while let Some(error) = errors {
-        if cause.ends_with(&error.to_string()) && !cause.contains("; then ") {
+        let text = guarded(|| Ok(error.to_string())).unwrap_or_default();
+        if cause.ends_with(&text) && !text.is_empty() && !cause.contains("; then ") {
             return true;
         }
         errors = error.source();

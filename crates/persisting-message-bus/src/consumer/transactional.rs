@@ -63,7 +63,11 @@ impl<C: ?Sized, H> Transactional<C, H> {
         leases.begin_work(transaction.bus())?;
         let called = guarded(|| hook(transaction.bus().connection()));
         let state = transaction.state();
-        called.map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
+        if let Err(cause) = called {
+            // To ask it for its text calls code of the application.
+            drop(transaction);
+            return Err(Error::of_hook(&leases.topics(), cause));
+        }
         match state? {
             TransactionState::Open => {
                 leases.leave_start(transaction.bus())?;
@@ -184,7 +188,8 @@ where
                 Then::Hold
             };
             let range = search.range();
-            match self.attempt(bus, leases, page, range.clone(), then) {
+            let attempt = self.attempt(bus, leases, page, range.clone(), then);
+            match attempt.map_err(Failure::told) {
                 Ok(handled) if handled < range.len() => {
                     outcome.handled = range.start + handled;
                     leases.released.set(true);
@@ -264,22 +269,25 @@ where
             return Ok(false);
         }
         let messages = std::slice::from_ref(message);
-        match self.handler.handle(&mut transaction, messages, leases) {
-            Ok(0) | Err(Failure::Stopping) => return Ok(false),
-            Ok(_) => {}
-            Err(Failure::Before(error)) => return Err(error),
-            Err(Failure::Message(_, culprit) | Failure::Ended(_, culprit)) => {
-                return Err(culprit.error(message));
+        let handled = self.handler.handle(&mut transaction, messages, leases);
+        let taken = match handled {
+            Ok(0) => Err(Failure::Stopping),
+            Ok(_) => transaction
+                .bus()
+                .take_redriven(lease, position, leases.duration)
+                .and_then(|taken| transaction.commit().map(|()| taken))
+                .map_err(|error| Failure::after(1, error)),
+            Err(failure) => {
+                drop(transaction);
+                Err(failure.told())
             }
-        }
-        let taken = transaction
-            .bus()
-            .take_redriven(lease, position, leases.duration)
-            .and_then(|taken| transaction.commit().map(|()| taken));
-        taken.map_err(|error| match Failure::after(1, error) {
-            Failure::Before(error) => error,
-            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => culprit.error(message),
-            Failure::Stopping => Error::not_there(lease, position),
+        };
+        taken.or_else(|failure| match failure {
+            Failure::Before(error) => Err(error),
+            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => {
+                Err(culprit.error(message))
+            }
+            Failure::Stopping => Ok(false),
         })
     }
 }
