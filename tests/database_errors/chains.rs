@@ -155,7 +155,7 @@ fn of_a_connection_that_cannot_be_had() {
 #[test]
 fn an_error_of_the_library_keeps_its_text() {
     let (error, _) = outcome(|| Error::repository("booking", "it is closed", true).into());
-    let text = error.to_string();
+    let text = format!("{error:#}");
     assert!(text.contains("failed while booking"), "{text}");
 }
 

@@ -61,11 +61,16 @@ impl Failure {
 impl Culprit {
     pub(super) fn told(self) -> Self {
         match self {
-            Self::Returned(cause, state) if is_final(&state) || !names(&state, &cause) => {
-                Self::Left(state, Some(cause))
+            Self::Returned(cause, state) => {
+                let class = class_of(&*cause);
+                // An earlier statement has failed, and that was ignored.
+                let is_late = class == Some(Class::Aborted);
+                if is_final(&state) || is_late || !names(&state, &cause) {
+                    Self::Left(state, Some(cause))
+                } else {
+                    Self::of(class, cause)
+                }
             }
-            // It returned the error that did that, as it should, or one of its own.
-            Self::Returned(cause, _) => Self::of(class_of(&*cause), cause),
             other => other,
         }
     }
@@ -154,7 +159,7 @@ fn names(state: &TransactionState, error: &HandlerError) -> bool {
     let mut errors = Some(&**error as &(dyn std::error::Error + 'static));
     while let Some(error) = errors {
         let text = guarded(|| Ok(error.to_string())).unwrap_or_default();
-        if cause.ends_with(&text) && !text.is_empty() && !cause.contains("; then ") {
+        if cause.contains(&text) && !text.is_empty() {
             return true;
         }
         errors = error.source();
