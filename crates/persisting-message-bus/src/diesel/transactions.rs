@@ -125,8 +125,8 @@ where
     C: Connection,
     C::Backend: StoreBackend<C>,
 {
-    // Of a connection that is lost, Diesel says no more than that.
-    if is_broken(connection) {
+    // Of a connection that is lost, Diesel says no more than that, and a server may say anything.
+    if is_broken(connection) || noticed.is_lost {
         let doing = "working in a transaction";
         return Err(Error::disconnected(doing, noticed.cause()));
     }

@@ -16,7 +16,9 @@ use diesel::connection::{
 use diesel::result::Error as DieselError;
 
 use self::verb::Verb;
+use super::class::class_of_cause;
 use crate::Error;
+use crate::error::class::Class;
 
 /// Watches the statements of a connection, for the consumers that work on it.
 ///
@@ -51,6 +53,8 @@ pub(super) struct Noticed {
     causes: Vec<String>,
     /// Whether one of them says that it ends or begins a transaction.
     pub(super) is_ended: bool,
+    /// Whether the connection was lost.
+    pub(super) is_lost: bool,
     /// Whether nothing is final of a transaction that is over: the first of them made the database roll
     /// back, and none came after it.
     pub(super) is_rolled_back: bool,
@@ -88,6 +92,7 @@ impl StatementWatch {
 
     fn failed(&mut self, query: &dyn DebugQuery, error: &DieselError) {
         let (text, verb) = (beginning_of(query), verb_of(query));
+        self.noticed.is_lost |= class_of_cause(error) == Class::Disconnected;
         // The begin of this one was noticed, if it is no plain one.
         if verb != Verb::Plain && self.noticed.causes.last() == Some(&text) {
             self.noticed.causes.pop();
