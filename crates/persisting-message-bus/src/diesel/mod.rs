@@ -30,7 +30,7 @@ mod plain;
 pub mod postgres;
 mod repository;
 mod rows;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod savepoint;
 mod schema;
 #[cfg(feature = "sqlite")]

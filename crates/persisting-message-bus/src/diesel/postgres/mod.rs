@@ -37,7 +37,8 @@ use diesel_migrations::MigrationHarness;
 
 pub use self::notifications::{Listener, Notifications, Notifier};
 use super::backend::Probe;
-use super::{StoreBackend, TableSchema, messages};
+use super::transactions::open_transactions;
+use super::{StoreBackend, TableSchema, messages, savepoint};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
     StoredMessage, TransactionMark,
@@ -57,6 +58,8 @@ where
         if is_watched {
             return Ok(None);
         }
+        let open = open_transactions(connection);
+        connection.batch_execute(&savepoint::set_sql(open))?;
         transaction_id::get(connection)
     }
 

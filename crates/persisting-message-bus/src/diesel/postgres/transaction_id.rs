@@ -9,6 +9,7 @@ use crate::diesel::TableSchema;
 use crate::diesel::backend::Probe;
 use crate::diesel::class::class_of_cause;
 use crate::diesel::rows::first_row;
+use crate::diesel::savepoint;
 use crate::diesel::statement::Statement;
 use crate::error::class::Class;
 
@@ -29,8 +30,22 @@ where
         Ok(id) if mark.id.is_some() && id != mark.id => Ok(Probe::Ended),
         Ok(_) => Ok(Probe::Open),
         Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
-        Err(DieselError::DatabaseError(..)) => Ok(Probe::Aborted),
+        Err(DieselError::DatabaseError(..)) => Ok(whose_abort(connection, mark)),
         Err(cause) => Err(cause),
+    }
+}
+
+/// A statement has failed in this transaction, or in another one that was begun after it: only the first one has
+/// the savepoint. Where the statements are watched, there is none, and it would show that this one has ended.
+fn whose_abort<C>(connection: &mut C, mark: &TransactionMark) -> Probe
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let to_it = format!("ROLLBACK TO {}", savepoint::set_sql(mark.open));
+    if mark.id.is_none() || connection.batch_execute(&to_it).is_ok() {
+        Probe::Aborted
+    } else {
+        Probe::Ended
     }
 }
 
