@@ -13,8 +13,7 @@ pub fn fingerprint_of(text: &str) -> u64 {
     let mut before = ' ';
     while let Some(character) = characters.next() {
         let is_value = match character {
-            // That of an elision is none.
-            '\'' | '"' | '`' if !before.is_alphanumeric() => {
+            '\'' | '"' | '`' if !is_elision(before) => {
                 pass_over(&mut characters, |other| other != character);
                 characters.next();
                 true
@@ -44,6 +43,12 @@ pub fn fingerprint_of(text: &str) -> u64 {
     fixed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// Whether an apostrophe after this belongs to a word: in Latin, Greek and Cyrillic. Others have no spaces before
+/// their quotes.
+fn is_elision(before: char) -> bool {
+    before.is_alphanumeric() && before < '\u{530}'
 }
 
 fn is_of_keyword(character: char) -> bool {
