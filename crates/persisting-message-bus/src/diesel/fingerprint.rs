@@ -34,7 +34,7 @@ pub fn fingerprint_of(text: &str) -> u64 {
                 false
             }
         };
-        before = character;
+        before = if is_value { '*' } else { character };
         // Several values side by side are one.
         if is_value && !fixed.ends_with('*') {
             fixed.push('*');
