@@ -1,6 +1,6 @@
 //! Who may be at work in this process at the same time.
 //!
-//! When a process ends without a word, nobody knows whose handler did that. What was handed out then is
+//! When a process ends without a word, the next one cannot tell which handler ended it. What was handed out then is
 //! suspect, and tried again one message at a time, while no other consumer of the process is at work: so
 //! that only the guilty one is found there when the process ends again.
 
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::runner::Signals;
 
-/// How long somebody waits for others. A handler that takes longer is not waited for: then it is not known
-/// who was to blame, and nobody is blamed.
+/// How long a consumer waits for the others: 30 seconds. It then works beside a handler that takes longer, and
+/// no message is blamed if the process ends meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often somebody who waits looks whether he is to end.
+/// How often a waiting consumer checks whether it has to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
 static GATE: Gate = Gate {
@@ -42,7 +42,7 @@ struct Inside {
     together: usize,
     /// Whether one works that is.
     alone: bool,
-    /// How many of those wait. Nobody else begins meanwhile, so that their turn comes.
+    /// How many suspects wait. No other consumer begins meanwhile, so that their turn comes.
     waiting: usize,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn enter(alone: bool, signals: &Signals) -> Pass {
 }
 
 impl Pass {
-    /// Whether nobody else is at work.
+    /// Whether no other consumer of the process is at work.
     pub(super) fn is_alone(&self) -> bool {
         self.kind == Kind::Alone
     }
@@ -125,7 +125,7 @@ impl Gate {
         Kind::Alone
     }
 
-    /// Waits until a condition holds, or for as long as somebody waits.
+    /// Waits until a condition holds, or until the patience is over.
     fn wait<'a>(
         &'a self,
         mut inside: MutexGuard<'a, Inside>,
@@ -140,7 +140,7 @@ impl Gate {
         inside
     }
 
-    /// Whoever panics leaves numbers, which cannot be broken.
+    /// A thread that panics leaves numbers, which cannot be broken.
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }

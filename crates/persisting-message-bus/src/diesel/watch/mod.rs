@@ -41,7 +41,7 @@ use crate::error::class::Class;
 #[derive(Default)]
 pub struct StatementWatch {
     inner: Option<Box<dyn Instrumentation>>,
-    /// The outermost transaction of which somebody wants to know, as the number of open ones in it.
+    /// The outermost guarded transaction, as the number of transactions that are open in it.
     armed_at: Option<usize>,
     noticed: Noticed,
 }
@@ -170,7 +170,7 @@ pub(super) fn arm<C: Connection>(connection: &mut C, open: usize) -> bool {
     true
 }
 
-/// What was noticed since it was forgotten last; `None` where nobody watches.
+/// What was noticed since it was forgotten last; `None` where there is no watch.
 pub(super) fn noticed<C: Connection>(connection: &mut C) -> Option<&Noticed> {
     let watch = watch_on(connection)?;
     watch.armed_at.is_some().then_some(&watch.noticed)
@@ -185,7 +185,7 @@ pub(super) fn forget<C: Connection>(connection: &mut C, open: usize) {
     }
 }
 
-/// Nobody watches any more, unless a transaction around this one does.
+/// Ends the watch, unless a transaction around this one is guarded, too.
 pub(super) fn disarm<C: Connection>(connection: &mut C, open: usize) {
     if let Some(watch) = watch_on(connection)
         && watch.armed_at == Some(open)
