@@ -101,7 +101,10 @@ where
             Ok(carried) => bar.inc(carried as u64),
             // Somebody else is at it, or was killed a moment ago.
             Err(error) if error.is_locked() => std::thread::sleep(Duration::from_millis(100)),
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.retry_after() {
+                Some(wait) => std::thread::sleep(wait),
+                None => return Err(error.into()),
+            },
         }
     }
     bar.finish_and_clear();

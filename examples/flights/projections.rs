@@ -99,7 +99,11 @@ where
             }
             // The lease of a run that was killed.
             Err(error) if error.is_locked() => thread::sleep(Duration::from_millis(50)),
-            Err(error) => return Err(error.into()),
+            // A failed attempt. A run that was killed while it handled one message on its own counts as one too.
+            Err(error) => match error.retry_after() {
+                Some(wait) => thread::sleep(wait),
+                None => return Err(error.into()),
+            },
         }
     }
     progress.finish_and_clear();

@@ -161,6 +161,17 @@ impl Error {
     pub fn attempts(&self) -> Option<u32> {
         self.attempt().map(|attempt| attempt.number)
     }
+
+    /// How long to wait before the message is attempted again. `None` where no attempt was counted, or
+    /// this was the last one. A [`Runner`](crate::Runner) waits by itself; a loop of your own that
+    /// calls [`handle_new_messages`](crate::MessageConsumer::handle_new_messages) sleeps that long.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let attempt = self
+            .attempt()
+            .filter(|attempt| attempt.number < attempt.most);
+        attempt.map(|attempt| attempt.wait)
+    }
 }
 
 impl Error {
@@ -234,15 +245,6 @@ impl Error {
             cause = error.source();
         }
         Ok(())
-    }
-
-    /// How long to wait until the message is attempted again; `None` where that was not noted, or it is
-    /// not.
-    pub(crate) fn wait(&self) -> Option<Duration> {
-        let attempt = self
-            .attempt()
-            .filter(|attempt| attempt.number < attempt.most);
-        attempt.map(|attempt| attempt.wait)
     }
 
     fn attempt(&self) -> Option<Attempt> {

@@ -160,7 +160,7 @@ impl Progress {
             } else {
                 Next::ReconnectWithin(longest)
             }
-        } else if let Some(wait) = error.wait() {
+        } else if let Some(wait) = error.retry_after() {
             Next::RetryAfter(wait)
         } else if error.is_last_attempt() || failures >= pace.retry.most_attempts() {
             Next::Stop
