@@ -1,17 +1,18 @@
 //! A deadlock on MariaDB rolls the whole transaction back, and the connection goes on without one.
 
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, MysqlConnection};
+use diesel::{Connection, MysqlConnection, RunQueryDsl};
 use persisting_message_bus::{GiveUp, HandlerError, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::sql::{Sql, effect, effects};
+use super::unwatched::Count;
 use super::{at_once, cursor, order, parked, place, positions};
 
 const GUILTY: u64 = 4;
@@ -99,6 +100,50 @@ fn run_with(
 #[test]
 fn a_deadlock_that_is_returned_is_no_attempt() {
     let (_database, mut bus) = run(|database, bus| Ok(deadlock(database, bus)?));
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+/// Diesel rolls back to a savepoint that the server has forgotten.
+#[test]
+fn a_deadlock_in_a_nested_transaction_is_no_attempt() {
+    let (_database, mut bus) =
+        run(|database, bus| Ok(bus.transaction(|bus| deadlock(database, bus))?));
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+#[test]
+fn what_only_reads_after_a_deadlock_makes_nothing_final() {
+    let (_database, mut bus) = run(|database, bus| {
+        let met = deadlock(database, bus);
+        assert_eq!(Mariadb::numbers(bus, "SELECT count(*) FROM locks"), [2]);
+        Ok(met?)
+    });
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+#[test]
+fn a_violation_that_is_ignored_before_a_deadlock_makes_nothing_final() {
+    let (_database, mut bus) = run(|database, bus| {
+        let twice = diesel::sql_query("INSERT INTO once VALUES (1)");
+        twice.execute(bus).unwrap_err();
+        bus.batch_execute("INSERT INTO scratch VALUES (1)")?;
+        Ok(deadlock(database, bus)?)
+    });
+    assert_eq!(positions(&parked(&mut bus, "all")), []);
+    assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
+}
+
+/// The application has an instrumentation of its own, so that nobody watches.
+#[test]
+fn a_deadlock_that_nobody_watched_is_no_attempt() {
+    let (_database, mut bus) = run(|database, bus| {
+        let counted = Arc::default();
+        bus.set_instrumentation(Count(counted));
+        Ok(deadlock(database, bus)?)
+    });
     assert_eq!(positions(&parked(&mut bus, "all")), []);
     assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
 }

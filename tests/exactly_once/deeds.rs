@@ -1,7 +1,9 @@
 //! What handlers do to the transaction that they work in.
 
 use diesel::connection::SimpleConnection;
-use diesel::result::Error as DieselError;
+use diesel::result::QueryResult;
+
+use super::sql::Sql;
 
 /// Statements whose errors a handler ignores.
 pub struct Deed {
@@ -29,8 +31,12 @@ const fn deed(sql: &'static str, fate: Fate) -> Deed {
     Deed { sql, fate, before }
 }
 
-pub const SQLITE: [Deed; 7] = [
+pub const SQLITE: [Deed; 9] = [
     deed("INSERT OR ROLLBACK INTO once VALUES (1)", RolledBack),
+    deed(
+        "INSERT OR ROLLBACK INTO once VALUES (1) RETURNING number",
+        RolledBack,
+    ),
     deed("ROLLBACK", RolledBack),
     deed("ROLLBACK; BEGIN", RolledBack),
     deed("COMMIT", Committed),
@@ -43,10 +49,15 @@ pub const SQLITE: [Deed; 7] = [
             CREATE TRIGGER guard BEFORE INSERT ON guarded
             BEGIN SELECT RAISE(ROLLBACK, 'not today'); END;",
     },
+    deed(
+        "INSERT INTO guarded VALUES (1) RETURNING number",
+        RolledBack,
+    ),
 ];
 
-pub const POSTGRES: [Deed; 10] = [
+pub const POSTGRES: [Deed; 11] = [
     deed("INSERT INTO once VALUES (1)", Aborted),
+    deed("INSERT INTO once VALUES (1) RETURNING number", Aborted),
     deed("SELEC 1", Aborted),
     deed("SELECT 1 / 0", Aborted),
     deed(
@@ -62,7 +73,9 @@ pub const POSTGRES: [Deed; 10] = [
     deed("COMMIT; BEGIN; SELECT 1 / 0", Committed),
 ];
 
-pub const MARIADB: [Deed; 10] = [
+pub const MARIADB: [Deed; 12] = [
+    deed("SELECT 'it\\'s'; COMMIT", Committed),
+    deed("SELECT 1 # it's\n; COMMIT", Committed),
     deed("TRUNCATE scratch", Committed),
     deed(
         "CREATE TABLE IF NOT EXISTS scratch (number bigint)",
@@ -88,21 +101,28 @@ pub const MARIADB: [Deed; 10] = [
     },
 ];
 
-pub const HARMLESS_ON_SQLITE: [&str; 4] = [
+pub const HARMLESS_ON_SQLITE: [&str; 6] = [
+    "INSERT INTO scratch VALUES (1) RETURNING number",
+    "CREATE TRIGGER IF NOT EXISTS more AFTER INSERT ON once BEGIN DELETE FROM scratch; END",
     "INSERT INTO once VALUES (1)",
     "INSERT INTO scratch VALUES (';COMMIT;')",
     "PRAGMA foreign_keys",
     "SAVEPOINT mine; INSERT INTO once VALUES (7); ROLLBACK TO mine; RELEASE mine",
 ];
 
-pub const HARMLESS_ON_POSTGRES: [&str; 4] = [
+pub const HARMLESS_ON_POSTGRES: [&str; 7] = [
+    "INSERT INTO scratch VALUES (1) RETURNING number",
+    "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; END",
+    "DO $do_it$ BEGIN NULL; END; $do_it$",
     "SAVEPOINT mine; DELETE FROM once; ROLLBACK TO mine; RELEASE mine",
     "CREATE TABLE IF NOT EXISTS scratch (number bigint)",
     "SELECT ';COMMIT;'",
     "SET LOCAL lock_timeout = '10s'",
 ];
 
-pub const HARMLESS_ON_MARIADB: [&str; 5] = [
+pub const HARMLESS_ON_MARIADB: [&str; 7] = [
+    "INSERT INTO scratch VALUES (1) RETURNING number",
+    "BEGIN NOT ATOMIC INSERT INTO scratch VALUES (1); END",
     "INSERT INTO once VALUES (1)",
     "SELECT ';COMMIT;'",
     "CREATE TEMPORARY TABLE IF NOT EXISTS mine (number int)",
@@ -110,9 +130,13 @@ pub const HARMLESS_ON_MARIADB: [&str; 5] = [
     "SET @mine = 1",
 ];
 
-/// Does it, and ignores its errors.
-pub fn do_it(bus: &mut impl SimpleConnection, sql: &str) {
-    let _ignored: Result<(), DieselError> = bus.batch_execute(sql);
+/// Does it, and ignores its errors. Rows that it returns are loaded, as an application loads them.
+pub fn do_it<D: Sql>(bus: &mut D::Connection, sql: &str) {
+    if sql.contains("RETURNING") {
+        let _ignored = D::load(bus, sql);
+    } else {
+        let _ignored: QueryResult<()> = bus.batch_execute(sql);
+    }
 }
 
 /// Creates what the deeds need.

@@ -65,7 +65,7 @@ pub fn the_message_whose_handler_left_the_transaction_is_the_one_that_fails<D: S
             let errors = run::<D>(&mut bus, page, GiveUp::Park, |bus, order| {
                 effect(bus, order)?;
                 if order == GUILTY {
-                    do_it(bus, deed.sql);
+                    do_it::<D>(bus, deed.sql);
                 }
                 Ok(())
             });
@@ -82,7 +82,7 @@ pub fn so_it_is_where_the_handler_returns_an_error_as_well<D: Sql>() {
         let errors = run::<D>(&mut bus, 500, GiveUp::Park, |bus, order| {
             effect(bus, order)?;
             if order == GUILTY {
-                do_it(bus, deed.sql);
+                do_it::<D>(bus, deed.sql);
                 return Err("besides".into());
             }
             Ok(())
@@ -97,7 +97,7 @@ pub fn what_is_harmless_is_no_failure<D: Sql>() {
         place(&mut bus, 1..LAST + 1);
         let errors = run::<D>(&mut bus, 500, GiveUp::Park, |bus, order| {
             effect(bus, order)?;
-            do_it(bus, sql);
+            do_it::<D>(bus, sql);
             Ok(())
         });
         assert_eq!(errors, Vec::<String>::new(), "{sql}");
@@ -118,7 +118,7 @@ pub fn the_consumer_stops_at_it_and_keeps_what_was_done_before<D: Sql>() {
                 effect(bus, order(message))?;
                 if order(message) == GUILTY {
                     calls += 1;
-                    do_it(bus, deed.sql);
+                    do_it::<D>(bus, deed.sql);
                 }
                 Ok(())
             },

@@ -24,7 +24,7 @@ fn run<D: Sql>(deed: &'static Deed, fails: bool) -> (u32, i64, Vec<i64>) {
     .before_replay(move |bus: &mut D::Connection| {
         effect(bus, 100)?;
         if counted.fetch_add(1, Ordering::Relaxed) == 0 {
-            do_it(bus, deed.sql);
+            do_it::<D>(bus, deed.sql);
             if fails {
                 return Err("the second half failed".into());
             }

@@ -5,6 +5,7 @@ mod deadlock;
 mod deaths;
 mod deeds;
 mod each;
+mod hidden;
 mod hooks;
 mod inbox;
 mod interrupted;

@@ -18,7 +18,7 @@ pub fn the_message_of_a_page_is_found<D: Sql>() {
                 effect(bus, order(message))?;
             }
             if messages.iter().any(|message| order(message) == GUILTY) {
-                do_it(bus, deed.sql);
+                do_it::<D>(bus, deed.sql);
             }
             Ok(())
         };

@@ -75,11 +75,11 @@ fn misbehave<D: Sql>(
             if deed.fate == Fate::Committed {
                 log.write("final", order);
             }
-            do_it(bus, deed.sql);
+            do_it::<D>(bus, deed.sql);
             // It may go on as if nothing had happened.
             if random.bool() && deed.fate != Fate::Aborted {
                 log.write("final", order);
-                do_it(bus, &format!("INSERT INTO effects VALUES ({order})"));
+                do_it::<D>(bus, &format!("INSERT INTO effects VALUES ({order})"));
             }
             if random.bool() {
                 Ok(())

@@ -18,7 +18,7 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
             match (order(message), phase.get()) {
                 (2, 0) => Err("not yet".into()),
                 (2, 1) => {
-                    do_it(bus, deed.sql);
+                    do_it::<D>(bus, deed.sql);
                     Ok(())
                 }
                 _ => Ok(()),

@@ -30,7 +30,12 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> {
     /// Ends the connection that it runs on.
     const KILLS_ITSELF: Option<&'static str>;
 
-    fn numbers(bus: &mut Self::Connection, sql: &str) -> Vec<i64>;
+    /// Runs a statement by loading its rows.
+    fn load(bus: &mut Self::Connection, sql: &str) -> QueryResult<Vec<i64>>;
+
+    fn numbers(bus: &mut Self::Connection, sql: &str) -> Vec<i64> {
+        Self::load(bus, sql).unwrap()
+    }
 
     /// Adds tables for effects.
     fn prepare() -> (Self, Self::Connection) {
@@ -58,8 +63,8 @@ macro_rules! sql {
             const TOO_SLOW: Option<[&'static str; 2]> = $slow;
             const KILLS_ITSELF: Option<&'static str> = $kill;
 
-            fn numbers(bus: &mut Self::Connection, sql: &str) -> Vec<i64> {
-                dsl::sql::<BigInt>(sql).load(bus).unwrap()
+            fn load(bus: &mut Self::Connection, sql: &str) -> QueryResult<Vec<i64>> {
+                dsl::sql::<BigInt>(sql).load(bus)
             }
         }
     )*};

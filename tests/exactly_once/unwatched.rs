@@ -13,7 +13,7 @@ use super::{at_once, cursor, order, parked, place, positions};
 const GUILTY: u64 = 4;
 
 /// Counts statements.
-struct Count(Arc<AtomicUsize>);
+pub struct Count(pub Arc<AtomicUsize>);
 
 impl Instrumentation for Count {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
@@ -34,7 +34,7 @@ fn run<D: Sql>(set: impl Fn(&mut D::Connection, Arc<AtomicUsize>)) -> usize {
         let handler = |bus: &mut D::Connection, message: &Message<Orders>| {
             effect(bus, order(message))?;
             if order(message) == GUILTY {
-                do_it(bus, deed.sql);
+                do_it::<D>(bus, deed.sql);
             }
             Ok(())
         };

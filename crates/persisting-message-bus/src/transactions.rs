@@ -54,6 +54,16 @@ pub trait Transactions {
         Ok(mark.state_at(self.open_transactions()))
     }
 
+    /// The same, before the transaction is committed. It is asked once, so that it may cost more, and has to see
+    /// what [`state_of`](Self::state_of) may miss.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be asked. It has rolled the transaction back then.
+    fn state_at_end(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        self.state_of(mark)
+    }
+
     /// Nobody asks for the state of that transaction any more. It has been committed or rolled back.
     fn end_guard(&mut self, _mark: &TransactionMark) {}
 
@@ -74,7 +84,7 @@ pub trait Transactions {
     ) -> Result<T, E> {
         let mut transaction = Guarded::begin(self)?;
         let value = change(transaction.bus())?;
-        match transaction.state()? {
+        match transaction.state_at_end()? {
             TransactionState::Open => transaction.commit()?,
             left => return Err(Error::transaction_left(left).into()),
         }
@@ -92,6 +102,9 @@ pub trait TransactionsOn<C: ?Sized>: Transactions {
     /// The connection on which the transactions are.
     fn connection(&mut self) -> &mut C;
 }
+
+/// What is said of a transaction that has ended where nobody watched its statements.
+pub(crate) const UNKNOWN_CAUSE: &str = "what it did is not known";
 
 /// Tells a transaction from others on the same connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +184,12 @@ impl<'a, B: Transactions + ?Sized> Guarded<'a, B> {
         self.bus.state_of(&self.mark)
     }
 
-    /// Commits it. Whoever calls this has asked for its state.
+    /// What has become of it, before it is committed.
+    pub(crate) fn state_at_end(&mut self) -> Result<TransactionState, Error> {
+        self.bus.state_at_end(&self.mark)
+    }
+
+    /// Commits it. Whoever calls this has asked for its state at the end.
     pub(crate) fn commit(self) -> Result<(), Error> {
         self.bus.commit()
     }

@@ -2,7 +2,7 @@
 
 use super::handler::{HandlerError, guarded};
 use crate::error::class::{Class, class_of};
-use crate::transactions::Guarded;
+use crate::transactions::{Guarded, UNKNOWN_CAUSE};
 use crate::{Error, EventSet, Message, TransactionState, Transactions};
 
 /// Why an attempt was rolled back.
@@ -51,6 +51,12 @@ impl Failure {
     /// Tells what the handler's error means. The transaction has to be rolled back.
     pub(super) fn told(self) -> Self {
         match self {
+            // Nobody watched: a deadlock that is returned is more likely than a commit before it.
+            Self::Ended(offset, Culprit::Returned(cause, state))
+                if is_unknown(&state) && class_of(&*cause) == Some(Class::Transient) =>
+            {
+                Self::Message(offset, Culprit::Interrupted(Class::Transient, cause))
+            }
             Self::Message(offset, culprit) => Self::Message(offset, culprit.told()),
             Self::Ended(offset, culprit) => Self::Ended(offset, culprit.told()),
             other => other,
@@ -130,6 +136,20 @@ pub(super) fn judge<B: Transactions + ?Sized>(
     })
 }
 
+/// What has to be said of the transaction when so many messages are handled: before their cursor is stored.
+pub(super) fn judge_at_end<B: Transactions + ?Sized>(
+    transaction: &mut Guarded<'_, B>,
+    messages: usize,
+) -> Result<(), Failure> {
+    let alone = (messages == 1).then_some(0);
+    match transaction.state_at_end() {
+        Ok(TransactionState::Open) => Ok(()),
+        Ok(left) if is_final(&left) => Err(Failure::Ended(alone, Culprit::Left(left, None))),
+        Ok(left) => Err(Failure::Message(alone, Culprit::Left(left, None))),
+        Err(error) => Err(Failure::Message(alone, lost(error, None))),
+    }
+}
+
 /// The connection was lost in a handler, or after it.
 fn lost(error: Error, cause: Option<HandlerError>) -> Culprit {
     let class = error.class();
@@ -148,6 +168,11 @@ fn is_final(state: &TransactionState) -> bool {
             ..
         }
     )
+}
+
+/// Whether the transaction has ended, and nobody watched how.
+fn is_unknown(state: &TransactionState) -> bool {
+    matches!(state, TransactionState::Ended { cause, .. } if cause == UNKNOWN_CAUSE)
 }
 
 /// Whether the error of a handler is that of the statement that did it.

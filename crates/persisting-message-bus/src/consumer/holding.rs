@@ -8,7 +8,7 @@ use super::handler::HandlePages;
 use super::leases::Leases;
 use super::run::Suspicion;
 use crate::observe::HandlerTimes;
-use crate::{Error, EventSet, MessageConsumer, MessageConsumerState};
+use crate::{Error, EventSet, MessageConsumer, MessageConsumerState, StoredConsumer};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Does something for which the consumer needs its leases, and gives them back.
@@ -41,6 +41,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if self.unstored.is_none() {
             self.held.clear();
         }
+        // Its note stays until it is stored.
+        if self.unstored.is_some() && pass.is_alone() {
+            self.turn = Some(pass);
+            return result;
+        }
         match (result, leases.release(bus)) {
             // Without a connection, they cannot be given back.
             (Err(error), Err(_)) if error.is_disconnected() => {
@@ -58,6 +63,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     fn keep_turn(&mut self, pass: Pass, error: &Error) {
         if pass.is_alone() && error.is_disconnected() {
             self.turn = Some(pass);
+        }
+    }
+
+    /// What was noted is gone: another holder has taken the lease, or this one has released it.
+    pub(super) fn give_turn_back(&mut self, stored: &[Option<StoredConsumer>]) {
+        let is_noted = |stored: &StoredConsumer| {
+            stored.work.is_some() && stored.lease_owner.as_ref() == Some(&self.owner)
+        };
+        if !stored.iter().flatten().any(is_noted) {
+            self.turn = None;
         }
     }
 

@@ -116,6 +116,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         loop {
             let heads = self.heads(bus)?;
             let stored = self.stored(bus)?;
+            self.give_turn_back(&stored);
             self.check_holders(&stored)?;
             let mut known = stored.iter().flatten();
             if known.any(|stored| stored.paused_at.is_some()) {
@@ -349,6 +350,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             self.caution.passed(leases.cursor());
             return Ok((handled, goes_on && !self.signals.is_stopping()));
         };
+        if error.is_hook_interruption() {
+            return Err(self.settle_hook(leases, error));
+        }
         if let Some(attempts) = outcome.noted {
             return self.settle_final(bus, leases, page, handled, error, attempts);
         }

@@ -6,7 +6,7 @@ use super::caution::{Interruption, Known, Verdict};
 use super::handler::Tried;
 use super::leases::Leases;
 use super::page::Page;
-use crate::{Error, EventSet, MessageConsumer, MessageConsumerState};
+use crate::{Error, EventSet, MessageConsumer, MessageConsumerState, Position};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Something of a message is final, which is noted. It is given up now if those before it are handled, and
@@ -45,10 +45,35 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
+        // Only the first message that is not handled may be passed.
+        if let Some(first) = page.messages.get(handled)
+            && error.position() != Some(first.position())
+        {
+            return Err(error);
+        }
         let (topic, position) = self.settle(bus, leases, error)?;
         let passed = page.skipped_before(topic, position, handled);
         self.skipped += passed as u64;
         Ok((handled, false))
+    }
+
+    /// The before-replay hook was interrupted. It is called again, unless that has gone on for long: then it has
+    /// failed.
+    pub(super) fn settle_hook(&mut self, leases: &Leases, error: Error) -> Error {
+        let at = Interruption {
+            first: Position::START,
+            last: Position::START,
+            tried: 1,
+            known: None,
+        };
+        let retry = self.settings.retry.unwrap_or_default();
+        match self
+            .caution
+            .interrupted(at, retry.patience(), Instant::now())
+        {
+            Verdict::TryAgain => error,
+            Verdict::Counts => Error::before_replay(&leases.topics(), error.into()),
+        }
     }
 
     /// An attempt was interrupted after the first `handled` messages of the page: that is no failure of a

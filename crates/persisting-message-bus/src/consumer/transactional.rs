@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use tracing::warn;
 
-use super::attempt::{Culprit, Failure};
+use super::attempt::{Culprit, Failure, judge_at_end};
 use super::hand_over::HandleMessages;
 use super::handler::{HandlePages, HandlerError, PageOutcome, Tried, guarded};
 use super::leases::{Leases, Then};
@@ -62,7 +62,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
         let mut transaction = Guarded::begin(bus)?;
         leases.begin_work(transaction.bus())?;
         let called = guarded(|| hook(transaction.bus().connection()));
-        let state = transaction.state();
+        let state = transaction.state_at_end();
         if let Err(cause) = called {
             // To ask it for its text calls code of the application.
             drop(transaction);
@@ -112,6 +112,7 @@ impl<C: ?Sized, H> Transactional<C, H> {
             .map_err(Failure::Before)?;
         let messages = &page.messages[range.clone()];
         let handled = self.handler.handle(&mut transaction, messages, leases)?;
+        judge_at_end(&mut transaction, messages.len())?;
         let then = if handled < messages.len() {
             Then::Release
         } else {
@@ -127,7 +128,8 @@ impl<C: ?Sized, H> Transactional<C, H> {
     /// The transaction of a range ended before its end, at a message of which something may be final.
     ///
     /// That is noted first, so that it is not attempted again whatever happens meanwhile. Whether the messages
-    /// before it were committed, or rolled back, shows in the consumer's row.
+    /// before it were committed, or rolled back, shows in the consumer's row. Where they were, their cursor is
+    /// stored together with the note.
     fn ended<S, B>(
         bus: &mut B,
         leases: &Leases,
@@ -137,24 +139,28 @@ impl<C: ?Sized, H> Transactional<C, H> {
         outcome: &mut PageOutcome,
     ) where
         S: EventSet,
-        B: MessageConsumerState + ?Sized,
+        B: MessageConsumerState + TransactionsOn<C> + ?Sized,
     {
         let message = &page.messages[index];
         let error = culprit.error(message);
-        let noted = leases.note_final(bus, message, &error);
-        outcome.noted = noted.as_ref().ok().copied();
-        outcome.failure = Some(error);
-        let committed = noted.and_then(|_| leases.was_committed(bus));
-        match committed {
-            Ok(true) => match leases.store(bus, page, index, Then::Hold) {
-                Ok(()) => outcome.handled = index,
-                Err(error) => {
-                    outcome.unstored = Some(index);
-                    outcome.add_failure(error);
+        let noted = bus.in_transaction(|bus| {
+            let attempts = leases.note_final(bus, message, &error)?;
+            let committed = leases.was_committed(bus)?;
+            if committed {
+                leases.store(bus, page, index, Then::Hold)?;
+            }
+            Ok::<_, Error>((attempts, committed))
+        });
+        match noted {
+            Ok((attempts, committed)) => {
+                outcome.noted = Some(attempts);
+                outcome.failure = Some(error);
+                if committed {
+                    outcome.handled = index;
                 }
-            },
-            Ok(false) => {}
-            Err(error) => outcome.add_failure(error),
+            }
+            // Without the note, the message must not be settled: those before it may have been rolled back.
+            Err(second) => outcome.failure = Some(second.followed_by(error)),
         }
     }
 }
@@ -272,11 +278,14 @@ where
         let handled = self.handler.handle(&mut transaction, messages, leases);
         let taken = match handled {
             Ok(0) => Err(Failure::Stopping),
-            Ok(_) => transaction
-                .bus()
-                .take_redriven(lease, position, leases.duration)
-                .and_then(|taken| transaction.commit().map(|()| taken))
-                .map_err(|error| Failure::after(1, error)),
+            Ok(_) => judge_at_end(&mut transaction, 1).and_then(|()| {
+                let taken = transaction
+                    .bus()
+                    .take_redriven(lease, position, leases.duration);
+                taken
+                    .and_then(|taken| transaction.commit().map(|()| taken))
+                    .map_err(|error| Failure::after(1, error))
+            }),
             Err(failure) => {
                 drop(transaction);
                 Err(failure.told())

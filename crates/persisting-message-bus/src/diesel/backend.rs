@@ -22,6 +22,18 @@ pub enum Probe {
     Ended,
 }
 
+/// What a database, and Diesel's connection to it, do when a statement fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// Diesel does not report the errors of statements whose rows are loaded.
+    pub is_hidden_when_loaded: bool,
+    /// A constraint that is violated undoes its statement, and leaves the transaction as it is.
+    pub violations_are_harmless: bool,
+    /// The probe tells a transaction from one that was begun after it, whether or not the statements are
+    /// watched.
+    pub probe_is_exact: bool,
+}
+
 /// What is different from database to database, on any connection to it. The features `sqlite`,
 /// `postgres` and `mysql` implement it.
 ///
@@ -39,6 +51,8 @@ pub enum Probe {
     reason = "each function is described where its trait is"
 )]
 pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
+    const FAILING: Failing;
+
     /// Begins a transaction and marks it; returns what the database calls it, where that has to be asked
     /// because nobody watches the statements.
     fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>>;

@@ -78,8 +78,9 @@ where
 
     fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
         let open = open_transactions(self) + 1;
-        let is_watched = watch::arm(self, open);
+        let is_watched = watch::arm(self, open, C::Backend::FAILING);
         let id = C::Backend::begin_guarded(self, is_watched).map_err(|cause| {
+            watch::disarm(self, open);
             let mut error = failed_while("beginning a transaction", cause);
             // It may have begun, and could not be marked.
             if open_transactions(self) >= open
@@ -106,6 +107,18 @@ where
                 watch::forget(self, mark.open);
                 Ok(state)
             }
+        }
+    }
+
+    fn state_at_end(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        match watch::noticed(self) {
+            // Where an error may be hidden, what was noticed is not all that there was.
+            Some(noticed) if C::Backend::FAILING.is_hidden_when_loaded => {
+                let noticed = noticed.clone();
+                let open = open_transactions(self);
+                ask(self, mark, open, &noticed)
+            }
+            _ => self.state_of(mark),
         }
     }
 
@@ -137,7 +150,8 @@ where
     if open > mark.open {
         return Ok(mark.state_at(open));
     }
-    let probe = if open < mark.open || noticed.is_ended {
+    let is_known = noticed.is_ended && !C::Backend::FAILING.probe_is_exact;
+    let probe = if open < mark.open || is_known {
         Probe::Ended
     } else {
         C::Backend::probe(connection, mark).map_err(|cause| failed_while(doing(), cause))?
@@ -191,6 +205,10 @@ where
 
     fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
         self.connection.state_of(mark)
+    }
+
+    fn state_at_end(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        self.connection.state_at_end(mark)
     }
 
     fn end_guard(&mut self, mark: &TransactionMark) {

@@ -242,10 +242,12 @@ impl Error {
     /// The error of a before-replay hook.
     pub(crate) fn of_hook(topic: &str, cause: BoxError) -> Self {
         match passing_class(&cause) {
-            Some(class) => {
-                let doing = format!("calling the before-replay hook on topic \"{topic}\"");
-                Self::of_repository(doing, cause, class)
+            Some(class) => Kind::HookInterrupted {
+                topic: topic.to_owned(),
+                class,
+                cause,
             }
+            .into(),
             None => Self::before_replay(topic, cause),
         }
     }

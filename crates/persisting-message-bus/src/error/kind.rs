@@ -174,6 +174,16 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     #[error(
+        "the before-replay hook was interrupted on topic \"{topic}\"; nothing was handled and the cursor \
+         stays at the start{}", class.hint()
+    )]
+    HookInterrupted {
+        topic: String,
+        class: Class,
+        #[source]
+        cause: BoxError,
+    },
+    #[error(
         "the cursor {cursor} on topic \"{topic}\" cannot be right: positions begin at 0, and the \
          last one that was handed out is {last}. Was the message table restored or emptied? Reset \
          the consumer to where it should go on"

@@ -183,7 +183,9 @@ impl Error {
     /// What is to be expected of the repository, if it was that.
     pub(crate) fn class(&self) -> Option<Class> {
         match self.kind() {
-            Kind::Repository { class, .. } | Kind::Interrupted { class, .. } => Some(*class),
+            Kind::Repository { class, .. }
+            | Kind::Interrupted { class, .. }
+            | Kind::HookInterrupted { class, .. } => Some(*class),
             Kind::TooLarge { .. } => Some(Class::TooLarge),
             _ => None,
         }
@@ -193,6 +195,21 @@ impl Error {
     pub(crate) fn is_last_attempt(&self) -> bool {
         let attempt = self.attempt();
         attempt.is_some_and(|attempt| attempt.number >= attempt.most)
+    }
+
+    /// Who holds the lease that this one does not get, and until when.
+    pub(crate) fn holder(&self) -> Option<(&str, &str)> {
+        match self.kind() {
+            Kind::Locked {
+                owner, expires_at, ..
+            } => Some((owner, expires_at)),
+            _ => None,
+        }
+    }
+
+    /// The before-replay hook was interrupted.
+    pub(crate) fn is_hook_interruption(&self) -> bool {
+        matches!(self.kind(), Kind::HookInterrupted { .. })
     }
 
     /// An attempt was interrupted.

@@ -1,6 +1,7 @@
 //! Consumers that are left running, a thread each.
 
 mod heartbeat;
+mod holder;
 mod signals;
 mod step;
 mod thread;
@@ -76,9 +77,9 @@ where
     B: MessageSource + MessageConsumerState + 'static,
 {
     /// A runner without consumers. `connect` makes each consumer's connection, and makes it again
-    /// when it is lost: it opens one, or takes one out of a pool. The consumers keep theirs: a pool has to
-    /// have one for each, and another one for each external consumer, whose leases are prolonged on it when its
-    /// handler is slow.
+    /// when it is lost: it opens one, or takes one out of a pool. The consumers keep theirs: a pool needs
+    /// three connections for each external consumer, and one for each of the others. On the second one, the
+    /// lease is renewed while the handler is slow, and on the third one where the second does not answer.
     pub fn new<E>(connect: impl Fn() -> Result<B, E> + Send + Sync + 'static) -> Self
     where
         E: Into<Box<dyn StdError + Send + Sync>>,

@@ -1,10 +1,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{debug, error, info, warn};
 
 use super::heartbeat::{Connect, Heartbeat};
+use super::holder::Holder;
 use super::signals::Signals;
 use super::step::{Next, Outcome, Pace, Progress, Sign};
 use crate::consumer::text_of_panic;
@@ -61,13 +63,14 @@ where
     let mut progress = Progress::default();
     let mut error = None;
     let mut holder = Holder::default();
+    let (_, lease_duration) = consumer.held_leases();
     while !signals.is_stopping() {
         let nudges = signals.nudges();
         let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, nudges);
         let next = progress.step(&outcome, &pace);
         if let Outcome::Failed(error) = &outcome {
             if error.is_locked() {
-                holder.tell(consumer.name(), error);
+                holder.tell(consumer.name(), error, lease_duration, Instant::now());
             } else {
                 let failed_often = progress.failures() >= pace.retry.most_attempts();
                 tell(consumer.name(), error, failed_often, next);
@@ -122,26 +125,6 @@ where
             error = %format_args!("{error:#}"),
             "cursors of messages that were handled are not stored: these will be handled again"
         );
-    }
-}
-
-/// Who holds the lease, as it was told last.
-#[derive(Default)]
-struct Holder(String);
-
-impl Holder {
-    /// A standby says once whom it waits for, and until when: after a crash, that is all that happens for the
-    /// time of a lease. A holder at work prolongs it, and is told of again each time.
-    fn tell(&mut self, consumer: &str, error: &Error) {
-        let text = error.to_string();
-        if self.0 != text {
-            info!(
-                messaging.consumer.group.name = consumer,
-                holder = text,
-                "waits for the holder of the lease"
-            );
-            self.0 = text;
-        }
     }
 }
 

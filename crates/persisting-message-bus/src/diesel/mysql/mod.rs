@@ -48,7 +48,7 @@ use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 
-use super::backend::Probe;
+use super::backend::{Failing, Probe};
 use super::{StoreBackend, TableSchema, messages, savepoint};
 use crate::{
     Duplicates, Error, Lease, LeaseRequest, PageRequest, Position, RawMessage, Sightings,
@@ -59,6 +59,12 @@ impl<C> StoreBackend<C> for Mysql
 where
     C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
 {
+    const FAILING: Failing = Failing {
+        is_hidden_when_loaded: false,
+        violations_are_harmless: true,
+        probe_is_exact: true,
+    };
+
     fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
         begin::begin_guarded(connection)?;
         Ok(None)

@@ -36,7 +36,7 @@ use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 
 pub use self::notifications::{Listener, Notifications, Notifier};
-use super::backend::Probe;
+use super::backend::{Failing, Probe};
 use super::transactions::open_transactions;
 use super::{StoreBackend, TableSchema, messages, savepoint};
 use crate::{
@@ -52,6 +52,12 @@ where
         + MigrationHarness<Pg>
         + 'static,
 {
+    const FAILING: Failing = Failing {
+        is_hidden_when_loaded: false,
+        violations_are_harmless: false,
+        probe_is_exact: false,
+    };
+
     fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>> {
         C::TransactionManager::begin_transaction(connection)?;
         // libpq knows when a transaction is over or has failed, and a watch whether it is another one.

@@ -26,7 +26,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
 
 pub use self::settings::{Durability, Settings};
-use super::backend::Probe;
+use super::backend::{Failing, Probe};
 use super::transactions::open_transactions;
 use super::{StoreBackend, TableSchema, savepoint};
 use crate::{
@@ -38,6 +38,12 @@ impl<C> StoreBackend<C> for Sqlite
 where
     C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite>,
 {
+    const FAILING: Failing = Failing {
+        is_hidden_when_loaded: true,
+        violations_are_harmless: false,
+        probe_is_exact: true,
+    };
+
     fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
         C::TransactionManager::begin_transaction(connection)?;
         let open = open_transactions(connection);

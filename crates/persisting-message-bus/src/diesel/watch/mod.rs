@@ -4,6 +4,10 @@
 //! A statement that has succeeded, and is a plain SELECT, INSERT, UPDATE or DELETE, leaves a transaction
 //! as it is, on every database. After another one, and after one that failed, the database is asked.
 //! So only those pay who run such statements.
+//!
+//! On SQLite, Diesel does not report the errors of statements whose rows are loaded (`get_result`, `load`). So
+//! there the database is asked after each statement that writes and has a RETURNING clause, too, and once at
+//! the end of each transaction.
 
 mod verb;
 
@@ -13,12 +17,14 @@ use std::mem::size_of_val;
 use diesel::connection::{
     Connection, DebugQuery, Instrumentation, InstrumentationEvent, get_default_instrumentation,
 };
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use self::verb::Verb;
+use super::backend::Failing;
 use super::class::class_of_cause;
 use crate::Error;
 use crate::error::class::Class;
+use crate::transactions::UNKNOWN_CAUSE;
 
 /// Watches the statements of a connection, for the consumers that work on it.
 ///
@@ -43,6 +49,7 @@ pub struct StatementWatch {
     inner: Option<Box<dyn Instrumentation>>,
     /// The outermost guarded transaction, as the number of transactions that are open in it.
     armed_at: Option<usize>,
+    failing: Option<Failing>,
     noticed: Noticed,
 }
 
@@ -56,7 +63,7 @@ pub(super) struct Noticed {
     /// Whether the connection was lost.
     pub(super) is_lost: bool,
     /// Whether nothing is final of a transaction that is over: the first of them made the database roll
-    /// back, and none came after it.
+    /// back, and no statement that came after it has changed anything.
     pub(super) is_rolled_back: bool,
 }
 
@@ -77,11 +84,10 @@ impl StatementWatch {
     }
 
     fn begins(&mut self, query: &dyn DebugQuery) {
-        if !self.noticed.is_nothing() {
-            self.noticed.is_rolled_back = false;
-        }
         match verb_of(query) {
-            Verb::Plain => {}
+            Verb::Reads | Verb::Writes => {}
+            Verb::Returns if !self.failing.is_some_and(|it| it.is_hidden_when_loaded) => {}
+            Verb::Returns => self.noticed.add(beginning_of(query), true),
             verb => {
                 self.noticed.is_ended |= verb > Verb::Unusual;
                 self.noticed
@@ -92,13 +98,26 @@ impl StatementWatch {
 
     fn failed(&mut self, query: &dyn DebugQuery, error: &DieselError) {
         let (text, verb) = (beginning_of(query), verb_of(query));
+        let is_harmless = self.failing.is_some_and(|it| it.violations_are_harmless);
+        if is_harmless && verb < Verb::Unusual && is_violation(error) {
+            return;
+        }
         self.noticed.is_lost |= class_of_cause(error) == Class::Disconnected;
         // The begin of this one was noticed, if it is no plain one.
-        if verb != Verb::Plain && self.noticed.causes.last() == Some(&text) {
+        if self.noticed.causes.last() == Some(&text) {
             self.noticed.causes.pop();
         }
         let cause = format!("{text}: {error}");
-        self.noticed.add(cause, verb == Verb::Plain);
+        self.noticed.add(cause, verb < Verb::Unusual);
+    }
+
+    /// After the transaction was rolled back, what a statement writes takes effect at once.
+    fn succeeded(&mut self, query: &dyn DebugQuery) {
+        if !self.noticed.is_nothing() && verb_of(query) > Verb::Reads {
+            let text = beginning_of(query);
+            let is_itself = self.noticed.causes.len() == 1 && self.noticed.causes[0] == text;
+            self.noticed.is_rolled_back &= is_itself;
+        }
     }
 }
 
@@ -112,6 +131,7 @@ impl Instrumentation for StatementWatch {
                     error: Some(error),
                     ..
                 } => self.failed(*query, error),
+                InstrumentationEvent::FinishQuery { query, .. } => self.succeeded(*query),
                 _ => {}
             }
         }
@@ -131,7 +151,7 @@ impl fmt::Debug for StatementWatch {
 
 impl Noticed {
     fn add(&mut self, cause: String, rolls_back: bool) {
-        self.is_rolled_back = rolls_back && self.is_nothing();
+        self.is_rolled_back = rolls_back && (self.is_rolled_back || self.is_nothing());
         if self.causes.len() < MOST_CAUSES {
             self.causes.push(cause);
         }
@@ -144,7 +164,7 @@ impl Noticed {
     /// The statements, for an error.
     pub(super) fn cause(&self) -> String {
         if self.causes.is_empty() {
-            return "what it did is not known".to_owned();
+            return UNKNOWN_CAUSE.to_owned();
         }
         self.causes.join("; then ")
     }
@@ -152,10 +172,11 @@ impl Noticed {
 
 /// From now on, statements are watched, of the transaction in which so many are open; says whether they
 /// are. It may be in another one that is watched: then they are watched for both.
-pub(super) fn arm<C: Connection>(connection: &mut C, open: usize) -> bool {
+pub(super) fn arm<C: Connection>(connection: &mut C, open: usize, failing: Failing) -> bool {
     if let Some(watch) = watch_on(connection) {
         if watch.armed_at.is_none_or(|outer| outer >= open) {
             (watch.armed_at, watch.noticed) = (Some(open), Noticed::default());
+            watch.failing = Some(failing);
         }
         return true;
     }
@@ -165,6 +186,7 @@ pub(super) fn arm<C: Connection>(connection: &mut C, open: usize) -> bool {
     connection.set_instrumentation(StatementWatch {
         inner,
         armed_at: Some(open),
+        failing: Some(failing),
         noticed: Noticed::default(),
     });
     true
@@ -218,6 +240,21 @@ pub(super) fn unwatched<C: Connection, T>(
         }
     }
     result
+}
+
+fn is_violation(error: &DieselError) -> bool {
+    use DatabaseErrorKind as Kind;
+
+    matches!(
+        error,
+        DieselError::DatabaseError(
+            Kind::UniqueViolation
+                | Kind::ForeignKeyViolation
+                | Kind::NotNullViolation
+                | Kind::CheckViolation,
+            _
+        )
+    )
 }
 
 fn watch_on<C: Connection>(connection: &mut C) -> Option<&mut StatementWatch> {

@@ -3,8 +3,12 @@
 /// The most that one of the text's statements may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verb {
-    /// It leaves the transaction as it is, unless it fails.
-    Plain,
+    /// It changes nothing, and leaves the transaction as it is unless it fails.
+    Reads,
+    /// It writes rows, and leaves the transaction as it is unless it fails.
+    Writes,
+    /// It writes rows and returns them.
+    Returns,
     /// It may end the transaction on some database: DDL, a procedure, a setting.
     Unusual,
     /// It rolls the transaction back.
@@ -13,24 +17,33 @@ pub(super) enum Verb {
     Ends,
 }
 
+/// What changes nothing by itself. Functions that a SELECT calls may, which is not seen.
+const READS: [&str; 4] = ["select", "values", "savepoint", "release"];
+
 /// What leaves a transaction as it is. No function or trigger that it calls can end one.
-const PLAIN: [&str; 10] = [
-    "select",
-    "insert",
-    "update",
-    "delete",
-    "with",
-    "replace",
-    "merge",
-    "values",
-    "savepoint",
-    "release",
-];
+const WRITES: [&str; 6] = ["insert", "update", "delete", "with", "replace", "merge"];
 
 impl Verb {
     pub(super) fn of(sql: &str) -> Self {
-        let statements = statements(sql).map(Self::of_statement);
-        statements.max().unwrap_or(Self::Unusual)
+        // A function or trigger has statements inside, and an END that ends no transaction.
+        let mut has_body = false;
+        let verbs = statements(sql).map(|statement| {
+            let of_body = has_body && is_first_word(statement, "end");
+            has_body |= is_first_word(statement, "create") && has_word(statement, "begin");
+            match Self::of_statement(statement) {
+                Self::Ends if of_body => Self::Unusual,
+                verb => verb,
+            }
+        });
+        let most = verbs.max().unwrap_or(Self::Unusual);
+        // MySQL reads quotes with backslashes, and comments, that others do not: where a statement ends, is not
+        // known then.
+        let is_odd = sql.contains(';') && sql.contains(['\\', '#']);
+        if is_odd {
+            most.max(Self::Unusual)
+        } else {
+            most
+        }
     }
 
     fn of_statement(statement: &str) -> Self {
@@ -39,12 +52,18 @@ impl Verb {
         let mut next = || words.find(|word| !word.is_empty()).unwrap_or_default();
         let (first, second, third) = (next(), next(), next());
         let is = |word: &str, other: &str| word.eq_ignore_ascii_case(other);
-        if PLAIN.iter().any(|plain| is(first, plain)) {
-            Self::Plain
+        if READS.iter().any(|reads| is(first, reads)) {
+            Self::Reads
+        } else if WRITES.iter().any(|writes| is(first, writes)) {
+            if has_word(statement, "returning") {
+                Self::Returns
+            } else {
+                Self::Writes
+            }
         } else if is(first, "rollback") || is(first, "abort") {
             // TO SAVEPOINT leaves the transaction open.
             if is(second, "to") || is(third, "to") {
-                Self::Plain
+                Self::Reads
             } else {
                 Self::RollsBack
             }
@@ -57,6 +76,21 @@ impl Verb {
             Self::Unusual
         }
     }
+}
+
+fn is_first_word(statement: &str, word: &str) -> bool {
+    let mut words = statement.split(|it: char| !it.is_ascii_alphanumeric());
+    words
+        .next()
+        .is_some_and(|first| first.eq_ignore_ascii_case(word))
+}
+
+/// Whether a word stands in a statement; maybe in a quote or a comment, which does no harm.
+fn has_word(statement: &str, word: &str) -> bool {
+    let words = statement.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    words
+        .into_iter()
+        .any(|other| other.eq_ignore_ascii_case(word))
 }
 
 /// The statements of a text: what stands between semicolons, but for those in quotes and comments.
@@ -107,13 +141,15 @@ fn length_of_token(bytes: &[u8]) -> usize {
         [b'/', b'*', b'!' | b'M', ..] => 1,
         [b'/', b'*', ..] => up_to(b"*/", 2),
         [b'$', rest @ ..] => match rest.iter().position(|byte| *byte == b'$') {
-            Some(tag) if rest[..tag].iter().all(u8::is_ascii_alphanumeric) => {
-                up_to(&bytes[..tag + 2], tag + 2)
-            }
+            Some(tag) if rest[..tag].iter().all(is_of_tag) => up_to(&bytes[..tag + 2], tag + 2),
             _ => 1,
         },
         _ => 1,
     }
+}
+
+fn is_of_tag(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii()
 }
 
 /// The statement without the white space and comments that it begins with.
@@ -137,26 +173,76 @@ mod tests {
     }
 
     #[test]
-    fn plain_statements_leave_a_transaction_as_it_is() {
+    fn what_reads_changes_nothing() {
         assert_verb(
-            Verb::Plain,
+            Verb::Reads,
             &[
                 "SELECT 1",
                 "select 1;",
-                "\n    WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
                 "(SELECT 1) UNION (SELECT 2)",
-                "INSERT INTO t VALUES (';COMMIT;')",
-                "INSERT INTO t VALUES ('it''s; commit')",
-                "INSERT INTO t VALUES (1); UPDATE t SET n = 2;",
                 "-- a note; commit\nSELECT 1",
-                "/* a note; commit */ DELETE FROM t",
                 "SELECT $$; COMMIT; $$",
                 "SELECT $x$ $$; COMMIT; $x$ AS \"a;b\"",
+                "SELECT $do_it$; COMMIT; $do_it$",
                 "SAVEPOINT diesel_savepoint_1",
                 "RELEASE SAVEPOINT diesel_savepoint_1",
                 "ROLLBACK TO SAVEPOINT diesel_savepoint_1",
                 "ROLLBACK WORK TO diesel_savepoint_1",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_writes_rows_leaves_a_transaction_as_it_is() {
+        assert_verb(
+            Verb::Writes,
+            &[
+                "\n    WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+                "INSERT INTO t VALUES (';COMMIT;')",
+                "INSERT INTO t VALUES ('it''s; commit')",
+                "INSERT INTO t VALUES ('it\\'s # 1')",
+                "INSERT INTO t VALUES (1); UPDATE t SET n = 2;",
+                "/* a note; commit */ DELETE FROM t",
                 "REPLACE INTO t VALUES (1)",
+                "INSERT INTO t (returning_at) VALUES (1)",
+            ],
+        );
+        assert_verb(
+            Verb::Returns,
+            &[
+                "INSERT INTO t VALUES (1) RETURNING n",
+                "INSERT OR ROLLBACK INTO t VALUES (1) returning *",
+                "DELETE FROM t RETURNING(n)",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_not_that_of_a_transaction() {
+        assert_verb(
+            Verb::Unusual,
+            &[
+                "CREATE TRIGGER t AFTER INSERT ON u BEGIN UPDATE v SET n = 1; END",
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END",
+                "DO $do_it$ BEGIN COMMIT; END; $do_it$",
+            ],
+        );
+        assert_verb(
+            Verb::Ends,
+            &[
+                "CREATE TABLE t (n int); COMMIT",
+                "CREATE TABLE t (n int); END",
+            ],
+        );
+    }
+
+    #[test]
+    fn where_statements_end_is_not_known_with_backslashes_and_hashes() {
+        assert_verb(
+            Verb::Unusual,
+            &[
+                "INSERT INTO log VALUES ('it\\'s'); COMMIT",
+                "SELECT 1 # it's\n; COMMIT",
             ],
         );
     }
