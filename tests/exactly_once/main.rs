@@ -14,6 +14,7 @@ mod pages;
 mod random;
 mod redriven;
 mod sql;
+mod unnoted;
 mod unwatched;
 
 use std::time::Duration;

@@ -12,7 +12,7 @@ use crate::{Error, Lease, Position};
 /// What names a [`Lease`] is for the consumer at work; the rest is for whoever looks after it.
 pub trait MessageFailures {
     /// Notes that a message failed once more, and returns how often it has failed. Forgets the failures
-    /// in front of it, which were overcome, except for what is parked. Prolongs the lease.
+    /// before it, which were overcome, except for what is parked, redriven or final. Prolongs the lease.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ pub type HandlerError = Box<dyn StdError + Send + Sync>;
 /// [`Transactional`](crate::Transactional) only.
 pub trait HandlePages<S, B: ?Sized> {
     /// Whether somebody else has to prolong the lease while a page is handled: a transaction that has
-    /// stored the cursor keeps others from taking it.
+    /// written the consumer's row keeps others from taking it.
     #[doc(hidden)]
     const NEEDS_HEARTBEAT: bool;
 

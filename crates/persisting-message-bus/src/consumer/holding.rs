@@ -103,3 +103,49 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(acquired)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::memory::InMemoryMessageBus;
+    use crate::topic::{Selection, Wanted};
+    use crate::{LeaseRequest, Message, StoredMessage};
+
+    /// An event set without a derive.
+    struct Nothing;
+
+    impl EventSet for Nothing {
+        const SELECTIONS: &'static [Selection] = &[Selection {
+            topic: "orders",
+            wanted: Wanted::All,
+        }];
+
+        fn decode(message: &StoredMessage<'_>) -> Result<Self, Error> {
+            Err(Error::unknown_message(message, "Nothing"))
+        }
+
+        fn message_type(&self) -> &str {
+            "Nothing"
+        }
+    }
+
+    #[test]
+    fn a_turn_is_given_back_when_another_holder_has_the_lease() {
+        let mut bus = InMemoryMessageBus::default();
+        let handler = |_: &Message<Nothing>| Ok(());
+        let mut consumer = MessageConsumer::<Nothing>::external("all", handler);
+        consumer.turn = Some(gate::enter(true, &consumer.signals));
+        let other = LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            owner: "another process",
+            duration: Duration::from_secs(60),
+        };
+        bus.acquire(&other).unwrap();
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        assert!(error.is_locked(), "{error:?}");
+        assert!(consumer.turn.is_none());
+    }
+}

@@ -13,8 +13,9 @@ impl State {
     fn record(&mut self, failure: &Failure<'_>) -> u32 {
         let now = Utc::now();
         let position = failure.position;
-        self.failures
-            .retain(|at, failed| *at >= position || !failed.state.is_in_front());
+        self.failures.retain(|at, failed| {
+            *at >= position || !failed.state.is_in_front() || failed.state == FailureState::Final
+        });
         let failed = self
             .failures
             .entry(position)

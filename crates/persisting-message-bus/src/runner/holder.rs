@@ -89,9 +89,10 @@ mod tests {
             // It renews its lease each 10 seconds.
             assert!(!news("a", 30 + second / 10 * 10, second as u64));
         }
-        assert!(!news("a", 130, 104));
-        assert!(news("a", 130, 106));
-        assert!(!news("a", 130, 120));
+        assert!(!news("a", 130, 100));
+        assert!(!news("a", 130, 114));
+        assert!(news("a", 130, 115));
+        assert!(!news("a", 130, 128));
         assert!(news("b", 160, 130));
     }
 }

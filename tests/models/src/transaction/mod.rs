@@ -20,7 +20,12 @@
 //! Every run ends: each lease raises the epoch, so that no state comes again, and the states are finitely
 //! many; and who is not done can go on.
 //!
-//! Taken as given: the library sees each statement that a handler runs, and can tell the transaction that
+//! The code differs in two places, which makes it no worse. It gives a message up in a transaction after the one
+//! that stores the cursor before it and the note that it is final: who dies between the two finds the note. And its
+//! mark goes when another holder hands messages out: that holder has announced that effects may come again.
+//!
+//! Taken as given: the library sees each statement that a handler runs and whether it failed (on SQLite, the
+//! database is asked at the end instead, where Diesel hides errors), and can tell the transaction that
 //! it has begun from others. Who holds the lease is told by the epoch only; the model of leases has the
 //! rest. A handler gets one message at a time.
 
