@@ -1,9 +1,10 @@
 //! cargo run --bin outbox_relay
 //!
-//! A till that works without a network: it keeps its sales in `till.db`, and a relay carries them to
-//! `centre.db`, where they arrive once, however often this is killed and started again. The table of
-//! messages is the outbox: a sale and its message commit together, and nothing else has to be kept.
-//! With `--features postgres` or `mysql`, `--centre postgres://...` or `mysql://...` is the other end.
+//! A till that works without a network. It keeps its sales in `till.db`, and a relay copies them to
+//! `centre.db`. Each sale arrives once, however often you kill this program and start it again. The
+//! message table is the outbox: a sale and its message commit together, and no other table is
+//! needed. With `--features postgres` or `mysql`, `--centre postgres://...` or `mysql://...` names
+//! a server.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,21 +14,21 @@ use diesel::Connection;
 use diesel::SqliteConnection;
 use diesel::connection::LoadConnection;
 use indicatif::ProgressBar;
-use persisting_message_bus::diesel::{StoreBackend, migrate, sqlite::Settings};
-use persisting_message_bus::{
-    ConsumerStatus, MessageBus, MessageDispatcher, MessageSource, Topic, Transactions, relay,
-};
+use persisting_message_bus::backend::{MessageSource, TransactionControl};
+use persisting_message_bus::operate::{ConsumerKey, ConsumerStatus};
+use persisting_message_bus::sql::{StoreBackend, migrate, sqlite::Settings};
+use persisting_message_bus::{MessageBus, MessageDispatcher, Topic, relay};
 use serde::{Deserialize, Serialize};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Sells at the till, and relays the sales to the centre.
+/// Makes sales at the till, and relays them to the centre
 #[derive(Parser)]
 struct Arguments {
-    /// The database of the centre: a file, or the address of a server.
+    /// The database of the centre: a file, or the address of a server
     #[arg(long, default_value = "centre.db")]
     centre: String,
-    /// How many sales to make.
+    /// The number of sales to make
     #[arg(long, default_value_t = 10_000)]
     sales: u32,
 }
@@ -69,7 +70,7 @@ fn connect(file: &str) -> Result<SqliteConnection> {
     Ok(connection)
 }
 
-/// In batches, as the till has no time for a transaction each.
+/// Makes sales in batches, because a transaction for each sale would be too slow for the till.
 fn sell(till: &mut SqliteConnection, sales: u32) -> Result {
     let sales: Vec<_> = (0..sales)
         .map(|article| Sold {
@@ -92,15 +93,22 @@ where
     migrate(&mut centre)?;
     let mut both = MessageBus::new(till, centre);
     let mut relay = relay::<Sales, C>("till-to-centre").lease_duration(Duration::from_secs(2));
-    let waiting = ConsumerStatus::read(&mut both, relay.name(), Sales::NAME)?.lag_messages;
+    let waiting = ConsumerStatus::read(
+        &mut both,
+        ConsumerKey {
+            consumer: relay.name(),
+            topic: Sales::NAME,
+        },
+    )?
+    .lag_messages;
     let bar = ProgressBar::new(waiting);
     bar.enable_steady_tick(Duration::from_millis(100));
     loop {
-        match relay.handle_new_messages(&mut both) {
+        match relay.handle_page(&mut both) {
             Ok(0) => break,
             Ok(carried) => bar.inc(carried as u64),
-            // Somebody else is at it, or was killed a moment ago.
-            Err(error) if error.is_locked() => std::thread::sleep(Duration::from_millis(100)),
+            // Another process holds the lease, or was killed a moment ago.
+            Err(error) if error.is_lease_held() => std::thread::sleep(Duration::from_millis(100)),
             Err(error) => match error.retry_after() {
                 Some(wait) => std::thread::sleep(wait),
                 None => return Err(error.into()),

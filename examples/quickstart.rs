@@ -1,12 +1,12 @@
 //! cargo run --bin quickstart
 //!
 //! Places orders and adds up the revenue, in `quickstart.db` in this folder. Run it again: the
-//! consumer goes on where it stopped, and handles the new orders only.
+//! consumer resumes where it stopped, and handles only the new orders.
 
 use std::error::Error;
 
 use diesel::{Connection, SqliteConnection};
-use persisting_message_bus::diesel::{migrate, sqlite::Settings};
+use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher, Topic};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ struct OrderCancelled {
     refund_cents: i64,
 }
 
-/// Everything that the order service tells others.
+/// The messages that the order service publishes.
 #[derive(Debug, Topic)]
 #[topic(name = "orders")]
 enum Orders {
@@ -37,7 +37,7 @@ enum Orders {
     Cancelled(Box<OrderCancelled>),
 }
 
-/// What the bookkeeper wants to know of it.
+/// The messages that the bookkeeper handles.
 #[derive(Debug, EventSet)]
 #[event_set(topic = Orders)]
 enum Revenue {
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn app(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error>> {
     let orders = MessageDispatcher::<Orders>::new();
-    // The order itself would be written here too: both or neither are committed.
+    // An application writes the order itself here, too. Either both are committed, or neither is.
     connection.immediate_transaction(|connection| {
         orders.dispatch(
             connection,
@@ -81,7 +81,7 @@ fn app(connection: &mut SqliteConnection) -> Result<(), Box<dyn Error>> {
     })?;
 
     let mut bookkeeper = MessageConsumer::<Revenue>::external("bookkeeper", book);
-    bookkeeper.catch_up(connection)?;
+    bookkeeper.handle_new_messages(connection)?;
     println!("Caught up.");
     Ok(())
 }

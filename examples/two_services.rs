@@ -1,9 +1,10 @@
 //! cargo run --bin two_services --features http
 //!
-//! Two services, two databases, and HTTP between them: `orders` places orders in `orders.db` and serves
-//! them as a feed; `billing` reads the feed and writes an invoice for each order into `billing.db`, in the
-//! transaction that moves its cursor. This starts both; `-- orders` and `-- billing` start one. Kill either
-//! and start it again: no order is left out, and none has two invoices.
+//! Two services with a database each, and HTTP between them. `orders` places orders in `orders.db`
+//! and serves them as a feed. `billing` reads the feed and writes an invoice for each order to
+//! `billing.db`, in the transaction that moves its cursor. The command starts both services; `--
+//! orders` and `-- billing` start one. Kill either and start it again: every order gets exactly one
+//! invoice.
 
 use std::error::Error;
 use std::process::{Child, Command};
@@ -15,7 +16,7 @@ use clap::{Parser, ValueEnum};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use persisting_message_bus::diesel::{migrate, sqlite::Settings};
+use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
     Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Shutdown, Topic,
 };
@@ -24,15 +25,15 @@ use serde::{Deserialize, Serialize};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Two services that share messages and no database.
+/// Two services that share messages but no database
 #[derive(Parser)]
 struct Arguments {
-    /// Which one to start; both without this.
+    /// The service to start [default: both]
     service: Option<Service>,
-    /// Where the feed is served.
+    /// The address of the feed
     #[arg(long, default_value = "127.0.0.1:7373")]
     address: String,
-    /// How many orders to place; none in a second run.
+    /// The number of orders to place in the first run
     #[arg(long, default_value_t = 1_000)]
     orders: u32,
 }
@@ -72,7 +73,7 @@ fn start_both(arguments: &Arguments) -> Result {
             .spawn()
     };
     let mut services: Vec<Child> = vec![start("orders")?, start("billing")?];
-    // ctrl-c ends all three.
+    // Ctrl-C ends all three processes.
     services
         .iter_mut()
         .try_for_each(|service| service.wait().map(drop))?;
@@ -91,7 +92,7 @@ fn orders(arguments: &Arguments) -> Result {
     let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]).public();
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(&arguments.address))?;
-    // The end of a page is not to wait until its beginning is acknowledged.
+    // With TCP_NODELAY, the end of a page does not wait until its beginning is acknowledged.
     let listener = listener.tap_io(|connection| {
         let _slower_otherwise = connection.set_nodelay(true);
     });
@@ -130,7 +131,7 @@ fn billing(address: &str) -> Result {
     Ok(())
 }
 
-/// One invoice for each order: if it was handled twice, there would be two.
+/// Writes an invoice for an order. If the message were handled twice, there would be two invoices.
 fn bill(connection: &mut SqliteConnection, message: &Message<Orders>) -> Result {
     let Orders::OrderPlaced(placed) = message.payload();
     println!("order {}: {} cents", placed.order, placed.total_cents);
@@ -141,7 +142,7 @@ fn bill(connection: &mut SqliteConnection, message: &Message<Orders>) -> Result 
     Ok(())
 }
 
-/// Until ctrl-c or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 fn wait_for_the_end(shutdown: &Shutdown) -> Result {
     let requested = shutdown.clone();
     ctrlc::set_handler(move || requested.request())?;

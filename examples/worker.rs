@@ -1,10 +1,11 @@
 //! cargo run --bin worker
 //!
-//! Runs two consumers on `worker.db` in this folder, a thread each, while it places an order every
-//! 300 ms, until ctrl-c or SIGTERM. The bookkeeper keeps its sum in the transaction that moves its
-//! cursor. The printer has no paper for every fifth order: it tries three times, parks it, and goes on.
-//! Type `status`, `parked`, `redrive`, `pause`, `resume` or `quit`. Started twice, one of the two works,
-//! and the other takes over when it ends or is killed.
+//! Runs two consumers on `worker.db` in this folder, each with its own thread, and places an order
+//! every 300 ms, until Ctrl-C or SIGTERM. The bookkeeper updates its sum in the transaction that
+//! moves its cursor. The printer has no paper for every fifth order: it tries three times, parks
+//! the message, and continues. Type `status`, `parked`, `redrive`, `pause`, `resume` or `quit`.
+//! Start the program twice: one process works, and the other one takes over when the first ends or
+//! is killed.
 
 use std::error::Error;
 use std::io::stdin;
@@ -13,10 +14,14 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::diesel::{migrate, sqlite::Settings};
+use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::operate::{
+    ConsumerKey, ConsumerStatus, FailedMessagesRequest, MessageFailures, ParkedSelector,
+};
+use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
-    ConsumerStatus, FailedPage, GiveUp, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageFailures, Nudge, Parked, Retry, Runner, Shutdown, Topic,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner, Shutdown,
+    Topic, Waker,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::to_value;
@@ -48,10 +53,10 @@ fn main() -> Result {
         "CREATE TABLE IF NOT EXISTS revenue (id INTEGER PRIMARY KEY, cents INTEGER NOT NULL);
         INSERT OR IGNORE INTO revenue VALUES (1, 0)",
     )?;
-    let park = Retry::default()
-        .base(Duration::from_millis(50))
-        .attempts(3)
-        .then(GiveUp::Park);
+    let park = RetryPolicy::default()
+        .initial_delay(Duration::from_millis(50))
+        .max_attempts(3)
+        .on_exhausted(FailurePolicy::Park);
     let running = Runner::new(connect)
         .consumer(MessageConsumer::<Orders>::external("printer", print).retry(park))
         .consumer(MessageConsumer::<Orders>::transactional("bookkeeper", book))
@@ -59,7 +64,7 @@ fn main() -> Result {
     let (signal, typed) = (running.shutdown(), running.shutdown());
     ctrlc::set_handler(move || signal.request())?;
     thread::spawn(move || obey(&typed));
-    place_orders(&mut connection, &running.nudge(), &running.shutdown())?;
+    place_orders(&mut connection, &running.waker(), &running.shutdown())?;
     for ended in running.stop_within(Duration::from_secs(10))? {
         let why = ended.error.map(|error| format!(": {error:#}"));
         println!("{} has ended{}", ended.consumer, why.unwrap_or_default());
@@ -67,26 +72,33 @@ fn main() -> Result {
     Ok(())
 }
 
-fn place_orders(db: &mut SqliteConnection, nudge: &Nudge, shutdown: &Shutdown) -> Result {
+fn place_orders(db: &mut SqliteConnection, waker: &Waker, shutdown: &Shutdown) -> Result {
     let (orders, total_cents) = (MessageDispatcher::<Orders>::new(), 12_50);
     for order in (1..).take_while(|_| !shutdown.is_requested()) {
         orders.dispatch(db, &OrderPlaced { order, total_cents })?;
-        nudge.nudge();
+        waker.wake();
         thread::sleep(Duration::from_millis(300));
     }
     Ok(())
 }
 
-/// Does what is typed. An operator's program would have a connection and no consumers.
+/// Executes typed commands. An operator's program would have a connection and no consumers.
 fn obey(shutdown: &Shutdown) -> Result {
     let (mut db, consumer, topic) = (connect()?, "printer", "orders");
     for line in stdin().lines() {
         let answer = match line?.as_str() {
-            "status" => to_value(ConsumerStatus::read(&mut db, consumer, topic)?)?,
-            "parked" => to_value(db.failed_messages(&FailedPage::of_parked(consumer, topic))?)?,
-            "redrive" => to_value(db.redrive(consumer, topic, Parked::All)?)?,
-            "pause" => to_value(db.set_paused(consumer, topic, true)?)?,
-            "resume" => to_value(db.set_paused(consumer, topic, false)?)?,
+            "status" => to_value(ConsumerStatus::read(
+                &mut db,
+                ConsumerKey { consumer, topic },
+            )?)?,
+            "parked" => to_value(db.failed_messages(&FailedMessagesRequest::of_parked(
+                ConsumerKey { consumer, topic },
+            ))?)?,
+            "redrive" => {
+                to_value(db.redrive(ConsumerKey { consumer, topic }, ParkedSelector::All)?)?
+            }
+            "pause" => to_value(db.pause(ConsumerKey { consumer, topic })?)?,
+            "resume" => to_value(db.resume(ConsumerKey { consumer, topic })?)?,
             _ => {
                 shutdown.request();
                 break;
@@ -97,7 +109,7 @@ fn obey(shutdown: &Shutdown) -> Result {
     Ok(())
 }
 
-/// Gets each message at least once. A replay is not printed again.
+/// Prints an order. Gets each message at least once. Replays are not printed again.
 fn print(message: &Message<Orders>) -> Result {
     let Orders::OrderPlaced(placed) = message.payload();
     if placed.order % 5 == 0 {
@@ -109,7 +121,8 @@ fn print(message: &Message<Orders>) -> Result {
     Ok(())
 }
 
-/// Changes the sum exactly once for each message: in the transaction that moves the cursor.
+/// Adds an order to the sum exactly once, because this runs in the transaction that moves the
+/// cursor.
 fn book(db: &mut SqliteConnection, message: &Message<Orders>) -> Result {
     let Orders::OrderPlaced(placed) = message.payload();
     diesel::sql_query("UPDATE revenue SET cents = cents + ?")

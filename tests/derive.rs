@@ -1,12 +1,12 @@
-//! What the derives generate.
+//! The code that the derives generate.
 
 use std::str::FromStr;
 
 use chrono::Utc;
-use persisting_message_bus::{
-    EventSet, MessageDescriptor, MessageOf, Position, StoredMessage, Topic, TopicDescriptor,
-    Wanted, topics,
+use persisting_message_bus::backend::{
+    MessageDescriptor, MessageOf, StoredMessage, TopicDescriptor, WantedMessages,
 };
+use persisting_message_bus::{EventSet, Position, Topic, topics};
 use persisting_message_bus_tests::topics::invoices::Invoices;
 use persisting_message_bus_tests::topics::{
     Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders, Payments,
@@ -89,7 +89,7 @@ fn an_event_set_selects_by_the_topics_names() {
         panic!("one topic");
     };
     assert_eq!(selection.topic, "orders");
-    let Wanted::Only(messages) = selection.wanted else {
+    let WantedMessages::Only(messages) = selection.wanted else {
         panic!("a part of it");
     };
     assert_eq!(messages, [&Orders::MESSAGES[1], &Orders::MESSAGES[2]]);
@@ -111,8 +111,8 @@ fn an_error_of_decoding_says_where_and_why() {
     assert_eq!(
         format!("{error:#}"),
         "cannot decode the OrderPlaced at position 42 of topic \"orders\" (message id \
-         0197a5c2-0000-7000-8000-000000000001): make its struct accept what is stored; the cursor \
-         stays before it: missing field `note` at line 1 column 11"
+         0197a5c2-0000-7000-8000-000000000001): make its struct accept the stored payload; the \
+         cursor stays before it: missing field `note` at line 1 column 11"
     );
     let error = Orders::decode(&stored("OrderLost", "{}")).unwrap_err();
     assert_eq!(

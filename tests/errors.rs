@@ -1,4 +1,4 @@
-//! Errors are read by people, in logs and on terminals.
+//! Errors as people read them, in logs and on terminals.
 
 use std::error::Error as _;
 
@@ -13,7 +13,7 @@ fn failed_handler() -> Error {
     let mut consumer = MessageConsumer::<Orders>::external("mailer", |_: &Message<Orders>| {
         Err(std::io::Error::other("no route to host").into())
     });
-    consumer.handle_new_messages(&mut bus).unwrap_err()
+    consumer.handle_page(&mut bus).unwrap_err()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn main_prints_the_whole_chain_on_one_line() {
 }
 
 #[test]
-fn the_consumer_comes_first() {
+fn an_error_text_starts_with_the_consumer() {
     let text = failed_handler().to_string();
     assert!(
         text.starts_with("consumer \"mailer\": the handler failed on the OrderPlaced"),

@@ -1,5 +1,6 @@
-//! The examples, run as a user runs them.
+//! The examples, run as users run them.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -11,8 +12,9 @@ use std::time::Instant;
 
 #[cfg(feature = "http")]
 use diesel::prelude::*;
-use persisting_message_bus::{
-    MessageConsumerState, MessageSource, MessageTypes, PageRequest, Position,
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageSource, PageRequest, TypeFilter,
 };
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 #[cfg(all(feature = "postgres", feature = "mysql"))]
@@ -24,7 +26,7 @@ const FLIGHTS: &str = concat!(
     "/../tests/data/flights-2000.csv"
 );
 
-/// Flights, departed, arrived and cancelled of a carrier.
+/// The numbers of flights, departures, arrivals and cancellations of each carrier.
 type Counts = BTreeMap<String, [u64; 4]>;
 
 #[test]
@@ -57,7 +59,7 @@ fn quickstart_resumes_in_its_second_run() {
 }
 
 #[test]
-fn worker_ends_when_it_is_told_to_and_goes_on_in_its_second_run() {
+fn worker_stops_on_request_and_continues_in_its_second_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut last = 0;
     for _ in 0..2 {
@@ -86,7 +88,7 @@ fn worker_ends_when_it_is_told_to_and_goes_on_in_its_second_run() {
 }
 
 #[test]
-fn worker_does_what_is_typed() {
+fn worker_obeys_typed_commands() {
     let folder = tempfile::tempdir().unwrap();
     let mut worker = Command::new(env!("CARGO_BIN_EXE_worker"))
         .current_dir(&folder)
@@ -98,7 +100,7 @@ fn worker_does_what_is_typed() {
         .lines()
         .map(Result::unwrap);
     let mut stdin = worker.stdin.take().unwrap();
-    // By then, the fifth order is parked.
+    // When order 6 is printed, order 5 is parked.
     assert!(lines.any(|line| line.ends_with("order 6")));
     stdin.write_all(b"parked\nstatus\n").unwrap();
     assert!(lines.any(|line| line.contains("\"attempts\": 3")));
@@ -116,7 +118,8 @@ fn flights_counts_what_the_file_has(url: &str) {
     assert_eq!(counts_in_table(&table), counts_in_file());
 }
 
-/// Kills it at moments of its progress; `undisturbed` is another database, where it runs through.
+/// Kills the example at several moments of its progress. `undisturbed` is another database, on
+/// which it runs without interruption.
 fn flights_killed_ends_with_the_same_table<D: Database>(
     database: &D,
     url: &str,
@@ -135,7 +138,7 @@ fn flights_killed_ends_with_the_same_table<D: Database>(
     for moment in moments {
         let mut run = flights(url).stdout(Stdio::null()).spawn().unwrap();
         while progress(&mut observer) < moment && run.try_wait().unwrap().is_none() {}
-        // Somewhere in the transaction that follows.
+        // The kill hits a random moment of the next transaction.
         thread::sleep(Duration::from_micros(random.u64(0..3_000)));
         run.kill().unwrap();
         let ended = run.wait_with_output().unwrap();
@@ -217,18 +220,24 @@ mod servers {
     }
 }
 
-/// How far publisher and consumers are together.
+/// Returns the sum of the progress of the publisher and the consumers.
 fn progress<B: MessageSource + MessageConsumerState>(bus: &mut B) -> i64 {
     let published = bus.last_position().map_or(0, Position::get);
     let cursors = ["carrier-delays", "cancellations"].map(|consumer| {
-        let status = bus.stored_consumer(consumer, "flights").ok().flatten();
+        let status = bus
+            .stored_consumer(ConsumerKey {
+                consumer,
+                topic: "flights",
+            })
+            .ok()
+            .flatten();
         let cursor = status.and_then(|status| status.cursor);
         cursor.map_or(0, Position::get)
     });
     published + cursors.iter().sum::<i64>()
 }
 
-/// With transactions so small that there are many moments between them.
+/// Uses small transactions, so that there are many moments between them.
 fn flights(url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flights"));
     command
@@ -279,24 +288,24 @@ fn counts_in_file() -> Counts {
     counts
 }
 
-/// Ids of messages, with how often they are there.
+/// Returns the ids of messages with their number of occurrences.
 #[cfg(feature = "http")]
 fn ids(connection: &mut SqliteConnection, query: &str) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     let found = diesel::dsl::sql::<diesel::sql_types::Text>(query).load::<String>(connection);
-    // The other process may not have made its tables.
+    // The other process may not have created its tables yet.
     for id in found.unwrap_or_default() {
         *ids.entry(id).or_default() += 1;
     }
     ids
 }
 
-/// The ids on the topic `sales`, in their order: what is there twice is twice in it.
+/// Returns the ids on the topic `sales` in the order of their positions, including duplicates.
 fn message_ids(bus: &mut impl MessageSource) -> Vec<uuid::Uuid> {
     let mut ids = Vec::new();
     let request = PageRequest {
         topic: "sales",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
         limit: usize::MAX,
@@ -315,7 +324,7 @@ fn two_services_that_are_killed_lose_nothing_and_bill_once() {
     const ORDERS: usize = 200;
     let mut random = fastrand::Rng::with_seed(seed());
     let folder = tempfile::tempdir().unwrap();
-    // It is free again when the statement ends.
+    // The port is free again when this statement ends.
     let address = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap()

@@ -1,7 +1,8 @@
 //! cargo run --release --bin expansion-cost
 //!
-//! Measures what the derives cost a debug `cargo check`: programs with topics of 10, 50 and 200
-//! messages and an event set of half of them, against the same structs and enums without the derives.
+//! Measures the time that the derives add to a debug `cargo check`. Programs with topics of 10, 50
+//! and 200 messages, and an event set of half of them, are compared with the same types without
+//! derives.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A package that is written anew for each measurement.
+/// A package that is rewritten for each measurement.
 struct Program {
     folder: PathBuf,
 }
@@ -49,7 +50,7 @@ impl Program {
         Ok(Self { folder })
     }
 
-    /// The medians without and with the derives.
+    /// Returns the medians without and with the derives.
     fn compare(&self, messages: usize) -> Result<(Duration, Duration), Box<dyn Error>> {
         let mut times = (Vec::new(), Vec::new());
         self.check(&source(messages, true))?;

@@ -1,7 +1,7 @@
 //! cargo run --release -p persisting-message-bus-tests --bin feed-throughput
 //!
-//! Measures how many messages a second one consumer handles that catches up: on the table itself, and
-//! over the loopback interface on a feed of it. PostgreSQL and MariaDB are those of `with-servers`.
+//! Measures how many messages a second a consumer handles while it catches up: on the table itself,
+//! and on a feed over the loopback interface. PostgreSQL and MariaDB are those of `with-servers`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,10 +11,9 @@ use axum::serve;
 use axum::serve::ListenerExt;
 use clap::{Parser, ValueEnum, value_parser};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
-use persisting_message_bus::{
-    Message, MessageBus, MessageConsumer, MessageDispatcher, MessageSource,
-};
+use persisting_message_bus::{Message, MessageBus, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{
     Database, Memory, PooledMariadb, PooledPostgres, PooledSqlite,
@@ -26,16 +25,16 @@ use tokio::runtime::Runtime;
 #[derive(Parser)]
 #[command(about = "Measures feeds against tables")]
 struct Arguments {
-    /// On which databases [default: memory and sqlite]
+    /// The databases [default: memory and sqlite]
     #[arg(value_enum)]
     databases: Vec<Kind>,
-    /// How many messages to catch up with
+    /// The number of messages to handle
     #[arg(long, default_value_t = 200_000, value_parser = value_parser!(u64).range(1..))]
     messages: u64,
-    /// Of how many bytes each has a note
+    /// The size of the note in each message, in bytes
     #[arg(long, default_value_t = 200)]
     note: usize,
-    /// In pages of how many messages
+    /// The numbers of messages in a page
     #[arg(long, value_delimiter = ',', default_values_t = [500, 5_000])]
     pages: Vec<usize>,
 }
@@ -79,7 +78,7 @@ fn measure<D: Database + Send + 'static>(name: &str, arguments: &Arguments, tabl
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let served = Arc::clone(&database);
     let feed = Feed::new(move || Ok::<_, Infallible>(served.connect()), ["orders"]).public();
-    // The end of a page is not to wait until its beginning is acknowledged.
+    // With TCP_NODELAY, the end of a page does not wait until its beginning is acknowledged.
     let listener = listener.tap_io(|connection| {
         let _slower_otherwise = connection.set_nodelay(true);
     });
@@ -94,7 +93,10 @@ fn measure<D: Database + Send + 'static>(name: &str, arguments: &Arguments, tabl
     runtime.shutdown_background();
 }
 
-fn publish<D: persisting_message_bus::MessageRepository>(bus: &mut D, arguments: &Arguments) {
+fn publish<D: persisting_message_bus::backend::MessageRepository>(
+    bus: &mut D,
+    arguments: &Arguments,
+) {
     const BATCH: usize = 1_000;
     let orders = MessageDispatcher::<Orders>::new();
     let numbers: Vec<_> = (1..=arguments.messages).collect();
@@ -109,7 +111,7 @@ fn publish<D: persisting_message_bus::MessageRepository>(bus: &mut D, arguments:
     }
 }
 
-/// Messages a second, with cursors in memory in either case.
+/// Returns the messages a second. Cursors are in memory in both cases.
 fn catch_up(source: impl MessageSource, messages: u64, page: usize) -> f64 {
     let mut bus = MessageBus::new(source, InMemoryMessageConsumerState::default());
     let mut handled = 0;
@@ -119,7 +121,7 @@ fn catch_up(source: impl MessageSource, messages: u64, page: usize) -> f64 {
     })
     .page_size(page);
     let begun = Instant::now();
-    while consumer.handle_new_messages(&mut bus).expect("a page") > 0 {}
+    while consumer.handle_page(&mut bus).expect("a page") > 0 {}
     let seconds = begun.elapsed().as_secs_f64();
     drop(consumer);
     assert_eq!(handled, messages);

@@ -1,4 +1,4 @@
-//! What a program sees of the bus's work through `tracing` and `metrics`.
+//! The events and figures that a program gets through `tracing` and `metrics`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,18 +7,19 @@ use std::sync::Once;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    GiveUp, Message, MessageConsumer, MessageDispatcher, MessageFailures, Parked, ResetTo, Retry,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, ResetTo, RetryPolicy,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use serde_json::Value;
 
 thread_local! {
-    /// What was written on this thread.
+    /// The log of this thread.
     static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes to the log of the thread.
+/// A writer to the log of the thread.
 struct Log;
 
 impl Write for Log {
@@ -31,10 +32,10 @@ impl Write for Log {
     }
 }
 
-/// Runs something, and returns the events that it told of, as JSON.
+/// Runs a closure, and returns its events as JSON.
 ///
-/// There is one subscriber for all tests: with one each, what one of them does not want to know would be
-/// kept from the others.
+/// All tests share one subscriber. With one for each test, events that one subscriber does not want
+/// would be kept from the others.
 fn events(run: impl FnOnce()) -> Vec<Value> {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
@@ -58,7 +59,7 @@ fn find<'a>(events: &'a [Value], message: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {message:?} in {events:#?}"))
 }
 
-/// Four orders, of which the third one fails twice and is parked; then it is redriven.
+/// Handles four orders. The third one fails twice, is parked, and is then redriven.
 fn run() {
     let mut bus = InMemoryMessageBus::default();
     let batch = (1..5).map(OrderPlaced::number);
@@ -75,16 +76,27 @@ fn run() {
             }
             Ok(())
         })
-        .retry(Retry::default().attempts(2).then(GiveUp::Park));
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
-    bus.redrive("mailer", "orders", Parked::All).unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+        .retry(
+            RetryPolicy::default()
+                .max_attempts(2)
+                .on_exhausted(FailurePolicy::Park),
+        );
+    consumer.handle_page(&mut bus).unwrap_err();
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
+    bus.redrive(
+        ConsumerKey {
+            consumer: "mailer",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     consumer.reset(&mut bus, ResetTo::Start).unwrap();
 }
 
 #[test]
-fn what_a_handler_tells_comes_with_its_message() {
+fn events_of_a_handler_carry_its_message() {
     let events = events(run);
     let spans = find(&events, "in the handler")["spans"].as_array().unwrap();
     let [page, message] = &spans[..] else {
@@ -99,26 +111,26 @@ fn what_a_handler_tells_comes_with_its_message() {
 }
 
 #[test]
-fn work_and_failures_are_told() {
+fn work_and_failures_are_logged() {
     let events = events(run);
-    let dispatched = &find(&events, "dispatched")["fields"];
+    let dispatched = &find(&events, "messages dispatched")["fields"];
     assert_eq!(dispatched["messaging.batch.message_count"], 4);
     assert!(dispatched["duration_ms"].as_f64().unwrap() > 0.0);
-    let page = &find(&events, "handled a page")["fields"];
+    let page = &find(&events, "page handled")["fields"];
     assert_eq!(page["messaging.batch.message_count"], 2);
     assert!(page["duration_ms"].as_f64().unwrap() > 0.0);
-    let failed = find(&events, "a message failed");
+    let failed = find(&events, "message failed");
     assert_eq!(failed["level"], "WARN");
     assert_eq!(failed["fields"]["messaging.message.position"], 3);
     assert_eq!(failed["fields"]["attempts"], 1);
     let text = failed["fields"]["error"].as_str().unwrap();
     assert!(text.ends_with(": no stock"), "{text}");
-    let parked = find(&events, "gave a message up");
+    let parked = find(&events, "message parked");
     assert_eq!(
         (parked["level"].as_str(), parked["fields"]["then"].as_str()),
         (Some("ERROR"), Some("Park"))
     );
-    find(&events, "reset a consumer");
+    find(&events, "consumer reset");
 }
 
 #[test]
@@ -159,7 +171,7 @@ fn counters_and_histograms_are_kept() {
         assert!(values.iter().all(|value| value.into_inner() > 0.0));
         values.len()
     };
-    // Four that went well, one of them because it was redriven, and two that failed.
+    // Four successful attempts, one of them after the redrive, and two failed ones.
     assert_eq!(
         histogram("message_bus_handler_duration_seconds", "mailer"),
         6

@@ -1,41 +1,51 @@
-//! Consumers whose handlers succeed, fail and panic at random: nothing is skipped, and nothing goes back.
+//! Consumers whose handlers succeed, fail and panic at random. No message is skipped, and no cursor
+//! moves back.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
+use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
+};
 use persisting_message_bus::{
-    Error, FailedPage, FailureState, GiveUp, HandlerError, Message, MessageConsumer,
-    MessageConsumerState, MessageDispatcher, MessageFailures, Parked, Position, ResetTo, Retry,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, ResetTo,
+    RetryPolicy,
 };
 use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
-/// Orders are numbered like their positions.
+/// The number of messages. The number of an order equals its position.
 const MESSAGES: u64 = 25;
 
-/// What happens, as whoever runs the consumer knows it.
+/// The expected state, as the operator of the consumer knows it.
 struct World {
     random: RefCell<Rng>,
-    retry: Retry,
+    retry: RetryPolicy,
     page_size: usize,
-    /// What can never be handled.
+    /// Orders that always fail.
     poison: BTreeSet<u64>,
-    /// What was handled since the last reset, in this order.
+    /// The orders that were handled since the last reset, in this sequence.
     handled: RefCell<Vec<u64>>,
     attempts: RefCell<Vec<u64>>,
 }
 
 impl World {
     fn new(random: &mut Rng) -> Self {
-        let then = [GiveUp::Stop, GiveUp::Park, GiveUp::Skip];
+        let then = [
+            FailurePolicy::Stop,
+            FailurePolicy::Park,
+            FailurePolicy::Skip,
+        ];
         Self {
-            retry: Retry::default()
-                .base(Duration::ZERO)
-                .attempts(random.u32(1..4))
-                .then(then[random.usize(..3)]),
+            retry: RetryPolicy::default()
+                .initial_delay(Duration::ZERO)
+                .max_attempts(random.u32(1..4))
+                .on_exhausted(then[random.usize(..3)]),
             page_size: random.usize(1..8),
             poison: (1..=MESSAGES).filter(|_| random.u32(..10) == 0).collect(),
             random: RefCell::new(random.fork()),
@@ -58,46 +68,56 @@ impl World {
         }
     }
 
-    /// A page by a process that has just started.
+    /// Handles a page as a newly started process.
     fn handle_page<B: TestBus>(&self, bus: &mut B) -> Result<usize, Error> {
         let handler = |message: &Message<Orders>| self.handle(message.payload().order());
         MessageConsumer::<Orders>::external("all", handler)
             .retry(self.retry)
             .page_size(self.page_size)
-            .handle_new_messages(bus)
+            .handle_page(bus)
     }
 
-    /// Everything up to the cursor was handled once or given up, and nothing behind it.
+    /// Asserts that every message up to the cursor was handled once, parked or skipped, and that
+    /// none after it was.
     fn check<B: TestBus>(&self, bus: &mut B) {
         let cursor = cursor(bus);
         let handled = self.handled.borrow();
         let once: BTreeSet<_> = handled.iter().copied().collect();
-        assert_eq!(once.len(), handled.len(), "twice: {handled:?}");
+        assert_eq!(once.len(), handled.len(), "handled twice: {handled:?}");
         let parked = parked(bus);
         let expected: BTreeSet<_> = (1..=cursor).collect();
         let gone: BTreeSet<_> = once.union(&parked).copied().collect();
-        assert!(gone.is_subset(&expected), "beyond the cursor: {gone:?}");
+        assert!(gone.is_subset(&expected), "after the cursor: {gone:?}");
         for skipped in expected.difference(&gone) {
-            assert_eq!(self.retry.then, GiveUp::Skip, "{skipped} of {expected:?}");
+            assert_eq!(
+                self.retry.on_exhausted,
+                FailurePolicy::Skip,
+                "{skipped} of {expected:?}"
+            );
             let attempts = self.attempts.borrow();
             let attempts = attempts.iter().filter(|order| *order == skipped);
-            assert!(attempts.count() >= self.retry.attempts as usize);
+            assert!(attempts.count() >= self.retry.max_attempts as usize);
         }
         assert!(once.is_disjoint(&parked), "{once:?} {parked:?}");
     }
 }
 
 fn cursor(bus: &mut impl TestBus) -> u64 {
-    let stored = bus.stored_consumer("all", "orders").unwrap();
+    let stored = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap();
     let cursor = stored.and_then(|stored| stored.cursor).unwrap_or_default();
     cursor.get().unsigned_abs()
 }
 
-/// What was set aside, and may wait to be handled again.
+/// Returns the messages that are parked or redriven.
 fn parked(bus: &mut impl TestBus) -> BTreeSet<u64> {
     let mut parked = BTreeSet::new();
     for state in [FailureState::Parked, FailureState::Redriven] {
-        let page = bus.failed_messages(&FailedPage {
+        let page = bus.failed_messages(&FailedMessagesRequest {
             consumer: "all",
             topic: "orders",
             state,
@@ -110,7 +130,7 @@ fn parked(bus: &mut impl TestBus) -> BTreeSet<u64> {
     parked
 }
 
-/// Pages until the end, each by another process.
+/// Handles pages until the end, each as another process.
 fn handle_to_the_end(world: &World, bus: &mut impl TestBus) {
     let mut before = cursor(bus);
     for _ in 0..2_000 {
@@ -118,15 +138,18 @@ fn handle_to_the_end(world: &World, bus: &mut impl TestBus) {
         match world.handle_page(bus) {
             Ok(0) if world.attempts.borrow().len() == failures_before => return,
             Ok(_) => {}
-            Err(error) if error.attempts() >= Some(world.retry.attempts) => {
-                assert_eq!(world.retry.then, GiveUp::Stop, "{error:?}");
+            Err(error) if error.attempts() >= Some(world.retry.max_attempts) => {
+                assert_eq!(world.retry.on_exhausted, FailurePolicy::Stop, "{error:?}");
                 world.check(bus);
                 return;
             }
             Err(error) => assert!(error.is_handler_failure(), "{error:?}"),
         }
         let after = cursor(bus);
-        assert!(before <= after, "it went back from {before} to {after}");
+        assert!(
+            before <= after,
+            "the cursor moved back from {before} to {after}"
+        );
         before = after;
         world.check(bus);
     }
@@ -142,18 +165,37 @@ fn run<D: Database>(random: &mut Rng) {
         .unwrap();
     let world = World::new(random);
     handle_to_the_end(&world, &mut bus);
-    if world.retry.then != GiveUp::Stop {
+    if world.retry.on_exhausted != FailurePolicy::Stop {
         assert_eq!(cursor(&mut bus), MESSAGES);
     }
 
-    // What was parked is handled in the end, but for what is poison.
-    if world.retry.then == GiveUp::Park {
+    // In the end, all parked messages are handled except the poison ones.
+    if world.retry.on_exhausted == FailurePolicy::Park {
         while !parked(&mut bus).is_subset(&world.poison) {
-            let waiting = bus.count_parked("all", "orders").unwrap();
-            let redriven = bus.redrive("all", "orders", Parked::All).unwrap();
+            let waiting = bus
+                .count_parked(ConsumerKey {
+                    consumer: "all",
+                    topic: "orders",
+                })
+                .unwrap();
+            let redriven = bus
+                .redrive(
+                    ConsumerKey {
+                        consumer: "all",
+                        topic: "orders",
+                    },
+                    ParkedSelector::All,
+                )
+                .unwrap();
             assert_eq!(redriven, waiting);
             while bus
-                .count_failed("all", "orders", FailureState::Redriven)
+                .count_failed(
+                    ConsumerKey {
+                        consumer: "all",
+                        topic: "orders",
+                    },
+                    FailureState::Redriven,
+                )
                 .unwrap()
                 > 0
             {
@@ -163,7 +205,7 @@ fn run<D: Database>(random: &mut Rng) {
         }
     }
 
-    // Only a reset goes back.
+    // Only a reset moves the cursor back.
     let to = random.i64(0..=i64::try_from(cursor(&mut bus)).unwrap());
     MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()))
         .reset(&mut bus, ResetTo::Position(Position::new(to)))
@@ -177,7 +219,7 @@ fn run<D: Database>(random: &mut Rng) {
 
 #[test]
 fn nothing_is_skipped_and_nothing_goes_back() {
-    // Handlers panic on purpose, and are caught.
+    // Handlers panic on purpose, so their panics are not printed.
     std::panic::set_hook(Box::new(|info| {
         let text = info.payload_as_str().unwrap_or_default();
         if text != "by chance" {
@@ -193,7 +235,7 @@ fn nothing_is_skipped_and_nothing_goes_back() {
     }
 }
 
-/// What the databases' connections have in common.
-trait TestBus: persisting_message_bus::MessageSource + MessageConsumerState {}
+/// The traits that the connections of all databases implement.
+trait TestBus: persisting_message_bus::backend::MessageSource + MessageConsumerState {}
 
-impl<B: persisting_message_bus::MessageSource + MessageConsumerState> TestBus for B {}
+impl<B: persisting_message_bus::backend::MessageSource + MessageConsumerState> TestBus for B {}

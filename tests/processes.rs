@@ -1,6 +1,6 @@
-//! Publishers in processes of their own on one SQLite file, some of them killed.
+//! Publishers in other processes on one SQLite file. Some of them are killed.
 //!
-//! This program starts itself again as a publisher: see `publisher`.
+//! This program starts itself again as a publisher process: see `publisher`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher, Transactions};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -18,9 +19,9 @@ const FILE: &str = "PUBLISHER_FILE";
 const NUMBER: &str = "PUBLISHER_NUMBER";
 const ROUNDS: &str = "PUBLISHER_ROUNDS";
 
-/// The body of a publisher, when the environment makes this process one; it passes otherwise.
+/// The body of a publisher, if the environment variable is set. Passes otherwise.
 ///
-/// It publishes batches, rolls some back, and prints the numbers of those that are committed.
+/// It publishes batches, rolls some back, and prints the numbers of the committed messages.
 #[test]
 fn publisher() {
     let Ok(file) = env::var(FILE) else {
@@ -67,7 +68,7 @@ fn start_publisher(database: &Sqlite, number: u64, rounds: u64) -> Child {
         .unwrap()
 }
 
-/// Reads what a publisher says it committed, until it ends.
+/// Reads the numbers that a publisher reports as committed, until it ends.
 fn committed(publisher: &mut Child) -> BTreeSet<u64> {
     let lines = BufReader::new(publisher.stdout.take().unwrap()).lines();
     let mut committed = BTreeSet::new();
@@ -81,7 +82,7 @@ fn committed(publisher: &mut Child) -> BTreeSet<u64> {
     committed
 }
 
-/// Handles what is new, and checks that it comes in order.
+/// Handles new messages, and checks their order.
 fn consume(database: &Sqlite, delivered: &mut Vec<u64>) {
     let mut last = None;
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -91,11 +92,11 @@ fn consume(database: &Sqlite, delivered: &mut Vec<u64>) {
         Ok(())
     });
     let mut connection = database.connect();
-    while consumer.handle_new_messages(&mut connection).unwrap() > 0 {}
+    while consumer.handle_page(&mut connection).unwrap() > 0 {}
 }
 
 #[test]
-fn what_processes_commit_is_delivered_once_each() {
+fn messages_committed_by_processes_are_delivered_once() {
     let database = Sqlite::create();
     let mut delivered = Vec::new();
     let mut publishers: Vec<_> = (1..=4)
@@ -131,13 +132,13 @@ fn what_processes_commit_is_delivered_once_each() {
 }
 
 #[test]
-fn what_a_killed_process_committed_is_delivered() {
+fn messages_committed_by_a_killed_process_are_delivered() {
     let mut random = fastrand::Rng::with_seed(seed());
     let database = Sqlite::create();
     let mut delivered = Vec::new();
     let mut said = BTreeSet::new();
     for number in 1..=8 {
-        // It would go on for minutes.
+        // The publisher would run for minutes.
         let mut publisher = start_publisher(&database, number, 1_000_000);
         let pause = Duration::from_millis(random.u64(20..200));
         thread::sleep(pause);
@@ -148,7 +149,7 @@ fn what_a_killed_process_committed_is_delivered() {
     }
     let once: BTreeSet<u64> = delivered.iter().copied().collect();
     assert_eq!(delivered.len(), once.len(), "nothing comes twice");
-    // The last commit of a killed process may not have been said.
+    // A killed process may not have reported its last commit.
     assert!(once.is_superset(&said));
     assert!(!said.is_empty());
     for round in once.iter().map(|order| order / 100 % 10_000_000) {

@@ -1,4 +1,4 @@
-//! Relays: messages carried from one database to another.
+//! Relays from one database to another.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, PageRequest, RawMessage, TypeFilter,
+};
+use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
 use persisting_message_bus::{
-    ConsumerCondition, ConsumerStatus, Duplicates, Headers, Message, MessageBus, MessageConsumer,
-    MessageDispatcher, MessageRepository, MessageSource, MessageTypes, PageRequest, Position,
-    RawMessage, ResetTo, Retry, Runner, relay,
+    Headers, Message, MessageBus, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
+    ResetTo, RetryPolicy, Runner, relay,
 };
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
@@ -21,13 +24,13 @@ macro_rules! relays_between {
             use super::*;
 
             relays_between! { @cases $from $to
-                messages_arrive_as_they_were,
-                unknown_messages_are_carried_too,
-                doing_it_twice_changes_nothing,
+                messages_arrive_unchanged,
+                unknown_messages_are_relayed_too,
+                relaying_twice_changes_nothing,
                 two_relays_at_once_change_nothing,
-                its_lag_shows,
-                what_is_relayed_is_consumed,
-                it_runs_while_others_publish,
+                the_lag_of_a_relay_shows_in_its_status,
+                relayed_messages_are_consumed,
+                a_relay_runs_while_others_publish,
             }
         }
     )*};
@@ -46,7 +49,7 @@ relays_between! {
     mariadb_to_sqlite: Mariadb to Sqlite,
 }
 
-/// Both ends, with `orders` messages at the first one.
+/// Creates both ends, with `orders` messages in the first one.
 fn ends<F: Database, T: Database>(orders: u64) -> (F, T) {
     let (from, to) = (F::create(), T::create());
     place(&mut from.connect(), 0..orders);
@@ -64,13 +67,13 @@ fn both<F: Database, T: Database>(from: &F, to: &T) -> MessageBus<F::Bus, T::Bus
     MessageBus::new(from.connect(), to.connect())
 }
 
-/// Relays what there is, and returns how many messages that were.
+/// Relays all new messages, and returns their number.
 fn carry<F: Database, T: Database>(from: &F, to: &T) -> usize {
     let mut relay = relay::<Orders, T::Bus>("to centre").page_size(7);
     let mut both = both(from, to);
     let mut carried = 0;
     loop {
-        match relay.handle_new_messages(&mut both).unwrap() {
+        match relay.handle_page(&mut both).unwrap() {
             0 => return carried,
             more => carried += more,
         }
@@ -80,7 +83,7 @@ fn carry<F: Database, T: Database>(from: &F, to: &T) -> usize {
 fn stored(bus: &mut impl MessageSource) -> Vec<RawMessage> {
     let request = PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
         limit: usize::MAX,
@@ -94,14 +97,14 @@ fn stored(bus: &mut impl MessageSource) -> Vec<RawMessage> {
     messages
 }
 
-fn messages_arrive_as_they_were<F: Database, T: Database>() {
+fn messages_arrive_unchanged<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(20);
     let mut headers = Headers::new().with("tenant", "acme \"é\"");
     headers.set_correlation_id("request 4711");
     MessageDispatcher::<Orders>::new()
         .dispatch_with(&mut from.connect(), &OrderPlaced::number(20), headers)
         .unwrap();
-    // Another topic's stay where they are.
+    // Messages of another topic are not relayed.
     MessageDispatcher::<Payments>::new()
         .dispatch(&mut from.connect(), &Paid { order: 1 })
         .unwrap();
@@ -111,19 +114,19 @@ fn messages_arrive_as_they_were<F: Database, T: Database>() {
     assert_eq!(arrived[20].correlation_id.as_deref(), Some("request 4711"));
 }
 
-fn unknown_messages_are_carried_too<F: Database, T: Database>() {
+fn unknown_messages_are_relayed_too<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(1);
     let mut newer = stored(&mut from.connect()).remove(0);
     newer.message_id = uuid::Uuid::now_v7();
     newer.message_type = "OrderArchived".into();
     newer.message_version = 7;
     let mut bus = from.connect();
-    bus.persist(&[newer], Duplicates::Fail).unwrap();
+    bus.persist(&[newer], OnDuplicate::Fail).unwrap();
     assert_eq!(carry(&from, &to), 2);
     assert_eq!(stored(&mut to.connect()), stored(&mut from.connect()));
 }
 
-fn doing_it_twice_changes_nothing<F: Database, T: Database>() {
+fn relaying_twice_changes_nothing<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(20);
     carry(&from, &to);
     let mut relay = relay::<Orders, T::Bus>("to centre");
@@ -142,11 +145,11 @@ fn two_relays_at_once_change_nothing<F: Database, T: Database>() {
                 let mut relay = relay::<Orders, T::Bus>(name).page_size(3);
                 let mut both = both(from, to);
                 loop {
-                    match relay.handle_new_messages(&mut both) {
+                    match relay.handle_page(&mut both) {
                         Ok(0) => return,
                         Ok(_) => {}
                         Err(error) => {
-                            // A deadlock fails a page, which is made again.
+                            // A deadlock fails a page, which is then repeated.
                             let text = format!("{error:#}");
                             let is_known = error.is_retryable() || text.contains("try again");
                             assert!(is_known, "{error:?}");
@@ -165,18 +168,32 @@ fn two_relays_at_once_change_nothing<F: Database, T: Database>() {
     assert_eq!(ids(&mut to.connect()).len(), 100);
 }
 
-fn its_lag_shows<F: Database, T: Database>() {
+fn the_lag_of_a_relay_shows_in_its_status<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(5);
     let mut both = both(&from, &to);
-    let status = ConsumerStatus::read(&mut both, "to centre", "orders").unwrap();
+    let status = ConsumerStatus::read(
+        &mut both,
+        ConsumerKey {
+            consumer: "to centre",
+            topic: "orders",
+        },
+    )
+    .unwrap();
     assert_eq!(status.lag_messages, 5);
     carry(&from, &to);
-    let status = ConsumerStatus::read(&mut both, "to centre", "orders").unwrap();
+    let status = ConsumerStatus::read(
+        &mut both,
+        ConsumerKey {
+            consumer: "to centre",
+            topic: "orders",
+        },
+    )
+    .unwrap();
     assert_eq!(status.condition, ConsumerCondition::CaughtUp);
     assert_eq!(status.lag_messages, 0);
 }
 
-fn what_is_relayed_is_consumed<F: Database, T: Database>() {
+fn relayed_messages_are_consumed<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(5);
     carry(&from, &to);
     assert_eq!(consume(&mut to.connect()), [0, 1, 2, 3, 4]);
@@ -186,7 +203,7 @@ fn what_is_relayed_is_consumed<F: Database, T: Database>() {
     assert_eq!(consume(&mut to.connect()), [7, 5, 6]);
 }
 
-fn it_runs_while_others_publish<F, T>()
+fn a_relay_runs_while_others_publish<F, T>()
 where
     F: Database + Send + 'static,
     T: Database + Send + 'static,
@@ -194,7 +211,7 @@ where
     let ends = Arc::new(ends::<F, T>(0));
     let connections = Arc::clone(&ends);
     let relay = relay::<Orders, T::Bus>("to centre").page_size(50);
-    let retry = Retry::default().base(Duration::from_millis(5));
+    let retry = RetryPolicy::default().initial_delay(Duration::from_millis(5));
     let running = Runner::new(move || Ok::<_, io::Error>(both(&connections.0, &connections.1)))
         .idle_interval(Duration::from_millis(50))
         .consumer(relay.retry(retry))
@@ -219,7 +236,7 @@ where
     let mut bus = ends.1.connect();
     let mut handled = 0;
     while handled < 150 {
-        handled += consumer.handle_new_messages(&mut bus).unwrap();
+        handled += consumer.handle_page(&mut bus).unwrap();
         thread::yield_now();
     }
     drop(consumer);

@@ -1,7 +1,7 @@
 //! cargo run -p persisting-message-bus-tests --bin server-texts
 //!
-//! Writes into the library's tables of what databases say the translations that the installed servers have. What
-//! the tables have besides stays: other versions speak other languages.
+//! Adds the translations of the installed servers to the library's tables of server messages. Other
+//! entries of the tables stay, because other versions have other texts.
 
 use std::fs;
 

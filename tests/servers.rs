@@ -1,4 +1,4 @@
-//! The servers of the tests come and go as they should.
+//! The servers of the tests start and stop as they should.
 //!
 //! This program starts itself again as a holder of servers: see `holder`.
 
@@ -16,7 +16,8 @@ use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 
 const FOLDER: &str = "HOLDER_FOLDER";
 
-/// Starts both servers when the environment says so, and waits to be killed; it passes otherwise.
+/// The body of a holder, if the environment variable is set. It starts both servers and waits until
+/// it is killed. Passes otherwise.
 #[test]
 fn holder() {
     if env::var_os(FOLDER).is_none() {
@@ -32,7 +33,7 @@ fn say_started_and_wait() {
     std::io::stdin().lines().for_each(drop);
 }
 
-/// Runs a command whose temporary files are in the folder.
+/// Returns a command whose temporary files are in the folder.
 fn in_folder(program: impl AsRef<Path>, folder: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
     command
@@ -42,7 +43,7 @@ fn in_folder(program: impl AsRef<Path>, folder: &Path) -> Command {
     command
 }
 
-/// A folder that servers of any user can reach.
+/// Creates a folder that servers of any user can access.
 fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -55,7 +56,7 @@ fn wait_for(line: &str, child: &mut Child) {
     assert!(lines.any(|found| found.unwrap() == line));
 }
 
-/// The processes that work in the folder.
+/// Returns the processes that use the folder.
 fn processes_in(folder: &Path) -> Vec<PathBuf> {
     let folder = folder.to_str().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -92,7 +93,7 @@ fn servers_end_with_a_holder_that_is_killed() {
     assert_nothing_runs_in(folder.path());
 }
 
-/// `with-servers` with a command, in a folder.
+/// Returns `with-servers` with a command, in a folder.
 fn with_servers(folder: &Path, script: &str) -> Command {
     let mut command = in_folder(env!("CARGO_BIN_EXE_with-servers"), folder);
     command.args(["sh", "-c", script]);
@@ -100,7 +101,7 @@ fn with_servers(folder: &Path, script: &str) -> Command {
 }
 
 #[test]
-fn with_servers_returns_what_the_command_returned_and_leaves_nothing() {
+fn with_servers_returns_the_exit_code_and_leaves_nothing() {
     for code in [0, 7] {
         let folder = folder();
         let script = format!("test -n \"$POSTGRES_URL$MARIADB_URL\" && exit {code}");
@@ -113,7 +114,7 @@ fn with_servers_returns_what_the_command_returned_and_leaves_nothing() {
 
 #[test]
 fn with_servers_leaves_nothing_when_it_is_interrupted() {
-    // The command's own code does not count: it was not let to its end.
+    // The exit code of the command is ignored because it was interrupted.
     let script = "trap 'exit 0' TERM; echo started; sleep 1000 & wait";
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let folder = folder();

@@ -1,4 +1,4 @@
-//! The helpers for tests of users: that they find what they promise to find.
+//! The helpers for tests of applications: they must find the mistakes that they promise to find.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -26,7 +26,7 @@ fn paid(orders: std::ops::Range<u64>) -> Vec<Payments> {
 fn pay(
     bus: &mut InMemoryMessageBus,
     message: &Message<Orders>,
-) -> Result<(), persisting_message_bus::HandlerError> {
+) -> Result<(), persisting_message_bus::handler::HandlerError> {
     let order = message.payload().order();
     if order == 13 {
         return Err("an unlucky number".into());
@@ -35,7 +35,7 @@ fn pay(
     Ok(())
 }
 
-/// What a closure panics with.
+/// Returns the text with which a closure panics.
 fn complaint(of: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let complaint = catch_unwind(of).unwrap_err();
     match complaint.downcast::<String>() {
@@ -131,7 +131,7 @@ fn the_wire_form_of_invoices_has_not_changed() {
     invoices(Path::new(GOLDEN)).check();
 }
 
-/// Checks against the golden file after a change to it.
+/// Changes the golden file, checks against it, and returns the text of the panic.
 fn complaint_after(change: impl FnOnce(String) -> String) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("invoices.json");
@@ -158,7 +158,7 @@ fn a_changed_wire_form_is_shown_line_by_line() {
 }
 
 #[test]
-fn a_former_wire_form_has_to_decode_for_ever() {
+fn a_former_wire_form_must_always_decode() {
     let with_former = |former: &str| {
         let former = former.to_owned();
         move |file: String| {
@@ -174,10 +174,10 @@ fn a_former_wire_form_has_to_decode_for_ever() {
     assert!(text.contains("missing field `invoice`"), "{text}");
 }
 
-/// The wire form of one message, that of another topic accepted by `UPDATE_GOLDEN` before.
+/// Golden files in which an incompatible change was accepted earlier by `UPDATE_GOLDEN`.
 mod changes {
     use super::*;
-    use persisting_message_bus::MessageOf;
+    use persisting_message_bus::backend::MessageOf;
     use serde::{Deserialize, Serialize};
 
     #[derive(Serialize, Deserialize)]
@@ -281,7 +281,7 @@ fn a_message_without_a_sample_is_named() {
     assert!(text.contains("InvoiceSent"), "{text}");
 }
 
-/// What `UPDATE_GOLDEN=1` does, in a process of its own: see the test below.
+/// Runs the check with `UPDATE_GOLDEN=1` in its own process: see the test below.
 #[test]
 fn check_the_golden_file_of_the_environment() {
     if let Ok(path) = std::env::var("GOLDEN_FILE") {

@@ -1,9 +1,10 @@
 //! cargo run -p persisting-message-bus-tests --bin with-servers -- cargo test --workspace --all-features
 //!
 //! Starts a PostgreSQL and a MariaDB server, runs the command with their addresses in POSTGRES_URL
-//! and MARIADB_URL, and stops them again: also when the command fails, and when this program is
-//! interrupted. When it is killed, servers and command end too, and only their folders stay. Its
-//! exit code is the command's, or 128 and the signal that ended it.
+//! and MARIADB_URL, and stops both servers. It also stops them when the command fails and when this
+//! program is interrupted. When this program is killed, the servers and the command end too, and
+//! only their folders stay. Its exit code is that of the command, or 128 plus the signal that ended
+//! it.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -17,7 +18,7 @@ use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How long an interrupted command may take to end by itself.
+/// The time that an interrupted command has to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     }
     let mut signals =
         Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).expect("a handler of signals");
-    // It ends when we do, with SIGKILL too: without servers it would find nothing to do.
+    // The command ends with this program, even on SIGKILL, because it cannot work without servers.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).args(arguments);
     let code = with_servers(|postgres, mariadb| {
@@ -40,15 +41,15 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Runs something with the addresses of two servers, which start and stop at the same time.
+/// Calls `run` with the addresses of two servers. Both start and stop at the same time.
 fn with_servers(run: impl FnOnce(String, String) -> i32) -> i32 {
     thread::scope(|scope| {
         let (started, mariadb) = channel();
         let (done, is_done) = channel::<()>();
-        // This thread stays: the server ends with it.
+        // This thread must stay, because the server ends with it.
         scope.spawn(move || {
             let mariadb = MariadbServer::start();
-            // Both fail when the other server did not start.
+            // The send fails if the other server did not start.
             let _told = started.send(mariadb.url());
             let _done = is_done.recv();
         });
@@ -60,7 +61,7 @@ fn with_servers(run: impl FnOnce(String, String) -> i32) -> i32 {
     })
 }
 
-/// Runs the command in a process group of its own, which is ended when we are interrupted.
+/// Runs the command in its own process group, and ends that group when this program is interrupted.
 fn run(mut command: Command, signals: &mut Signals) -> i32 {
     let mut child = command.process_group(0).spawn().expect("setpriv");
     loop {
@@ -76,13 +77,13 @@ fn run(mut command: Command, signals: &mut Signals) -> i32 {
     }
 }
 
-/// Asks the group of the command to end, and forces what is left of it.
+/// Asks the process group of the command to end, and kills the rest of it.
 fn end(child: &mut Child) {
     let group = Pid::from_raw(child.id().cast_signed());
     let _gone = killpg(group, Signal::SIGTERM);
     let begun = Instant::now();
     while begun.elapsed() < GRACE {
-        // Until it is asked for its status, it counts as one of the group.
+        // Until its status is read, the process counts as a member of the group.
         child.try_wait().expect("a status");
         if killpg(group, None).is_err() {
             return;

@@ -1,4 +1,4 @@
-//! The lines of the file, as the messages that they tell of.
+//! Reads the lines of the file as messages.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::topic::{Flight, FlightArrived, FlightCancelled, FlightDeparted, Flights};
 
-/// A line; what did not happen is empty or `NA`.
+/// A line. The fields of events that did not happen are empty or `NA`.
 #[derive(Deserialize)]
 struct Line<'a> {
     dep_time: &'a str,
@@ -26,7 +26,7 @@ struct Line<'a> {
     time_hour: DateTime<Utc>,
 }
 
-/// The lines of a file, and how many of its bytes are read.
+/// The lines of a file.
 pub struct FlightsFile {
     reader: Reader<Box<dyn Read>>,
     headers: ByteRecord,
@@ -34,7 +34,7 @@ pub struct FlightsFile {
 }
 
 impl FlightsFile {
-    /// Opens a file, whose bytes go through `watch` as they are read.
+    /// Opens a file. `watch` wraps its reader, and sees the bytes as they are read.
     pub fn open<W>(path: &Path, watch: impl FnOnce(File) -> W) -> Result<Self, Box<dyn Error>>
     where
         W: Read + 'static,
@@ -58,7 +58,7 @@ impl FlightsFile {
         })
     }
 
-    /// Passes over lines; there may be fewer.
+    /// Skips this many lines, or fewer if the file ends.
     pub fn skip(&mut self, lines: u64) -> Result<(), Box<dyn Error>> {
         for _ in 0..lines {
             self.reader.read_byte_record(&mut self.record)?;
@@ -66,7 +66,7 @@ impl FlightsFile {
         Ok(())
     }
 
-    /// Appends the messages of the next lines, and returns how many lines there were.
+    /// Appends the messages of the next lines, and returns the number of lines.
     pub fn read(&mut self, lines: usize, into: &mut Vec<Flights>) -> Result<u64, Box<dyn Error>> {
         let mut read = 0;
         while read < lines as u64 && self.reader.read_byte_record(&mut self.record)? {

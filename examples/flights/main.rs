@@ -1,12 +1,12 @@
 //! cargo run --release --bin flights -- flights-2013.csv.gz
 //!
 //! Streams the flights of a year (the CSV of the nycflights13 data set, gzip or plain) through a
-//! topic in a database, with two consumers: delays per carrier, in the transaction that moves
-//! the cursor, and an event set of the cancellations. Kill it at any moment and start it again: it
-//! goes on where it stopped and ends with the same table.
+//! topic in a database. One consumer sums up the delays of each carrier, in the transaction that
+//! moves the cursor. The other one counts cancellations with an event set. Kill the program at any
+//! moment and start it again: it resumes where it stopped, and ends with the same table.
 //!
-//! The database is a SQLite file, or with `--features postgres,mysql` a server:
-//! `--database-url postgres://localhost/flights`, `--database-url mysql://localhost/flights`.
+//! The database is a SQLite file, or with `--features postgres,mysql` a server: `--database-url
+//! postgres://localhost/flights`, `--database-url mysql://localhost/flights`.
 
 mod file;
 mod projections;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use diesel::{Connection, SqliteConnection};
-use persisting_message_bus::diesel::sqlite::{Durability, Settings};
+use persisting_message_bus::sql::sqlite::{Durability, Settings};
 
 use crate::store::Store;
 
@@ -30,17 +30,17 @@ use crate::store::Store;
 struct Arguments {
     /// The CSV file of flights, gzip or plain
     flights: PathBuf,
-    /// The database, which keeps what is done between two runs: a SQLite file, postgres://... or
+    /// The database, which keeps the progress between runs: a SQLite file, postgres://... or
     /// mysql://...
     #[arg(long, default_value = "flights.db")]
     database_url: String,
-    /// How many lines of the file to publish in one transaction
+    /// The number of lines to publish in one transaction
     #[arg(long, default_value_t = 1_000)]
     batch: usize,
-    /// How many messages to handle in one transaction
+    /// The number of messages to handle in one transaction
     #[arg(long, default_value_t = 5_000)]
     page: usize,
-    /// For how many seconds a consumer that was killed keeps the next one out
+    /// The number of seconds for which a killed consumer keeps its lease
     #[arg(long, default_value_t = 5.0)]
     lease: f64,
 }
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .into()),
         None => {
             let mut connection = SqliteConnection::establish(&arguments.database_url)?;
-            // What a loss of power undoes here, the next run does again.
+            // A power failure may undo the last transactions. The next run repeats them.
             Settings::default()
                 .durability(Durability::Normal)
                 .apply(&mut connection)?;

@@ -1,23 +1,25 @@
 //! The two consumers.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use persisting_message_bus::{EventSet, HandlePages, HandlerError, Message, MessageConsumer};
+use persisting_message_bus::handler::{HandlerError, PageHandler};
+use persisting_message_bus::{EventSet, Message, MessageConsumer};
 
 use crate::store::{Delays, Store};
 use crate::topic::{Cancellations, Flights};
 
-/// How messages are handled.
+/// The settings of the consumers.
 pub struct Pages {
     pub size: usize,
     pub lease: Duration,
 }
 
-/// Brings the delays up to date, and returns how many messages were handled.
+/// Updates the delays, and returns the number of handled messages.
 pub fn project_delays<C: Store>(pages: &Pages, connection: &mut C) -> Result<u64, Box<dyn Error>> {
     let consumer =
         MessageConsumer::<Flights>::transactional_pages("carrier-delays", add_delays::<C>)
@@ -54,7 +56,7 @@ fn add_delays<C: Store>(
     Ok(())
 }
 
-/// Brings the cancellations up to date, and returns how many messages were handled.
+/// Updates the cancellations, and returns the number of handled messages.
 pub fn count_cancellations<C: Store>(
     pages: &Pages,
     connection: &mut C,
@@ -81,25 +83,26 @@ fn catch_up<S, H, C>(
 ) -> Result<u64, Box<dyn Error>>
 where
     S: EventSet,
-    H: HandlePages<S, C>,
+    H: PageHandler<S, C>,
     C: Store,
 {
-    let head = connection.safe_head("flights")?;
+    let head = connection.current_head("flights")?;
     let style = ProgressStyle::with_template("{msg} {bar:40} {percent:>3}%")?;
     let progress = ProgressBar::new(u64::try_from(head.get())?)
         .with_style(style)
         .with_message(consumer.name().to_owned());
     let mut handled = 0;
     loop {
-        match consumer.handle_new_messages(connection) {
+        match consumer.handle_page(connection) {
             Ok(0) => break,
             Ok(page) => {
                 handled += page as u64;
                 progress.set_position(cursor(consumer.name(), connection)?);
             }
-            // The lease of a run that was killed.
-            Err(error) if error.is_locked() => thread::sleep(Duration::from_millis(50)),
-            // A failed attempt. A run that was killed while it handled one message on its own counts as one too.
+            // A killed run may still hold the lease.
+            Err(error) if error.is_lease_held() => thread::sleep(Duration::from_millis(50)),
+            // An attempt failed. A run that was killed while it handled one message alone counts as
+            // a failed attempt, too.
             Err(error) => match error.retry_after() {
                 Some(wait) => thread::sleep(wait),
                 None => return Err(error.into()),
@@ -110,9 +113,12 @@ where
     Ok(handled)
 }
 
-/// How far a consumer is.
+/// Returns the cursor of a consumer.
 fn cursor<C: Store>(consumer: &str, connection: &mut C) -> Result<u64, Box<dyn Error>> {
-    let status = connection.stored_consumer(consumer, "flights")?;
+    let status = connection.stored_consumer(ConsumerKey {
+        consumer,
+        topic: "flights",
+    })?;
     let cursor = status.and_then(|status| status.cursor);
     Ok(u64::try_from(cursor.unwrap_or_default().get())?)
 }

@@ -8,9 +8,10 @@ use crate::file::FlightsFile;
 use crate::store::Store;
 use crate::topic::Flights;
 
-/// Publishes the lines that are not published yet, and returns how many messages that were.
+/// Publishes the lines that are not published yet, and returns the number of messages.
 ///
-/// How far it is stands in the database, and moves in the transaction that publishes the lines.
+/// The database stores the number of published lines. It changes in the transaction that publishes
+/// the lines.
 pub fn publish<C: Store>(
     path: &Path,
     batch: usize,
@@ -31,7 +32,7 @@ pub fn publish<C: Store>(
         }
         lines += read;
         let number = i64::try_from(lines)?;
-        // It writes first, so that on SQLite it waits its turn.
+        // The transaction writes first, so that it waits for other writers on SQLite.
         connection.in_transaction(|connection| {
             connection.set_lines_published(number)?;
             dispatcher.dispatch_batch(connection, &messages)

@@ -5,14 +5,14 @@ use diesel::QueryResult;
 
 use crate::store::{Carrier, Store};
 
-/// Says how fast that was, beside the table.
+/// Prints the throughput to standard error, separate from the table.
 pub fn speed(what: &str, messages: u64, begun: Instant) {
     let seconds = begun.elapsed().as_secs_f64();
     let rate = messages as f64 / seconds;
     eprintln!("{what} {messages} messages in {seconds:.2} s: {rate:.0} messages/s");
 }
 
-/// The delays and cancellations of each carrier, and of all.
+/// Returns a table of the delays and cancellations of each carrier, and of all carriers.
 pub fn table<C: Store>(connection: &mut C) -> QueryResult<Table> {
     let carriers = connection.carriers()?;
     let mut table = Table::new();

@@ -1,8 +1,10 @@
-//! What the example keeps beside the messages, in the same database, whichever that is.
+//! The tables of the example, which are in the same database as the messages.
 
 use diesel::prelude::*;
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, TransactionControlOn,
+};
+use persisting_message_bus::sql::migrate;
 
 diesel::table! {
     published_lines (id) {
@@ -31,7 +33,7 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(carrier_delays, carrier_cancellations);
 
-/// Every database understands this.
+/// Table definitions that every database accepts.
 const TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS published_lines (
         id BIGINT NOT NULL PRIMARY KEY,
@@ -51,18 +53,18 @@ const TABLES: [&str; 3] = [
     )",
 ];
 
-/// What a page adds to a carrier's row.
+/// The changes of a page to a carrier's row.
 #[derive(Debug, Default)]
 pub struct Delays {
     pub departed: i64,
     pub departure_minutes: i64,
     pub arrived: i64,
-    /// Of those that arrived, how many have a known delay.
+    /// The number of arrived flights with a known delay.
     pub arrival_delays: i64,
     pub arrival_minutes: i64,
 }
 
-/// A carrier's line in the table.
+/// A carrier's row in the table.
 #[derive(Debug, Default, Queryable)]
 pub struct Carrier {
     pub name: String,
@@ -74,12 +76,14 @@ pub struct Carrier {
     pub cancelled: Option<i64>,
 }
 
-/// A connection to a database that has the messages and these tables.
-pub trait Store: MessageRepository + MessageConsumerState + TransactionsOn<Self> + Sized {
-    /// Creates the tables that are not there yet, and the bus's too.
+/// A connection to a database with the messages and these tables.
+pub trait Store:
+    MessageRepository + MessageConsumerState + TransactionControlOn<Self> + Sized
+{
+    /// Creates missing tables, including those of the bus.
     fn prepare(&mut self) -> Result<(), Box<dyn std::error::Error>>;
 
-    /// How many lines of the file are published.
+    /// Returns the number of published lines.
     fn lines_published(&mut self) -> QueryResult<Option<i64>>;
 
     fn set_lines_published(&mut self, number: i64) -> QueryResult<()>;
@@ -92,12 +96,12 @@ pub trait Store: MessageRepository + MessageConsumerState + TransactionsOn<Self>
 
     fn clear_cancelled(&mut self) -> QueryResult<()>;
 
-    /// The carriers, those with the most departures first.
+    /// Returns the carriers by decreasing number of departures.
     fn carriers(&mut self) -> QueryResult<Vec<Carrier>>;
 }
 
-/// The same for each connection type of Diesel: not every database has an upsert, so rows are updated
-/// or else inserted. A consumer's lease keeps others away meanwhile.
+/// Implements `Store` for a connection type of Diesel. Not every database has an upsert, so a row
+/// is updated, or inserted if it is missing. The consumer's lease excludes concurrent writers.
 macro_rules! impl_store {
     ($connection:ty) => {
         impl Store for $connection {

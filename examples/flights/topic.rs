@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Serialize};
 
-/// Which flight it is.
+/// The identity of a flight.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Flight {
     pub carrier: String,
@@ -15,14 +15,14 @@ pub struct Flight {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FlightDeparted {
     pub flight: Flight,
-    /// Negative when it was early.
+    /// The delay in minutes; negative if the flight was early.
     pub delay_minutes: Option<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FlightArrived {
     pub flight: Flight,
-    /// Negative when it was early; unknown for some that landed elsewhere first.
+    /// The delay in minutes; negative if the flight was early. Unknown for some diverted flights.
     pub delay_minutes: Option<i64>,
 }
 

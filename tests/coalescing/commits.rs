@@ -1,4 +1,4 @@
-//! On a bus that counts its commits, waits, fails and panics when it is told to.
+//! Group commits on a scripted bus that counts its commits, and waits, fails or panics on demand.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -7,47 +7,52 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{
-    Coalescer, Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position,
-    RawMessage, Sightings, StoredMessage, Transactions,
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations, StoredMessage,
+    TransactionControl,
 };
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{Coalescer, Error, OnDuplicate, Position};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
 
 use super::orders;
 
-/// What a bus is told, and tells.
+/// The instructions for a scripted bus, and its counts.
 #[derive(Default)]
 struct Script {
     bus: InMemoryMessageBus,
     connections: AtomicUsize,
-    /// How many messages it was given at each attempt.
+    /// The number of messages at each attempt.
     attempts: Mutex<Vec<usize>>,
-    /// What it does at some of them, instead of persisting.
+    /// The misbehaviour at some attempts, instead of persisting.
     plan: Mutex<BTreeMap<usize, Does>>,
-    /// Whether a transaction is open that the next look at it finds.
+    /// Whether the next call of `transaction_depth` reports an open transaction.
     is_open: AtomicBool,
-    /// What it waits for once.
+    /// The signal for which it waits once.
     gate: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 enum Does {
     Panics,
     LosesItsConnection,
-    /// Refuses the first message in a transaction that it does not end.
+    /// Refuses the first message and leaves its transaction open.
     LeavesItOpen,
 }
 
 struct Scripted(Arc<Script>);
 
 impl MessageSource for Scripted {
-    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
-        self.0.bus.clone().horizon(topic, sightings)
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.0.bus.clone().high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        self.0.bus.clone().head(topic, horizon)
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        self.0.bus.clone().head(topic, high_water_mark)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -64,7 +69,11 @@ impl MessageSource for Scripted {
 }
 
 impl MessageRepository for Scripted {
-    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+    fn persist(
+        &mut self,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
         if let Some(gate) = self.0.gate.lock().unwrap().take() {
             gate.recv().unwrap();
         }
@@ -76,9 +85,7 @@ impl MessageRepository for Scripted {
         let plan = self.0.plan.lock().unwrap().remove(&attempt);
         match plan {
             Some(Does::Panics) => panic!("out of order"),
-            Some(Does::LosesItsConnection) => {
-                Err(Error::repository("writing", "connection reset", true))
-            }
+            Some(Does::LosesItsConnection) => Err(Error::transient("writing", "connection reset")),
             Some(Does::LeavesItOpen) => {
                 self.0.is_open.store(true, Ordering::Relaxed);
                 Err(Error::duplicate_message(&messages[0]))
@@ -88,7 +95,7 @@ impl MessageRepository for Scripted {
     }
 }
 
-impl Transactions for Scripted {
+impl TransactionControl for Scripted {
     fn begin(&mut self) -> Result<(), Error> {
         self.0.bus.clone().begin()
     }
@@ -97,11 +104,11 @@ impl Transactions for Scripted {
         self.0.bus.clone().commit()
     }
 
-    fn roll_back(&mut self) -> Result<(), Error> {
-        self.0.bus.clone().roll_back()
+    fn rollback(&mut self) -> Result<(), Error> {
+        self.0.bus.clone().rollback()
     }
 
-    fn open_transactions(&mut self) -> usize {
+    fn transaction_depth(&mut self) -> usize {
         usize::from(self.0.is_open.swap(false, Ordering::Relaxed))
     }
 }
@@ -114,7 +121,7 @@ fn scripted(script: &Arc<Script>) -> Coalescer {
     })
 }
 
-/// Dispatches one message, and while it is being committed, so many others together.
+/// Dispatches one message, and `others` more while it is being committed.
 fn one_and_then(
     script: &Arc<Script>,
     coalescer: &Coalescer,
@@ -141,7 +148,7 @@ fn one_and_then(
 }
 
 #[test]
-fn who_comes_during_a_commit_shares_the_next_one() {
+fn callers_during_a_commit_share_the_next_one() {
     let script = Arc::<Script>::default();
     let coalescer = scripted(&script);
     for outcome in one_and_then(&script, &coalescer, 20) {
@@ -153,9 +160,9 @@ fn who_comes_during_a_commit_shares_the_next_one() {
 }
 
 #[test]
-fn a_commit_has_no_more_messages_than_it_may() {
+fn a_commit_has_at_most_max_batch_size_messages() {
     let script = Arc::<Script>::default();
-    let coalescer = scripted(&script).messages_in_a_commit(8);
+    let coalescer = scripted(&script).max_batch_size(8);
     for outcome in one_and_then(&script, &coalescer, 20) {
         outcome.unwrap();
     }
@@ -166,7 +173,7 @@ fn a_commit_has_no_more_messages_than_it_may() {
 }
 
 #[test]
-fn a_lost_connection_is_told_to_all_and_they_are_not_repeated() {
+fn a_lost_connection_fails_all_callers_and_nothing_is_repeated() {
     let script = Arc::<Script>::default();
     script
         .plan
@@ -192,7 +199,7 @@ fn a_lost_connection_is_told_to_all_and_they_are_not_repeated() {
 }
 
 #[test]
-fn a_panic_of_the_repository_is_an_error_and_stops_nobody() {
+fn a_panic_of_the_repository_fails_its_message_only() {
     let script = Arc::<Script>::default();
     script
         .plan
@@ -208,20 +215,20 @@ fn a_panic_of_the_repository_is_an_error_and_stops_nobody() {
 }
 
 #[test]
-fn a_closed_coalescer_gives_its_connections_back() {
+fn a_closed_coalescer_drops_its_connections() {
     let script = Arc::<Script>::default();
     let coalescer = scripted(&script);
     orders(&coalescer)
         .dispatch(&OrderPlaced::number(0))
         .unwrap();
-    // The script, `connect`, and the connection.
+    // The references of this test, of `connect`, and of the connection.
     assert_eq!(Arc::strong_count(&script), 3);
     assert!(coalescer.close(Duration::from_secs(60)));
     assert_eq!(Arc::strong_count(&script), 2);
 }
 
 #[test]
-fn a_transaction_that_is_left_open_is_not_gone_on_with() {
+fn a_connection_is_replaced_when_its_transaction_was_left_open() {
     let script = Arc::<Script>::default();
     script.plan.lock().unwrap().insert(0, Does::LeavesItOpen);
     let coalescer = scripted(&script);
@@ -232,7 +239,7 @@ fn a_transaction_that_is_left_open_is_not_gone_on_with() {
 }
 
 #[test]
-fn who_cannot_connect_says_so_and_tries_again() {
+fn a_failed_connection_is_reported_and_retried() {
     let attempts = AtomicUsize::new(0);
     let bus = InMemoryMessageBus::default();
     let coalescer = Coalescer::new(move || match attempts.fetch_add(1, Ordering::Relaxed) {

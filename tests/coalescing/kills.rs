@@ -1,6 +1,6 @@
 //! Processes that are killed while their threads share commits.
 //!
-//! This program starts itself again as a publisher: see `publisher`.
+//! This program starts itself again as a publisher process: see `publisher`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -8,9 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use persisting_message_bus::{
-    Coalescer, Message, MessageConsumer, MessageRepository, Transactions,
-};
+use persisting_message_bus::backend::{MessageRepository, TransactionControl};
+use persisting_message_bus::{Coalescer, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{
     Database, Mariadb, Postgres, Server, Sqlite, connect_sqlite,
 };
@@ -23,10 +22,10 @@ const DATABASE: &str = "COALESCING_PUBLISHER_DATABASE";
 const NUMBER: &str = "COALESCING_PUBLISHER_NUMBER";
 const THREADS: u64 = 16;
 
-/// The body of a publisher, when the environment makes this process one; it passes otherwise.
+/// The body of a publisher, if the environment variable is set. Passes otherwise.
 ///
-/// It publishes single messages on many threads until it is killed, and prints the number of each that
-/// was acknowledged.
+/// It publishes single messages on many threads until it is killed. It prints the number of each
+/// acknowledged message.
 #[test]
 fn publisher() {
     let Ok(url) = env::var(DATABASE) else {
@@ -46,9 +45,9 @@ type NoError = std::convert::Infallible;
 
 fn publish<R>(number: u64, connect: impl Fn() -> Result<R, NoError> + Send + Sync + 'static)
 where
-    R: MessageRepository + Transactions + Send + 'static,
+    R: MessageRepository + TransactionControl + Send + 'static,
 {
-    let coalescer = Coalescer::new(connect).connections(2);
+    let coalescer = Coalescer::new(connect).max_connections(2);
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let orders = orders(&coalescer);
@@ -79,12 +78,12 @@ fn start_publisher(url: &str, number: u64) -> Child {
         .unwrap()
 }
 
-/// Reads so many acknowledgements, kills the publisher, and reads the others that it had printed.
+/// Reads `kill_after` acknowledgements, kills the publisher, and reads the rest of its output.
 fn acknowledged(mut publisher: Child, kill_after: usize) -> BTreeSet<u64> {
     let lines = BufReader::new(publisher.stdout.take().unwrap()).lines();
     let mut acknowledged = BTreeSet::new();
     for line in lines {
-        // The last line may be half of one.
+        // The last line may be incomplete.
         let number = line.unwrap_or_default();
         let number = number.strip_prefix("acknowledged ").map(str::parse);
         if let Some(Ok(number)) = number {
@@ -98,7 +97,7 @@ fn acknowledged(mut publisher: Child, kill_after: usize) -> BTreeSet<u64> {
     acknowledged
 }
 
-fn what_was_acknowledged_is_there<D: Database>(database: &D, url: &str) {
+fn acknowledged_messages_are_stored<D: Database>(database: &D, url: &str) {
     let mut random = fastrand::Rng::with_seed(seed());
     let mut said = BTreeSet::new();
     for number in 0..6 {
@@ -111,27 +110,27 @@ fn what_was_acknowledged_is_there<D: Database>(database: &D, url: &str) {
         Ok(())
     });
     let mut bus = database.connect();
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     let once: BTreeSet<_> = delivered.iter().copied().collect();
-    assert_eq!(delivered.len(), once.len(), "nothing comes twice");
+    assert_eq!(delivered.len(), once.len(), "a message was delivered twice");
     let lost: Vec<_> = said.difference(&once).collect();
-    assert!(lost.is_empty(), "acknowledged, and not there: {lost:?}");
+    assert!(lost.is_empty(), "acknowledged but not stored: {lost:?}");
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_in_sqlite() {
+fn messages_acknowledged_before_a_kill_are_in_sqlite() {
     let database = Sqlite::create();
-    what_was_acknowledged_is_there(&database, &database.path());
+    acknowledged_messages_are_stored(&database, &database.path());
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_in_postgres() {
+fn messages_acknowledged_before_a_kill_are_in_postgres() {
     let database = Postgres::create();
-    what_was_acknowledged_is_there(&database, &database.url());
+    acknowledged_messages_are_stored(&database, &database.url());
 }
 
 #[test]
-fn what_was_acknowledged_before_a_kill_is_in_mariadb() {
+fn messages_acknowledged_before_a_kill_are_in_mariadb() {
     let database = Mariadb::create();
-    what_was_acknowledged_is_there(&database, &database.url());
+    acknowledged_messages_are_stored(&database, &database.url());
 }

@@ -1,4 +1,4 @@
-//! Commits that are shared: how many there are, and what becomes of them when something breaks.
+//! Group commits: their number, and their outcome when a repository, a process or a server fails.
 
 mod commits;
 mod kills;

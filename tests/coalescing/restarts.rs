@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::{Connection, MysqlConnection, PgConnection};
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{
-    Coalescer, MessageRepository, MessageTypes, PageRequest, Position, Transactions,
+use persisting_message_bus::backend::{
+    MessageRepository, PageRequest, TransactionControl, TypeFilter,
 };
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus::{Coalescer, Position};
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ const THREADS: u64 = 8;
 fn ids<C: MessageRepository>(connection: &mut C) -> Vec<Uuid> {
     let request = PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
         limit: usize::MAX,
@@ -37,13 +38,14 @@ fn ids<C: MessageRepository>(connection: &mut C) -> Vec<Uuid> {
     ids
 }
 
-/// Publishers that go on through errors, while the server is killed again and again.
-fn what_was_acknowledged_is_there<C>(url: &str, mut restart: impl FnMut())
+/// Publishes through errors while the server is killed repeatedly. Every acknowledged message must
+/// be stored.
+fn acknowledged_messages_are_stored<C>(url: &str, mut restart: impl FnMut())
 where
-    C: Connection + MessageRepository + Transactions + Send + 'static,
+    C: Connection + MessageRepository + TransactionControl + Send + 'static,
 {
     let address = url.to_owned();
-    let coalescer = Coalescer::new(move || C::establish(&address)).connections(2);
+    let coalescer = Coalescer::new(move || C::establish(&address)).max_connections(2);
     let (ended, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0));
     let publish = |thread: u64| {
         let orders = orders(&coalescer);
@@ -56,7 +58,7 @@ where
                 }
                 Err(error) => {
                     assert!(error.is_retryable(), "{error:?}");
-                    // As somebody does who asks again.
+                    // A caller that retries pauses, too.
                     thread::sleep(Duration::from_millis(5));
                 }
             }
@@ -84,26 +86,26 @@ where
     });
     let there = ids(&mut C::establish(url).unwrap());
     let once: BTreeSet<_> = there.iter().copied().collect();
-    assert_eq!(there.len(), once.len(), "nothing is there twice");
+    assert_eq!(there.len(), once.len(), "a message is stored twice");
     let lost: Vec<_> = said.iter().filter(|id| !once.contains(id)).collect();
-    assert!(lost.is_empty(), "acknowledged, and not there: {lost:?}");
+    assert!(lost.is_empty(), "acknowledged but not stored: {lost:?}");
 }
 
 #[test]
-fn what_was_acknowledged_is_there_while_postgres_is_killed() {
+fn acknowledged_messages_are_stored_while_postgres_is_killed() {
     let mut server = PostgresServer::start();
     migrate(&mut PgConnection::establish(&server.url()).unwrap()).unwrap();
-    what_was_acknowledged_is_there::<PgConnection>(&server.url(), || {
+    acknowledged_messages_are_stored::<PgConnection>(&server.url(), || {
         server.kill();
         server.start_again();
     });
 }
 
 #[test]
-fn what_was_acknowledged_is_there_while_mariadb_is_killed() {
+fn acknowledged_messages_are_stored_while_mariadb_is_killed() {
     let mut server = MariadbServer::start();
     migrate(&mut MysqlConnection::establish(&server.url()).unwrap()).unwrap();
-    what_was_acknowledged_is_there::<MysqlConnection>(&server.url(), || {
+    acknowledged_messages_are_stored::<MysqlConnection>(&server.url(), || {
         server.kill();
         server.start_again();
     });

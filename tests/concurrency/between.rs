@@ -1,19 +1,19 @@
-//! Publishers that come and go between any two statements of a reader.
+//! Publishers that begin and commit between any two statements of a reader.
 
 use std::sync::{Arc, Mutex};
 
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
-use persisting_message_bus::Transactions;
+use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus_tests::databases::Server;
 
 use super::{Reader, place};
 
-/// No reader needs more to handle a page.
+/// An upper limit for the statements of a page.
 const STATEMENTS: u32 = 12;
 
-/// When a slow publisher comes, with one who overtakes it, and when it commits: behind which
-/// statement of the reader.
+/// The statement of the reader after which a slow publisher begins and a fast one overtakes it
+/// (`comes`), and the one after which the slow publisher commits (`goes`).
 struct Plan<C> {
     slow: C,
     fast: C,
@@ -24,7 +24,7 @@ struct Plan<C> {
 
 impl<C: Connection> Plan<C>
 where
-    C: persisting_message_bus::MessageRepository + Transactions,
+    C: persisting_message_bus::backend::MessageRepository + TransactionControl,
 {
     fn a_statement_has_run(&mut self) {
         self.statements += 1;
@@ -39,8 +39,8 @@ where
     }
 }
 
-/// With the models `fence`, control *locks before sequence*, and `slots`, control *slots before last
-/// position*: who comes between the two looks is there.
+/// Replays the models `fence`, control *locks before sequence*, and `slots`, control *slots before
+/// last position*: a publisher begins between the two reads.
 pub fn publishers_between_the_statements_of_a_reader_lose_nothing<D: Server>() {
     let (mut reader, [slow, fast]) = Reader::<D>::create();
     let plan = Arc::new(Mutex::new(Plan {
@@ -66,12 +66,12 @@ pub fn publishers_between_the_statements_of_a_reader_lose_nothing<D: Server>() {
                 (plan.statements, plan.comes, plan.goes) = (0, comes, goes);
             }
             let mut delivered = reader.read();
-            // The reader may have come to its end before.
+            // The reader may have finished earlier.
             while plan.lock().unwrap().statements < goes {
                 plan.lock().unwrap().a_statement_has_run();
             }
             delivered.extend(reader.read());
-            assert_eq!(delivered, [1, 2, 3], "behind {comes}, until {goes}");
+            assert_eq!(delivered, [1, 2, 3], "from {comes} to {goes}");
         }
     }
 }

@@ -1,19 +1,18 @@
-//! Publishers whose transactions overlap, one step after the other.
+//! Publishers whose transactions overlap, step by step.
 
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{
-    Error, Message, MessageConsumer, MessageDispatcher, MessageSource, ResetTo, Sightings,
-    Transactions,
-};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::backend::{MessageSource, SlotObservations};
+use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher, ResetTo};
 use persisting_message_bus_tests::databases::Server;
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, OrderShipped, Orders, Payments};
 
 use super::{Reader, pay, place};
 
-/// Rolls a transaction back.
+/// The error that rolls a transaction back.
 struct RollBack;
 
 impl From<Error> for RollBack {
@@ -22,7 +21,7 @@ impl From<Error> for RollBack {
     }
 }
 
-/// Dispatches in a savepoint that is rolled back.
+/// Dispatches in a savepoint and rolls it back.
 fn place_and_roll_back<D: Server>(bus: &mut D::Bus, order: u64) {
     let rolled_back = bus.in_transaction(|bus| {
         place(bus, order)?;
@@ -42,7 +41,7 @@ pub fn a_late_commit_of_the_lower_position_is_not_skipped<D: Server>() {
     assert_eq!(reader.read(), [1, 2]);
 }
 
-pub fn a_first_message_is_waited_for<D: Server>() {
+pub fn an_uncommitted_first_message_is_waited_for<D: Server>() {
     let database = D::create();
     let mut one = database.connect();
     one.begin().unwrap();
@@ -54,8 +53,9 @@ pub fn a_first_message_is_waited_for<D: Server>() {
     assert_eq!(reader.read(), [1]);
 }
 
-/// The model `slots`, control *held slots do not count*, for a reader that has seen the slot free.
-pub fn what_was_read_before_a_publisher_came_is_behind_the_reader<D: Server>() {
+/// The model `slots`, control *held slots do not count*, for a reader that has observed the slot
+/// free.
+pub fn a_publisher_that_begins_after_a_read_is_waited_for<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     place(&mut other, 1).unwrap();
     assert_eq!(reader.read(), [1]);
@@ -69,8 +69,9 @@ pub fn what_was_read_before_a_publisher_came_is_behind_the_reader<D: Server>() {
     assert_eq!(reader.read(), [2, 3]);
 }
 
-/// The trace of the model `slots`, controls *held slots do not count* and *unseen slots do not count*.
-pub fn a_reader_that_comes_late_waits_too<D: Server>() {
+/// The trace of the model `slots`, controls *held slots do not count* and *unseen slots do not
+/// count*.
+pub fn a_new_reader_waits_for_open_publishers<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
     place(&mut one, 1).unwrap();
@@ -81,8 +82,8 @@ pub fn a_reader_that_comes_late_waits_too<D: Server>() {
     assert_eq!(reader.read(), [1, 2]);
 }
 
-/// There is no moment at which nobody is at work.
-pub fn publishers_that_overlap_do_not_starve_a_reader<D: Server>() {
+/// At least one publisher is in flight at every moment.
+pub fn overlapping_publishers_do_not_starve_a_reader<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     let mut delivered = Vec::new();
     one.begin().unwrap();
@@ -93,7 +94,7 @@ pub fn publishers_that_overlap_do_not_starve_a_reader<D: Server>() {
         one.commit().unwrap();
         std::mem::swap(&mut one, &mut other);
         delivered.extend(reader.read());
-        // What was committed before the last look but one.
+        // The reader has everything that was committed before its last read but one.
         assert!(delivered.len() as u64 + 3 > order, "{delivered:?}");
     }
     one.commit().unwrap();
@@ -106,11 +107,11 @@ pub fn a_rolled_back_position_does_not_stall<D: Server>() {
     one.begin().unwrap();
     place(&mut one, 1).unwrap();
     place(&mut other, 2).unwrap();
-    one.roll_back().unwrap();
+    one.rollback().unwrap();
     assert_eq!(reader.read(), [2]);
 }
 
-pub fn a_rolled_back_savepoint_keeps_what_was_before_it<D: Server>() {
+pub fn a_rolled_back_savepoint_keeps_earlier_messages<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
     place(&mut one, 1).unwrap();
@@ -122,7 +123,7 @@ pub fn a_rolled_back_savepoint_keeps_what_was_before_it<D: Server>() {
 }
 
 /// The trace of the model `fence`, control *setting outlives savepoint*.
-pub fn a_publisher_goes_on_behind_a_rolled_back_savepoint<D: Server>() {
+pub fn a_publisher_stays_visible_after_a_rolled_back_savepoint<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
     place_and_roll_back::<D>(&mut one, 1);
@@ -148,7 +149,7 @@ pub fn many_open_publishers_commit_in_any_order<D: Server>() {
     let mut delivered = Vec::new();
     for (order, mut publisher) in publishers {
         if random.u8(0..3) == 0 {
-            publisher.roll_back().unwrap();
+            publisher.rollback().unwrap();
             committed.retain(|committed| *committed != order);
         } else {
             publisher.commit().unwrap();
@@ -172,7 +173,7 @@ pub fn many_messages_in_a_transaction_hold_one_fence<D: Server>() {
     assert_eq!(D::fences(&mut other), 0);
 }
 
-pub fn another_topics_publisher_does_not_stall<D: Server>() {
+pub fn a_publisher_on_another_topic_does_not_stall<D: Server>() {
     let (mut reader, [mut one, mut other]) = Reader::<D>::create();
     one.begin().unwrap();
     pay(&mut one, 1).unwrap();
@@ -189,7 +190,7 @@ pub fn a_foreign_transaction_does_not_stall<D: Server>() {
     one.commit().unwrap();
 }
 
-/// Writes to a table of the application and does not commit.
+/// Writes to a table of the application and leaves the transaction open.
 fn hold_foreign_transaction<D: Server>(connection: &mut D::Bus) {
     connection
         .batch_execute("CREATE TABLE customers (id INTEGER)")
@@ -200,8 +201,9 @@ fn hold_foreign_transaction<D: Server>(connection: &mut D::Bus) {
         .unwrap();
 }
 
-/// The figures are printed, not asserted: a minute of both with `FOREIGN_SECONDS=60`.
-pub fn a_foreign_transaction_held_open_makes_delivery_no_slower<D: Server>() {
+/// Prints the figures and asserts nothing about them. `FOREIGN_SECONDS=60` measures a minute of
+/// each.
+pub fn delivery_is_measured_while_a_foreign_transaction_is_open<D: Server>() {
     let seconds = std::env::var("FOREIGN_SECONDS").map_or(0.5, |text| text.parse().unwrap());
     let (mut reader, [mut foreign, mut publisher]) = Reader::<D>::create();
     let mut median = || {
@@ -219,14 +221,16 @@ pub fn a_foreign_transaction_held_open_makes_delivery_no_slower<D: Server>() {
     let without = median();
     hold_foreign_transaction::<D>(&mut foreign);
     let with = median();
-    println!("median from dispatch to handler: {without:?} without, {with:?} with it");
+    println!(
+        "median from dispatch to handler: {without:?} without the transaction, {with:?} with it"
+    );
     foreign.commit().unwrap();
 }
 
-pub fn publishers_do_not_take_turns<D: Server>() {
+pub fn publishers_do_not_wait_for_each_other<D: Server>() {
     let (mut reader, _) = Reader::<D>::create();
     let mut publishers: Vec<_> = (0..16).map(|_| reader.database.connect()).collect();
-    // If one waited for another, this would never come to its end.
+    // If one publisher waited for another, this would never end.
     for (order, publisher) in (0..).zip(&mut publishers) {
         publisher.begin().unwrap();
         place(publisher, order).unwrap();
@@ -254,19 +258,19 @@ pub fn several_topics_wait_for_each_other<D: Server>() {
             Ok(())
         });
     ship(&mut other, 1).unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut reader.bus).unwrap(), 2);
+    assert_eq!(consumer.handle_page(&mut reader.bus).unwrap(), 2);
     one.begin().unwrap();
     pay(&mut one, 2).unwrap();
     ship(&mut other, 3).unwrap();
     pay(&mut other, 4).unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut reader.bus).unwrap(), 0);
+    assert_eq!(consumer.handle_page(&mut reader.bus).unwrap(), 0);
     one.commit().unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut reader.bus).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut reader.bus).unwrap(), 3);
     drop(consumer);
     assert_eq!(seen, [0, 1, 2, 3, 4]);
 }
 
-pub fn a_reset_to_the_end_skips_nobody<D: Server>() {
+pub fn a_reset_to_the_end_skips_no_open_publisher<D: Server>() {
     for has_looked_before in [true, false] {
         let (mut reader, [mut one, mut other]) = Reader::<D>::create();
         if !has_looked_before {
@@ -275,7 +279,7 @@ pub fn a_reset_to_the_end_skips_nobody<D: Server>() {
         one.begin().unwrap();
         place(&mut one, 1).unwrap();
         place(&mut other, 2).unwrap();
-        // It may say that it cannot tell; it may not pass the open one.
+        // The reset may fail because the end is not known yet. It must not pass the open publisher.
         let reset = reader.consumer.reset(&mut reader.bus, ResetTo::End);
         one.commit().unwrap();
         match reset {
@@ -299,24 +303,24 @@ pub fn a_dispatch_on_two_topics_holds_back_both<D: Server>() {
         paid += 1;
         Ok(())
     });
-    assert_eq!(payments.handle_new_messages(&mut reader.bus).unwrap(), 1);
+    assert_eq!(payments.handle_page(&mut reader.bus).unwrap(), 1);
     one.begin().unwrap();
     pay(&mut one, 1).unwrap();
     place(&mut one, 1).unwrap();
     place(&mut other, 2).unwrap();
     pay(&mut other, 2).unwrap();
     assert!(reader.read().is_empty());
-    assert_eq!(payments.handle_new_messages(&mut reader.bus).unwrap(), 0);
+    assert_eq!(payments.handle_page(&mut reader.bus).unwrap(), 0);
     one.commit().unwrap();
     assert_eq!(reader.read(), [1, 2]);
-    assert_eq!(payments.handle_new_messages(&mut reader.bus).unwrap(), 2);
+    assert_eq!(payments.handle_page(&mut reader.bus).unwrap(), 2);
 }
 
-pub fn publishers_may_choose_their_isolation<D: Server>() {
+pub fn publishers_can_choose_their_isolation_level<D: Server>() {
     for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {
         let (mut reader, [mut one, mut other]) = Reader::<D>::create();
         D::begin_with(&mut one, isolation);
-        // Its snapshot is of now.
+        // This statement takes the snapshot now.
         one.batch_execute("SELECT count(*) FROM message_consumer_state WHERE consumer = 'x'")
             .unwrap();
         place(&mut other, 1).unwrap();
@@ -333,15 +337,15 @@ pub fn publishers_may_choose_their_isolation<D: Server>() {
     }
 }
 
-pub fn a_snapshot_that_is_too_old_is_not_read<D: Server>() {
+pub fn an_old_snapshot_is_not_read<D: Server>() {
     let (mut reader, [mut one, _]) = Reader::<D>::create();
     D::begin_with(&mut one, "REPEATABLE READ");
     let error = one
-        .horizon("orders", &mut Sightings::default())
+        .high_water_mark("orders", &mut SlotObservations::default())
         .unwrap_err();
     assert!(error.to_string().contains("orders"), "{error}");
     assert!(format!("{error:#}").contains("transaction"), "{error:#}");
-    one.roll_back().unwrap();
+    one.rollback().unwrap();
     place(&mut one, 1).unwrap();
     assert_eq!(reader.read(), [1]);
 }

@@ -1,7 +1,7 @@
-//! Publishers and consumers at the same time: nothing is skipped, and nobody waits for what does not
-//! concern him.
+//! Publishers and consumers at the same time. No message is skipped, and no reader waits for a
+//! transaction that does not concern it.
 //!
-//! `SOAK_SECONDS=30 cargo test --release --test concurrency soak` lets the soak run longer.
+//! `SOAK_SECONDS=30 cargo test --release --test concurrency soak` makes the soak run longer.
 
 mod between;
 mod interleavings;
@@ -11,13 +11,13 @@ mod soak;
 
 use std::sync::{Arc, Mutex};
 
-use persisting_message_bus::{
-    Error, External, HandlerError, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-};
+use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::handler::{External, HandlerError};
+use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
-/// Runs every case on a database whose positions are handed out before the commit.
+/// Runs every case on databases that assign positions before the commit.
 macro_rules! concurrency_on {
     ($($backend:ident: $database:ident),* $(,)?) => {$(
         mod $backend {
@@ -26,30 +26,30 @@ macro_rules! concurrency_on {
             concurrency_on! { @cases $database
                 interleavings: [
                     a_late_commit_of_the_lower_position_is_not_skipped,
-                    a_first_message_is_waited_for,
-                    what_was_read_before_a_publisher_came_is_behind_the_reader,
-                    a_reader_that_comes_late_waits_too,
-                    publishers_that_overlap_do_not_starve_a_reader,
+                    an_uncommitted_first_message_is_waited_for,
+                    a_publisher_that_begins_after_a_read_is_waited_for,
+                    a_new_reader_waits_for_open_publishers,
+                    overlapping_publishers_do_not_starve_a_reader,
                     a_rolled_back_position_does_not_stall,
-                    a_rolled_back_savepoint_keeps_what_was_before_it,
-                    a_publisher_goes_on_behind_a_rolled_back_savepoint,
+                    a_rolled_back_savepoint_keeps_earlier_messages,
+                    a_publisher_stays_visible_after_a_rolled_back_savepoint,
                     many_open_publishers_commit_in_any_order,
                     many_messages_in_a_transaction_hold_one_fence,
-                    another_topics_publisher_does_not_stall,
+                    a_publisher_on_another_topic_does_not_stall,
                     a_foreign_transaction_does_not_stall,
-                    a_foreign_transaction_held_open_makes_delivery_no_slower,
-                    publishers_do_not_take_turns,
+                    delivery_is_measured_while_a_foreign_transaction_is_open,
+                    publishers_do_not_wait_for_each_other,
                     several_topics_wait_for_each_other,
-                    a_reset_to_the_end_skips_nobody,
+                    a_reset_to_the_end_skips_no_open_publisher,
                     a_dispatch_on_two_topics_holds_back_both,
-                    publishers_may_choose_their_isolation,
-                    a_snapshot_that_is_too_old_is_not_read,
+                    publishers_can_choose_their_isolation_level,
+                    an_old_snapshot_is_not_read,
                 ]
                 between: [
                     publishers_between_the_statements_of_a_reader_lose_nothing,
                 ]
                 processes: [
-                    a_killed_publisher_lets_the_others_go_on,
+                    a_killed_publisher_does_not_stall_readers,
                 ]
                 soak: [
                     everything_committed_is_delivered_in_order,
@@ -70,7 +70,7 @@ concurrency_on! {
     mariadb: Mariadb,
 }
 
-/// One writer at a time: there is nothing to interleave.
+/// SQLite has one writer at a time, so there is nothing to interleave.
 mod sqlite {
     use persisting_message_bus_tests::databases::Sqlite;
 
@@ -92,7 +92,7 @@ fn pay(bus: &mut impl MessageRepository, order: u64) -> Result<(), Error> {
         .map(drop)
 }
 
-/// A consumer that stays, on a database where both topics were published on before.
+/// A long-lived consumer, on a database that has messages on both topics.
 struct Reader<D: Database> {
     database: D,
     bus: D::Bus,
@@ -103,7 +103,7 @@ struct Reader<D: Database> {
 type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
 
 impl<D: Database> Reader<D> {
-    /// With two publishers.
+    /// Creates a reader and two publishers.
     fn create() -> (Self, [D::Bus; 2]) {
         let database = D::create();
         let mut bus = database.connect();
@@ -119,7 +119,7 @@ impl<D: Database> Reader<D> {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let handled = Arc::clone(&seen);
         let handler: Handler = Box::new(move |message| {
-            let mut handled = handled.lock().expect("what was seen");
+            let mut handled = handled.lock().expect("the handled orders");
             handled.push(message.payload().order());
             Ok(())
         });
@@ -131,14 +131,9 @@ impl<D: Database> Reader<D> {
         }
     }
 
-    /// Handles pages until there is nothing new, and returns the numbers of the orders.
+    /// Handles pages until the consumer has caught up, and returns the numbers of the orders.
     fn read(&mut self) -> Vec<u64> {
-        while self
-            .consumer
-            .handle_new_messages(&mut self.bus)
-            .expect("a page")
-            > 0
-        {}
-        std::mem::take(&mut self.seen.lock().expect("what was seen"))
+        while self.consumer.handle_page(&mut self.bus).expect("a page") > 0 {}
+        std::mem::take(&mut self.seen.lock().expect("the handled orders"))
     }
 }

@@ -1,21 +1,21 @@
-//! Publishers in processes of their own.
+//! Publishers in other processes.
 //!
-//! This program starts itself again as a publisher: see `publisher`.
+//! This program starts itself again as a publisher process: see `publisher`.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::Transactions;
+use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server};
 
 use super::{Reader, place};
 
 const DATABASE: &str = "PUBLISHER_DATABASE";
 
-/// The body of a publisher, when the environment makes this process one; it passes otherwise. It
-/// dispatches, says so, and never commits.
+/// The body of a publisher, if the environment variable is set. Passes otherwise. It dispatches,
+/// reports that, and never commits.
 #[test]
 fn publisher() {
     let Ok(url) = env::var(DATABASE) else {
@@ -34,7 +34,7 @@ fn dispatch_and_wait<D: Server>(url: &str) {
     place(&mut connection, 1).unwrap();
     println!("\ndispatched");
     std::io::stdout().flush().unwrap();
-    // Until it is killed, or its parent is.
+    // Runs until this process or its parent is killed.
     std::io::stdin().lines().for_each(drop);
 }
 
@@ -56,18 +56,21 @@ fn start_publisher<D: Server>(database: &D) -> Child {
     publisher
 }
 
-pub fn a_killed_publisher_lets_the_others_go_on<D: Server>() {
+pub fn a_killed_publisher_does_not_stall_readers<D: Server>() {
     let (mut reader, [mut other, _]) = Reader::<D>::create();
     let mut publisher = start_publisher(&reader.database);
     place(&mut other, 2).unwrap();
     assert!(reader.read().is_empty());
     publisher.kill().unwrap();
     publisher.wait().unwrap();
-    // The server has to notice that nobody is there any more.
+    // The server must first notice that the client is gone.
     let killed = Instant::now();
     let mut delivered = Vec::new();
     while delivered.is_empty() {
-        assert!(killed.elapsed() < Duration::from_secs(30), "it stalls");
+        assert!(
+            killed.elapsed() < Duration::from_secs(30),
+            "the reader stalls"
+        );
         delivered = reader.read();
     }
     assert_eq!(delivered, [2]);

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::{
-    Error, EventSet, Message, MessageConsumer, MessageDispatcher, Position, Transactions,
+    Error, EventSet, Message, MessageConsumer, MessageDispatcher, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -16,7 +17,7 @@ use super::{pay, place};
 
 const PUBLISHERS: u64 = 8;
 
-/// Which messages: their topic and number.
+/// Messages by topic and number.
 type Numbers = BTreeSet<(&'static str, u64)>;
 
 pub fn everything_committed_is_delivered_in_order<D: Database>() {
@@ -61,11 +62,11 @@ pub fn everything_committed_is_delivered_in_order<D: Database>() {
     for (delivered, expected) in delivered.iter().zip(expected) {
         let lost: Vec<_> = expected.difference(delivered).collect();
         assert!(lost.is_empty(), "{} lost: {lost:?}", lost.len());
-        assert_eq!(*delivered, expected, "what was rolled back was delivered");
+        assert_eq!(*delivered, expected, "a rolled-back message was delivered");
     }
 }
 
-/// Every message of two topics.
+/// The messages that the soak publishes, on both topics.
 #[derive(EventSet)]
 #[event_set(topic = Orders)]
 enum Both {
@@ -111,7 +112,7 @@ impl From<Error> for End {
     }
 }
 
-/// Publishes for some time, and returns what it committed.
+/// Publishes for some time, and returns the messages that it committed.
 fn publish<D: Database>(
     database: &D,
     publisher: u64,
@@ -148,7 +149,7 @@ fn publish<D: Database>(
     committed
 }
 
-/// A message in a transaction of its own.
+/// Publishes a message in its own transaction.
 fn alone<D: Database>(
     bus: &mut D::Bus,
     random: &mut fastrand::Rng,
@@ -169,7 +170,7 @@ fn alone<D: Database>(
     }
 }
 
-/// A batch on one of the topics, sometimes in a savepoint, sometimes rolled back to it.
+/// Publishes a batch on one of the topics, sometimes in a savepoint that may be rolled back.
 fn part<D: Database>(
     bus: &mut D::Bus,
     random: &mut fastrand::Rng,
@@ -207,8 +208,8 @@ fn pause(random: &mut fastrand::Rng) {
     }
 }
 
-/// Consumes until everything that was committed before the end is handled. Each message comes once,
-/// and in order.
+/// Consumes until everything that was committed before the end is handled. Checks that each message
+/// comes once, and in order.
 fn consume<D: Database, S: EventSet + Number>(
     database: &D,
     name: &str,
@@ -228,14 +229,14 @@ fn consume<D: Database, S: EventSet + Number>(
         };
         assert!(
             delivered.insert((topic, message.payload().number())),
-            "twice"
+            "delivered twice"
         );
         Ok(())
     })
     .page_size(page_size);
     loop {
         let was_ended = ended.load(Ordering::Acquire);
-        let handled = consumer.handle_new_messages(&mut bus).expect("a page");
+        let handled = consumer.handle_page(&mut bus).expect("a page");
         if handled == 0 && was_ended {
             break;
         }

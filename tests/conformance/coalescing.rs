@@ -3,9 +3,9 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use persisting_message_bus::backend::{MessageRepository, TransactionControl};
 use persisting_message_bus::{
-    Coalescer, CoalescingDispatcher, Duplicates, Error, Headers, MessageDispatcher,
-    MessageRepository, Transactions,
+    Coalescer, CoalescingDispatcher, Error, Headers, MessageDispatcher, OnDuplicate,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
@@ -15,19 +15,19 @@ use super::{TestBus, orders, stored};
 
 type Outcome = Result<usize, Error>;
 
-/// Somebody who dispatches.
+/// A closure that dispatches.
 type Caller = Box<dyn FnOnce(&Coalescer) -> Outcome + Send>;
 
-/// A coalescer on this one connection.
+/// Returns a coalescer on this connection only.
 fn on<B>(connection: B) -> Coalescer
 where
-    B: MessageRepository + Transactions + Send + 'static,
+    B: MessageRepository + TransactionControl + Send + 'static,
 {
     let connection = Mutex::new(Some(connection));
     Coalescer::new(move || connection.lock().unwrap().take().ok_or(fmt::Error))
 }
 
-/// A coalescer whose connection comes when it is let go.
+/// Returns a coalescer whose connection is delayed until the sender is used.
 fn held_up<D: Database>(database: &D) -> (Coalescer, mpsc::Sender<()>) {
     let (let_go, gate) = mpsc::channel();
     let held = Mutex::new((gate, Some(database.connect())));
@@ -49,8 +49,8 @@ fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
     orders().coalescing(coalescer)
 }
 
-/// Has each caller dispatch on a thread of its own, in this order; the first one is held up until the
-/// others wait.
+/// Makes each caller dispatch on its own thread, in this order. A first message is delayed until
+/// all callers wait.
 fn dispatch_together<D: Database>(database: &D, callers: Vec<Caller>) -> Vec<Outcome> {
     let (coalescer, let_go) = held_up(database);
     let coalescer = &coalescer;
@@ -93,10 +93,10 @@ fn place(number: u64) -> Caller {
     })
 }
 
-/// Dispatches with an id that may be taken.
-fn place_as(id: Uuid, number: u64, duplicates: Duplicates) -> Caller {
+/// Returns a caller that dispatches with an id that may already exist.
+fn place_as(id: Uuid, number: u64, duplicates: OnDuplicate) -> Caller {
     Box::new(move |coalescer| {
-        let dispatcher = orders().with_duplicates(duplicates).coalescing(coalescer);
+        let dispatcher = orders().on_duplicate(duplicates).coalescing(coalescer);
         let headers = Headers::new().with_message_id(id);
         dispatcher
             .dispatch_with(&OrderPlaced::number(number), headers)
@@ -104,7 +104,7 @@ fn place_as(id: Uuid, number: u64, duplicates: Duplicates) -> Caller {
     })
 }
 
-pub fn who_shares_a_commit_has_an_outcome_of_his_own<D: Database>() {
+pub fn callers_sharing_a_commit_get_their_own_outcomes<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let taken = orders()
@@ -115,14 +115,14 @@ pub fn who_shares_a_commit_has_an_outcome_of_his_own<D: Database>() {
         &database,
         vec![
             place(1),
-            place_as(taken, 2, Duplicates::Fail),
+            place_as(taken, 2, OnDuplicate::Fail),
             Box::new(|coalescer| {
                 let batch = (3..6).map(OrderPlaced::number);
                 dispatcher(coalescer).dispatch_batch(batch)
             }),
-            place_as(taken, 6, Duplicates::Ignore),
-            place_as(new, 7, Duplicates::Fail),
-            place_as(new, 8, Duplicates::Fail),
+            place_as(taken, 6, OnDuplicate::Ignore),
+            place_as(new, 7, OnDuplicate::Fail),
+            place_as(new, 8, OnDuplicate::Fail),
             Box::new(|coalescer| {
                 let headers = Headers::new().with("__reserved", 1);
                 dispatcher(coalescer)
@@ -150,7 +150,7 @@ pub fn who_shares_a_commit_has_an_outcome_of_his_own<D: Database>() {
     assert_eq!(stored(&mut bus, "payments").len(), 1);
 }
 
-pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
+pub fn a_refused_batch_does_not_fail_others_in_its_commit<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let half_new = |duplicates| -> Caller {
@@ -159,7 +159,7 @@ pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
             let decorate = move |headers: &mut Headers| headers.set_message_id(twice);
             let dispatcher = MessageDispatcher::<Orders>::new()
                 .with_decorator(decorate)
-                .with_duplicates(duplicates)
+                .on_duplicate(duplicates)
                 .coalescing(coalescer);
             let batch = (20..23).map(OrderPlaced::number);
             dispatcher.dispatch_batch(batch)
@@ -169,8 +169,8 @@ pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
         &database,
         vec![
             place(1),
-            half_new(Duplicates::Fail),
-            half_new(Duplicates::Ignore),
+            half_new(OnDuplicate::Fail),
+            half_new(OnDuplicate::Ignore),
             place(2),
         ],
     );
@@ -181,18 +181,18 @@ pub fn a_batch_that_is_refused_takes_nobody_along<D: Database>() {
     assert_eq!(numbers(&mut bus), [0, 1, 20, 2]);
 }
 
-pub fn who_waits_too_long_has_written_nothing<D: Database>() {
+pub fn a_caller_writes_nothing_when_the_queue_timeout_expires<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let (coalescer, let_go) = held_up(&database);
-    let impatient = coalescer.clone().longest_wait(Duration::from_millis(20));
+    let impatient = coalescer.clone().queue_timeout(Duration::from_millis(20));
     let dispatch = |coalescer: &Coalescer, number| {
         dispatcher(coalescer).dispatch(&OrderPlaced::number(number))
     };
     thread::scope(|scope| {
         let first = scope.spawn(|| dispatch(&coalescer, 0));
         wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
-        let behind = scope.spawn(|| dispatch(&coalescer, 1));
+        let waiting = scope.spawn(|| dispatch(&coalescer, 1));
         wait_until(|| coalescer.waiting() == 1);
         let error = dispatch(&impatient, 2).unwrap_err();
         assert!(error.is_retryable(), "{error:?}");
@@ -200,18 +200,18 @@ pub fn who_waits_too_long_has_written_nothing<D: Database>() {
         let last = scope.spawn(|| dispatch(&coalescer, 3));
         wait_until(|| coalescer.waiting() == 2);
         let_go.send(()).unwrap();
-        for dispatched in [first, behind, last] {
+        for dispatched in [first, waiting, last] {
             dispatched.join().unwrap().unwrap();
         }
     });
     assert_eq!(numbers(&mut bus), [0, 1, 3]);
 }
 
-pub fn who_finds_the_queue_full_waits_for_room<D: Database>() {
+pub fn a_caller_waits_for_room_when_the_queue_is_full<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let (coalescer, let_go) = held_up(&database);
-    let small = coalescer.messages_in_the_queue(2).messages_in_a_commit(1);
+    let small = coalescer.max_queue_size(2).max_batch_size(1);
     let dispatch = |coalescer: &Coalescer, number| {
         dispatcher(coalescer).dispatch(&OrderPlaced::number(number))
     };
@@ -223,7 +223,7 @@ pub fn who_finds_the_queue_full_waits_for_room<D: Database>() {
             scope.spawn(move || dispatch(small, number))
         });
         wait_until(|| small.waiting() == 2);
-        let impatient = small.clone().longest_wait(Duration::from_millis(20));
+        let impatient = small.clone().queue_timeout(Duration::from_millis(20));
         let error = dispatch(&impatient, 3).unwrap_err();
         assert!(error.is_retryable(), "{error:?}");
         let patient = scope.spawn(|| dispatch(&small, 4));
@@ -237,7 +237,7 @@ pub fn who_finds_the_queue_full_waits_for_room<D: Database>() {
     assert_eq!(numbers, [0, 1, 2, 4]);
 }
 
-pub fn a_closed_coalescer_has_committed_what_waited<D: Database>() {
+pub fn a_closed_coalescer_has_committed_queued_messages<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let (coalescer, let_go) = held_up(&database);
@@ -259,7 +259,7 @@ pub fn a_closed_coalescer_has_committed_what_waited<D: Database>() {
     });
 }
 
-pub fn on_a_connection_in_a_transaction_nothing_is_acknowledged<D: Database>() {
+pub fn a_coalescer_acknowledges_nothing_when_its_connection_is_in_a_transaction<D: Database>() {
     let database = D::create();
     let mut connection = database.connect();
     connection.begin().unwrap();
@@ -274,12 +274,10 @@ pub fn on_a_connection_in_a_transaction_nothing_is_acknowledged<D: Database>() {
     assert!(numbers(&mut bus).is_empty());
 }
 
-pub fn what_many_threads_dispatch_is_there_once<D: Database>() {
+pub fn messages_of_many_threads_are_stored_once<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let coalescer = on(database.connect())
-        .messages_in_a_commit(7)
-        .messages_in_the_queue(5);
+    let coalescer = on(database.connect()).max_batch_size(7).max_queue_size(5);
     let mut said: Vec<_> = thread::scope(|scope| {
         let publish = |thread: u64| {
             let orders = dispatcher(&coalescer);
@@ -313,8 +311,8 @@ pub fn several_connections_lose_nothing<D: Database>() {
     let connections: Vec<_> = (0..4).map(|_| database.connect()).collect();
     let connections = Mutex::new(connections);
     let coalescer = Coalescer::new(move || connections.lock().unwrap().pop().ok_or(fmt::Error))
-        .connections(4)
-        .messages_in_a_commit(5);
+        .max_connections(4)
+        .max_batch_size(5);
     thread::scope(|scope| {
         for thread in 0..16_u64 {
             let orders = dispatcher(&coalescer);
@@ -328,7 +326,7 @@ pub fn several_connections_lose_nothing<D: Database>() {
     });
     let numbers = numbers(&mut bus);
     for thread in 0..16 {
-        // One thread's messages come in the order in which it dispatched them.
+        // The messages of a thread come in the order in which it dispatched them.
         let of_thread = numbers.iter().filter(|number| **number / 100 == thread);
         assert!(of_thread.copied().eq(100 * thread..100 * thread + 20));
     }

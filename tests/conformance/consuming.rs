@@ -1,7 +1,10 @@
 use chrono::Utc;
+use persisting_message_bus::backend::{
+    CursorUpdate, MessageConsumerState, MessageRepository, MessageSource, RawMessage,
+};
+use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{
-    Duplicates, Error, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    MessageRepository, MessageSource, Position, RawMessage, StoreCursor,
+    Error, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders, Paid, Payments};
@@ -21,7 +24,7 @@ pub fn messages_come_in_order_page_by_page<D: Database>() {
     })
     .page_size(10);
     let pages: Vec<_> = (0..4)
-        .map(|_| consumer.handle_new_messages(&mut bus).unwrap())
+        .map(|_| consumer.handle_page(&mut bus).unwrap())
         .collect();
     drop(consumer);
     assert_eq!(pages, [10, 10, 5, 0]);
@@ -29,7 +32,7 @@ pub fn messages_come_in_order_page_by_page<D: Database>() {
     assert_eq!(seen.len(), 25);
 }
 
-pub fn foreign_topics_in_between_neither_stall_nor_repeat<D: Database>() {
+pub fn messages_of_other_topics_neither_stall_nor_repeat<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let payments = MessageDispatcher::<Payments>::new();
@@ -40,7 +43,7 @@ pub fn foreign_topics_in_between_neither_stall_nor_repeat<D: Database>() {
         let batch = numbers.clone().map(OrderPlaced::number);
         orders().dispatch_batch(&mut bus, batch).unwrap();
         expected.extend(numbers);
-        // More of them than a page has messages.
+        // More messages than a page holds.
         payments.dispatch_batch(&mut bus, foreign(30)).unwrap();
     }
     let mut seen = Vec::new();
@@ -49,7 +52,7 @@ pub fn foreign_topics_in_between_neither_stall_nor_repeat<D: Database>() {
         Ok(())
     })
     .page_size(4);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     drop(consumer);
     assert_eq!(seen, expected);
 }
@@ -60,7 +63,7 @@ pub fn a_consumer_resumes_where_another_instance_stopped<D: Database>() {
     let batch = (0..10).map(OrderPlaced::number);
     orders().dispatch_batch(&mut bus, batch).unwrap();
     let mut first = MessageConsumer::<Orders>::external("all", ignore).page_size(4);
-    assert_eq!(first.handle_new_messages(&mut bus).unwrap(), 4);
+    assert_eq!(first.handle_page(&mut bus).unwrap(), 4);
     drop((first, bus));
     assert_eq!(consume(&mut database.connect(), "all"), [4, 5, 6, 7, 8, 9]);
 }
@@ -96,25 +99,25 @@ pub fn a_failing_message_is_handled_again_and_the_ones_before_are_not<D: Databas
         Ok(())
     });
     for _ in 0..2 {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert!(error.is_handler_failure());
         let text = format!("{error:#}");
         for part in ["all", "orders", "OrderPlaced", "position 4", "out of paper"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
     drop(consumer);
     assert_eq!(seen, [0, 1, 2, 3, 3, 3, 4, 5]);
 }
 
-pub fn an_unknown_type_stops_before_it_and_says_where<D: Database>() {
+pub fn an_unknown_type_stops_the_consumer_and_the_error_says_where<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     bad_message_in_the_middle(&mut bus, "OrderTeleported", "{}", "topic `Orders`");
 }
 
-pub fn a_payload_that_does_not_decode_stops_before_it_and_says_where<D: Database>() {
+pub fn an_undecodable_payload_stops_the_consumer_and_the_error_says_where<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     bad_message_in_the_middle(&mut bus, "OrderShipped", r#"{"order":"x"}"#, "expected u64");
@@ -126,7 +129,7 @@ where
 {
     orders().dispatch(bus, &OrderPlaced::number(1)).unwrap();
     let bad = raw(message_type, payload);
-    bus.persist(std::slice::from_ref(&bad), Duplicates::Fail)
+    bus.persist(std::slice::from_ref(&bad), OnDuplicate::Fail)
         .unwrap();
     orders().dispatch(bus, &OrderPlaced::number(2)).unwrap();
     let positions: Vec<_> = stored(bus, "orders").iter().map(|(at, _)| *at).collect();
@@ -137,7 +140,7 @@ where
         Ok(())
     });
     for _ in 0..2 {
-        let error = consumer.handle_new_messages(bus).unwrap_err();
+        let error = consumer.handle_page(bus).unwrap_err();
         assert!(error.is_bad_message(), "{error:?}");
         assert_eq!(error.position(), Some(positions[1]));
         let (text, id) = (format!("{error:#}"), bad.message_id.to_string());
@@ -153,8 +156,14 @@ where
         }
     }
     drop(consumer);
-    assert_eq!(seen, 1, "the one before is handled, once");
-    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
+    assert_eq!(seen, 1, "the message before it is handled once");
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.cursor, Some(positions[0]));
 }
 
@@ -162,13 +171,13 @@ pub fn an_alias_decodes_as_its_message<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let old = raw("OrderSent", r#"{"order":4}"#);
-    bus.persist(&[old], Duplicates::Fail).unwrap();
+    bus.persist(&[old], OnDuplicate::Fail).unwrap();
     let mut seen = Vec::new();
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         seen.push((message.message_type().to_owned(), message.payload().clone()));
         Ok(())
     });
-    consumer.handle_new_messages(&mut bus).unwrap();
+    consumer.handle_page(&mut bus).unwrap();
     drop(consumer);
     let shipped = Orders::Shipped(OrderShipped { order: 4 });
     assert_eq!(seen, [("OrderShipped".to_owned(), shipped)]);
@@ -183,21 +192,21 @@ pub fn a_cursor_beyond_the_last_position_is_refused<D: Database>() {
     for broken in [1_000, -1] {
         set_cursor(&mut bus, Position::new(broken));
         let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert!(error.is_broken_cursor(), "{error:?}");
         assert!(error.to_string().contains(&broken.to_string()), "{error}");
     }
-    // Another topic's messages do not make it right or wrong.
+    // Messages of other topics do not affect whether the cursor is valid.
     let last = bus.last_position().unwrap();
     set_cursor(&mut bus, last);
     assert!(consume(&mut bus, "all").is_empty());
 }
 
 fn set_cursor(bus: &mut impl MessageConsumerState, cursor: Position) {
-    let lease = super::leases::acquire(bus, "somebody").unwrap();
-    let store = StoreCursor {
+    let lease = super::leases::acquire(bus, "operator").unwrap();
+    let store = CursorUpdate {
         cursor: Some(cursor),
-        hold: None,
+        extend_lease: None,
     };
     bus.store_cursor(&lease, &store).unwrap();
 }

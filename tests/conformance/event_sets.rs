@@ -1,6 +1,6 @@
-use persisting_message_bus::{
-    Duplicates, Message, MessageConsumer, MessageConsumerState, MessageRepository, MessageSource,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Message, MessageConsumer, OnDuplicate};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
     Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders,
@@ -9,7 +9,7 @@ use persisting_message_bus_tests::topics::{
 use super::consuming::raw;
 use super::{ignore, orders};
 
-/// Orders of which each third is shipped and each fifth cancelled.
+/// Publishes orders, of which every third is shipped and every fifth is cancelled.
 fn publish(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
     let batch = numbers.map(|order| match order {
         _ if order % 3 == 0 => Orders::Shipped(OrderShipped { order }),
@@ -37,7 +37,7 @@ pub fn only_the_chosen_messages_come<D: Database>() {
             assert_eq!(message.topic(), "orders");
             Ok(())
         });
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 5);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 5);
     drop(consumer);
     let shipped = |order| Closed::Shipped(OrderShipped { order });
     let cancelled = |order| Closed::Cancelled(cancelled(order));
@@ -51,25 +51,31 @@ pub fn only_the_chosen_messages_come<D: Database>() {
     assert_eq!(seen, expected);
 }
 
-pub fn the_cursor_passes_what_was_not_chosen<D: Database>() {
+pub fn the_cursor_passes_messages_outside_the_set<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let batch = (0..20).map(OrderPlaced::number);
     orders().dispatch_batch(&mut bus, batch).unwrap();
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
-    let head = bus.safe_head("orders").unwrap();
-    let status = bus.stored_consumer("closed", "orders").unwrap().unwrap();
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
+    let head = bus.current_head("orders").unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "closed",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.cursor, Some(head));
 }
 
-pub fn a_page_counts_only_what_was_chosen<D: Database>() {
+pub fn a_page_counts_only_messages_of_the_set<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     publish(&mut bus, 1..31);
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore).page_size(5);
     let pages: Vec<_> = (0..4)
-        .map(|_| consumer.handle_new_messages(&mut bus).unwrap())
+        .map(|_| consumer.handle_page(&mut bus).unwrap())
         .collect();
     assert_eq!(pages, [5, 5, 4, 0]);
 }
@@ -78,21 +84,21 @@ pub fn an_alias_is_chosen_with_its_message<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let old = raw("OrderSent", r#"{"order":4}"#);
-    bus.persist(&[old], Duplicates::Fail).unwrap();
+    bus.persist(&[old], OnDuplicate::Fail).unwrap();
     let mut consumer =
         MessageConsumer::<Closed>::external("closed", |message: &Message<Closed>| {
             assert_eq!(message.message_type(), "OrderShipped");
             Ok(())
         });
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }
 
 pub fn a_message_outside_the_set_is_no_error<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let outside = [raw("OrderTeleported", "{}"), raw("OrderPlaced", "null")];
-    bus.persist(&outside, Duplicates::Fail).unwrap();
+    bus.persist(&outside, OnDuplicate::Fail).unwrap();
     publish(&mut bus, 3..4);
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }

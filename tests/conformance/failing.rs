@@ -2,10 +2,14 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use chrono::Utc;
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessage, FailedMessagesRequest, FailureState, MessageFailures,
+};
 use persisting_message_bus::{
-    Error, FailedMessage, FailedPage, FailureState, GiveUp, HandlerError, Message, MessageConsumer,
-    MessageConsumerState, MessageDispatcher, MessageFailures, MessageRepository, Position, ResetTo,
-    Retry,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, ResetTo,
+    RetryPolicy,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
@@ -24,14 +28,14 @@ pub fn place<D: Database>(numbers: std::ops::Range<u64>) -> (D, D::Bus) {
     (database, bus)
 }
 
-/// Without a pause between the attempts.
-pub fn after(attempts: u32, then: GiveUp) -> Retry {
-    let at_once = Retry::default().base(Duration::ZERO);
-    at_once.attempts(attempts).then(then)
+/// Returns a retry policy without a delay between attempts.
+pub fn after(attempts: u32, then: FailurePolicy) -> RetryPolicy {
+    let at_once = RetryPolicy::default().initial_delay(Duration::ZERO);
+    at_once.max_attempts(attempts).on_exhausted(then)
 }
 
 pub fn failed(bus: &mut impl TestBus, consumer: &str, state: FailureState) -> Vec<FailedMessage> {
-    let page = FailedPage {
+    let page = FailedMessagesRequest {
         consumer,
         topic: "orders",
         state,
@@ -41,9 +45,13 @@ pub fn failed(bus: &mut impl TestBus, consumer: &str, state: FailureState) -> Ve
     bus.failed_messages(&page).unwrap()
 }
 
-/// Handles pages until there is nothing new, through failures; returns what the handler was given and
-/// did not refuse.
-fn handle_all<B: TestBus>(bus: &mut B, retry: Retry, refuses: impl Fn(u64) -> bool) -> Vec<u64> {
+/// Handles pages until the consumer has caught up, also after failures. Returns the orders that the
+/// handler accepted.
+fn handle_all<B: TestBus>(
+    bus: &mut B,
+    retry: RetryPolicy,
+    refuses: impl Fn(u64) -> bool,
+) -> Vec<u64> {
     let handled = RefCell::new(Vec::new());
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         let order = message.payload().order();
@@ -56,7 +64,7 @@ fn handle_all<B: TestBus>(bus: &mut B, retry: Retry, refuses: impl Fn(u64) -> bo
     .retry(retry)
     .page_size(3);
     for _ in 0..20 {
-        match consumer.handle_new_messages(bus) {
+        match consumer.handle_page(bus) {
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => assert!(error.is_handler_failure(), "{error:?}"),
@@ -77,15 +85,16 @@ pub fn attempts_outlast_the_process<D: Database>() {
                 _ => Ok(()),
             }
         })
-        .retry(after(8, GiveUp::Stop));
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        .retry(after(8, FailurePolicy::Stop));
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert_eq!(error.attempts(), Some(attempt), "{error:?}");
         let text = error.to_string();
-        assert!(text.ends_with(&format!("attempt {attempt} of 8")), "{text}");
+        let attempts = format!("failed attempts: {attempt} (limit 8)");
+        assert!(text.ends_with(&attempts), "{text}");
     }
 }
 
-pub fn a_message_that_was_handled_at_last_leaves_nothing_behind<D: Database>() {
+pub fn a_message_handled_on_retry_leaves_no_failure<D: Database>() {
     let (_database, mut bus) = place::<D>(1..6);
     let mut failures = 0;
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -97,20 +106,20 @@ pub fn a_message_that_was_handled_at_last_leaves_nothing_behind<D: Database>() {
         }
     });
     for attempts in [1, 2] {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert_eq!((error.position(), error.attempts()), at(1, attempts));
     }
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!((error.position(), error.attempts()), at(4, 1));
     assert_eq!(failed(&mut bus, "all", FailureState::Failing).len(), 1);
 }
 
-/// Such as a deadlock, in what a handler does through the bus.
+/// Returns a transient error, as a handler meets it on its bus.
 fn deadlock() -> HandlerError {
-    Error::repository("booking", "deadlock", true).into()
+    Error::transient("booking", "deadlock").into()
 }
 
-pub fn what_the_bus_may_do_when_it_is_asked_again_is_no_attempt<D: Database>() {
+pub fn transient_errors_do_not_count_as_attempts<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     let deadlocks = RefCell::new(5);
     let hindered = || {
@@ -120,25 +129,31 @@ pub fn what_the_bus_may_do_when_it_is_asked_again_is_no_attempt<D: Database>() {
     };
     let each = |_: &mut D::Bus, _: &Message<Orders>| hindered();
     let pages = |_: &mut D::Bus, _: &[Message<Orders>]| hindered();
-    let park = || after(1, GiveUp::Park);
+    let park = || after(1, FailurePolicy::Park);
     let mut each = MessageConsumer::<Orders>::transactional("each", each).retry(park());
     let mut pages = MessageConsumer::<Orders>::transactional_pages("pages", pages).retry(park());
     for _ in 1..5 {
-        let error = each.handle_new_messages(&mut bus).unwrap_err();
+        let error = each.handle_page(&mut bus).unwrap_err();
         assert!(
             error.is_retryable() && !error.is_handler_failure(),
             "{error:?}"
         );
         assert_eq!(error.attempts(), None);
     }
-    assert_eq!(each.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(each.handle_page(&mut bus).unwrap(), 3);
     *deadlocks.borrow_mut() = 2;
-    pages.handle_new_messages(&mut bus).unwrap_err();
-    assert_eq!(pages.catch_up(&mut bus).unwrap(), 3);
+    pages.handle_page(&mut bus).unwrap_err();
+    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
     for consumer in ["each", "pages"] {
         assert_eq!(
-            bus.count_failed(consumer, "orders", FailureState::Failing)
-                .unwrap(),
+            bus.count_failed(
+                ConsumerKey {
+                    consumer,
+                    topic: "orders"
+                },
+                FailureState::Failing
+            )
+            .unwrap(),
             0
         );
     }
@@ -148,21 +163,28 @@ fn at(position: i64, attempts: u32) -> (Option<Position>, Option<u32>) {
     (Some(Position::new(position)), Some(attempts))
 }
 
-pub fn a_poison_message_stops_the_consumer_in_front_of_it<D: Database>() {
+pub fn a_poison_message_stops_the_consumer_before_it<D: Database>() {
     let (_database, mut bus) = place::<D>(1..6);
-    let handled = handle_all(&mut bus, after(3, GiveUp::Stop), |order| order == 3);
+    let handled = handle_all(&mut bus, after(3, FailurePolicy::Stop), |order| order == 3);
     assert_eq!(handled, [1, 2]);
     let stopped = failed(&mut bus, "all", FailureState::Stopped);
     assert_eq!(stopped[0].position, Position::new(3));
-    // It is nobody's to redrive.
-    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
+    // A stopped message cannot be redriven.
+    assert_eq!(
+        bus.count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders"
+        })
+        .unwrap(),
+        0
+    );
     assert_eq!(consume(&mut bus, "all"), [3, 4, 5]);
 }
 
-pub fn a_poison_message_is_parked_and_the_others_go_on<D: Database>() {
+pub fn a_poison_message_is_parked_and_others_are_handled<D: Database>() {
     let (_database, mut bus) = place::<D>(1..6);
     let begun = Utc::now();
-    let handled = handle_all(&mut bus, after(3, GiveUp::Park), |order| order == 3);
+    let handled = handle_all(&mut bus, after(3, FailurePolicy::Park), |order| order == 3);
     assert_eq!(handled, [1, 2, 4, 5]);
     let parked = failed(&mut bus, "all", FailureState::Parked);
     let [message] = &parked[..] else {
@@ -174,7 +196,7 @@ pub fn a_poison_message_is_parked_and_the_others_go_on<D: Database>() {
     assert_eq!(message.message_id, Some(stored[2].1.message_id));
     assert!(message.error.ends_with(": no stock"), "{}", message.error);
     assert!(message.first_failed_at <= message.last_failed_at);
-    // The database has another clock.
+    // The clock of the database differs from ours.
     let age = message.first_failed_at - begun;
     assert!(age.abs() < chrono::TimeDelta::minutes(1), "{age}");
     assert!(consume(&mut bus, "all").is_empty());
@@ -190,9 +212,9 @@ pub fn a_poison_message_is_skipped_and_counted<D: Database>() {
         }
         Ok(())
     })
-    .retry(after(2, GiveUp::Skip));
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    .retry(after(2, FailurePolicy::Skip));
+    consumer.handle_page(&mut bus).unwrap_err();
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     assert_eq!(consumer.skipped_messages(), 1);
     drop(consumer);
     assert_eq!(attempts, 2);
@@ -214,8 +236,8 @@ pub fn effects_of_the_others_happen_once_when_one_is_parked<D: Database>() {
     let one_by_one = |bus: &mut D::Bus, message: &Message<Orders>| -> Result<(), HandlerError> {
         pay(bus, message.payload().order())
     };
-    let mut each =
-        MessageConsumer::<Orders>::transactional("each", one_by_one).retry(after(2, GiveUp::Park));
+    let mut each = MessageConsumer::<Orders>::transactional("each", one_by_one)
+        .retry(after(2, FailurePolicy::Park));
     let mut pages = MessageConsumer::<Orders>::transactional_pages(
         "pages",
         |bus: &mut D::Bus, messages: &[Message<Orders>]| {
@@ -223,10 +245,10 @@ pub fn effects_of_the_others_happen_once_when_one_is_parked<D: Database>() {
             orders.try_for_each(|order| pay(bus, 100 + order).and_then(|()| pay(bus, order)))
         },
     )
-    .retry(after(1, GiveUp::Park));
+    .retry(after(1, FailurePolicy::Park));
     for _ in 0..10 {
-        drop(each.handle_new_messages(&mut bus));
-        drop(pages.handle_new_messages(&mut bus));
+        drop(each.handle_page(&mut bus));
+        drop(pages.handle_page(&mut bus));
     }
     let mut paid: Vec<_> = super::stored(&mut bus, "payments")
         .into_iter()
@@ -246,14 +268,14 @@ pub fn a_message_of_an_unknown_type_can_be_parked<D: Database>() {
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(3))
         .unwrap();
-    let handled = handle_all(&mut bus, after(1, GiveUp::Park), |_| false);
+    let handled = handle_all(&mut bus, after(1, FailurePolicy::Park), |_| false);
     assert_eq!(handled, [1, 2, 3]);
     let parked = failed(&mut bus, "all", FailureState::Parked);
     assert_eq!(parked[0].message_type.as_deref(), Some("OrderLost"));
     assert!(parked[0].error.contains("does not know"), "{parked:?}");
 }
 
-pub fn who_has_lost_the_lease_parks_nothing<D: Database>() {
+pub fn a_consumer_parks_nothing_when_its_lease_is_lost<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     MessageDispatcher::<Tripwires>::new()
@@ -265,16 +287,29 @@ pub fn who_has_lost_the_lease_parks_nothing<D: Database>() {
         Err("too late".into())
     })
     .lease_duration(std::time::Duration::ZERO)
-    .retry(after(1, GiveUp::Park));
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    .retry(after(1, FailurePolicy::Park));
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
     assert!(format!("{error:#}").contains("too late"), "{error:#}");
-    assert_eq!(bus.count_parked("all", "tripwires").unwrap(), 0);
-    let stored = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
+    assert_eq!(
+        bus.count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "tripwires"
+        })
+        .unwrap(),
+        0
+    );
+    let stored = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "tripwires",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(stored.cursor, None);
 }
 
-pub fn a_poison_message_on_one_of_two_topics<D: Database>() {
+pub fn a_poison_message_on_one_of_two_topics_is_parked<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     for order in 1..5 {
@@ -297,22 +332,29 @@ pub fn a_poison_message_on_one_of_two_topics<D: Database>() {
         handled.borrow_mut().push(seen);
         Ok(())
     })
-    .retry(after(2, GiveUp::Park))
+    .retry(after(2, FailurePolicy::Park))
     .page_size(3);
     for _ in 0..12 {
-        drop(consumer.handle_new_messages(&mut bus));
+        drop(consumer.handle_page(&mut bus));
     }
     drop(consumer);
     assert_eq!(handled.into_inner(), [1, 101, 102, 3, 4, 104]);
     for topic in ["orders", "payments"] {
-        assert_eq!(bus.count_parked("all", topic).unwrap(), 1);
+        assert_eq!(
+            bus.count_parked(ConsumerKey {
+                consumer: "all",
+                topic
+            })
+            .unwrap(),
+            1
+        );
     }
 }
 
-pub fn a_reset_forgets_what_comes_again<D: Database>() {
+pub fn a_reset_forgets_failures_after_its_position<D: Database>() {
     let (_database, mut bus) = place::<D>(1..7);
     let refuses = |order| [2, 5].contains(&order);
-    handle_all(&mut bus, after(1, GiveUp::Park), refuses);
+    handle_all(&mut bus, after(1, FailurePolicy::Park), refuses);
     let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore);
     let to = ResetTo::Position(Position::new(3));
     consumer.reset(&mut bus, to).unwrap();
@@ -321,17 +363,17 @@ pub fn a_reset_forgets_what_comes_again<D: Database>() {
     assert_eq!(parked, [2]);
     assert_eq!(consume(&mut bus, "all"), [4, 5, 6]);
 
-    // Attempts begin anew.
+    // The number of attempts starts at 1 again.
     consumer.reset(&mut bus, ResetTo::Start).unwrap();
     for _ in 0..2 {
         let failing = MessageConsumer::<Orders>::external("all", fail);
-        let failing = &mut failing.retry(after(8, GiveUp::Stop));
-        let error = failing.handle_new_messages(&mut bus).unwrap_err();
+        let failing = &mut failing.retry(after(8, FailurePolicy::Stop));
+        let error = failing.handle_page(&mut bus).unwrap_err();
         assert_eq!(error.attempts(), Some(1), "{error:?}");
         consumer.reset(&mut bus, ResetTo::Start).unwrap();
     }
 }
 
 fn fail(_message: &Message<Orders>) -> Result<(), HandlerError> {
-    Err(Error::repository("refusing", "no", false).into())
+    Err(Error::permanent("refusing", "no").into())
 }

@@ -1,6 +1,7 @@
+use persisting_message_bus::backend::{MessageRepository, RawMessage};
+use persisting_message_bus::operate::{ConsumerKey, Flow, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    Correlation, Duplicates, Flow, GiveUp, Headers, Message, MessageConsumer, MessageDispatcher,
-    MessageFailures, MessageRepository, Parked, RawMessage,
+    Correlation, FailurePolicy, Headers, Message, MessageConsumer, MessageDispatcher, OnDuplicate,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders, Paid, Payments};
@@ -16,7 +17,7 @@ fn pay(bus: &mut impl MessageRepository, order: u64) -> Uuid {
     payments.dispatch(bus, &Paid { order }).unwrap()
 }
 
-/// Orders are paid, and what is paid is shipped, by an external and a transactional handler.
+/// Pays orders with an external handler, and ships paid orders with a transactional one.
 fn handle_all<D: Database>(database: &D, bus: &mut D::Bus) {
     let mut other = database.connect();
     let mut payer = MessageConsumer::<Orders>::external("payer", |message: &Message<Orders>| {
@@ -34,8 +35,8 @@ fn handle_all<D: Database>(database: &D, bus: &mut D::Bus) {
         },
     );
     for _ in 0..2 {
-        payer.handle_new_messages(bus).unwrap();
-        shipper.handle_new_messages(bus).unwrap();
+        payer.handle_page(bus).unwrap();
+        shipper.handle_page(bus).unwrap();
     }
 }
 
@@ -51,7 +52,7 @@ fn header(message: &RawMessage, name: &str) -> Option<String> {
     headers.get(name)?.as_str().map(str::to_owned)
 }
 
-pub fn what_a_handler_dispatches_is_caused_by_its_message<D: Database>() {
+pub fn messages_dispatched_by_a_handler_are_caused_by_its_message<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let roots: Vec<_> = (0..2)
@@ -76,7 +77,7 @@ pub fn what_a_handler_dispatches_is_caused_by_its_message<D: Database>() {
             assert_eq!(causation_id, Some(cause.message_id.to_string()));
         }
     }
-    // Behind the handler, nothing is a cause any more.
+    // After the handler, there is no current cause.
     assert_eq!(Correlation::current(), None);
     pay(&mut bus, 9);
     assert_eq!(all(&mut bus).last().unwrap().correlation_id, None);
@@ -106,7 +107,7 @@ pub fn a_flow_is_read_as_a_tree<D: Database>() {
     }
 }
 
-pub fn a_flow_from_outside_is_carried_on<D: Database>() {
+pub fn a_flow_from_outside_is_continued<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let request = Correlation::of_flow("request 4711").with_traceparent(TRACE);
@@ -145,7 +146,7 @@ pub fn a_long_flow_is_read_in_part<D: Database>() {
             .scope(|| orders().dispatch_batch(bus, numbers))
             .unwrap();
     };
-    place(&mut bus, 0..Flow::MOST);
+    place(&mut bus, 0..Flow::MAX_MESSAGES);
     let flow = Flow::read(&mut bus, "request 4711").unwrap();
     assert!(flow.is_complete);
     place(&mut bus, 0..2);
@@ -154,7 +155,7 @@ pub fn a_long_flow_is_read_in_part<D: Database>() {
     assert_eq!(part.messages, flow.messages);
 }
 
-pub fn the_message_at_hand_stays_the_cause_in_a_flow_from_outside<D: Database>() {
+pub fn the_current_message_stays_the_cause_in_a_flow_from_outside<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let root = orders()
@@ -174,7 +175,7 @@ pub fn the_message_at_hand_stays_the_cause_in_a_flow_from_outside<D: Database>()
             assert_eq!(Correlation::current(), around);
             Ok(())
         });
-    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(payer.handle_page(&mut bus).unwrap(), 1);
     let messages = all(&mut bus);
     let flows: Vec<_> = messages[1..]
         .iter()
@@ -194,7 +195,7 @@ pub fn the_message_at_hand_stays_the_cause_in_a_flow_from_outside<D: Database>()
     assert_eq!(flows, expected);
 }
 
-pub fn what_fails_is_no_cause_and_what_is_redriven_is<D: Database>() {
+pub fn a_failed_message_is_no_cause_and_a_redriven_one_is<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let root = orders()
@@ -207,17 +208,27 @@ pub fn what_fails_is_no_cause_and_what_is_redriven_is<D: Database>() {
             pay(bus, 1);
             Ok(())
         })
-        .retry(super::failing::after(1, GiveUp::Park));
-    payer.handle_new_messages(&mut bus).unwrap();
+        .retry(super::failing::after(1, FailurePolicy::Park));
+    payer.handle_page(&mut bus).unwrap();
     assert_eq!(Correlation::current(), None);
-    assert_eq!(bus.redrive("payer", "orders", Parked::All).unwrap(), 1);
-    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(
+        bus.redrive(
+            ConsumerKey {
+                consumer: "payer",
+                topic: "orders"
+            },
+            ParkedSelector::All
+        )
+        .unwrap(),
+        1
+    );
+    assert_eq!(payer.handle_page(&mut bus).unwrap(), 1);
     let paid = all(&mut bus).pop().unwrap();
     assert_eq!(paid.correlation_id, Some(root.to_string()));
     assert_eq!(header(&paid, "__causation_id"), Some(root.to_string()));
 }
 
-pub fn what_the_caller_says_is_left_alone<D: Database>() {
+pub fn a_correlation_id_set_by_the_caller_is_kept<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let mut headers = Headers::new();
@@ -235,7 +246,7 @@ pub fn what_the_caller_says_is_left_alone<D: Database>() {
     assert!(error.is_invalid_name(), "{error:?}");
 }
 
-pub fn headers_of_others_that_make_no_sense_lose_no_flow<D: Database>() {
+pub fn malformed_flow_headers_do_not_break_a_flow<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let mut headers = Headers::new().with("traceparent", 5);
@@ -247,7 +258,7 @@ pub fn headers_of_others_that_make_no_sense_lose_no_flow<D: Database>() {
     let long = "x".repeat(300);
     strange.headers =
         format!("{{\"__correlation_id\":\"{long}\",\"__causation_id\":\"no\",\"traceparent\":[]}}");
-    bus.persist(&[strange.clone()], Duplicates::Fail).unwrap();
+    bus.persist(&[strange.clone()], OnDuplicate::Fail).unwrap();
     handle_all(&database, &mut bus);
     let messages = all(&mut bus);
     let flow_of = |index: usize| messages[index].correlation_id.clone();
@@ -255,7 +266,7 @@ pub fn headers_of_others_that_make_no_sense_lose_no_flow<D: Database>() {
     assert_eq!(flow_of(3), Some(strange.message_id.to_string()));
 }
 
-pub fn a_handler_of_pages_says_which_message_is_the_cause<D: Database>() {
+pub fn a_page_handler_chooses_the_causing_message<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let batch = (0..3).map(OrderPlaced::number);
@@ -268,7 +279,7 @@ pub fn a_handler_of_pages_says_which_message_is_the_cause<D: Database>() {
             Ok(())
         },
     );
-    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(pages.handle_page(&mut bus).unwrap(), 3);
     let messages = all(&mut bus);
     assert_eq!(messages[3].correlation_id, None);
     let second = messages[1].message_id.to_string();
@@ -290,12 +301,12 @@ pub fn a_handler_sees_the_flow_of_its_message<D: Database>() {
             Ok(())
         },
     );
-    assert_eq!(payer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(payer.handle_page(&mut bus).unwrap(), 1);
     let mut reader = MessageConsumer::<Payments>::external("all", |message: &Message<Payments>| {
         assert_eq!(message.correlation_id(), root.to_string());
         assert_eq!(message.causation_id(), Some(root));
         assert!(message.headers()?.is_empty());
         Ok(())
     });
-    assert_eq!(reader.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(reader.handle_page(&mut bus).unwrap(), 1);
 }

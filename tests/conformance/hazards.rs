@@ -1,4 +1,4 @@
-//! What goes wrong at the worst moment.
+//! Failures at the worst possible moment.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
@@ -8,10 +8,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use persisting_message_bus::backend::{
+    LeaseRequest, MessageConsumerState, MessageRepository, NewFailure,
+};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{ConsumerKey, FailureState, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    Failure, FailureState, GiveUp, HandlerError, LeaseRequest, Message, MessageConsumer,
-    MessageConsumerState, MessageDispatcher, MessageFailures, MessageRepository, Parked, Position,
-    ResetTo,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, ResetTo,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
@@ -20,7 +23,8 @@ use super::consuming::raw;
 use super::failing::{after, failed, place};
 use super::{TestBus, consume, ignore, orders, stored};
 
-/// An error that runs something when its text is asked for: behind the rollback, before the note.
+/// An error that runs a closure when its text is formatted: after the rollback, and before the
+/// failure is recorded.
 struct Interleaved(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
 impl Interleaved {
@@ -54,8 +58,8 @@ pub fn refuse_second(bus: &mut impl TestBus) {
             _ => Ok(()),
         }
     })
-    .retry(after(1, GiveUp::Park));
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    .retry(after(1, FailurePolicy::Park));
+    while consumer.handle_page(bus).unwrap() > 0 {}
 }
 
 pub fn a_late_failure_does_not_unpark<D: Database>() {
@@ -70,8 +74,8 @@ pub fn a_late_failure_does_not_unpark<D: Database>() {
         Ok(())
     })
     .lease_duration(Duration::ZERO)
-    .retry(after(3, GiveUp::Park));
-    drop(late.handle_new_messages(&mut bus));
+    .retry(after(3, FailurePolicy::Park));
+    drop(late.handle_page(&mut bus));
     drop(late);
     let parked = failed(&mut bus, "all", FailureState::Parked);
     assert_eq!(
@@ -93,17 +97,17 @@ pub fn a_late_failure_loses_nothing<D: Database>() {
         Ok(())
     })
     .lease_duration(Duration::ZERO)
-    .retry(after(3, GiveUp::Park));
-    drop(late.handle_new_messages(&mut bus));
+    .retry(after(3, FailurePolicy::Park));
+    drop(late.handle_page(&mut bus));
     drop(late);
-    // Any later failure forgets what was overcome.
+    // Recording a later failure deletes those of messages that were handled since.
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(4))
         .unwrap();
     let mut again = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), HandlerError>("no stock".into())
     });
-    drop(again.handle_new_messages(&mut bus));
+    drop(again.handle_page(&mut bus));
     let states = [
         FailureState::Failing,
         FailureState::Parked,
@@ -114,7 +118,7 @@ pub fn a_late_failure_loses_nothing<D: Database>() {
     assert_eq!(
         at,
         [4, 2],
-        "order 2 was handled by nobody, and nobody remembers it"
+        "order 2 was not handled, and its failure is not recorded"
     );
 }
 
@@ -132,32 +136,46 @@ where
     let mut refusing = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), HandlerError>("closed".into())
     })
-    .retry(after(1, GiveUp::Park));
-    refusing.handle_new_messages(&mut bus).unwrap();
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    .retry(after(1, FailurePolicy::Park));
+    refusing.handle_page(&mut bus).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let mut other = Some(database.connect());
     let mut late = MessageConsumer::<Orders>::transactional(
         "all",
         move |_: &mut D::Bus, _: &Message<Orders>| {
             let mut other = other.take().expect("once");
-            // The lease has expired meanwhile; behind the rollback, another one takes it.
+            // The lease has expired. After the rollback, another consumer acquires it.
             Err(Interleaved::new(move || {
                 let mut consumer = MessageConsumer::<Orders>::transactional("all", pay::<D::Bus>);
-                assert_eq!(consumer.handle_new_messages(&mut other).unwrap(), 1);
+                assert_eq!(consumer.handle_page(&mut other).unwrap(), 1);
             })
             .into())
         },
     )
     .lease_duration(Duration::ZERO);
-    drop(late.handle_new_messages(&mut bus));
+    drop(late.handle_page(&mut bus));
     assert_eq!(stored(&mut bus, "payments").len(), 1);
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let mut consumer = MessageConsumer::<Orders>::transactional("all", pay::<D::Bus>);
-    consumer.handle_new_messages(&mut bus).unwrap();
-    assert_eq!(stored(&mut bus, "payments").len(), 1, "twice");
+    consumer.handle_page(&mut bus).unwrap();
+    assert_eq!(stored(&mut bus, "payments").len(), 1, "paid twice");
 }
 
-pub fn what_a_late_holder_notes_makes_nothing_lost<D: Database>() {
+pub fn a_failure_recorded_by_a_late_holder_loses_no_message<D: Database>() {
     let (_database, mut bus) = place::<D>(1..10);
     let request = |owner| LeaseRequest {
         consumer: "all",
@@ -165,28 +183,36 @@ pub fn what_a_late_holder_notes_makes_nothing_lost<D: Database>() {
         owner,
         duration: Duration::ZERO,
     };
-    let failure = |position| Failure {
-        hold: Duration::from_secs(3_600),
+    let failure = |position| NewFailure {
+        extend_lease: Duration::from_secs(3_600),
         position: Position::new(position),
         message_id: None,
         message_type: None,
         error: "no",
         state: FailureState::Failing,
     };
-    // One is at 9 when its lease expires, and the consumer is reset.
+    // The late holder is at position 9 when its lease expires and the consumer is reset.
     let late = bus.acquire(&request("late")).unwrap();
     let operator = bus.acquire(&request("operator")).unwrap();
     bus.reset(&operator, Some(Position::new(4))).unwrap();
     let now = bus.acquire(&request("now")).unwrap();
     bus.record_failure(&now, &failure(5)).unwrap();
     drop(bus.record_failure(&late, &failure(9)));
-    let given_up = bus.give_up(&now, Position::new(5), GiveUp::Park);
+    let given_up = bus.give_up(&now, Position::new(5), FailurePolicy::Park);
     let cursor = bus
-        .stored_consumer("all", "orders")
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
         .unwrap()
         .unwrap()
         .cursor;
-    let parked = bus.count_parked("all", "orders").unwrap();
+    let parked = bus
+        .count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap();
     assert!(
         parked == 1 || cursor < Some(Position::new(5)),
         "lost: {given_up:?}, cursor {cursor:?}, parked {parked}"
@@ -204,13 +230,13 @@ pub fn the_hook_runs_when_the_first_message_is_parked<D: Database>() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore)
-        .retry(after(1, GiveUp::Park))
+        .retry(after(1, FailurePolicy::Park))
         .before_replay(move || {
             counted.fetch_add(1, SeqCst);
             Ok(())
         });
     for replays in 1..3 {
-        while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+        while consumer.handle_page(&mut bus).unwrap() > 0 {}
         assert_eq!(calls.load(SeqCst), replays);
         consumer.reset(&mut bus, ResetTo::Start).unwrap();
     }
@@ -221,15 +247,22 @@ pub fn a_slow_redrive_keeps_the_lease<D: Database>() {
     let mut refusing = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), HandlerError>("closed".into())
     })
-    .retry(after(1, GiveUp::Park));
-    refusing.handle_new_messages(&mut bus).unwrap();
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    .retry(after(1, FailurePolicy::Park));
+    refusing.handle_page(&mut bus).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let handled = RefCell::new(Vec::new());
     let mut other = database.connect();
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         let order = message.payload().order();
         handled.borrow_mut().push(order);
-        // A third of the lease: quick enough.
+        // A third of the lease duration, so that the lease can be renewed in time.
         std::thread::sleep(Duration::from_millis(200));
         if order == 5 {
             let mut second =
@@ -237,12 +270,12 @@ pub fn a_slow_redrive_keeps_the_lease<D: Database>() {
                     handled.borrow_mut().push(message.payload().order());
                     Ok(())
                 });
-            drop(second.handle_new_messages(&mut other));
+            drop(second.handle_page(&mut other));
         }
         Ok(())
     })
     .lease_duration(Duration::from_millis(600));
-    drop(consumer.handle_new_messages(&mut bus));
+    drop(consumer.handle_page(&mut bus));
     drop(consumer);
     assert_eq!(handled.into_inner(), [1, 2, 3, 4, 5]);
 }
@@ -252,9 +285,16 @@ pub fn a_redrive_notices_that_the_lease_is_lost<D: Database>() {
     let mut refusing = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), HandlerError>("closed".into())
     })
-    .retry(after(1, GiveUp::Park));
-    refusing.handle_new_messages(&mut bus).unwrap();
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    .retry(after(1, FailurePolicy::Park));
+    refusing.handle_page(&mut bus).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let mut other = database.connect();
     let handled = RefCell::new(Vec::new());
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -265,52 +305,71 @@ pub fn a_redrive_notices_that_the_lease_is_lost<D: Database>() {
                     handled.borrow_mut().push(message.payload().order());
                     Ok(())
                 });
-            assert_eq!(second.handle_new_messages(&mut other).unwrap(), 5);
+            assert_eq!(second.handle_page(&mut other).unwrap(), 5);
         }
         Ok(())
     })
     .lease_duration(Duration::ZERO);
-    let result = consumer.handle_new_messages(&mut bus);
+    let result = consumer.handle_page(&mut bus);
     drop(consumer);
     let handled = handled.into_inner();
     assert_eq!(
         handled,
         [1, 1, 2, 3, 4, 5],
-        "only what was at hand: {result:?}"
+        "only the current message may be repeated: {result:?}"
     );
 }
 
-pub fn what_is_redriven_after_a_replay_is_one<D: Database>() {
+pub fn a_message_redriven_after_a_replay_is_a_replay<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);
     MessageConsumer::<Orders>::external("all", ignore)
         .reset(&mut bus, ResetTo::Start)
         .unwrap();
     refuse_second(&mut bus);
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let seen = RefCell::new(Vec::new());
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         seen.borrow_mut()
             .push((message.payload().order(), message.is_replay()));
         Ok(())
     });
-    consumer.handle_new_messages(&mut bus).unwrap();
+    consumer.handle_page(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(
         seen.into_inner(),
         [(2, true)],
-        "it was handled before the reset"
+        "the message was handled before the reset"
     );
 }
 
-pub fn who_is_not_paused_can_be_resumed<D: Database>() {
+pub fn pause_and_resume_are_idempotent<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     consume(&mut bus, "all");
     for _ in 0..2 {
-        assert!(bus.set_paused("all", "orders", false).unwrap());
+        assert!(
+            bus.resume(ConsumerKey {
+                consumer: "all",
+                topic: "orders"
+            })
+            .unwrap()
+        );
     }
     for _ in 0..2 {
-        assert!(bus.set_paused("all", "orders", true).unwrap());
+        assert!(
+            bus.pause(ConsumerKey {
+                consumer: "all",
+                topic: "orders"
+            })
+            .unwrap()
+        );
     }
 }
 
@@ -330,16 +389,16 @@ impl fmt::Debug for Explosive {
 
 impl StdError for Explosive {}
 
-pub fn an_error_whose_text_panics_is_an_error_like_others<D: Database>() {
+pub fn a_message_is_parked_when_the_text_of_its_error_panics<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), HandlerError>(Box::new(Explosive))
     })
-    .retry(after(2, GiveUp::Park));
-    // Printing such an error would panic, too.
+    .retry(after(2, FailurePolicy::Park));
+    // The result is dropped because printing such an error would panic, too.
     for _ in 0..6 {
-        drop(consumer.handle_new_messages(&mut bus));
+        drop(consumer.handle_page(&mut bus));
     }
     let parked = failed(&mut bus, "all", FailureState::Parked);
-    assert!(parked[0].error.contains("its text cannot be had"));
+    assert!(parked[0].error.contains("formatting the error failed"));
 }

@@ -1,13 +1,13 @@
-//! Handlers whose own query meets what is nobody's fault, and return it by `?`, whatever database it is of.
+//! Handlers that return a transient error of their own query by `?`, whatever its database is.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use persisting_message_bus::{
-    Error, FailureState, GiveUp, HandlerError, Message, MessageConsumer, MessageFailures, Parked,
-};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{ConsumerKey, FailureState, MessageFailures, ParkedSelector};
+use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -24,7 +24,7 @@ fn duplicate() -> DieselError {
     DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, text)
 }
 
-/// A query that is hindered so many times.
+/// Runs a query that fails with a deadlock while the counter is above 0.
 fn query(hindered: &Cell<u32>) -> Result<(), HandlerError> {
     let left = hindered.get();
     hindered.set(left.saturating_sub(1));
@@ -52,10 +52,10 @@ fn nothing_failed(bus: &mut impl TestBus, consumer: &str) {
     }
 }
 
-pub fn what_a_handlers_query_meets_is_no_attempt<D: Database>() {
+pub fn transient_errors_of_a_handlers_query_do_not_count_as_attempts<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     let hindered = Cell::new(3);
-    let park = || after(1, GiveUp::Park);
+    let park = || after(1, FailurePolicy::Park);
     let each = |_: &mut D::Bus, _: &Message<Orders>| query(&hindered);
     let pages = |_: &mut D::Bus, _: &[Message<Orders>]| query(&hindered);
     let external = |_: &Message<Orders>| query(&hindered);
@@ -63,25 +63,25 @@ pub fn what_a_handlers_query_meets_is_no_attempt<D: Database>() {
     let mut pages = MessageConsumer::<Orders>::transactional_pages("pages", pages).retry(park());
     let mut external = MessageConsumer::<Orders>::external("external", external).retry(park());
     for _ in 0..3 {
-        is_no_attempt(&each.handle_new_messages(&mut bus).unwrap_err());
+        is_no_attempt(&each.handle_page(&mut bus).unwrap_err());
     }
-    assert_eq!(each.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(each.handle_page(&mut bus).unwrap(), 3);
     hindered.set(3);
     for _ in 0..3 {
-        is_no_attempt(&pages.handle_new_messages(&mut bus).unwrap_err());
+        is_no_attempt(&pages.handle_page(&mut bus).unwrap_err());
     }
-    assert_eq!(pages.catch_up(&mut bus).unwrap(), 3);
+    assert_eq!(pages.handle_new_messages(&mut bus).unwrap(), 3);
     hindered.set(3);
     for _ in 0..3 {
-        is_no_attempt(&external.handle_new_messages(&mut bus).unwrap_err());
+        is_no_attempt(&external.handle_page(&mut bus).unwrap_err());
     }
-    assert_eq!(external.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(external.handle_page(&mut bus).unwrap(), 3);
     for consumer in ["each", "pages", "external"] {
         nothing_failed(&mut bus, consumer);
     }
 }
 
-pub fn what_an_external_handler_did_before_is_kept<D: Database>() {
+pub fn progress_of_an_external_handler_is_kept_when_a_query_fails<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     let handled = Cell::new(0);
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -92,23 +92,23 @@ pub fn what_an_external_handler_did_before_is_kept<D: Database>() {
         handled.set(order);
         Ok(())
     });
-    is_no_attempt(&consumer.handle_new_messages(&mut bus).unwrap_err());
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    is_no_attempt(&consumer.handle_page(&mut bus).unwrap_err());
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     nothing_failed(&mut bus, "all");
 }
 
-pub fn what_a_query_is_refused_for_is_an_attempt<D: Database>() {
+pub fn permanent_errors_of_a_handlers_query_count_as_attempts<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     let refused = |_: &mut D::Bus, _: &Message<Orders>| Err(duplicate().into());
     let mut consumer = MessageConsumer::<Orders>::transactional("all", refused);
     for attempts in 1..3 {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert!(error.is_handler_failure(), "{error:?}");
         assert_eq!(error.attempts(), Some(attempts), "{error:?}");
     }
 }
 
-pub fn a_hook_whose_query_is_hindered_is_called_again<D: Database>() {
+pub fn a_hook_is_called_again_when_its_query_fails_transiently<D: Database>() {
     let (_database, mut bus) = place::<D>(1..3);
     let calls = Arc::new(AtomicI32::new(0));
     let [one, other] = [(); 2].map(|()| Arc::clone(&calls));
@@ -122,42 +122,49 @@ pub fn a_hook_whose_query_is_hindered_is_called_again<D: Database>() {
     let mut external = MessageConsumer::<Orders>::external("external", super::ignore)
         .before_replay(move || call(&other));
     for _ in 0..2 {
-        is_no_attempt(&transactional.handle_new_messages(&mut bus).unwrap_err());
+        is_no_attempt(&transactional.handle_page(&mut bus).unwrap_err());
     }
-    assert_eq!(transactional.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(transactional.handle_page(&mut bus).unwrap(), 2);
     for _ in 0..2 {
-        is_no_attempt(&external.handle_new_messages(&mut bus).unwrap_err());
+        is_no_attempt(&external.handle_page(&mut bus).unwrap_err());
     }
-    assert_eq!(external.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(external.handle_page(&mut bus).unwrap(), 2);
     assert_eq!(calls.load(SeqCst), 6);
 }
 
-pub fn a_redriven_message_whose_query_is_hindered_stays_redriven<D: Database>() {
+pub fn a_redriven_message_stays_redriven_when_its_query_fails_transiently<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     let failing = |_: &Message<Orders>| Err("no stock".into());
     for consumer in ["transactional", "external"] {
         MessageConsumer::<Orders>::external(consumer, failing)
-            .retry(after(1, GiveUp::Park))
-            .handle_new_messages(&mut bus)
+            .retry(after(1, FailurePolicy::Park))
+            .handle_page(&mut bus)
             .unwrap();
-        bus.redrive(consumer, "orders", Parked::All).unwrap();
+        bus.redrive(
+            ConsumerKey {
+                consumer,
+                topic: "orders",
+            },
+            ParkedSelector::All,
+        )
+        .unwrap();
     }
     let hindered = Cell::new(1);
     let handler = |_: &mut D::Bus, _: &Message<Orders>| query(&hindered);
     let mut transactional = MessageConsumer::transactional("transactional", handler);
-    is_no_attempt(&transactional.handle_new_messages(&mut bus).unwrap_err());
+    is_no_attempt(&transactional.handle_page(&mut bus).unwrap_err());
     assert_eq!(
         failed(&mut bus, "transactional", FailureState::Redriven).len(),
         1
     );
-    assert_eq!(transactional.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(transactional.handle_page(&mut bus).unwrap(), 1);
     hindered.set(1);
     let handler = |_: &Message<Orders>| query(&hindered);
     let mut external = MessageConsumer::external("external", handler);
-    is_no_attempt(&external.handle_new_messages(&mut bus).unwrap_err());
+    is_no_attempt(&external.handle_page(&mut bus).unwrap_err());
     assert_eq!(
         failed(&mut bus, "external", FailureState::Redriven).len(),
         1
     );
-    assert_eq!(external.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(external.handle_page(&mut bus).unwrap(), 1);
 }

@@ -1,10 +1,13 @@
+use persisting_message_bus::operate::ConsumerKey;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use persisting_message_bus::backend::{
+    CursorUpdate, Lease, LeaseRequest, MessageConsumerState, MessageSource,
+};
 use persisting_message_bus::{
-    Error, GiveUp, Lease, LeaseRequest, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageSource, Position, Retry, StoreCursor,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Tripwire, Tripwires};
@@ -27,7 +30,7 @@ pub fn acquire(bus: &mut impl MessageConsumerState, owner: &str) -> Result<Lease
     bus.acquire(&request(owner, HOUR))
 }
 
-/// Takes the lease of a holder whose lease lasts no time.
+/// Acquires a lease whose holder has a lease duration of zero.
 pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
     let request = LeaseRequest {
         consumer,
@@ -38,15 +41,21 @@ pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
     bus.acquire(&request).unwrap();
 }
 
-fn moved_to(position: i64, hold: Option<Duration>) -> StoreCursor {
-    StoreCursor {
+fn moved_to(position: i64, extend_lease: Option<Duration>) -> CursorUpdate {
+    CursorUpdate {
         cursor: Some(Position::new(position)),
-        hold,
+        extend_lease,
     }
 }
 
 fn cursor(bus: &mut impl MessageConsumerState) -> Option<i64> {
-    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     status.cursor.map(Position::get)
 }
 
@@ -60,9 +69,10 @@ pub fn pages_of_a_backlog_are_handled_under_one_lease<D: Database>() {
         handled.push(message.payload().order());
         Ok(())
     })
-    .page_size(3);
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 10);
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 0);
+    .page_size(3)
+    .time_slice(Duration::MAX);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
     drop(consumer);
     assert_eq!(handled, Vec::from_iter(0..10));
     let mut pages = Vec::new();
@@ -73,34 +83,43 @@ pub fn pages_of_a_backlog_are_handled_under_one_lease<D: Database>() {
             Ok(())
         },
     )
-    .page_size(4);
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 10);
+    .page_size(4)
+    .time_slice(Duration::MAX);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
     drop(consumer);
     assert_eq!(pages, [4, 4, 2]);
     for consumer in ["all", "pages"] {
-        let stored = bus.stored_consumer(consumer, "orders").unwrap().unwrap();
+        let stored = bus
+            .stored_consumer(ConsumerKey {
+                consumer,
+                topic: "orders",
+            })
+            .unwrap()
+            .unwrap();
         assert_eq!((stored.lease_epoch, stored.lease_owner), (1, None));
         let last = bus.last_position().unwrap();
         assert_eq!(stored.cursor, Some(last));
     }
 }
 
-pub fn a_slow_page_gives_the_lease_back<D: Database>() {
+pub fn the_lease_is_released_when_a_page_exceeds_the_time_slice<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let batch = (0..3).map(OrderPlaced::number);
     orders().dispatch_batch(&mut bus, batch).unwrap();
     let mut consumer =
-        MessageConsumer::transactional("slow", |_: &mut D::Bus, message: &Message<Orders>| {
-            if message.payload().order() == 0 {
-                thread::sleep(Duration::from_millis(250));
-            }
-            Ok(())
+        MessageConsumer::transactional("slow", |_: &mut D::Bus, _: &Message<Orders>| Ok(()))
+            .page_size(1)
+            .time_slice(Duration::ZERO);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    let stored = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "slow",
+            topic: "orders",
         })
-        .page_size(1);
-    assert_eq!(consumer.catch_up(&mut bus).unwrap(), 3);
-    let stored = bus.stored_consumer("slow", "orders").unwrap().unwrap();
-    assert_eq!((stored.lease_epoch, stored.lease_owner), (2, None));
+        .unwrap()
+        .unwrap();
+    assert_eq!((stored.lease_epoch, stored.lease_owner), (3, None));
 }
 
 pub fn a_lease_lost_between_two_pages_stores_nothing_more<D: Database>() {
@@ -119,7 +138,7 @@ pub fn a_lease_lost_between_two_pages_stores_nothing_more<D: Database>() {
     })
     .page_size(2)
     .lease_duration(Duration::ZERO);
-    let error = consumer.catch_up(&mut bus).unwrap_err();
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
     drop(consumer);
     assert_eq!(handled, 3);
@@ -131,7 +150,7 @@ pub fn a_second_holder_is_locked_out<D: Database>() {
     let (mut one, mut other) = (database.connect(), database.connect());
     acquire(&mut one, "one").unwrap();
     let error = acquire(&mut other, "other").unwrap_err();
-    assert!(error.is_locked() && error.is_retryable());
+    assert!(error.is_lease_held() && error.is_retryable());
     let text = error.to_string();
     for part in [
         "\"all\"",
@@ -147,9 +166,9 @@ pub fn a_second_holder_is_locked_out<D: Database>() {
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     assert!(
         consumer
-            .handle_new_messages(&mut other)
+            .handle_page(&mut other)
             .unwrap_err()
-            .is_locked()
+            .is_lease_held()
     );
 }
 
@@ -167,7 +186,7 @@ pub fn another_name_or_topic_is_not_locked<D: Database>() {
     }
 }
 
-pub fn a_lease_given_back_can_be_taken_at_once<D: Database>() {
+pub fn a_released_lease_can_be_acquired_at_once<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let first = acquire(&mut bus, "one").unwrap();
@@ -186,7 +205,7 @@ pub fn an_expired_lease_is_taken_over<D: Database>() {
     bus.acquire(&request("one", Duration::ZERO)).unwrap();
     let lease = acquire(&mut bus, "other").unwrap();
     assert_eq!(lease.epoch, 2);
-    assert!(acquire(&mut bus, "one").unwrap_err().is_locked());
+    assert!(acquire(&mut bus, "one").unwrap_err().is_lease_held());
 }
 
 pub fn a_lease_expires_by_itself<D: Database>() {
@@ -196,23 +215,24 @@ pub fn a_lease_expires_by_itself<D: Database>() {
     let duration = Duration::from_millis(300);
     bus.acquire(&request("one", duration)).unwrap();
     while let Err(error) = acquire(&mut bus, "other") {
-        assert!(error.is_locked(), "{error:?}");
+        assert!(error.is_lease_held(), "{error:?}");
         assert!(
             begun.elapsed() < Duration::from_secs(30),
-            "it never expires"
+            "the lease does not expire within 30 s"
         );
         thread::yield_now();
     }
-    // Half of it, for clocks of milliseconds that are set while this runs.
-    assert!(begun.elapsed() > duration / 2, "it expired early");
+    // Half of the duration allows for clocks with a resolution of milliseconds that are adjusted
+    // during the test.
+    assert!(begun.elapsed() > duration / 2, "the lease expired early");
 }
 
-pub fn a_stored_cursor_prolongs_the_lease<D: Database>() {
+pub fn a_stored_cursor_renews_the_lease<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let lease = bus.acquire(&request("one", Duration::ZERO)).unwrap();
     bus.store_cursor(&lease, &moved_to(1, Some(HOUR))).unwrap();
-    assert!(acquire(&mut bus, "other").unwrap_err().is_locked());
+    assert!(acquire(&mut bus, "other").unwrap_err().is_lease_held());
 }
 
 pub fn a_renewed_lease_lasts_longer_and_keeps_the_cursor<D: Database>() {
@@ -222,11 +242,11 @@ pub fn a_renewed_lease_lasts_longer_and_keeps_the_cursor<D: Database>() {
     bus.store_cursor(&lease, &moved_to(4, Some(Duration::ZERO)))
         .unwrap();
     bus.renew(&lease, HOUR).unwrap();
-    assert!(acquire(&mut bus, "other").unwrap_err().is_locked());
+    assert!(acquire(&mut bus, "other").unwrap_err().is_lease_held());
     assert_eq!(cursor(&mut bus), Some(4));
     bus.store_cursor(&lease, &moved_to(5, None)).unwrap();
     let error = bus.renew(&lease, HOUR).unwrap_err();
-    assert!(error.is_lease_lost(), "it was given back: {error:?}");
+    assert!(error.is_lease_lost(), "the lease was released: {error:?}");
 }
 
 pub fn a_late_holder_renews_nothing<D: Database>() {
@@ -246,15 +266,17 @@ pub fn a_late_holder_stores_nothing<D: Database>() {
     let current = acquire(&mut bus, "other").unwrap();
     bus.store_cursor(&current, &moved_to(7, Some(HOUR)))
         .unwrap();
-    for hold in [None, Some(HOUR)] {
-        let error = bus.store_cursor(&late, &moved_to(3, hold)).unwrap_err();
+    for extend_lease in [None, Some(HOUR)] {
+        let error = bus
+            .store_cursor(&late, &moved_to(3, extend_lease))
+            .unwrap_err();
         assert!(error.is_lease_lost(), "{error:?}");
     }
     assert_eq!(cursor(&mut bus), Some(7));
     bus.store_cursor(&current, &moved_to(8, None)).unwrap();
 }
 
-pub fn a_lease_given_back_stores_nothing<D: Database>() {
+pub fn a_released_lease_stores_nothing<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let lease = acquire(&mut bus, "one").unwrap();
@@ -264,13 +286,13 @@ pub fn a_lease_given_back_stores_nothing<D: Database>() {
     assert_eq!(cursor(&mut bus), None);
 }
 
-pub fn a_late_holder_cannot_give_back_the_new_lease<D: Database>() {
+pub fn a_late_holder_cannot_release_the_new_lease<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let late = bus.acquire(&request("one", Duration::ZERO)).unwrap();
     acquire(&mut bus, "other").unwrap();
     bus.release(&late).unwrap();
-    assert!(acquire(&mut bus, "third").unwrap_err().is_locked());
+    assert!(acquire(&mut bus, "third").unwrap_err().is_lease_held());
 }
 
 pub fn an_earlier_lease_of_the_same_owner_is_fenced_too<D: Database>() {
@@ -282,7 +304,7 @@ pub fn an_earlier_lease_of_the_same_owner_is_fenced_too<D: Database>() {
     assert!(error.is_lease_lost());
 }
 
-pub fn a_consumer_that_loses_its_lease_says_so_and_stores_nothing<D: Database>() {
+pub fn a_consumer_that_loses_its_lease_fails_and_stores_nothing<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let tripwires = MessageDispatcher::<Tripwires>::new();
@@ -293,21 +315,27 @@ pub fn a_consumer_that_loses_its_lease_says_so_and_stores_nothing<D: Database>()
         Ok(())
     })
     .lease_duration(Duration::ZERO);
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
-    let status = bus.stored_consumer("all", "tripwires").unwrap().unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "tripwires",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.cursor, None);
     assert_eq!(status.lease_owner.as_deref(), Some("thief"));
 }
 
-pub fn a_slow_page_keeps_the_lease_and_stores_what_is_done<D: Database>() {
+pub fn a_slow_page_renews_the_lease_and_stores_its_progress<D: Database>() {
     let database = D::create();
     let (mut bus, mut other) = (database.connect(), database.connect());
     let batch = (0..4).map(OrderPlaced::number);
     orders().dispatch_batch(&mut bus, batch).unwrap();
     let mut handled = 0;
     let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
-        // After the first message, whatever the next one takes is held.
+        // From the second message on, the handler finds the progress before it stored.
         if handled > 0 {
             assert_eq!(cursor(&mut other), Some(handled));
         }
@@ -316,10 +344,10 @@ pub fn a_slow_page_keeps_the_lease_and_stores_what_is_done<D: Database>() {
         Ok(())
     })
     .lease_duration(Duration::from_millis(100));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 4);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 4);
 }
 
-pub fn a_failing_page_gives_the_lease_back<D: Database>() {
+pub fn a_failing_page_releases_the_lease_when_the_backoff_is_zero<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     orders()
@@ -327,38 +355,38 @@ pub fn a_failing_page_gives_the_lease_back<D: Database>() {
         .unwrap();
     let mut external =
         MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()))
-            .retry(after(8, GiveUp::Stop));
-    external.handle_new_messages(&mut bus).unwrap_err();
+            .retry(after(8, FailurePolicy::Stop));
+    external.handle_page(&mut bus).unwrap_err();
     let mut transactional =
         MessageConsumer::<Orders>::transactional("all", |_: &mut D::Bus, _: &Message<Orders>| {
             Err("no".into())
         })
-        .retry(after(2, GiveUp::Stop));
-    transactional.handle_new_messages(&mut bus).unwrap_err();
+        .retry(after(2, FailurePolicy::Stop));
+    transactional.handle_page(&mut bus).unwrap_err();
     assert_eq!(consume(&mut bus, "all"), [1]);
 }
 
-pub fn nobody_else_attempts_a_message_before_its_time<D: Database>() {
+pub fn the_lease_is_held_during_the_backoff<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     let week = Duration::from_secs(7 * 24 * 3_600);
-    let slow = Retry::default().base(week).cap(week);
+    let slow = RetryPolicy::default().initial_delay(week).max_delay(week);
     let mut failing =
         MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("no".into()))
             .retry(slow);
     let mut other = MessageConsumer::<Orders>::external("all", ignore::<Message<Orders>>);
     for attempt in 1..3 {
-        let error = failing.handle_new_messages(&mut bus).unwrap_err();
+        let error = failing.handle_page(&mut bus).unwrap_err();
         assert_eq!(error.attempts(), Some(attempt));
-        let error = other.handle_new_messages(&mut bus).unwrap_err();
-        assert!(error.is_locked(), "{error:?}");
+        let error = other.handle_page(&mut bus).unwrap_err();
+        assert!(error.is_lease_held(), "{error:?}");
     }
 }
 
-pub fn of_many_threads_one_gets_the_lease<D: Database>() {
+pub fn one_of_many_threads_acquires_the_lease<D: Database>() {
     let database = D::create();
     let start = Barrier::new(8);
     let holders: usize = thread::scope(|scope| {

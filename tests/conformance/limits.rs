@@ -1,9 +1,12 @@
+use persisting_message_bus::operate::ConsumerKey;
 use std::ops::ControlFlow;
 
+use persisting_message_bus::backend::{
+    LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, PageRequest, RawMessage,
+    TypeFilter,
+};
 use persisting_message_bus::{
-    Duplicates, Headers, LeaseRequest, MAX_NAME_LENGTH, Message, MessageConsumer,
-    MessageConsumerState, MessageDispatcher, MessageRepository, MessageSource, MessageTypes,
-    PageRequest, Position, RawMessage,
+    Headers, MAX_NAME_LENGTH, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Measured, Measurements, OrderPlaced, Orders};
@@ -21,7 +24,7 @@ pub fn ten_megabytes_come_back<D: Database>() {
         panic!("one message");
     };
     let back: OrderPlaced = serde_json::from_str(&raw.payload).unwrap();
-    assert!(back == big, "it came back changed");
+    assert!(back == big, "the message was changed");
     assert_eq!(consume(&mut bus, "all"), [1]);
 }
 
@@ -66,7 +69,7 @@ pub fn any_text_comes_back<D: Database>() {
             Ok(())
         },
     );
-    consumer.handle_new_messages(&mut bus).unwrap();
+    consumer.handle_page(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(seen, texts.len());
 }
@@ -92,7 +95,7 @@ pub fn every_number_comes_back_to_the_last_bit<D: Database>() {
             seen.push(measured.value.to_bits());
             Ok(())
         });
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     drop(consumer);
     assert!(
         seen.iter()
@@ -101,7 +104,7 @@ pub fn every_number_comes_back_to_the_last_bit<D: Database>() {
     );
 }
 
-pub fn what_could_not_be_read_back_is_refused<D: Database>() {
+pub fn messages_that_could_not_be_read_back_are_refused<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let no_version = RawMessage {
@@ -113,7 +116,7 @@ pub fn what_could_not_be_read_back_is_refused<D: Database>() {
         ..raw("OrderShipped", r#"{"order":1}"#)
     };
     for message in [no_version, far_future] {
-        let error = bus.persist(&[message], Duplicates::Fail).unwrap_err();
+        let error = bus.persist(&[message], OnDuplicate::Fail).unwrap_err();
         assert!(error.to_string().contains("nothing was written"), "{error}");
     }
     assert!(consume(&mut bus, "all").is_empty());
@@ -131,7 +134,7 @@ pub fn a_page_ends_when_its_messages_are_large<D: Database>() {
     }
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     let pages: Vec<_> = (0..4)
-        .map(|_| consumer.handle_new_messages(&mut bus).unwrap())
+        .map(|_| consumer.handle_page(&mut bus).unwrap())
         .collect();
     assert_eq!(pages, [3, 3, 1, 0]);
 }
@@ -139,7 +142,7 @@ pub fn a_page_ends_when_its_messages_are_large<D: Database>() {
 pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    // Characters of one, two and four bytes.
+    // Characters of 1, 2 and 4 bytes.
     for character in ["a", "ö", "🦀"] {
         let longest = character.repeat(MAX_NAME_LENGTH);
         let too_long = character.repeat(MAX_NAME_LENGTH + 1);
@@ -147,7 +150,12 @@ pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
         persist_with_names(&mut bus, &longest, &longest).unwrap();
         assert_eq!(stored(&mut bus, &longest)[0].1.message_type, longest);
         acquire_with_names(&mut bus, &longest, &longest).unwrap();
-        let status = bus.stored_consumer(&longest, &longest).unwrap();
+        let status = bus
+            .stored_consumer(ConsumerKey {
+                consumer: &longest,
+                topic: &longest,
+            })
+            .unwrap();
         assert_eq!(status.unwrap().lease_epoch, 1);
 
         for (topic, message_type) in [(&too_long, &longest), (&longest, &too_long)] {
@@ -167,10 +175,10 @@ pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
     }
 }
 
-pub fn names_that_some_database_could_not_keep_are_refused<D: Database>() {
+pub fn names_that_a_database_could_not_keep_are_refused<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    for name in ["", "a\0b", "line\nbreak", " before", "behind ", "\u{a0}"] {
+    for name in ["", "a\0b", "line\nbreak", " before", "after ", "\u{a0}"] {
         assert!(
             persist_with_names(&mut bus, name, "x")
                 .unwrap_err()
@@ -189,7 +197,7 @@ pub fn names_that_some_database_could_not_keep_are_refused<D: Database>() {
         let mut consumer = MessageConsumer::<Orders>::external(name, ignore);
         assert!(
             consumer
-                .handle_new_messages(&mut bus)
+                .handle_page(&mut bus)
                 .unwrap_err()
                 .is_invalid_name()
         );
@@ -223,17 +231,17 @@ pub fn a_page_of_nothing_is_empty<D: Database>() {
         .unwrap();
     let whole = PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
         limit: 10,
     };
     let no_room = PageRequest { limit: 0, ..whole };
     let no_types = PageRequest {
-        message_types: MessageTypes::Only(&[]),
+        message_types: TypeFilter::Only(&[]),
         ..whole
     };
-    let behind = PageRequest {
+    let past_the_end = PageRequest {
         after: Position::new(i64::MAX),
         ..whole
     };
@@ -241,7 +249,7 @@ pub fn a_page_of_nothing_is_empty<D: Database>() {
         topic: "nowhere",
         ..whole
     };
-    for request in [no_room, no_types, behind, elsewhere] {
+    for request in [no_room, no_types, past_the_end, elsewhere] {
         bus.read_page(&request, &mut |message| {
             panic!("{request:?} gave {message:?}");
         })
@@ -266,18 +274,18 @@ fn persist_with_names(
         message_type: message_type.to_owned().into(),
         ..raw("", "{}")
     };
-    bus.persist(&[message], Duplicates::Fail)
+    bus.persist(&[message], OnDuplicate::Fail)
 }
 
 fn acquire_with_names(
     bus: &mut impl MessageConsumerState,
     consumer: &str,
     topic: &str,
-) -> Result<persisting_message_bus::Lease, persisting_message_bus::Error> {
+) -> Result<persisting_message_bus::backend::Lease, persisting_message_bus::Error> {
     bus.acquire(&LeaseRequest {
         consumer,
         topic,
-        owner: "somebody",
+        owner: "another process",
         duration: std::time::Duration::from_secs(60),
     })
 }

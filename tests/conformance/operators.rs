@@ -1,13 +1,12 @@
-//! People who look after consumers that are at work.
+//! Operators that redrive and discard messages of working consumers.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{
-    Error, GiveUp, Message, MessageConsumer, MessageFailures, Parked, Position,
-};
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
+use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer, Position};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderShipped, Orders, Paid};
@@ -16,7 +15,8 @@ use super::failing::{after, place};
 use super::redriving::pay;
 use super::{orders, stored};
 
-/// Others may be in the way; nothing else may go wrong.
+/// Returns the value, or a default after a retryable error or a lost lease. Panics on any other
+/// error.
 fn check<T: Default>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| {
         assert!(error.is_retryable() || error.is_lease_lost(), "{error:?}");
@@ -24,9 +24,9 @@ fn check<T: Default>(result: Result<T, Error>) -> T {
     })
 }
 
-/// Two consumers park by chance, three people redrive and two discard, all at once: each order is paid
-/// once, parked or discarded.
-pub fn operators_and_consumers_at_once<D: Database>() {
+/// Two consumers park at random, three operators redrive and two discard, all at the same time.
+/// Each order must be paid once, parked or discarded.
+pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Database>() {
     let mut random = fastrand::Rng::with_seed(seed());
     let (database, mut bus) = place::<D>(1..201);
     for order in 201..301 {
@@ -37,28 +37,40 @@ pub fn operators_and_consumers_at_once<D: Database>() {
     let (ended, discarded) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for which in [
-            Parked::All,
-            Parked::OfType("OrderPlaced"),
-            Parked::At(Position::new(33)),
+            ParkedSelector::All,
+            ParkedSelector::OfType("OrderPlaced"),
+            ParkedSelector::At(Position::new(33)),
         ] {
             let (database, ended) = (&database, &ended);
             scope.spawn(move || {
                 let mut bus = database.connect();
                 while !ended.load(SeqCst) {
-                    check(bus.redrive("all", "orders", which));
+                    check(bus.redrive(
+                        ConsumerKey {
+                            consumer: "all",
+                            topic: "orders",
+                        },
+                        which,
+                    ));
                     thread::sleep(Duration::from_millis(3));
                 }
             });
         }
         for which in [
-            Parked::OfType("OrderShipped"),
-            Parked::At(Position::new(100)),
+            ParkedSelector::OfType("OrderShipped"),
+            ParkedSelector::At(Position::new(100)),
         ] {
             let (database, ended, discarded) = (&database, &ended, &discarded);
             scope.spawn(move || {
                 let mut bus = database.connect();
                 while !ended.load(SeqCst) {
-                    let count = check(bus.discard("all", "orders", which));
+                    let count = check(bus.discard(
+                        ConsumerKey {
+                            consumer: "all",
+                            topic: "orders",
+                        },
+                        which,
+                    ));
                     discarded.fetch_add(count, SeqCst);
                     thread::sleep(Duration::from_millis(7));
                 }
@@ -76,10 +88,10 @@ pub fn operators_and_consumers_at_once<D: Database>() {
                     }
                 };
                 let consumer = MessageConsumer::<Orders>::transactional("all", by_chance);
-                let mut consumer = consumer.page_size(20).retry(after(1, GiveUp::Park));
+                let mut consumer = consumer.page_size(20).retry(after(1, FailurePolicy::Park));
                 let begun = Instant::now();
                 while begun.elapsed() < Duration::from_secs(2) {
-                    check(consumer.handle_new_messages(&mut bus));
+                    check(consumer.handle_page(&mut bus));
                 }
             })
         });
@@ -89,14 +101,23 @@ pub fn operators_and_consumers_at_once<D: Database>() {
         ended.store(true, SeqCst);
     });
     let mut consumer = MessageConsumer::<Orders>::transactional("all", pay::<D::Bus>);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
 
     let messages = stored(&mut bus, "payments");
     let paid = messages
         .iter()
         .map(|(_, raw)| serde_json::from_str::<Paid>(&raw.payload).unwrap().order);
-    assert_eq!(paid.collect::<BTreeSet<_>>().len(), messages.len(), "twice");
-    let parked = bus.count_parked("all", "orders").unwrap();
+    assert_eq!(
+        paid.collect::<BTreeSet<_>>().len(),
+        messages.len(),
+        "paid twice"
+    );
+    let parked = bus
+        .count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap();
     let all = messages.len() as u64 + parked + discarded.load(SeqCst);
     assert_eq!(all, 300);
 }

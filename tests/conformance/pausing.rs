@@ -1,6 +1,7 @@
-use persisting_message_bus::{
-    External, HandlerError, Message, MessageConsumer, MessageConsumerState, ResetTo,
-};
+use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::handler::{External, HandlerError};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Message, MessageConsumer, ResetTo};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
 
@@ -26,13 +27,19 @@ pub fn a_paused_consumer_handles_nothing_until_it_is_resumed<D: Database>() {
     assert_eq!(consume(&mut bus, "all"), [4]);
 }
 
-pub fn a_pause_lasts_as_it_was_and_is_for_one_consumer<D: Database>() {
+pub fn a_pause_keeps_its_time_and_applies_to_one_consumer<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     for name in ["all", "other"] {
         consume(&mut bus, name);
     }
     let paused_at = |bus: &mut D::Bus, name| {
-        let stored = bus.stored_consumer(name, "orders").unwrap().unwrap();
+        let stored = bus
+            .stored_consumer(ConsumerKey {
+                consumer: name,
+                topic: "orders",
+            })
+            .unwrap()
+            .unwrap();
         stored.paused_at
     };
     consumer("all").pause(&mut bus).unwrap();
@@ -45,7 +52,7 @@ pub fn a_pause_lasts_as_it_was_and_is_for_one_consumer<D: Database>() {
     assert_eq!(paused_at(&mut bus, "all"), None);
 }
 
-pub fn who_never_ran_cannot_be_paused<D: Database>() {
+pub fn a_consumer_that_never_ran_cannot_be_paused<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     assert!(!consumer("all").pause(&mut bus).unwrap());
     assert_eq!(consume(&mut bus, "all"), [1]);
@@ -54,7 +61,7 @@ pub fn who_never_ran_cannot_be_paused<D: Database>() {
 pub fn a_paused_consumer_can_be_reset<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     let mut ledger = MessageConsumer::<Ledger>::external("all", ignore::<Message<Ledger>>);
-    ledger.handle_new_messages(&mut bus).unwrap();
+    ledger.handle_page(&mut bus).unwrap();
     consume(&mut bus, "all");
     ledger.pause(&mut bus).unwrap();
     ledger.reset(&mut bus, ResetTo::Start).unwrap();

@@ -3,9 +3,9 @@ use std::sync::Barrier;
 use std::thread;
 
 use chrono::{DateTime, SubsecRound, Utc};
+use persisting_message_bus::backend::{MessageSource, TransactionControl};
 use persisting_message_bus::{
-    DefaultMessageDecorator, Duplicates, Error, Headers, MessageDispatcher, MessageSource,
-    Position, Transactions,
+    DefaultMessageDecorator, Error, Headers, MessageDispatcher, OnDuplicate, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -122,7 +122,7 @@ pub fn an_uncommitted_message_is_not_seen_by_others<D: Database>() {
     publisher
         .in_transaction(|publisher| {
             orders().dispatch(publisher, &OrderPlaced::number(1))?;
-            assert_eq!(consumer.safe_head("orders")?, Position::START);
+            assert_eq!(consumer.current_head("orders")?, Position::START);
             assert!(stored(&mut consumer, "orders").is_empty());
             assert_eq!(stored(publisher, "orders").len(), 1);
             Ok::<_, Error>(())
@@ -166,7 +166,7 @@ pub fn a_batch_is_written_as_a_whole_or_not_at_all<D: Database>() {
     let id = orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
-    // More than one statement, of which the last one fails.
+    // The batch takes several statements, of which the last one fails.
     let last_has_that_id = MessageDispatcher::<Orders>::new().with_decorator(repeating(id, 1_000));
     let batch = (1_000..2_000).map(OrderPlaced::number);
     let error = last_has_that_id
@@ -193,14 +193,14 @@ pub fn a_refused_batch_leaves_the_callers_transaction_usable<D: Database>() {
     assert_eq!(consume(&mut bus, "all"), [1, 2]);
 }
 
-pub fn duplicates_are_ignored_when_that_is_asked_for<D: Database>() {
+pub fn duplicates_are_ignored_when_on_duplicate_is_ignore<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let id = orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     let third_has_that_id = MessageDispatcher::<Orders>::new()
-        .with_duplicates(Duplicates::Ignore)
+        .on_duplicate(OnDuplicate::Ignore)
         .with_decorator(repeating(id, 3));
     let batch = (10..15).map(OrderPlaced::number);
     assert_eq!(
@@ -226,7 +226,7 @@ pub fn a_missing_header_is_refused_and_nothing_written<D: Database>() {
 
     let both = Headers::new()
         .with_message_id(Uuid::now_v7())
-        .with_time_of_recording(Utc::now());
+        .with_recorded_at(Utc::now());
     assert!(stored(&mut bus, "orders").is_empty());
     bare.dispatch_with(&mut bus, &placed, both).unwrap();
     assert_eq!(consume(&mut bus, "all"), [1]);
@@ -275,7 +275,7 @@ pub fn publishers_on_many_threads_lose_nothing<D: Database>() {
         }
         seen.extend(consume(&mut bus, "all"));
         let once: HashSet<u64> = seen.iter().copied().collect();
-        assert_eq!(seen.len(), once.len(), "nothing comes twice");
+        assert_eq!(seen.len(), once.len(), "a message came twice");
         let committed = publishers
             .into_iter()
             .flat_map(|publisher| publisher.join().expect("a publisher"))
@@ -286,10 +286,10 @@ pub fn publishers_on_many_threads_lose_nothing<D: Database>() {
     assert!(committed.len() > 100);
 }
 
-/// Commits batches and rolls others back; returns what was committed.
+/// Publishes batches and rolls some back; returns the orders that were committed.
 fn publish_at_random<B>(bus: &mut B, publisher: u64, random: &mut fastrand::Rng) -> Vec<u64>
 where
-    B: Transactions + persisting_message_bus::MessageRepository,
+    B: TransactionControl + persisting_message_bus::backend::MessageRepository,
 {
     let mut committed = Vec::new();
     for round in 0..40 {
@@ -307,7 +307,7 @@ where
     committed
 }
 
-/// Gives the `n`th message an id that is there already.
+/// Returns a decorator that gives the `n`th message an id that already exists.
 fn repeating(id: Uuid, n: usize) -> impl Fn(&mut Headers) + Send + Sync {
     let count = std::sync::atomic::AtomicUsize::new(0);
     move |headers: &mut Headers| {
@@ -317,7 +317,7 @@ fn repeating(id: Uuid, n: usize) -> impl Fn(&mut Headers) + Send + Sync {
     }
 }
 
-/// The caller changes its mind.
+/// The error that makes a caller roll back.
 #[derive(Debug)]
 struct Refused;
 

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use chrono::{TimeZone, Utc};
+use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{
-    Duplicates, HandlerError, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-    Position, ResetTo,
+    Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position, ResetTo,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Payments};
@@ -13,7 +14,7 @@ use super::consuming::raw;
 use super::leases::acquire;
 use super::{TestBus, consume, ignore, orders, stored};
 
-/// A hook that counts its calls, and the count.
+/// Returns a hook that counts its calls, and the count.
 fn counting_hook() -> (
     Arc<AtomicUsize>,
     impl FnMut() -> Result<(), HandlerError> + Send,
@@ -47,7 +48,7 @@ pub fn the_hook_runs_once_before_the_first_message<D: Database>() {
         .before_replay(hook)
         .page_size(2);
         for _ in 0..2 {
-            consumer.handle_new_messages(&mut bus).unwrap();
+            consumer.handle_page(&mut bus).unwrap();
         }
         assert_eq!(calls.load(SeqCst), 1 - instance);
     }
@@ -58,15 +59,15 @@ pub fn the_hook_waits_for_a_message<D: Database>() {
     let (calls, hook) = counting_hook();
     let mut consumer = MessageConsumer::<Closed>::external("closed", ignore).before_replay(hook);
     for _ in 0..3 {
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
     }
     assert_eq!(calls.load(SeqCst), 0);
-    // One that the event set passes over is one that it starts with, too.
+    // A first message outside the event set counts as a start, too.
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     for _ in 0..3 {
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
         assert_eq!(calls.load(SeqCst), 1);
     }
 }
@@ -84,9 +85,9 @@ pub fn the_hook_is_not_repeated_when_the_first_message_fails<D: Database>() {
         }
     })
     .before_replay(hook);
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    consumer.handle_page(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(calls.load(SeqCst), 1);
 }
 
@@ -101,10 +102,10 @@ pub fn a_failing_hook_handles_nothing_and_is_called_again<D: Database>() {
                 _ => Ok(()),
             }
         });
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_handler_failure());
     assert!(format!("{error:#}").contains("the table is in use"));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(calls.load(SeqCst), 2);
 }
 
@@ -113,8 +114,8 @@ pub fn the_hook_runs_again_after_a_reset_to_the_start<D: Database>() {
     let (calls, hook) = counting_hook();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore).before_replay(hook);
     for replays in 1..4 {
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
         assert_eq!(calls.load(SeqCst), replays);
         consumer.reset(&mut bus, ResetTo::Start).unwrap();
     }
@@ -135,26 +136,30 @@ pub fn a_transactional_hook_is_rolled_back_when_it_fails<D: Database>() {
                 Ok(())
             }
         });
-    consumer.handle_new_messages(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!(stored(&mut bus, "payments").len(), 0);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(stored(&mut bus, "payments").len(), 1);
 }
 
-pub fn a_reset_to_the_end_passes_what_is_there<D: Database>() {
+pub fn a_reset_to_the_end_skips_existing_messages<D: Database>() {
     let (_database, mut bus) = place::<D>(3);
     let (calls, hook) = counting_hook();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore).before_replay(hook);
     consumer.reset(&mut bus, ResetTo::End).unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(3))
         .unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
-    assert_eq!(calls.load(SeqCst), 0, "it did not start from the beginning");
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
+    assert_eq!(
+        calls.load(SeqCst),
+        0,
+        "the consumer did not start at the beginning"
+    );
 }
 
-pub fn a_reset_to_a_position_goes_on_behind_it<D: Database>() {
+pub fn a_reset_to_a_position_continues_after_it<D: Database>() {
     let (_database, mut bus) = place::<D>(5);
     assert_eq!(consume(&mut bus, "all").len(), 5);
     let third = stored(&mut bus, "orders")[2].0;
@@ -166,7 +171,7 @@ pub fn a_reset_to_a_position_goes_on_behind_it<D: Database>() {
 pub fn a_reset_to_a_position_that_never_was_is_refused<D: Database>() {
     let (_database, mut bus) = place::<D>(2);
     assert_eq!(consume(&mut bus, "all").len(), 2);
-    bus.persist(&[raw("OrderShipped", r#"{"order":9}"#)], Duplicates::Fail)
+    bus.persist(&[raw("OrderShipped", r#"{"order":9}"#)], OnDuplicate::Fail)
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     for position in [-1, 4] {
@@ -180,15 +185,15 @@ pub fn a_reset_to_a_position_that_never_was_is_refused<D: Database>() {
 pub fn a_reset_is_refused_while_another_holds_the_lease<D: Database>() {
     let (_database, mut bus) = place::<D>(2);
     assert_eq!(consume(&mut bus, "all").len(), 2);
-    let lease = acquire(&mut bus, "somebody").unwrap();
+    let lease = acquire(&mut bus, "another process").unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     let error = consumer.reset(&mut bus, ResetTo::Start).unwrap_err();
-    assert!(error.is_locked());
-    persisting_message_bus::MessageConsumerState::release(&mut bus, &lease).unwrap();
+    assert!(error.is_lease_held());
+    persisting_message_bus::backend::MessageConsumerState::release(&mut bus, &lease).unwrap();
     assert!(consume(&mut bus, "all").is_empty());
 }
 
-/// Handles everything, and returns which orders were replays.
+/// Handles everything, and returns for each order whether it was a replay.
 fn replays(bus: &mut impl TestBus) -> Vec<(u64, bool)> {
     let mut seen = Vec::new();
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -196,12 +201,12 @@ fn replays(bus: &mut impl TestBus) -> Vec<(u64, bool)> {
         Ok(())
     })
     .page_size(2);
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    while consumer.handle_page(bus).unwrap() > 0 {}
     drop(consumer);
     seen
 }
 
-pub fn what_was_handled_before_a_reset_is_a_replay<D: Database>() {
+pub fn messages_handled_before_a_reset_are_replays<D: Database>() {
     let (_database, mut bus) = place::<D>(3);
     assert_eq!(replays(&mut bus), [(0, false), (1, false), (2, false)]);
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
@@ -209,7 +214,7 @@ pub fn what_was_handled_before_a_reset_is_a_replay<D: Database>() {
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(3))
         .unwrap();
-    // Another reset on the way does not make it forget how far it was.
+    // A second reset during the replay does not lose the position up to which messages are replays.
     let second = stored(&mut bus, "orders")[1].0;
     consumer.reset(&mut bus, ResetTo::Position(second)).unwrap();
     assert_eq!(replays(&mut bus), [(2, true), (3, false)]);
@@ -218,14 +223,14 @@ pub fn what_was_handled_before_a_reset_is_a_replay<D: Database>() {
     assert_eq!(all, [(0, true), (1, true), (2, true), (3, true)]);
 }
 
-pub fn a_reset_to_a_time_goes_on_with_the_first_message_since_then<D: Database>() {
+pub fn a_reset_to_a_time_continues_with_the_first_message_since_then<D: Database>() {
     let (_database, mut bus) = place::<D>(0);
     let hour = |hour: u32| Utc.with_ymd_and_hms(2026, 3, 29, hour, 30, 0).unwrap();
-    // Recorded on machines whose clocks differ.
+    // As recorded by machines whose clocks differ.
     for (order, recorded) in [(0, 1), (1, 4), (2, 3), (3, 6)] {
         let mut message = raw("OrderShipped", &format!("{{\"order\":{order}}}"));
         message.published_at = hour(recorded);
-        bus.persist(&[message], Duplicates::Fail).unwrap();
+        bus.persist(&[message], OnDuplicate::Fail).unwrap();
     }
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     for (time, expected) in [

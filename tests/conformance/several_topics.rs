@@ -1,11 +1,15 @@
+use persisting_message_bus::operate::ConsumerKey;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, MessageSource, PageRequest, RawMessage,
+    SlotObservations, StoredMessage,
+};
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{
-    Duplicates, Error, GiveUp, Message, MessageBus, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    Sightings, StoredMessage,
+    Error, FailurePolicy, Message, MessageBus, MessageConsumer, MessageDispatcher, OnDuplicate,
+    Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::seed;
@@ -38,7 +42,12 @@ pub(super) fn number(message: &Message<Ledger>) -> u64 {
 }
 
 fn cursor(bus: &mut impl MessageConsumerState, topic: &str) -> Option<Position> {
-    let status = bus.stored_consumer("ledger", topic).unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "ledger",
+            topic,
+        })
+        .unwrap();
     status.and_then(|status| status.cursor)
 }
 
@@ -70,7 +79,7 @@ pub fn messages_of_several_topics_come_in_one_order<D: Database>() {
             })
             .page_size(page_size);
         loop {
-            let page = consumer.handle_new_messages(&mut bus).unwrap();
+            let page = consumer.handle_page(&mut bus).unwrap();
             assert!(page <= page_size);
             if page == 0 {
                 break;
@@ -81,7 +90,7 @@ pub fn messages_of_several_topics_come_in_one_order<D: Database>() {
     }
 }
 
-/// A bus on which somebody publishes an order and its payment behind each look at a topic.
+/// A bus on which an order and its payment are published after each read of a topic's head.
 struct Busy<B> {
     bus: B,
     next: u64,
@@ -96,14 +105,18 @@ impl<B: MessageRepository> Busy<B> {
 }
 
 impl<B: MessageRepository> MessageSource for Busy<B> {
-    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
-        let horizon = self.bus.horizon(topic, sightings)?;
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        let high_water_mark = self.bus.high_water_mark(topic, observations)?;
         self.publish();
-        Ok(horizon)
+        Ok(high_water_mark)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        let head = self.bus.head(topic, horizon)?;
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        let head = self.bus.head(topic, high_water_mark)?;
         self.publish();
         Ok(head)
     }
@@ -121,7 +134,7 @@ impl<B: MessageRepository> MessageSource for Busy<B> {
     }
 }
 
-pub fn what_is_published_between_two_topics_keeps_its_order<D: Database>() {
+pub fn messages_published_between_two_reads_keep_their_order<D: Database>() {
     let database = D::create();
     let mut bus = MessageBus::new(
         Busy {
@@ -137,23 +150,27 @@ pub fn what_is_published_between_two_topics_keeps_its_order<D: Database>() {
             Ok(())
         });
     for _ in 0..5 {
-        consumer.handle_new_messages(&mut bus).unwrap();
+        consumer.handle_page(&mut bus).unwrap();
     }
     drop(consumer);
     assert!(seen.len() > 10);
     assert!(seen.is_sorted(), "{seen:?}");
 }
 
-/// A bus on which nothing can be read in one order yet.
+/// A bus whose high-water mark stays at the start, so that no message can be read yet.
 struct Held<B>(B);
 
 impl<B: MessageRepository> MessageSource for Held<B> {
-    fn horizon(&mut self, _topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+    fn high_water_mark(
+        &mut self,
+        _topic: &str,
+        _observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
         Ok(Position::START)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        self.0.head(topic, horizon)
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        self.0.head(topic, high_water_mark)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -169,19 +186,19 @@ impl<B: MessageRepository> MessageSource for Held<B> {
     }
 }
 
-pub fn what_cannot_be_read_yet_is_not_waited_for<D: Database>() {
+pub fn a_consumer_does_not_wait_for_messages_after_the_high_water_mark<D: Database>() {
     let database = D::create();
     let mut messages = database.connect();
     ship(&mut messages, 1);
     pay(&mut messages, 2);
     let mut bus = MessageBus::new(Held(messages), InMemoryMessageConsumerState::new());
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore)
-        .before_replay(|| Err("it has not started".into()));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+        .before_replay(|| Err("the consumer must not start".into()));
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
     assert_eq!(cursor(&mut bus, "orders"), None);
 }
 
-pub fn the_lease_of_a_topic_without_messages_is_held_as_long<D: Database>() {
+pub fn the_lease_of_a_topic_without_messages_is_renewed_too<D: Database>() {
     let database = D::create();
     let (mut bus, mut other) = (database.connect(), database.connect());
     for order in 0..4 {
@@ -189,13 +206,16 @@ pub fn the_lease_of_a_topic_without_messages_is_held_as_long<D: Database>() {
     }
     let mut ends = Vec::new();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", |_: &Message<Ledger>| {
-        let status = other.stored_consumer("ledger", "orders")?;
+        let status = other.stored_consumer(ConsumerKey {
+            consumer: "ledger",
+            topic: "orders",
+        })?;
         ends.push(status.and_then(|status| status.lease_expires_at));
         std::thread::sleep(Duration::from_millis(60));
         Ok(())
     })
     .lease_duration(Duration::from_millis(150));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 4);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 4);
     drop(consumer);
     assert!(ends.is_sorted_by(|one, next| one < next), "{ends:?}");
 }
@@ -210,9 +230,9 @@ pub fn each_topic_has_its_cursor<D: Database>() {
         .dispatch(&mut bus, &OrderPlaced::number(4))
         .unwrap();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
     for topic in ["orders", "payments"] {
-        let head = bus.safe_head(topic).unwrap();
+        let head = bus.current_head(topic).unwrap();
         assert_eq!(cursor(&mut bus, topic), Some(head));
     }
 }
@@ -220,7 +240,8 @@ pub fn each_topic_has_its_cursor<D: Database>() {
 pub fn a_topic_that_is_ahead_loses_nothing<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    // Many payments, then a shipment, then payments: the shipment is far behind a page of payments.
+    // 20 payments, a shipment, and another payment: the shipment is several pages of payments
+    // later.
     for order in 0..20 {
         pay(&mut bus, order);
     }
@@ -240,7 +261,7 @@ pub fn a_topic_that_is_ahead_loses_nothing<D: Database>() {
         .page_size(5);
     let mut failures = 0;
     loop {
-        match consumer.handle_new_messages(&mut bus) {
+        match consumer.handle_page(&mut bus) {
             Ok(0) => break,
             Ok(_) => {}
             Err(_) => failures += 1,
@@ -251,11 +272,11 @@ pub fn a_topic_that_is_ahead_loses_nothing<D: Database>() {
     assert_eq!(seen, (0..22).collect::<Vec<_>>());
 }
 
-pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
+pub fn a_bad_message_stops_all_topics_after_it<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     pay(&mut bus, 1);
-    bus.persist(&[raw("OrderShipped", "{}")], Duplicates::Fail)
+    bus.persist(&[raw("OrderShipped", "{}")], OnDuplicate::Fail)
         .unwrap();
     pay(&mut bus, 3);
     ship(&mut bus, 4);
@@ -263,7 +284,7 @@ pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
         topic: "payments".into(),
         ..raw("Paid", "{}")
     };
-    bus.persist(&[bad_payment], Duplicates::Fail).unwrap();
+    bus.persist(&[bad_payment], OnDuplicate::Fail).unwrap();
     let mut seen = Vec::new();
     let mut consumer =
         MessageConsumer::<Ledger>::external("ledger", |message: &Message<Ledger>| {
@@ -271,7 +292,7 @@ pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
             Ok(())
         });
     for _ in 0..2 {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert_eq!(error.position(), Some(Position::new(2)), "{error:?}");
     }
     drop(consumer);
@@ -280,7 +301,7 @@ pub fn a_bad_message_stops_all_topics_behind_it<D: Database>() {
     assert_eq!(cursor(&mut bus, "orders"), None);
 }
 
-pub fn of_several_bad_messages_the_first_one_is_told<D: Database>() {
+pub fn the_first_of_several_bad_messages_is_reported<D: Database>() {
     for first in ["orders", "payments"] {
         let database = D::create();
         let mut bus = database.connect();
@@ -302,11 +323,11 @@ pub fn of_several_bad_messages_the_first_one_is_told<D: Database>() {
                     "{}",
                 )
             };
-            bus.persist(&[bad], Duplicates::Fail).unwrap();
+            bus.persist(&[bad], OnDuplicate::Fail).unwrap();
         }
         let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
         for _ in 0..2 {
-            let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+            let error = consumer.handle_page(&mut bus).unwrap_err();
             assert_eq!(error.position(), Some(Position::new(3)), "{error:?}");
         }
     }
@@ -333,8 +354,8 @@ pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
             }
         },
     )
-    .retry(after(8, GiveUp::Stop));
-    consumer.handle_new_messages(&mut bus).unwrap_err();
+    .retry(after(8, FailurePolicy::Stop));
+    consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!(cursor(&mut bus, "payments"), Some(Position::new(6)));
     assert_eq!(cursor(&mut bus, "orders"), Some(Position::new(5)));
     let mut consumer = MessageConsumer::<Ledger>::transactional(
@@ -344,7 +365,7 @@ pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
             Ok(())
         },
     );
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     let stored = super::stored(&mut bus, "orders");
     let effects = stored
         .iter()
@@ -357,27 +378,22 @@ pub fn cursors_of_all_topics_commit_with_the_effects<D: Database>() {
     assert_eq!(effects.collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
 }
 
-pub fn a_locked_topic_gives_the_others_back<D: Database>() {
+pub fn leases_of_other_topics_are_released_when_one_topic_is_held<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     ship(&mut bus, 1);
     pay(&mut bus, 2);
-    let request = persisting_message_bus::LeaseRequest {
+    let request = persisting_message_bus::backend::LeaseRequest {
         consumer: "ledger",
         topic: "payments",
-        owner: "somebody",
+        owner: "another process",
         duration: std::time::Duration::from_secs(3_600),
     };
     bus.acquire(&request).unwrap();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore);
-    assert!(
-        consumer
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_locked()
-    );
+    assert!(consumer.handle_page(&mut bus).unwrap_err().is_lease_held());
     let mut of_orders = MessageConsumer::<Orders>::external("ledger", super::ignore);
-    assert_eq!(of_orders.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(of_orders.handle_page(&mut bus).unwrap(), 1);
 }
 
 pub fn the_hook_runs_only_when_all_topics_start<D: Database>() {
@@ -385,9 +401,9 @@ pub fn the_hook_runs_only_when_all_topics_start<D: Database>() {
     let mut bus = database.connect();
     ship(&mut bus, 1);
     let mut of_orders = MessageConsumer::<Orders>::external("ledger", super::ignore);
-    of_orders.handle_new_messages(&mut bus).unwrap();
+    of_orders.handle_page(&mut bus).unwrap();
     pay(&mut bus, 2);
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", super::ignore)
-        .before_replay(|| Err("it does not start from the beginning".into()));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+        .before_replay(|| Err("the consumer does not start at the beginning".into()));
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }

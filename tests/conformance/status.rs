@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use persisting_message_bus::{
-    ConsumerCondition, ConsumerStatus, Duplicates, FailureState, GiveUp, LeaseRequest, Message,
-    MessageConsumer, MessageConsumerState, MessageRepository, Position,
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, MessageRepository};
+use persisting_message_bus::operate::{
+    ConsumerCondition, ConsumerKey, ConsumerStatus, FailureState,
 };
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
@@ -13,7 +14,14 @@ use super::failing::{after, place};
 use super::{TestBus, consume, ignore, orders};
 
 fn status(bus: &mut impl TestBus) -> ConsumerStatus {
-    ConsumerStatus::read(bus, "all", "orders").unwrap()
+    ConsumerStatus::read(
+        bus,
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+    )
+    .unwrap()
 }
 
 pub fn a_consumer_goes_through_its_conditions<D: Database>() {
@@ -26,16 +34,16 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
     let caught_up = status(&mut bus);
     assert_eq!(caught_up.condition, ConsumerCondition::CaughtUp);
     assert_eq!(caught_up.cursor, Some(Position::new(3)));
-    assert_eq!(caught_up.safe_head, caught_up.cursor);
+    assert_eq!(caught_up.head, caught_up.cursor);
     assert_eq!((caught_up.lag_messages, caught_up.lag_seconds), (0, 0.0));
 
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(4))
         .unwrap();
-    let behind = status(&mut bus);
-    assert_eq!(behind.condition, ConsumerCondition::Behind);
-    assert_eq!(behind.safe_head, Some(Position::new(4)));
-    assert_eq!(behind.lag_messages, 1);
+    let lagging = status(&mut bus);
+    assert_eq!(lagging.condition, ConsumerCondition::Lagging);
+    assert_eq!(lagging.head, Some(Position::new(4)));
+    assert_eq!(lagging.lag_messages, 1);
 
     let lease = bus.acquire(&LeaseRequest {
         consumer: "all",
@@ -57,7 +65,7 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
     assert!(paused.paused_at.is_some());
 }
 
-pub fn who_holds_a_lease_and_gets_nowhere_is_not_working<D: Database>() {
+pub fn a_lease_holder_without_progress_is_not_working<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     bus.acquire(&LeaseRequest {
         consumer: "all",
@@ -69,7 +77,7 @@ pub fn who_holds_a_lease_and_gets_nowhere_is_not_working<D: Database>() {
     assert_eq!(status(&mut bus).condition, ConsumerCondition::Held);
 }
 
-pub fn an_expired_lease_is_nobodys<D: Database>() {
+pub fn an_expired_lease_does_not_count_as_held<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     bus.acquire(&LeaseRequest {
         consumer: "all",
@@ -79,7 +87,7 @@ pub fn an_expired_lease_is_nobodys<D: Database>() {
     })
     .unwrap();
     let status = status(&mut bus);
-    assert_eq!(status.condition, ConsumerCondition::Behind);
+    assert_eq!(status.condition, ConsumerCondition::Lagging);
     assert_eq!(status.lease_owner.as_deref(), Some("me"));
 }
 
@@ -91,25 +99,25 @@ pub fn failures_show_with_their_error<D: Database>() {
             _ => Err("no stock".into()),
         }
     })
-    .retry(after(2, GiveUp::Stop));
+    .retry(after(2, FailurePolicy::Stop));
     let conditions = [ConsumerCondition::Failing, ConsumerCondition::Stopped];
     for (condition, attempts) in conditions.into_iter().zip(1..) {
-        failing.handle_new_messages(&mut bus).unwrap_err();
+        failing.handle_page(&mut bus).unwrap_err();
         let status = status(&mut bus);
         assert_eq!(status.condition, condition);
         let failure = status.failure.unwrap();
         assert_eq!((failure.position.get(), failure.attempts), (2, attempts));
         assert!(failure.error.ends_with(": no stock"), "{failure:?}");
     }
-    let mut parking = failing.retry(after(1, GiveUp::Park));
-    parking.handle_new_messages(&mut bus).unwrap();
+    let mut parking = failing.retry(after(1, FailurePolicy::Park));
+    parking.handle_page(&mut bus).unwrap();
     let parked = status(&mut bus);
     assert_eq!(parked.parked_messages, 2);
     assert_eq!(parked.failure, None);
     assert_eq!(parked.condition, ConsumerCondition::CaughtUp);
 }
 
-pub fn what_was_overcome_is_no_failure_any_more<D: Database>() {
+pub fn a_failure_is_cleared_when_its_message_is_handled<D: Database>() {
     let (_database, mut bus) = place::<D>(1..3);
     let mut attempts = 0;
     let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
@@ -119,18 +127,18 @@ pub fn what_was_overcome_is_no_failure_any_more<D: Database>() {
             _ => Ok(()),
         }
     });
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    consumer.handle_new_messages(&mut bus).unwrap();
+    consumer.handle_page(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap();
     assert_eq!(status(&mut bus).failure, None);
     assert_eq!(status(&mut bus).condition, ConsumerCondition::CaughtUp);
 }
 
-pub fn lag_is_the_age_of_the_first_message_behind_the_cursor<D: Database>() {
+pub fn lag_is_the_age_of_the_first_message_after_the_cursor<D: Database>() {
     let (_database, mut bus) = place::<D>(0..0);
     let publish = |bus: &mut D::Bus, minutes| {
         let mut message = raw("OrderShipped", "{\"order\":1}");
         message.published_at = Utc::now() - TimeDelta::minutes(minutes);
-        bus.persist(&[message], Duplicates::Fail).unwrap();
+        bus.persist(&[message], OnDuplicate::Fail).unwrap();
     };
     publish(&mut bus, 90);
     consume(&mut bus, "all");
@@ -142,13 +150,13 @@ pub fn lag_is_the_age_of_the_first_message_behind_the_cursor<D: Database>() {
     assert!((59.0..61.0).contains(&minutes), "{minutes}");
 }
 
-pub fn a_status_is_json_for_programs<D: Database>() {
+pub fn a_status_serialises_to_json<D: Database>() {
     let (_database, mut bus) = place::<D>(1..2);
     let mut parking = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| {
         Err::<(), _>("no stock".into())
     })
-    .retry(after(1, GiveUp::Stop));
-    parking.handle_new_messages(&mut bus).unwrap_err();
+    .retry(after(1, FailurePolicy::Stop));
+    parking.handle_page(&mut bus).unwrap_err();
     let json = serde_json::to_value(status(&mut bus)).unwrap();
     assert_eq!(json["condition"], "stopped");
     assert_eq!(json["lag_messages"], 1);

@@ -1,9 +1,11 @@
+use persisting_message_bus::operate::ConsumerKey;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use persisting_message_bus::backend::{MessageConsumerState, MessageSource, TransactionControl};
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{
-    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    MessageSource, Position, Transactions,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
@@ -14,8 +16,8 @@ use super::failing::after;
 use super::leases::steal;
 use super::{orders, stored};
 
-/// The effect: a payment for each order.
-fn pay<B: persisting_message_bus::MessageRepository>(
+/// Applies the effect of a message: a payment for its order.
+fn pay<B: persisting_message_bus::backend::MessageRepository>(
     bus: &mut B,
     order: u64,
 ) -> Result<(), HandlerError> {
@@ -23,7 +25,7 @@ fn pay<B: persisting_message_bus::MessageRepository>(
     Ok(())
 }
 
-fn paid(bus: &mut impl persisting_message_bus::MessageSource) -> Vec<u64> {
+fn paid(bus: &mut impl persisting_message_bus::backend::MessageSource) -> Vec<u64> {
     stored(bus, "payments")
         .into_iter()
         .map(|(_, raw)| serde_json::from_str::<Paid>(&raw.payload).unwrap().order)
@@ -45,12 +47,15 @@ pub fn effects_and_cursor_commit_together<D: Database>() {
         "payer",
         |bus: &mut D::Bus, message: &Message<Orders>| {
             pay(bus, message.payload().order())?;
-            assert!(paid(&mut other).len() % 4 == 0, "whole pages only");
+            assert!(
+                paid(&mut other).len() % 4 == 0,
+                "part of a page was committed"
+            );
             Ok(())
         },
     )
     .page_size(4);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     drop(consumer);
     assert_eq!(paid(&mut other), (0..10).collect::<Vec<_>>());
 }
@@ -71,16 +76,16 @@ pub fn a_failing_message_rolls_back_its_own_effects_only<D: Database>() {
                 }
             },
         )
-        .retry(after(8, GiveUp::Stop));
+        .retry(after(8, FailurePolicy::Stop));
         if broken {
-            let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+            let error = consumer.handle_page(&mut bus).unwrap_err();
             assert!(error.is_handler_failure());
             assert!(format!("{error:#}").contains("no money"));
             drop(consumer);
             assert_eq!(paid(&mut bus), [0, 1, 2, 3, 4, 5]);
             broken = false;
         } else {
-            assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 4);
+            assert_eq!(consumer.handle_page(&mut bus).unwrap(), 4);
         }
     }
     assert_eq!(paid(&mut bus), (0..10).collect::<Vec<_>>());
@@ -105,7 +110,7 @@ pub fn a_failing_page_is_searched_for_the_failing_message<D: Database>() {
         },
     );
     for _ in 0..2 {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert!(error.is_handler_failure());
         assert_eq!(
             error.position().map(persisting_message_bus::Position::get),
@@ -132,7 +137,7 @@ pub fn a_message_that_fails_at_first_is_handled_once<D: Database>() {
             }
         },
     );
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 10);
     drop(consumer);
     assert_eq!(paid(&mut bus), (0..10).collect::<Vec<_>>());
 }
@@ -152,10 +157,10 @@ pub fn a_panic_rolls_back<D: Database>() {
     assert_eq!(super::consume(&mut bus, "all"), [0, 1, 2]);
 }
 
-pub fn ending_a_transaction_that_is_none_is_an_error<D: Database>() {
+pub fn ending_a_transaction_is_an_error_when_none_is_open<D: Database>() {
     let (_database, mut bus) = place::<D>(0..1);
     assert!(bus.commit().is_err());
-    assert!(bus.roll_back().is_err());
+    assert!(bus.rollback().is_err());
     assert_eq!(super::consume(&mut bus, "all"), [0]);
 }
 
@@ -175,11 +180,17 @@ pub fn effects_of_a_holder_that_lost_its_lease_are_rolled_back<D: Database>() {
         },
     )
     .lease_duration(Duration::ZERO);
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
     drop(consumer);
     assert_eq!(handled, 0, "the fence comes before the first effect");
     assert!(paid(&mut bus).is_empty());
-    let status = bus.stored_consumer("late", "tripwires").unwrap().unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "late",
+            topic: "tripwires",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.cursor, None);
 }

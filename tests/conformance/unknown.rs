@@ -1,7 +1,6 @@
-use persisting_message_bus::{
-    Duplicates, Message, MessageConsumer, MessageConsumerState, MessageRepository, MessageSource,
-    UnknownMessages,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Message, MessageConsumer, OnDuplicate, OnUnknown};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
     OrderPlaced, OrderShipped, Orders, ShippedOrUnknown, TolerantOrders,
@@ -10,21 +9,21 @@ use persisting_message_bus_tests::topics::{
 use super::consuming::raw;
 use super::orders;
 
-/// Placed, unknown, shipped, unknown, placed.
+/// Publishes a placed, an unknown, a shipped, an unknown and a placed order.
 fn publish(bus: &mut impl MessageRepository) {
     orders().dispatch(bus, &OrderPlaced::number(1)).unwrap();
     bus.persist(
         &[raw("OrderTeleported", r#"{"to":"Mars"}"#)],
-        Duplicates::Fail,
+        OnDuplicate::Fail,
     )
     .unwrap();
     orders().dispatch(bus, &OrderShipped { order: 3 }).unwrap();
-    bus.persist(&[raw("OrderVanished", "null")], Duplicates::Fail)
+    bus.persist(&[raw("OrderVanished", "null")], OnDuplicate::Fail)
         .unwrap();
     orders().dispatch(bus, &OrderPlaced::number(5)).unwrap();
 }
 
-pub fn skipping_passes_over_them_and_counts<D: Database>() {
+pub fn unknown_messages_are_skipped_and_counted<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     publish(&mut bus);
@@ -33,30 +32,30 @@ pub fn skipping_passes_over_them_and_counts<D: Database>() {
         seen.push(message.payload().order());
         Ok(())
     })
-    .unknown_messages(UnknownMessages::Skip)
+    .on_unknown(OnUnknown::Skip)
     .page_size(2);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     assert_eq!(consumer.skipped_messages(), 2);
     drop(consumer);
     assert_eq!(seen, [1, 3, 5]);
 }
 
-pub fn pages_of_nothing_else_do_not_end_the_work<D: Database>() {
+pub fn pages_of_unknown_messages_do_not_end_the_cycle<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     for _ in 0..10 {
-        bus.persist(&[raw("OrderTeleported", "{}")], Duplicates::Fail)
+        bus.persist(&[raw("OrderTeleported", "{}")], OnDuplicate::Fail)
             .unwrap();
     }
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore)
-        .unknown_messages(UnknownMessages::Skip)
+        .on_unknown(OnUnknown::Skip)
         .page_size(2);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(consumer.skipped_messages(), 10);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
 }
 
 pub fn a_skipped_message_is_counted_once_when_the_next_one_fails<D: Database>() {
@@ -71,21 +70,21 @@ pub fn a_skipped_message_is_counted_once_when_the_next_one_fails<D: Database>() 
         }
         Ok(())
     })
-    .unknown_messages(UnknownMessages::Skip);
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    .on_unknown(OnUnknown::Skip);
+    consumer.handle_page(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     assert_eq!(consumer.skipped_messages(), 2);
 }
 
-pub fn what_was_not_passed_is_not_counted<D: Database>() {
+pub fn an_unknown_message_is_not_counted_when_the_hook_fails<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    bus.persist(&[raw("OrderTeleported", "{}")], Duplicates::Fail)
+    bus.persist(&[raw("OrderTeleported", "{}")], OnDuplicate::Fail)
         .unwrap();
     let mut failures = 2;
     let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore)
-        .unknown_messages(UnknownMessages::Skip)
+        .on_unknown(OnUnknown::Skip)
         .before_replay(move || {
             failures -= 1;
             if failures >= 0 {
@@ -94,26 +93,26 @@ pub fn what_was_not_passed_is_not_counted<D: Database>() {
                 Ok(())
             }
         });
-    consumer.handle_new_messages(&mut bus).unwrap_err();
-    consumer.handle_new_messages(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!(consumer.skipped_messages(), 0);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
     assert_eq!(consumer.skipped_messages(), 1);
 }
 
-pub fn skipping_does_not_pass_over_what_is_broken<D: Database>() {
+pub fn broken_messages_are_not_skipped_as_unknown<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    bus.persist(&[raw("OrderPlaced", "{}")], Duplicates::Fail)
+    bus.persist(&[raw("OrderPlaced", "{}")], OnDuplicate::Fail)
         .unwrap();
-    let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore)
-        .unknown_messages(UnknownMessages::Skip);
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let mut consumer =
+        MessageConsumer::<Orders>::external("all", super::ignore).on_unknown(OnUnknown::Skip);
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_bad_message() && !error.is_unknown_message());
     assert_eq!(consumer.skipped_messages(), 0);
 }
 
-pub fn a_topics_variant_gets_them<D: Database>() {
+pub fn a_topics_unknown_variant_gets_unknown_messages<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     publish(&mut bus);
@@ -127,7 +126,7 @@ pub fn a_topics_variant_gets_them<D: Database>() {
             }
             Ok(())
         });
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 5);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 5);
     drop(consumer);
     let types = [
         "OrderPlaced",
@@ -139,7 +138,7 @@ pub fn a_topics_variant_gets_them<D: Database>() {
     assert_eq!(seen, types);
 }
 
-pub fn an_event_sets_variant_gets_them_and_not_what_was_not_chosen<D: Database>() {
+pub fn an_event_sets_unknown_variant_gets_unknown_messages_only<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     publish(&mut bus);
@@ -154,9 +153,15 @@ pub fn an_event_sets_variant_gets_them_and_not_what_was_not_chosen<D: Database>(
             Ok(())
         },
     );
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
     drop(consumer);
     assert_eq!(seen, [r#"{"to":"Mars"}"#, "3", "null"]);
-    let status = bus.stored_consumer("shipped", "orders").unwrap().unwrap();
-    assert_eq!(status.cursor, Some(bus.safe_head("orders").unwrap()));
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "shipped",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.cursor, Some(bus.current_head("orders").unwrap()));
 }

@@ -1,6 +1,6 @@
+use persisting_message_bus::backend::{MessageRepository, RawMessage};
 use persisting_message_bus::{
-    Duplicates, EventSet, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-    RawMessage, UnknownMessages,
+    EventSet, Message, MessageConsumer, MessageDispatcher, OnDuplicate, OnUnknown,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices, Sent};
@@ -29,23 +29,23 @@ fn publish_all_versions(bus: &mut impl MessageRepository) {
         invoice(1, r#"{"number":"7","euros":1.5}"#),
         invoice(2, r#"{"invoice":8,"euros":2.25}"#),
     ];
-    bus.persist(&old, Duplicates::Fail).unwrap();
+    bus.persist(&old, OnDuplicate::Fail).unwrap();
     let invoices = MessageDispatcher::<Invoices>::new();
     invoices.dispatch(bus, &current(9, 300)).unwrap();
 }
 
-fn consumed<S, B>(bus: &mut B, unknown: UnknownMessages) -> (Vec<S>, u64)
+fn consumed<S, B>(bus: &mut B, unknown: OnUnknown) -> (Vec<S>, u64)
 where
     S: EventSet + Clone,
-    B: MessageRepository + persisting_message_bus::MessageConsumerState,
+    B: MessageRepository + persisting_message_bus::backend::MessageConsumerState,
 {
     let mut seen = Vec::new();
     let mut consumer = MessageConsumer::<S>::external("all", |message: &Message<S>| {
         seen.push(message.payload().clone());
         Ok(())
     })
-    .unknown_messages(unknown);
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    .on_unknown(unknown);
+    while consumer.handle_page(bus).unwrap() > 0 {}
     let skipped = consumer.skipped_messages();
     drop(consumer);
     (seen, skipped)
@@ -70,7 +70,7 @@ pub fn old_versions_come_as_the_current_one<D: Database>() {
     let mut bus = database.connect();
     publish_all_versions(&mut bus);
     let expected = [current(7, 150), current(8, 225), current(9, 300)];
-    let (seen, _) = consumed::<Invoices, _>(&mut bus, UnknownMessages::Fail);
+    let (seen, _) = consumed::<Invoices, _>(&mut bus, OnUnknown::Fail);
     assert_eq!(seen, expected.clone().map(Invoices::InvoiceSent));
     let mut bus = database.connect();
     let mut consumer = MessageConsumer::<Sent>::external("sent", |message: &Message<Sent>| {
@@ -78,10 +78,10 @@ pub fn old_versions_come_as_the_current_one<D: Database>() {
         assert!(expected.contains(sent));
         Ok(())
     });
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
 }
 
-pub fn a_broken_old_version_stops_before_it_and_says_which_it_was<D: Database>() {
+pub fn a_broken_old_version_stops_the_consumer_and_is_named<D: Database>() {
     for (version, payload, why) in [
         (1, r#"{"number":7}"#, "the number is no text"),
         (1, r#"{"number":"7"}"#, "missing field `euros`"),
@@ -91,10 +91,10 @@ pub fn a_broken_old_version_stops_before_it_and_says_which_it_was<D: Database>()
     ] {
         let database = D::create();
         let mut bus = database.connect();
-        bus.persist(&[invoice(version, payload)], Duplicates::Fail)
+        bus.persist(&[invoice(version, payload)], OnDuplicate::Fail)
             .unwrap();
         let mut consumer = MessageConsumer::<Invoices>::external("all", super::ignore);
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+        let error = consumer.handle_page(&mut bus).unwrap_err();
         assert!(error.is_bad_message() && !error.is_unknown_message());
         let text = format!("{error:#}");
         for part in ["InvoiceSent", "position 1", why] {
@@ -106,14 +106,14 @@ pub fn a_broken_old_version_stops_before_it_and_says_which_it_was<D: Database>()
 pub fn a_newer_version_is_an_unknown_message<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    bus.persist(&[invoice(4, "{}")], Duplicates::Fail).unwrap();
+    bus.persist(&[invoice(4, "{}")], OnDuplicate::Fail).unwrap();
     publish_all_versions(&mut bus);
     for name in ["topic", "event set"] {
         let mut of_topic = MessageConsumer::<Invoices>::external(name, super::ignore);
         let mut of_set = MessageConsumer::<Sent>::external(name, super::ignore);
         let error = match name {
-            "topic" => of_topic.handle_new_messages(&mut bus).unwrap_err(),
-            _ => of_set.handle_new_messages(&mut bus).unwrap_err(),
+            "topic" => of_topic.handle_page(&mut bus).unwrap_err(),
+            _ => of_set.handle_page(&mut bus).unwrap_err(),
         };
         assert!(error.is_unknown_message(), "{error:?}");
         let text = error.to_string();
@@ -121,6 +121,6 @@ pub fn a_newer_version_is_an_unknown_message<D: Database>() {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
-    let (seen, skipped) = consumed::<Sent, _>(&mut bus, UnknownMessages::Skip);
+    let (seen, skipped) = consumed::<Sent, _>(&mut bus, OnUnknown::Skip);
     assert_eq!((seen.len(), skipped), (3, 1));
 }

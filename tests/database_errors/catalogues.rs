@@ -1,4 +1,4 @@
-//! The tables of what servers say, compared with the servers that are installed.
+//! The library's tables of server messages, compared with the installed servers.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,7 +14,7 @@ fn table(database: &str) -> String {
     fs::read_to_string(table_of(database)).unwrap()
 }
 
-/// Whether it is retryable, disconnected, too large.
+/// Returns whether the error is retryable, disconnected, and too large.
 fn predicates(text: &str) -> [bool; 3] {
     let error = Error::from(said(text));
     [
@@ -34,18 +34,18 @@ fn has_all_translations(database: &str, catalogue: &[Message], form: Form) {
         .collect();
     assert!(
         missing.is_empty(),
-        "the server says more than the table has; run `cargo run -p persisting-message-bus-tests --bin \
+        "the server has messages that the table lacks; run `cargo run -p persisting-message-bus-tests --bin \
          server-texts`: {missing:#?}"
     );
 }
 
 #[test]
-fn what_postgresql_says_is_known_in_its_languages() {
+fn texts_of_postgresql_are_known_in_all_its_languages() {
     has_all_translations("postgres", &of_postgres(), Form::Text);
 }
 
 #[test]
-fn what_mariadb_says_is_known_in_its_languages() {
+fn texts_of_mariadb_are_known_in_all_its_languages() {
     has_all_translations("mysql", &of_mariadb(), Form::Fingerprint);
 }
 
@@ -71,7 +71,7 @@ fn expected_of(class: &str) -> [bool; 3] {
     }
 }
 
-/// What its table knows by fingerprints.
+/// The table of MariaDB stores its translations as fingerprints.
 #[test]
 fn a_message_of_mariadb_means_the_same_in_all_languages() {
     let rows = Table::read(&table("mysql")).rows;
@@ -92,8 +92,8 @@ fn a_message_of_mariadb_means_the_same_in_all_languages() {
     assert!(compared > 500, "{compared}");
 }
 
-/// Everything else that a server can say means what it meant before: the same again.
-fn means_nothing_else(database: &str, catalogue: &[Message], form: Form) {
+/// Asserts that every other message of a server belongs to no class.
+fn assert_other_texts_are_not_classified(database: &str, catalogue: &[Message], form: Form) {
     let rows = Table::read(&table(database)).rows.into_iter();
     let known: HashSet<_> = rows
         .flat_map(|(_, patterns)| patterns)
@@ -101,7 +101,7 @@ fn means_nothing_else(database: &str, catalogue: &[Message], form: Form) {
         .collect();
     let mut compared = 0;
     for message in catalogue {
-        // PostgreSQL 15 says in Chinese that it could not write the file.
+        // The Chinese translation in PostgreSQL 15 says that the file could not be written.
         if message.english.starts_with("incorrect size of file") {
             continue;
         }
@@ -123,11 +123,11 @@ fn means_nothing_else(database: &str, catalogue: &[Message], form: Form) {
 }
 
 #[test]
-fn nothing_else_of_postgresql_is_taken_for_it() {
-    means_nothing_else("postgres", &of_postgres(), Form::Text);
+fn other_texts_of_postgresql_are_not_classified() {
+    assert_other_texts_are_not_classified("postgres", &of_postgres(), Form::Text);
 }
 
 #[test]
-fn nothing_else_of_mariadb_is_taken_for_it() {
-    means_nothing_else("mysql", &of_mariadb(), Form::Fingerprint);
+fn other_texts_of_mariadb_are_not_classified() {
+    assert_other_texts_are_not_classified("mysql", &of_mariadb(), Form::Fingerprint);
 }

@@ -1,12 +1,13 @@
-//! A database's error is found wherever it is in what a handler returns.
+//! Errors of a database are found anywhere in the error chain that a handler returns.
 
 use std::io;
 use std::sync::Arc;
 
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use persisting_message_bus::Error;
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{Error, HandlerError};
 use thiserror::Error as ThisError;
 
 use super::{handle_first, is_attempted, said};
@@ -35,13 +36,13 @@ enum Booking {
     Sold(&'static str),
 }
 
-/// Without a text that says so.
+/// Returns an error that is recognised by its kind only, and not by its text.
 fn serialization_failure() -> DieselError {
     let text = Box::new("xyzzy".to_owned());
     DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, text)
 }
 
-/// Without a kind that says so.
+/// Returns an error that is recognised by its text only, and not by its kind.
 fn deadlock() -> DieselError {
     said("Verklemmung (Deadlock) entdeckt")
 }
@@ -51,7 +52,8 @@ fn duplicate() -> DieselError {
     DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, text)
 }
 
-/// What a consumer says whose handler returns this once, and whether that was an attempt.
+/// Returns the error of a consumer whose handler returns `cause` once, and whether that counted as
+/// an attempt.
 fn outcome(cause: impl Fn() -> HandlerError) -> (Error, bool) {
     let mut bus = InMemoryMessageBus::default();
     let handled = handle_first(&mut bus, |_| Err(cause()));
@@ -60,8 +62,8 @@ fn outcome(cause: impl Fn() -> HandlerError) -> (Error, bool) {
             let is_attempted = is_attempted(&mut bus);
             (error, is_attempted)
         }
-        // It was parked at once.
-        Ok(handled) => panic!("{handled} were handled of {:?}", cause()),
+        // The message was parked at once.
+        Ok(handled) => panic!("{handled} messages were handled after {:?}", cause()),
     }
 }
 
@@ -80,7 +82,7 @@ fn is_an_attempt(cause: impl Fn() -> HandlerError) {
 }
 
 #[test]
-fn of_diesel_itself() {
+fn errors_of_diesel_are_classified() {
     is_no_attempt(|| serialization_failure().into());
     is_no_attempt(|| deadlock().into());
     is_no_attempt(|| said("database is locked").into());
@@ -91,7 +93,7 @@ fn of_diesel_itself() {
 }
 
 #[test]
-fn below_errors_of_the_application() {
+fn errors_wrapped_by_the_application_are_classified() {
     for cause in [serialization_failure, deadlock] {
         is_no_attempt(|| Booking::from(cause()).into());
         is_no_attempt(|| Booking::Boxed(Box::new(cause())).into());
@@ -108,12 +110,12 @@ fn below_errors_of_the_application() {
 }
 
 #[test]
-fn below_anyhow() {
+fn errors_wrapped_by_anyhow_are_classified() {
     for cause in [serialization_failure, deadlock] {
         is_no_attempt(|| anyhow::Error::from(cause()).context("cannot book").into());
         is_no_attempt(|| anyhow::Error::from(Booking::from(cause())).into());
     }
-    // It stands for the error itself, whose type does not show any more.
+    // Here the wrapper replaces the error in the chain, so the error's type is hidden.
     is_no_attempt(|| anyhow::Error::from(deadlock()).into());
     is_no_attempt(|| Booking::Transparent(Box::new(deadlock())).into());
     is_an_attempt(|| {
@@ -124,9 +126,9 @@ fn below_anyhow() {
 }
 
 #[test]
-fn of_the_library() {
-    let hindered = || Error::repository("booking", "it is closed", true);
-    let refused = || Error::repository("booking", "no", false);
+fn errors_of_the_library_are_classified() {
+    let hindered = || Error::transient("booking", "it is closed");
+    let refused = || Error::permanent("booking", "no");
     is_no_attempt(|| hindered().into());
     is_no_attempt(|| Booking::from(hindered()).into());
     is_no_attempt(|| Booking::from(Error::from(deadlock())).into());
@@ -136,7 +138,7 @@ fn of_the_library() {
 }
 
 #[test]
-fn of_a_connection_that_cannot_be_had() {
+fn connection_errors_are_classified() {
     let away = || ConnectionError::BadConnection("no route to host".to_owned());
     is_no_attempt(|| away().into());
     is_no_attempt(|| Booking::from(away()).into());
@@ -154,7 +156,7 @@ fn of_a_connection_that_cannot_be_had() {
 
 #[test]
 fn an_error_of_the_library_keeps_its_text() {
-    let (error, _) = outcome(|| Error::repository("booking", "it is closed", true).into());
+    let (error, _) = outcome(|| Error::transient("booking", "it is closed").into());
     let text = format!("{error:#}");
     assert!(text.contains("failed while booking"), "{text}");
 }

@@ -1,5 +1,5 @@
-//! What is to be expected of a database that fails: the same in every language, for the library and for what a
-//! handler does by itself.
+//! The classification of database errors. It is the same in every language, for the library's own
+//! statements and for those of a handler.
 
 mod catalogues;
 mod chains;
@@ -11,9 +11,13 @@ mod sqlite;
 use std::time::{Duration, Instant};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
+};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{ConsumerKey, FailureState};
 use persisting_message_bus::{
-    Error, FailureState, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageRepository, MessageSource, Retry, TransactionsOn,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
@@ -21,56 +25,67 @@ fn orders() -> MessageDispatcher<Orders> {
     MessageDispatcher::new()
 }
 
-/// An error of a database that Diesel has no kind for.
+/// Returns a database error for which Diesel has no kind.
 fn said(text: &str) -> DieselError {
     DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned()))
 }
 
-/// The message that is given up after its first attempt.
-fn park() -> Retry {
-    Retry::default()
-        .base(Duration::ZERO)
-        .attempts(1)
-        .then(GiveUp::Park)
+/// Returns a policy that parks a message after its first failed attempt.
+fn park() -> RetryPolicy {
+    RetryPolicy::default()
+        .initial_delay(Duration::ZERO)
+        .max_attempts(1)
+        .on_exhausted(FailurePolicy::Park)
 }
 
-/// What a transactional consumer returns whose handler does this with its first message.
+/// Runs a transactional consumer with this handler on one message, and returns its result.
 fn handle_first<C>(
     bus: &mut C,
     handler: impl Fn(&mut C) -> Result<(), HandlerError>,
 ) -> Result<usize, Error>
 where
-    C: MessageSource + MessageConsumerState + MessageRepository + TransactionsOn<C>,
+    C: MessageSource + MessageConsumerState + MessageRepository + TransactionControlOn<C>,
 {
     orders().dispatch(bus, &OrderPlaced::number(1))?;
     let handler = |bus: &mut C, _: &Message<Orders>| handler(bus);
     MessageConsumer::<Orders>::transactional("all", handler)
         .retry(park())
-        .handle_new_messages(bus)
+        .handle_page(bus)
 }
 
-/// Whether a message was attempted.
+/// Returns whether a failed attempt at the message was counted.
 fn is_attempted(bus: &mut impl MessageConsumerState) -> bool {
     let mut states = [FailureState::Failing, FailureState::Parked].into_iter();
-    states.any(|state| bus.count_failed("all", "orders", state).unwrap() > 0)
+    states.any(|state| {
+        bus.count_failed(
+            ConsumerKey {
+                consumer: "all",
+                topic: "orders",
+            },
+            state,
+        )
+        .unwrap()
+            > 0
+    })
 }
 
-/// As whoever is in the way may be gone the next time.
+/// Asserts that the error is transient: another transaction blocked this one and may be gone at the
+/// next attempt.
 fn may_pass(error: &Error) {
     let passes = error.is_retryable() && !error.is_disconnected();
     assert!(passes, "{error:?}");
 }
 
-/// As the connection is.
+/// Asserts that the error is reported as a lost connection.
 fn is_lost(error: &Error) {
     let is_lost = error.is_retryable() && error.is_disconnected();
     assert!(is_lost, "{error:?}");
 }
 
-/// Waits for what somebody else does.
+/// Waits for a condition that another connection fulfils; fails after 60 s.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never is");
+        assert!(begun.elapsed() < Duration::from_secs(60), "not within 60 s");
     }
 }

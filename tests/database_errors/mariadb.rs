@@ -1,4 +1,4 @@
-//! What MariaDB fails with, provoked, in several languages.
+//! Errors of MariaDB, provoked in several languages.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -6,7 +6,9 @@ use std::thread;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::{Error, HandlerError, Transactions};
+use persisting_message_bus::Error;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -14,8 +16,8 @@ use super::{handle_first, is_attempted, is_lost, may_pass, orders, wait_until};
 
 const LANGUAGES: [&str; 5] = ["en_US", "de_DE", "fr_FR", "ja_JP", "es_ES"];
 
-/// Has a handler meet something in each language, on a connection with these settings, and looks at what the
-/// consumer says then. Returns the causes that it told.
+/// Provokes an error in a handler in each language, on a connection with these settings, and checks
+/// the error of the consumer. Returns the texts of the causes.
 fn in_each_language(
     settings: &str,
     met: &dyn Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
@@ -49,11 +51,11 @@ fn in_each_language(
     texts
 }
 
-fn in_as_many_texts(texts: &BTreeSet<String>) {
+fn assert_one_text_for_each_language(texts: &BTreeSet<String>) {
     assert_eq!(
         texts.len(),
         LANGUAGES.len(),
-        "each in its language: {texts:#?}"
+        "there is not one text for each language: {texts:#?}"
     );
 }
 
@@ -68,8 +70,8 @@ fn number(connection: &mut MysqlConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// Locks rows in an open transaction of somebody else.
-fn who_holds(database: &Mariadb, ids: std::ops::Range<i32>) -> MysqlConnection {
+/// Locks rows in an open transaction of another connection.
+fn lock_in_other_transaction(database: &Mariadb, ids: std::ops::Range<i32>) -> MysqlConnection {
     let mut other = database.connect();
     other.begin().unwrap();
     for id in ids {
@@ -78,14 +80,14 @@ fn who_holds(database: &Mariadb, ids: std::ops::Range<i32>) -> MysqlConnection {
     other
 }
 
-/// Takes two rows, of which another transaction has the second one, and wants the first one.
+/// Updates two rows, of which another transaction holds the second one and waits for the first one.
 fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> Result<(), HandlerError> {
-    // Whoever has written less is the victim.
+    // The server rolls back the transaction that has written less.
     let mut filler = database.connect();
     filler
         .batch_execute("CREATE TABLE filler (id INTEGER PRIMARY KEY)")
         .unwrap();
-    let mut other = who_holds(database, 2..7);
+    let mut other = lock_in_other_transaction(database, 2..7);
     other
         .batch_execute("INSERT INTO filler SELECT seq FROM seq_1_to_1000")
         .unwrap();
@@ -95,7 +97,7 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> Result<(), Handler
     thread::scope(|scope| {
         scope.spawn(move || {
             take(&mut other, 1).unwrap();
-            other.roll_back().unwrap();
+            other.rollback().unwrap();
         });
         let waits = format!(
             "SELECT count(*) FROM information_schema.processlist
@@ -106,24 +108,24 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> Result<(), Handler
     })
 }
 
-/// MariaDB says so in English.
+/// MariaDB reports deadlocks in English in every language.
 #[test]
-fn a_deadlock() {
+fn a_deadlock_is_transient_in_every_language() {
     in_each_language("", &deadlock, may_pass);
 }
 
 #[test]
-fn a_lock_that_is_waited_for_too_long() {
+fn a_lock_timeout_is_transient_in_every_language() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
-        let _other = who_holds(database, 1..2);
+        let _other = lock_in_other_transaction(database, 1..2);
         take(bus, 1)
     };
     let settings = "SET innodb_lock_wait_timeout = 1";
-    in_as_many_texts(&in_each_language(settings, &met, may_pass));
+    assert_one_text_for_each_language(&in_each_language(settings, &met, may_pass));
 }
 
 #[test]
-fn a_statement_that_takes_too_long() {
+fn a_statement_timeout_is_transient_in_every_language() {
     let met = |_: &Mariadb, bus: &mut MysqlConnection| {
         Ok(diesel::sql_query("SELECT sleep(60)")
             .execute(bus)
@@ -134,7 +136,7 @@ fn a_statement_that_takes_too_long() {
 }
 
 #[test]
-fn a_statement_that_somebody_ends() {
+fn a_killed_statement_is_transient_in_every_language() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         let victim = number(bus, "SELECT connection_id()");
         let mut other = database.connect();
@@ -158,7 +160,7 @@ fn a_statement_that_somebody_ends() {
 }
 
 #[test]
-fn what_others_have_changed_meanwhile() {
+fn a_concurrent_update_is_transient_in_every_language() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         number(bus, "SELECT CAST(amount AS SIGNED) FROM stock WHERE id = 1");
         let mut other = database.connect();
@@ -166,11 +168,11 @@ fn what_others_have_changed_meanwhile() {
         take(bus, 1)
     };
     let settings = "SET innodb_snapshot_isolation = ON";
-    in_as_many_texts(&in_each_language(settings, &met, may_pass));
+    assert_one_text_for_each_language(&in_each_language(settings, &met, may_pass));
 }
 
 #[test]
-fn a_connection_that_somebody_ends() {
+fn a_terminated_connection_is_reported_as_disconnected() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         let id = number(bus, "SELECT connection_id()");
         let mut other = database.connect();
@@ -185,7 +187,7 @@ fn a_connection_that_somebody_ends() {
 }
 
 #[test]
-fn a_commit_on_a_connection_that_was_ended() {
+fn a_commit_on_a_terminated_connection_is_reported_as_disconnected() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         let id = number(bus, "SELECT connection_id()");
         let mut other = database.connect();
@@ -198,7 +200,7 @@ fn a_commit_on_a_connection_that_was_ended() {
 }
 
 #[test]
-fn a_transaction_that_does_nothing_for_too_long() {
+fn an_idle_transaction_timeout_is_reported_as_disconnected() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         let id = number(bus, "SELECT connection_id()");
         let mut other = database.connect();
@@ -210,7 +212,7 @@ fn a_transaction_that_does_nothing_for_too_long() {
 }
 
 #[test]
-fn what_is_dispatched_into_a_lock() {
+fn a_dispatch_into_a_lock_is_transient_in_every_language() {
     let met = |database: &Mariadb, bus: &mut MysqlConnection| {
         let mut other = database.connect();
         other.begin().unwrap();
@@ -224,9 +226,9 @@ fn what_is_dispatched_into_a_lock() {
     in_each_language("SET innodb_lock_wait_timeout = 1", &met, may_pass);
 }
 
-/// Where the one statement that publishes finds no slot, it is refused by an error on purpose.
+/// If the single statement that publishes finds no slot, it fails on purpose with an error.
 #[test]
-fn what_takes_more_than_one_statement_is_told_in_any_language() {
+fn the_missing_strict_mode_is_reported_in_every_language() {
     for language in ["en_US", "es_ES", "zh_CN", "ka_GE"] {
         let database = Mariadb::create();
         let mut bus = database.connect();

@@ -1,11 +1,12 @@
-//! Messages that are larger than what a server takes in one packet.
+//! Messages that are larger than the packet limit of a server.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::backend::{RawMessage, TransactionControl};
+use persisting_message_bus::operate::{ConsumerKey, FailedMessagesRequest, MessageFailures};
+use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{
-    Coalescer, Duplicates, Error, FailedPage, GiveUp, MessageBus, MessageDispatcher,
-    MessageFailures, RawMessage, Retry, Transactions, relay,
+    Coalescer, Error, FailurePolicy, MessageBus, MessageDispatcher, OnDuplicate, RetryPolicy, relay,
 };
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Server, Sqlite};
@@ -15,7 +16,7 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::orders;
 
-/// What a server takes by default.
+/// The default packet limit of a server, in bytes.
 const LIMIT: usize = 16 * 1024 * 1024;
 
 fn with_note(order: u64, length: usize) -> OrderPlaced {
@@ -55,7 +56,7 @@ fn a_message_above_the_limit_is_refused_and_the_connection_stays() {
             .unwrap_err(),
         LIMIT,
     );
-    // Also in a transaction, which goes on.
+    // The same applies in a transaction, which continues.
     bus.in_transaction(|bus| {
         orders().dispatch(bus, &OrderPlaced::number(2))?;
         names_all(
@@ -74,7 +75,7 @@ fn a_message_above_the_limit_is_refused_and_the_connection_stays() {
 }
 
 #[test]
-fn a_message_just_below_the_limit_is_taken() {
+fn a_message_just_below_the_limit_is_accepted() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     orders()
@@ -86,7 +87,7 @@ fn a_message_just_below_the_limit_is_taken() {
 }
 
 #[test]
-fn nobody_asks_for_the_limit_of_what_is_small() {
+fn the_limit_is_queried_for_large_messages_only() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     let log = Log::default();
@@ -104,7 +105,7 @@ fn nobody_asks_for_the_limit_of_what_is_small() {
     assert_eq!(asked.count(), 1);
 }
 
-/// A server that takes less than a statement of the library would have.
+/// The limit of this server is below the usual size of the library's statements.
 #[test]
 fn a_batch_is_split_below_the_limit_of_its_server() {
     const LIMIT: usize = 3 * 512 * 1024;
@@ -112,12 +113,12 @@ fn a_batch_is_split_below_the_limit_of_its_server() {
     let mut bus = MysqlConnection::establish(&server.url()).unwrap();
     migrate(&mut bus).unwrap();
     let large = || (0..7).map(|order| with_note(order, 600_000));
-    let ignoring = MessageDispatcher::<Orders>::new().with_duplicates(Duplicates::Ignore);
+    let ignoring = MessageDispatcher::<Orders>::new().on_duplicate(OnDuplicate::Ignore);
     orders().dispatch_batch(&mut bus, large()).unwrap();
     ignoring.dispatch_batch(&mut bus, large()).unwrap();
     bus.in_transaction(|bus| orders().dispatch_batch(bus, large()))
         .unwrap();
-    // Small ones take more of a statement than their texts.
+    // A small message takes more bytes of a statement than its text has.
     let small = (0..5_000).map(|order| with_note(order, 200));
     orders().dispatch_batch(&mut bus, small).unwrap();
     assert_eq!(consume(&mut bus).len(), 7 * 3 + 5_000);
@@ -130,7 +131,7 @@ fn a_batch_is_split_below_the_limit_of_its_server() {
 }
 
 #[test]
-fn who_shares_a_commit_with_it_is_not_refused() {
+fn messages_sharing_a_commit_with_an_oversized_one_are_not_refused() {
     let database = Mariadb::create();
     let url = database.url();
     let coalescer = Coalescer::new(move || MysqlConnection::establish(&url));
@@ -152,7 +153,7 @@ fn who_shares_a_commit_with_it_is_not_refused() {
 }
 
 #[test]
-fn a_relay_names_it_and_parks_it() {
+fn a_relay_names_and_parks_an_oversized_message() {
     let (from, to) = (Sqlite::create(), Mariadb::create());
     let mut edge = from.connect();
     for order in 1..8 {
@@ -161,13 +162,13 @@ fn a_relay_names_it_and_parks_it() {
             .dispatch(&mut edge, &with_note(order, length))
             .unwrap();
     }
-    let retry = Retry::default()
-        .base(std::time::Duration::ZERO)
-        .attempts(2)
-        .then(GiveUp::Park);
+    let retry = RetryPolicy::default()
+        .initial_delay(std::time::Duration::ZERO)
+        .max_attempts(2)
+        .on_exhausted(FailurePolicy::Park);
     let mut relay = relay::<Orders, MysqlConnection>("to centre").retry(retry);
     let mut both = MessageBus::new(edge, to.connect());
-    let error = relay.handle_new_messages(&mut both).unwrap_err();
+    let error = relay.handle_page(&mut both).unwrap_err();
     assert!(error.is_handler_failure(), "{error:?}");
     assert_eq!(error.position().map(|position| position.get()), Some(4));
     let text = format!("{error:#}");
@@ -175,17 +176,20 @@ fn a_relay_names_it_and_parks_it() {
         text.contains("max_allowed_packet") && text.contains("message id"),
         "{text}"
     );
-    while relay.handle_new_messages(&mut both).unwrap() > 0 {}
+    while relay.handle_page(&mut both).unwrap() > 0 {}
     let mut centre = to.connect();
     let parked = centre
-        .failed_messages(&FailedPage::of_parked("to centre", "orders"))
+        .failed_messages(&FailedMessagesRequest::of_parked(ConsumerKey {
+            consumer: "to centre",
+            topic: "orders",
+        }))
         .unwrap();
     let positions: Vec<_> = parked.iter().map(|failed| failed.position.get()).collect();
     assert_eq!(positions, [4]);
     assert_eq!(consume(&mut centre), [1, 2, 3, 5, 6, 7]);
 }
 
-/// What other databases do not take is told likewise.
+/// Oversized messages are reported in the same way when the column is the limit.
 #[test]
 fn a_message_that_is_too_large_for_its_column_is_named() {
     let database = Mariadb::create();
@@ -202,7 +206,7 @@ fn a_message_that_is_too_large_for_its_column_is_named() {
 }
 
 #[test]
-fn an_error_of_ones_own_repository_can_say_so() {
+fn a_custom_repository_can_report_too_large() {
     struct Narrow;
     impl Narrow {
         fn persist(&mut self, message: &RawMessage) -> Result<(), Error> {
@@ -223,9 +227,9 @@ fn an_error_of_ones_own_repository_can_say_so() {
     assert!(error.to_string().contains("max_payload"), "{error}");
 }
 
-/// Such as that of a handler, which the server answers in its language.
+/// The server may answer a handler's statement in any language.
 #[test]
-fn what_is_too_large_is_known_in_any_statement() {
+fn oversized_values_are_recognised_in_any_statement() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     for language in ["en_US", "de_DE", "fr_FR", "ja_JP"] {

@@ -1,4 +1,4 @@
-//! What PostgreSQL fails with, provoked, in several languages.
+//! Errors of PostgreSQL, provoked in several languages.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -6,7 +6,9 @@ use std::thread;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use persisting_message_bus::{Error, HandlerError, Transactions};
+use persisting_message_bus::Error;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -19,7 +21,7 @@ diesel::table! {
     }
 }
 
-/// Locales of the system, with what a deadlock is called there.
+/// Locales of the system, each with its text for a deadlock.
 const LANGUAGES: [(&str, &str); 4] = [
     ("C", "deadlock detected"),
     ("de_DE.UTF-8", "Verklemmung (Deadlock) entdeckt"),
@@ -27,8 +29,8 @@ const LANGUAGES: [(&str, &str); 4] = [
     ("ja_JP.UTF-8", "デッドロックを検出しました"),
 ];
 
-/// Has a handler meet something in each language, on a connection with these settings, and looks at what the
-/// consumer says then.
+/// Provokes an error in a handler in each language, on a connection with these settings, and checks
+/// the error of the consumer.
 fn in_each_language(
     settings: &str,
     met: &dyn Fn(&Postgres, &mut PgConnection) -> Result<(), HandlerError>,
@@ -38,11 +40,11 @@ fn in_each_language(
     assert_eq!(
         texts.len(),
         LANGUAGES.len(),
-        "each in its language: {texts:#?}"
+        "there is not one text for each language: {texts:#?}"
     );
 }
 
-/// Returns the causes that the consumer told.
+/// Does the same, and returns the texts of the causes.
 fn texts_in_each_language(
     settings: &str,
     met: &dyn Fn(&Postgres, &mut PgConnection) -> Result<(), HandlerError>,
@@ -86,8 +88,8 @@ fn pid(connection: &mut PgConnection) -> i64 {
     number(connection, "SELECT pg_backend_pid()::bigint")
 }
 
-/// Locks a row in an open transaction of somebody else.
-fn who_holds(database: &Postgres, id: i32) -> PgConnection {
+/// Locks a row in an open transaction of another connection.
+fn lock_in_other_transaction(database: &Postgres, id: i32) -> PgConnection {
     let mut other = database.connect();
     other
         .batch_execute("SET deadlock_timeout = '1min'")
@@ -97,30 +99,30 @@ fn who_holds(database: &Postgres, id: i32) -> PgConnection {
     other
 }
 
-/// Takes two rows, of which another transaction has the second one, and wants the first one.
+/// Updates two rows, of which another transaction holds the second one and waits for the first one.
 fn deadlock(database: &Postgres, bus: &mut PgConnection) -> Result<(), HandlerError> {
-    let mut other = who_holds(database, 2);
+    let mut other = lock_in_other_transaction(database, 2);
     take(bus, 1)?;
     let waiting = pid(&mut other);
     thread::scope(|scope| {
         scope.spawn(|| {
             take(&mut other, 1).unwrap();
-            other.roll_back().unwrap();
+            other.rollback().unwrap();
         });
         let is_blocked = format!("SELECT cardinality(pg_blocking_pids({waiting}))::bigint");
         wait_until(|| number(bus, &is_blocked) > 0);
-        // Whoever looks first is the victim.
+        // The transaction that checks for a deadlock first is rolled back.
         take(bus, 2)
     })
 }
 
 #[test]
-fn a_deadlock() {
+fn a_deadlock_is_transient_in_every_language() {
     in_each_language("SET deadlock_timeout = '10ms'", &deadlock, may_pass);
 }
 
 #[test]
-fn each_language_is_the_servers() {
+fn the_server_answers_in_each_language() {
     for (language, text) in LANGUAGES {
         let database = Postgres::create();
         let mut bus = database.connect();
@@ -141,18 +143,18 @@ fn each_language_is_the_servers() {
 }
 
 #[test]
-fn a_lock_that_is_waited_for_too_long() {
+fn a_lock_timeout_is_transient_in_every_language() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
-        let _other = who_holds(database, 1);
+        let _other = lock_in_other_transaction(database, 1);
         take(bus, 1)
     };
     in_each_language("SET lock_timeout = '20ms'", &met, may_pass);
 }
 
 #[test]
-fn a_lock_that_is_not_waited_for() {
+fn an_unavailable_lock_is_transient_in_every_language() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
-        let _other = who_holds(database, 1);
+        let _other = lock_in_other_transaction(database, 1);
         let look = diesel::sql_query("SELECT * FROM stock FOR UPDATE NOWAIT");
         Ok(look.execute(bus).map(drop)?)
     };
@@ -160,7 +162,7 @@ fn a_lock_that_is_not_waited_for() {
 }
 
 #[test]
-fn a_statement_that_takes_too_long() {
+fn a_statement_timeout_is_transient_in_every_language() {
     let met = |_: &Postgres, bus: &mut PgConnection| {
         Ok(diesel::sql_query("SELECT pg_sleep(60)")
             .execute(bus)
@@ -170,7 +172,7 @@ fn a_statement_that_takes_too_long() {
 }
 
 #[test]
-fn a_statement_that_somebody_cancels() {
+fn a_cancelled_statement_is_transient_in_every_language() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let (mut other, victim) = (database.connect(), pid(bus));
         thread::scope(|scope| {
@@ -193,9 +195,9 @@ fn a_statement_that_somebody_cancels() {
     in_each_language("", &met, may_pass);
 }
 
-/// In a transaction of the handler's own: those of the bus are READ COMMITTED.
+/// The handler uses its own transaction, because those of the bus are READ COMMITTED.
 #[test]
-fn what_others_have_changed_meanwhile() {
+fn a_concurrent_update_is_transient_in_every_language() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let language = diesel::dsl::sql::<Text>("SELECT current_setting('lc_messages')");
         let language: String = language.get_result(bus)?;
@@ -210,7 +212,7 @@ fn what_others_have_changed_meanwhile() {
 }
 
 #[test]
-fn a_connection_that_somebody_ends() {
+fn a_terminated_connection_is_reported_as_disconnected() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let end = format!(
             "SELECT pg_terminate_backend({}, 10000)::int::bigint",
@@ -223,7 +225,7 @@ fn a_connection_that_somebody_ends() {
 }
 
 #[test]
-fn a_transaction_that_does_nothing_for_too_long() {
+fn an_idle_transaction_timeout_is_reported_as_disconnected() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let (mut other, own) = (database.connect(), pid(bus));
         bus.batch_execute("SET idle_in_transaction_session_timeout = '10ms'")?;
@@ -235,7 +237,7 @@ fn a_transaction_that_does_nothing_for_too_long() {
 }
 
 #[test]
-fn a_commit_on_a_connection_that_was_ended() {
+fn a_commit_on_a_terminated_connection_is_reported_as_disconnected() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let end = format!(
             "SELECT pg_terminate_backend({}, 10000)::int::bigint",
@@ -248,7 +250,7 @@ fn a_commit_on_a_connection_that_was_ended() {
 }
 
 #[test]
-fn what_is_dispatched_into_a_lock() {
+fn a_dispatch_into_a_lock_is_transient_in_every_language() {
     let met = |database: &Postgres, bus: &mut PgConnection| {
         let mut other = database.connect();
         other.begin().unwrap();
@@ -259,7 +261,7 @@ fn what_is_dispatched_into_a_lock() {
     in_each_language("SET lock_timeout = '20ms'", &met, may_pass);
 }
 
-/// It takes a page of the table, where the column's values are not stored elsewhere.
+/// With plain storage, the values of the column must fit into a page of the table.
 #[test]
 fn a_message_that_is_too_large_for_its_table_is_named() {
     for (language, _) in LANGUAGES {
@@ -282,9 +284,9 @@ fn a_message_that_is_too_large_for_its_table_is_named() {
     }
 }
 
-/// In all languages: Diesel has a kind for it.
+/// This holds in all languages, because Diesel has a kind for this error.
 #[test]
-fn a_server_that_has_become_read_only() {
+fn a_read_only_server_is_reported_as_disconnected() {
     let database = Postgres::create();
     let mut bus = database.connect();
     bus.batch_execute("SET default_transaction_read_only = on; SET lc_messages = 'de_DE.UTF-8'")
@@ -296,7 +298,7 @@ fn a_server_that_has_become_read_only() {
 }
 
 #[test]
-fn a_plan_that_fits_the_table_no_more() {
+fn an_outdated_plan_is_reported_as_disconnected() {
     let met = |_: &Postgres, bus: &mut PgConnection| {
         let amounts = || stock::table.select(stock::amount);
         amounts().load::<i32>(bus)?;
@@ -307,7 +309,7 @@ fn a_plan_that_fits_the_table_no_more() {
 }
 
 #[test]
-fn the_statement_after_one_that_failed_is_not_to_blame() {
+fn a_statement_in_an_aborted_transaction_names_the_earlier_failure() {
     for (language, _) in LANGUAGES {
         let database = Postgres::create();
         let mut bus = database.connect();

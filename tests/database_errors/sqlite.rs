@@ -1,19 +1,20 @@
-//! What SQLite fails with, provoked.
+//! Errors of SQLite, provoked.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::{Error, Transactions};
+use persisting_message_bus::Error;
+use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::OrderPlaced;
 
 use super::{handle_first, is_attempted, orders};
 
 #[test]
-fn a_file_that_is_locked_for_the_handlers_own_connection() {
+fn a_locked_file_is_transient_for_the_handlers_own_connection() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     let handled = handle_first(&mut bus, |_| {
-        // The bus's transaction has written.
+        // The transaction of the bus has already written.
         let mut own = SqliteConnection::establish(&database.path())?;
         own.batch_execute("CREATE TABLE stock (id INTEGER)")?;
         Ok(())
@@ -31,7 +32,7 @@ fn a_file_that_is_locked_for_the_handlers_own_connection() {
 }
 
 #[test]
-fn a_table_that_is_locked_by_a_connection_with_the_same_cache() {
+fn a_table_locked_in_a_shared_cache_is_transient() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("file:{}/shared.db?cache=shared", folder.path().display());
     let [mut one, mut other] = [(); 2].map(|()| SqliteConnection::establish(&url).unwrap());
@@ -44,7 +45,7 @@ fn a_table_that_is_locked_by_a_connection_with_the_same_cache() {
 }
 
 #[test]
-fn a_disk_that_is_full() {
+fn a_full_disk_is_transient() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     bus.batch_execute("PRAGMA max_page_count = 20").unwrap();
@@ -57,7 +58,7 @@ fn a_disk_that_is_full() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written() {
+fn a_read_only_file_is_reported_as_disconnected() {
     let database = Sqlite::create();
     let url = format!("file:{}?mode=ro", database.path());
     let mut bus = SqliteConnection::establish(&url).unwrap();
@@ -68,7 +69,7 @@ fn a_file_that_cannot_be_written() {
 }
 
 #[test]
-fn a_value_that_is_too_large() {
+fn an_oversized_value_is_reported_as_too_large() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     let cause = diesel::sql_query("SELECT length(zeroblob(2000000000))").execute(&mut bus);

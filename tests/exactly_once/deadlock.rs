@@ -1,4 +1,5 @@
-//! A deadlock on MariaDB rolls the whole transaction back, and the connection goes on without one.
+//! A deadlock on MariaDB rolls back the whole transaction, and the connection continues without
+//! one.
 
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, MysqlConnection, RunQueryDsl};
-use persisting_message_bus::{GiveUp, HandlerError, Message, MessageConsumer};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::Orders;
 
@@ -17,8 +19,8 @@ use super::{at_once, cursor, order, parked, place, positions};
 
 const GUILTY: u64 = 4;
 
-/// Runs into a deadlock with another connection, which the handler's transaction loses: that one has
-/// written less.
+/// Provokes a deadlock with another connection. The server rolls back the handler's transaction,
+/// because that one has written less.
 fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResult<()> {
     bus.batch_execute("UPDATE locks SET used = used + 1 WHERE number = 1")?;
     let (tell, told) = channel();
@@ -34,7 +36,7 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResul
             let two = "UPDATE locks SET used = used + 1 WHERE number = 2";
             other.batch_execute(two).unwrap();
             tell.send(session).unwrap();
-            // It waits for the handler, and then the handler for it.
+            // This transaction waits for the handler, and then the handler waits for it.
             let one = "UPDATE locks SET used = used + 1 WHERE number = 1";
             other.batch_execute(one).unwrap();
             other.batch_execute("ROLLBACK").unwrap();
@@ -44,7 +46,7 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResul
             "SELECT count(*) FROM information_schema.innodb_trx
              WHERE trx_mysql_thread_id = {session} AND trx_state = 'LOCK WAIT'"
         );
-        // The server answers from memory whoever asks again within a tenth of a second, any connection.
+        // The server caches this answer for 100 ms, for all connections together.
         while Mariadb::numbers(&mut watcher, &waits) == [0] {
             thread::sleep(Duration::from_millis(250));
         }
@@ -52,19 +54,19 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResul
     })
 }
 
-/// Lets a consumer handle everything, of which one message runs into a deadlock once.
+/// Runs a consumer until it has caught up. One message runs into a deadlock once.
 fn run(
     handler: impl Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
 ) -> (Mariadb, MysqlConnection) {
     run_with(|_| Ok(()), handler)
 }
 
-/// With something that the message before it does.
+/// Does the same, with a closure that the message before it runs.
 fn run_with(
     before: impl Fn(bool) -> Result<(), HandlerError>,
     handler: impl Fn(&Mariadb, &mut MysqlConnection) -> Result<(), HandlerError>,
 ) -> (Mariadb, MysqlConnection) {
-    // Several who ask at once would never let the server look again.
+    // Several tests that query at once would keep the server's cached answer from being refreshed.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (database, mut bus) = Mariadb::prepare();
@@ -88,9 +90,9 @@ fn run_with(
             Ok(())
         },
     )
-    .retry(at_once(2, GiveUp::Park));
+    .retry(at_once(2, FailurePolicy::Park));
     for _ in 0..6 {
-        let _failed_once = consumer.catch_up(&mut bus);
+        let _failed_once = consumer.handle_new_messages(&mut bus);
     }
     drop(consumer);
     assert_eq!(cursor(&mut bus, "all"), 9);
@@ -98,15 +100,15 @@ fn run_with(
 }
 
 #[test]
-fn a_deadlock_that_is_returned_is_no_attempt() {
+fn a_returned_deadlock_does_not_count_as_an_attempt() {
     let (_database, mut bus) = run(|database, bus| Ok(deadlock(database, bus)?));
     assert_eq!(positions(&parked(&mut bus, "all")), []);
     assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
 }
 
-/// Diesel rolls back to a savepoint that the server has forgotten.
+/// Diesel rolls back to a savepoint that no longer exists on the server.
 #[test]
-fn a_deadlock_in_a_nested_transaction_is_no_attempt() {
+fn a_deadlock_in_a_nested_transaction_does_not_count_as_an_attempt() {
     let (_database, mut bus) =
         run(|database, bus| Ok(bus.transaction(|bus| deadlock(database, bus))?));
     assert_eq!(positions(&parked(&mut bus, "all")), []);
@@ -114,7 +116,7 @@ fn a_deadlock_in_a_nested_transaction_is_no_attempt() {
 }
 
 #[test]
-fn what_only_reads_after_a_deadlock_makes_nothing_final() {
+fn reads_after_a_deadlock_make_nothing_final() {
     let (_database, mut bus) = run(|database, bus| {
         let met = deadlock(database, bus);
         assert_eq!(Mariadb::numbers(bus, "SELECT count(*) FROM locks"), [2]);
@@ -136,9 +138,9 @@ fn a_violation_that_is_ignored_before_a_deadlock_makes_nothing_final() {
     assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
 }
 
-/// The application has an instrumentation of its own, so that nobody watches.
+/// The application sets its own instrumentation, so the library does not watch the statements.
 #[test]
-fn a_deadlock_that_nobody_watched_is_no_attempt() {
+fn an_unwatched_deadlock_does_not_count_as_an_attempt() {
     let (_database, mut bus) = run(|database, bus| {
         let counted = Arc::default();
         bus.set_instrumentation(Count(counted));
@@ -149,18 +151,18 @@ fn a_deadlock_that_nobody_watched_is_no_attempt() {
 }
 
 #[test]
-fn a_deadlock_that_is_ignored_is_the_failure_of_its_message_only() {
+fn an_ignored_deadlock_fails_its_message_only() {
     let (_database, mut bus) = run(|database, bus| {
         deadlock(database, bus).unwrap_err();
         Ok(())
     });
-    // Nothing was final, so that it was tried again.
+    // Nothing was final, so the message was retried.
     assert_eq!(positions(&parked(&mut bus, "all")), []);
     assert_eq!(effects::<Mariadb>(&mut bus, 1..10), [1; 9]);
 }
 
 #[test]
-fn what_runs_after_an_ignored_deadlock_is_final_and_not_repeated() {
+fn effects_after_an_ignored_deadlock_are_final_and_not_repeated() {
     let (_database, mut bus) = run(|database, bus| {
         deadlock(database, bus).unwrap_err();
         Ok(effect(bus, 100)?)
@@ -173,10 +175,10 @@ fn what_runs_after_an_ignored_deadlock_is_final_and_not_repeated() {
     assert_eq!(effects::<Mariadb>(&mut bus, innocent), [1; 8]);
 }
 
-/// Replays the control `with_the_note_after_the_page` of the model of transactions: a message before it fails
-/// when the page is made again, and must not make anybody forget what is final.
+/// Replays the control `with_the_note_after_the_page` of the transaction model. An earlier message
+/// fails when the page is repeated, and the final effects must still be remembered.
 #[test]
-fn what_is_final_is_not_forgotten_when_a_message_before_it_fails() {
+fn final_effects_are_not_forgotten_when_an_earlier_message_fails() {
     let fails = std::cell::Cell::new(1);
     let (_database, mut bus) = run_with(
         |is_again| {

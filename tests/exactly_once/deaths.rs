@@ -1,15 +1,16 @@
-//! Messages whose handler ends the process, as with `panic = "abort"` or when memory runs out. This program
-//! starts itself again, as whatever looks after processes does.
+//! Messages whose handler ends the process, as with `panic = "abort"` or when memory runs out. This
+//! program starts itself again, as a process supervisor does.
 
 use std::env;
 use std::io;
 use std::process::{Command, abort};
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{
-    FailedPage, FailureState, GiveUp, LeaseRequest, Message, MessageConsumer, MessageConsumerState,
-    MessageFailures, NoteWork, Parked, Position, Runner, Work,
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, NoteWork, Work};
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
 };
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, Position, Runner};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::topics::Orders;
 
@@ -21,7 +22,7 @@ const LAST: u64 = 20;
 const GUILTY: u64 = 5;
 const LEASE: Duration = Duration::from_millis(400);
 
-/// What a worker is told.
+/// Environment variables that make this process a worker.
 const URL: &str = "EXACTLY_ONCE_WORKER";
 const KIND: &str = "EXACTLY_ONCE_KIND";
 
@@ -34,22 +35,22 @@ fn handle<C: diesel::connection::SimpleConnection>(
     guilty: bool,
     consumer: u32,
     order: u64,
-) -> Result<(), persisting_message_bus::HandlerError> {
+) -> Result<(), persisting_message_bus::handler::HandlerError> {
     if guilty && order == GUILTY {
         abort();
     }
     effect(bus, u64::from(consumer) * 1_000 + order)?;
-    // So that others are at work when somebody aborts.
+    // The pause makes other consumers work while one aborts.
     std::thread::sleep(Duration::from_millis(2));
     Ok(())
 }
 
-/// Ten consumers of which the fourth ends the process at a message; until all have caught up.
+/// Runs ten consumers until all have caught up. The fourth one ends the process at one message.
 fn work<D: Sql>(connect: impl Fn() -> D::Connection + Send + Sync + Clone + 'static, kind: &str)
 where
     D::Connection: Send,
 {
-    let retry = at_once(2, GiveUp::Park);
+    let retry = at_once(2, FailurePolicy::Park);
     let connection = connect.clone();
     let mut runner = Runner::new(move || Ok::<_, io::Error>(connection()))
         .idle_interval(Duration::from_millis(20))
@@ -78,13 +79,21 @@ where
     let begun = Instant::now();
     let mut is_done = |number| {
         let redriven = FailureState::Redriven;
-        let waiting = bus.count_failed(&name(number), "orders", redriven).unwrap();
+        let waiting = bus
+            .count_failed(
+                ConsumerKey {
+                    consumer: &name(number),
+                    topic: "orders",
+                },
+                redriven,
+            )
+            .unwrap();
         waiting == 0 && cursor(&mut bus, &name(number)) == LAST.cast_signed()
     };
     while !(0..CONSUMERS).all(&mut is_done) {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "they do not catch up"
+            "the consumers do not catch up within 60 s"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -105,7 +114,7 @@ fn worker() {
     }
 }
 
-/// Starts a worker, and says whether it has come to its end.
+/// Runs a worker, and returns whether it finished.
 fn start(url: &str, kind: &str) -> bool {
     let program = env::current_exe().unwrap();
     let mut command = Command::new(program);
@@ -115,20 +124,28 @@ fn start(url: &str, kind: &str) -> bool {
     command.output().unwrap().status.success()
 }
 
-/// Replays these controls of the model of deaths: `without_the_note`, `where_a_page_is_an_attempt`,
+/// Replays these controls of the death model: `without_the_note`, `where_a_page_is_an_attempt`,
 /// `where_others_are_at_work_meanwhile`.
-fn only_the_guilty_message_is_given_up<D: Sql>(url: impl Fn(&D) -> String, kind: &str) {
+fn only_the_guilty_message_is_parked<D: Sql>(url: impl Fn(&D) -> String, kind: &str) {
     let (database, mut bus) = D::prepare();
     place(&mut bus, 1..LAST + 1);
     let starts = (1..20).find(|_| start(&url(&database), kind));
-    // A page of it, twice the message alone, and the rest.
-    assert_eq!(starts, Some(4), "how often it was started");
+    // One start for a page with the message, two for the message alone, and one for the rest.
+    assert_eq!(starts, Some(4), "the number of starts");
     for number in 0..CONSUMERS {
         let found = positions(&parked(&mut bus, &name(number)));
         let guilty = if number == 3 { vec![(5, 2)] } else { vec![] };
         assert_eq!(found, guilty, "{}", name(number));
         for state in [FailureState::Failing, FailureState::Stopped] {
-            let failed = bus.count_failed(&name(number), "orders", state).unwrap();
+            let failed = bus
+                .count_failed(
+                    ConsumerKey {
+                        consumer: &name(number),
+                        topic: "orders",
+                    },
+                    state,
+                )
+                .unwrap();
             assert_eq!(failed, 0, "{}", name(number));
         }
         let orders = (1..=LAST).filter(|order| number != 3 || *order != GUILTY);
@@ -140,16 +157,26 @@ fn only_the_guilty_message_is_given_up<D: Sql>(url: impl Fn(&D) -> String, kind:
         assert!(counts.iter().all(is_right), "{}: {counts:?}", name(number));
     }
     let text = &parked(&mut bus, &name(3))[0].error;
-    assert!(text.contains("without a word"), "{text}");
+    assert!(text.contains("ended unexpectedly"), "{text}");
 }
 
-/// A redriven message ends its process, too.
+/// A redriven message ends its process, too, and is then parked again.
 fn a_redriven_message_that_ends_its_process_is_parked_again<D: Sql>(url: impl Fn(&D) -> String) {
     let (database, mut bus) = D::prepare();
     place(&mut bus, 1..LAST + 1);
     while !start(&url(&database), "transactional") {}
     let guilty = name(3);
-    assert_eq!(bus.redrive(&guilty, "orders", Parked::All).unwrap(), 1);
+    assert_eq!(
+        bus.redrive(
+            ConsumerKey {
+                consumer: &guilty,
+                topic: "orders"
+            },
+            ParkedSelector::All
+        )
+        .unwrap(),
+        1
+    );
     let starts = (1..20).find(|_| {
         start(&url(&database), "transactional");
         positions(&parked(&mut bus, &guilty)) == [(5, 3)]
@@ -157,14 +184,18 @@ fn a_redriven_message_that_ends_its_process_is_parked_again<D: Sql>(url: impl Fn
     assert!(
         starts.is_some(),
         "{:?}",
-        bus.failed_messages(&FailedPage {
+        bus.failed_messages(&FailedMessagesRequest {
             state: FailureState::Redriven,
-            ..FailedPage::of_parked(&guilty, "orders")
+            ..FailedMessagesRequest::of_parked(ConsumerKey {
+                consumer: &guilty,
+                topic: "orders"
+            })
         })
     );
 }
 
-/// Takes the lease as a process that dies, and notes what it hands out, if it comes so far.
+/// Acquires the lease as a process that dies. It records the messages that it hands out, if it gets
+/// so far.
 fn die<D: Sql>(bus: &mut D::Connection, owner: &str, work: Option<Work>) {
     let lease = bus
         .acquire(&LeaseRequest {
@@ -177,20 +208,20 @@ fn die<D: Sql>(bus: &mut D::Connection, owner: &str, work: Option<Work>) {
     let note = NoteWork {
         work,
         suspect_until: lease.suspect_until,
-        hold: Duration::ZERO,
+        extend_lease: Duration::ZERO,
     };
     if work.is_some() {
         bus.note_work(&lease, &note).unwrap();
     }
 }
 
-fn who_has_handed_nothing_out_blames_nobody<D: Sql>() {
+fn deaths_without_a_lone_message_park_nothing<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..4);
     for death in 0..5 {
         die::<D>(&mut bus, &format!("a process {death}"), None);
     }
-    // These had a page, and nobody knows which of its messages it was.
+    // These processes had a page, so it is unknown which of its messages ended them.
     for death in 0..5 {
         die::<D>(
             &mut bus,
@@ -204,17 +235,18 @@ fn who_has_handed_nothing_out_blames_nobody<D: Sql>() {
         Ok(())
     };
     let mut consumer =
-        MessageConsumer::<Orders>::external("all", handler).retry(at_once(1, GiveUp::Park));
-    // One at a time.
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
-    consumer.catch_up(&mut bus).unwrap();
+        MessageConsumer::<Orders>::external("all", handler).retry(at_once(1, FailurePolicy::Park));
+    // The suspect messages are handled one at a time.
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
+    consumer.handle_new_messages(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(seen, [1, 2, 3]);
     assert_eq!(positions(&parked(&mut bus, "all")), []);
 }
 
-/// Replays the control `where_taking_ones_own_lease_again_is_an_attempt`: after a lost connection, say.
-fn who_takes_his_own_lease_again_has_not_died<D: Sql>() {
+/// Replays the control `where_taking_ones_own_lease_again_is_an_attempt`. A process acquires its
+/// lease again after a lost connection, for example.
+fn a_process_that_reacquires_its_own_lease_has_not_died<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..4);
     die::<D>(&mut bus, "a process", Some(Work::PAGE.alone(true)));
@@ -231,21 +263,21 @@ fn who_takes_his_own_lease_again_has_not_died<D: Sql>() {
     assert_eq!(left, Some(Work::PAGE.alone(true)));
 }
 
-fn who_died_alone_with_a_message_has_failed_on_it<D: Sql>() {
+fn a_death_alone_with_a_message_is_a_failed_attempt<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..4);
     let handler = |_: &Message<Orders>| Ok(());
     let mut consumer =
-        MessageConsumer::<Orders>::external("all", handler).retry(at_once(2, GiveUp::Park));
+        MessageConsumer::<Orders>::external("all", handler).retry(at_once(2, FailurePolicy::Park));
     die::<D>(&mut bus, "a process", Some(Work::PAGE.alone(true)));
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_handler_failure(), "{error:?}");
     assert_eq!(
         (error.position(), error.attempts()),
         (Some(Position::new(1)), Some(1))
     );
     die::<D>(&mut bus, "another process", Some(Work::PAGE.alone(true)));
-    consumer.catch_up(&mut bus).unwrap();
+    consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(positions(&parked(&mut bus, "all")), [(1, 2)]);
     assert_eq!(cursor(&mut bus, "all"), 3);
 }
@@ -256,13 +288,13 @@ macro_rules! deaths_on {
             use super::*;
 
             #[test]
-            fn only_the_guilty_message_of_ten_consumers_is_given_up() {
-                only_the_guilty_message_is_given_up::<$database>($url, "transactional");
+            fn only_the_guilty_message_of_ten_consumers_is_parked() {
+                only_the_guilty_message_is_parked::<$database>($url, "transactional");
             }
 
             #[test]
-            fn so_it_is_with_external_handlers() {
-                only_the_guilty_message_is_given_up::<$database>($url, "external");
+            fn only_the_guilty_message_of_external_handlers_is_parked() {
+                only_the_guilty_message_is_parked::<$database>($url, "external");
             }
 
             #[test]
@@ -271,18 +303,18 @@ macro_rules! deaths_on {
             }
 
             #[test]
-            fn who_has_handed_nothing_out_blames_nobody() {
-                super::who_has_handed_nothing_out_blames_nobody::<$database>();
+            fn deaths_without_a_lone_message_park_nothing() {
+                super::deaths_without_a_lone_message_park_nothing::<$database>();
             }
 
             #[test]
-            fn who_takes_his_own_lease_again_has_not_died() {
-                super::who_takes_his_own_lease_again_has_not_died::<$database>();
+            fn a_process_that_reacquires_its_own_lease_has_not_died() {
+                super::a_process_that_reacquires_its_own_lease_has_not_died::<$database>();
             }
 
             #[test]
-            fn who_died_alone_with_a_message_has_failed_on_it() {
-                super::who_died_alone_with_a_message_has_failed_on_it::<$database>();
+            fn a_death_alone_with_a_message_is_a_failed_attempt() {
+                super::a_death_alone_with_a_message_is_a_failed_attempt::<$database>();
             }
         }
     )*};

@@ -1,26 +1,26 @@
-//! What handlers do to the transaction that they work in.
+//! Statements with which handlers interfere with their transaction.
 
 use diesel::connection::SimpleConnection;
 use diesel::result::QueryResult;
 
 use super::sql::Sql;
 
-/// Statements whose errors a handler ignores.
+/// Statements that a handler runs, ignoring their errors.
 pub struct Deed {
     pub sql: &'static str,
     pub fate: Fate,
-    /// What has to be there before.
+    /// Statements that create what the deed needs.
     pub before: &'static str,
 }
 
-/// What becomes of the transaction.
+/// The fate of the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It can only be rolled back.
+    /// The transaction can only be rolled back.
     Aborted,
-    /// It is rolled back.
+    /// The transaction is rolled back.
     RolledBack,
-    /// It is committed.
+    /// The transaction is committed.
     Committed,
 }
 
@@ -69,7 +69,7 @@ pub const POSTGRES: [Deed; 11] = [
     deed("COMMIT", Committed),
     deed("COMMIT; BEGIN", Committed),
     deed("COMMIT AND CHAIN", Committed),
-    // The transaction that fails then is another one.
+    // The transaction that then fails is a new one.
     deed("COMMIT; BEGIN; SELECT 1 / 0", Committed),
 ];
 
@@ -130,7 +130,8 @@ pub const HARMLESS_ON_MARIADB: [&str; 7] = [
     "SET @mine = 1",
 ];
 
-/// Does it, and ignores its errors. Rows that it returns are loaded, as an application loads them.
+/// Runs the statements and ignores their errors. Loads the rows that they return, as an application
+/// does.
 pub fn do_it<D: Sql>(bus: &mut D::Connection, sql: &str) {
     if sql.contains("RETURNING") {
         let _ignored = D::load(bus, sql);
@@ -139,7 +140,7 @@ pub fn do_it<D: Sql>(bus: &mut D::Connection, sql: &str) {
     }
 }
 
-/// Creates what the deeds need.
+/// Creates the tables and rows that the deeds need.
 pub fn prepare(bus: &mut impl SimpleConnection, deeds: &[Deed]) {
     for deed in deeds.iter().filter(|deed| !deed.before.is_empty()) {
         bus.batch_execute(deed.before).unwrap();

@@ -1,20 +1,23 @@
-use persisting_message_bus::{GiveUp, Message, MessageConsumer};
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::deeds::{Deed, Fate, do_it};
 use super::sql::{Sql, effect, effects};
 use super::{at_once, cursor, order, parked, place, positions};
 
-/// Whose handler does it.
+/// The order whose handler leaves its transaction.
 const GUILTY: u64 = 4;
 const LAST: u64 = 9;
 
-/// Runs a consumer until it has caught up, and returns the texts of its errors.
+/// Runs a consumer until it has caught up. Returns the texts of its errors.
 fn run<D: Sql>(
     bus: &mut D::Connection,
     page: usize,
-    then: GiveUp,
-    handler: impl FnMut(&mut D::Connection, u64) -> Result<(), persisting_message_bus::HandlerError>,
+    then: FailurePolicy,
+    handler: impl FnMut(
+        &mut D::Connection,
+        u64,
+    ) -> Result<(), persisting_message_bus::handler::HandlerError>,
 ) -> Vec<String> {
     let mut handler = handler;
     let mut consumer = MessageConsumer::<Orders>::transactional(
@@ -25,7 +28,7 @@ fn run<D: Sql>(
     .retry(at_once(2, then));
     let mut errors = Vec::new();
     for _ in 0..5 {
-        match consumer.catch_up(bus) {
+        match consumer.handle_new_messages(bus) {
             Ok(_) => break,
             Err(error) => errors.push(error.to_string()),
         }
@@ -33,7 +36,7 @@ fn run<D: Sql>(
     errors
 }
 
-/// What has to be true when the guilty message is parked.
+/// Asserts the state after the guilty message was parked.
 fn assert_parked<D: Sql>(bus: &mut D::Connection, deed: &Deed, page: usize, errors: &[String]) {
     let said = format!("{}, pages of {page}: {errors:#?}", deed.sql);
     let parked = parked(bus, "all");
@@ -54,15 +57,16 @@ fn assert_parked<D: Sql>(bus: &mut D::Connection, deed: &Deed, page: usize, erro
     assert_eq!(of_guilty, final_effects, "{said}");
 }
 
-/// Replays these controls of the model of transactions: `where_commit_is_believed`, `where_the_last_message_is_blamed`,
-/// `where_later_messages_run_outside`, `with_the_cursor_first`, `with_the_cursor_outside_of_the_transaction`,
-/// `without_the_mark`, `where_what_is_final_is_attempted_again`, `where_any_abort_is_that_of_the_page`.
-pub fn the_message_whose_handler_left_the_transaction_is_the_one_that_fails<D: Sql>() {
+/// Replays these controls of the transaction model: `where_commit_is_believed`,
+/// `where_the_last_message_is_blamed`, `where_later_messages_run_outside`, `with_the_cursor_first`,
+/// `with_the_cursor_outside_of_the_transaction`, `without_the_mark`,
+/// `where_what_is_final_is_attempted_again`, `where_any_abort_is_that_of_the_page`.
+pub fn a_message_fails_when_its_handler_leaves_the_transaction<D: Sql>() {
     for deed in D::DEEDS {
         for page in [1, 3, GUILTY as usize, 500] {
             let (_database, mut bus) = D::prepare();
             place(&mut bus, 1..LAST + 1);
-            let errors = run::<D>(&mut bus, page, GiveUp::Park, |bus, order| {
+            let errors = run::<D>(&mut bus, page, FailurePolicy::Park, |bus, order| {
                 effect(bus, order)?;
                 if order == GUILTY {
                     do_it::<D>(bus, deed.sql);
@@ -74,12 +78,12 @@ pub fn the_message_whose_handler_left_the_transaction_is_the_one_that_fails<D: S
     }
 }
 
-/// Replays the control `where_nobody_asks_after_an_error`.
-pub fn so_it_is_where_the_handler_returns_an_error_as_well<D: Sql>() {
+/// Replays the control `where_no_check_follows_an_error`.
+pub fn a_message_fails_when_its_handler_leaves_the_transaction_and_returns_an_error<D: Sql>() {
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
         place(&mut bus, 1..LAST + 1);
-        let errors = run::<D>(&mut bus, 500, GiveUp::Park, |bus, order| {
+        let errors = run::<D>(&mut bus, 500, FailurePolicy::Park, |bus, order| {
             effect(bus, order)?;
             if order == GUILTY {
                 do_it::<D>(bus, deed.sql);
@@ -91,11 +95,11 @@ pub fn so_it_is_where_the_handler_returns_an_error_as_well<D: Sql>() {
     }
 }
 
-pub fn what_is_harmless_is_no_failure<D: Sql>() {
+pub fn harmless_statements_do_not_fail_a_message<D: Sql>() {
     for sql in D::HARMLESS {
         let (_database, mut bus) = D::prepare();
         place(&mut bus, 1..LAST + 1);
-        let errors = run::<D>(&mut bus, 500, GiveUp::Park, |bus, order| {
+        let errors = run::<D>(&mut bus, 500, FailurePolicy::Park, |bus, order| {
             effect(bus, order)?;
             do_it::<D>(bus, sql);
             Ok(())
@@ -106,8 +110,11 @@ pub fn what_is_harmless_is_no_failure<D: Sql>() {
     }
 }
 
-/// Replays the control `where_an_aborted_transaction_is_no_failure`: the attempt counts, and the consumer stops.
-pub fn the_consumer_stops_at_it_and_keeps_what_was_done_before<D: Sql>() {
+/// Replays the control `where_an_aborted_transaction_is_no_failure`: the attempt counts, and the
+/// consumer stops.
+pub fn the_consumer_stops_and_keeps_earlier_effects_when_a_handler_leaves_the_transaction<
+    D: Sql,
+>() {
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
         place(&mut bus, 1..LAST + 1);
@@ -123,8 +130,8 @@ pub fn the_consumer_stops_at_it_and_keeps_what_was_done_before<D: Sql>() {
                 Ok(())
             },
         )
-        .retry(at_once(1, GiveUp::Stop));
-        let error = consumer.catch_up(&mut bus).unwrap_err();
+        .retry(at_once(1, FailurePolicy::Stop));
+        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
         drop(consumer);
         let said = format!("{}: {error:?}", deed.sql);
         assert!(error.is_handler_failure(), "{said}");

@@ -1,7 +1,9 @@
-//! On SQLite, Diesel does not report the errors of statements whose rows are loaded.
+//! On SQLite, Diesel does not report errors of statements whose rows are loaded.
 
 use diesel::SqliteConnection;
-use persisting_message_bus::{GiveUp, Message, MessageConsumer, Transactions};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{FailurePolicy, Message, MessageBus, MessageConsumer};
 use persisting_message_bus_tests::databases::Sqlite;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -10,11 +12,11 @@ use super::{at_once, cursor, order, parked, place, positions};
 
 const GUILTY: u64 = 4;
 
-/// It returns no rows, and nothing shows that its error is hidden.
+/// A statement whose error Diesel hides: loading its rows returns no rows and no error.
 const ROLLS_BACK: &str = "INSERT OR ROLLBACK INTO once VALUES (1)";
 
 #[test]
-fn what_is_hidden_shows_at_the_end_of_the_page() {
+fn hidden_errors_show_at_the_end_of_the_page() {
     for page in [1, 3, 4, 500] {
         let (_database, mut bus) = Sqlite::prepare();
         place(&mut bus, 1..10);
@@ -29,14 +31,14 @@ fn what_is_hidden_shows_at_the_end_of_the_page() {
             },
         )
         .page_size(page)
-        .retry(at_once(1, GiveUp::Park));
+        .retry(at_once(1, FailurePolicy::Park));
         for _ in 0..4 {
-            let _failed_once = consumer.catch_up(&mut bus);
+            let _failed_once = consumer.handle_new_messages(&mut bus);
         }
         let found = positions(&parked(&mut bus, "all"));
         assert_eq!(found, [(GUILTY.cast_signed(), 1)], "pages of {page}");
         assert_eq!(cursor(&mut bus, "all"), 9, "pages of {page}");
-        // Until it was found, those after it ran without a transaction.
+        // Until the error was found, later messages ran without a transaction.
         let innocent = effects::<Sqlite>(&mut bus, (1..10).filter(|order| *order != GUILTY));
         assert!(
             innocent.iter().all(|count| *count >= 1),
@@ -45,8 +47,37 @@ fn what_is_hidden_shows_at_the_end_of_the_page() {
     }
 }
 
+/// A bus that joins messages of another source with a state on SQLite checks that state, too.
 #[test]
-fn a_transaction_that_was_rolled_back_so_is_an_error() {
+fn a_joined_bus_finds_hidden_errors() {
+    let (_database, state) = Sqlite::prepare();
+    let mut messages = InMemoryMessageBus::default();
+    place(&mut messages, 1..10);
+    let mut bus = MessageBus::new(messages.messages, state);
+    let mut consumer = MessageConsumer::<Orders>::transactional(
+        "all",
+        |state: &mut SqliteConnection, message: &Message<Orders>| {
+            effect(state, order(message))?;
+            if order(message) == GUILTY {
+                let _ignored = Sqlite::load(state, ROLLS_BACK);
+            }
+            Ok(())
+        },
+    )
+    .retry(at_once(1, FailurePolicy::Park));
+    for _ in 0..4 {
+        let _failed_once = consumer.handle_new_messages(&mut bus);
+    }
+    let found = positions(&parked(&mut bus, "all"));
+    assert_eq!(found, [(GUILTY.cast_signed(), 1)]);
+    assert_eq!(cursor(&mut bus, "all"), 9);
+    let innocent = (1..10).filter(|order| *order != GUILTY);
+    let innocent = effects::<Sqlite>(&mut bus.state, innocent);
+    assert!(innocent.iter().all(|count| *count >= 1), "{innocent:?}");
+}
+
+#[test]
+fn a_transaction_fails_when_a_hidden_error_rolled_it_back() {
     let (_database, mut bus) = Sqlite::prepare();
     let left = bus.in_transaction(|bus| {
         effect(bus, 1)?;

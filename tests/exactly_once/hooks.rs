@@ -8,8 +8,8 @@ use super::deeds::{Deed, Fate, do_it};
 use super::place;
 use super::sql::{Sql, effect, effects};
 
-/// A hook that does the deed at its first call: its calls, and how often its effect and those of the
-/// messages are there.
+/// Runs a hook that does the deed at its first call. Returns the number of its calls, of its
+/// effects, and of the effects of each message.
 fn run<D: Sql>(deed: &'static Deed, fails: bool) -> (u32, i64, Vec<i64>) {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..4);
@@ -32,7 +32,7 @@ fn run<D: Sql>(deed: &'static Deed, fails: bool) -> (u32, i64, Vec<i64>) {
         Ok(())
     });
     for _ in 0..3 {
-        let _failed_once = consumer.catch_up(&mut bus);
+        let _failed_once = consumer.handle_new_messages(&mut bus);
     }
     let of_hook = effects::<D>(&mut bus, 100..101)[0];
     let calls = calls.load(Ordering::Relaxed);
@@ -40,7 +40,7 @@ fn run<D: Sql>(deed: &'static Deed, fails: bool) -> (u32, i64, Vec<i64>) {
 }
 
 /// Replays the control `where_a_hook_that_was_committed_does_not_count`.
-pub fn a_hook_that_left_its_transaction_is_called_again_unless_that_was_committed<D: Sql>() {
+pub fn a_hook_that_left_its_transaction_is_called_again_unless_it_was_committed<D: Sql>() {
     for deed in D::DEEDS {
         let calls = if deed.fate == Fate::Committed { 1 } else { 2 };
         let expected = (calls, 1, vec![1; 3]);

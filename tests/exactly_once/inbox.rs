@@ -1,15 +1,16 @@
-use persisting_message_bus::{Error, Inbox, Transactions};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::{Error, Inbox};
 
 use super::deeds::{Fate, do_it};
 use super::place;
 use super::sql::{Sql, effect, effects};
 
-pub fn an_inbox_does_not_acknowledge_what_was_rolled_back<D: Sql>() {
+pub fn an_inbox_does_not_acknowledge_a_rolled_back_delivery<D: Sql>() {
     let inbox = Inbox::new("billing", "hooks").unwrap();
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
         let once = |bus: &mut D::Connection, sql: &str| {
-            inbox.once(bus, "evt", |bus| {
+            inbox.process_once(bus, "evt", |bus| {
                 effect(bus, 1)?;
                 do_it::<D>(bus, sql);
                 Ok::<_, Error>(())
@@ -47,8 +48,8 @@ pub fn a_transaction_that_was_left_is_an_error<D: Sql>() {
             "{}: {text}",
             deed.sql
         );
-        // The connection is good again.
-        assert_eq!(bus.open_transactions(), 0, "{}", deed.sql);
+        // The connection is usable again.
+        assert_eq!(bus.transaction_depth(), 0, "{}", deed.sql);
         let next = bus.in_transaction(|bus| Ok::<_, Error>(effect(bus, 5)?));
         next.unwrap();
         assert_eq!(effects::<D>(&mut bus, 5..6), [1], "{}", deed.sql);

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{
-    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageFailures, Parked,
-};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
+use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::sql::{Sql, effect, effects};
@@ -12,8 +12,8 @@ use super::{at_once, cursor, order, parked, place, positions};
 const GUILTY: u64 = 4;
 const LAST: u64 = 9;
 
-/// Lets a handler of single messages or of pages do something with one of them, on a new connection each
-/// time, as a runner would; and returns the errors.
+/// Runs a handler of single messages or of pages that does the deed at one message. Uses a new
+/// connection after each error, as a runner does. Returns the errors.
 fn run<D: Sql>(
     database: &D,
     set: &str,
@@ -30,7 +30,7 @@ fn run<D: Sql>(
     let page = |bus: &mut D::Connection, messages: &[Message<Orders>]| {
         messages.iter().try_for_each(|message| one(bus, message))
     };
-    let retry = at_once(2, GiveUp::Park).transient_timeout(Duration::ZERO);
+    let retry = at_once(2, FailurePolicy::Park).transient_timeout(Duration::ZERO);
     let mut each = MessageConsumer::<Orders>::transactional("all", one).retry(retry);
     let mut paged = MessageConsumer::<Orders>::transactional_pages("all", page).retry(retry);
     let mut errors = Vec::new();
@@ -40,9 +40,9 @@ fn run<D: Sql>(
             bus.batch_execute(set).unwrap();
         }
         let caught_up = if pages {
-            paged.catch_up(&mut bus)
+            paged.handle_new_messages(&mut bus)
         } else {
-            each.catch_up(&mut bus)
+            each.handle_new_messages(&mut bus)
         };
         match caught_up {
             Ok(_) => break,
@@ -63,7 +63,7 @@ fn assert_given_up<D: Sql>(database: &D, errors: &[Error], said: &str) {
     assert_eq!(effects::<D>(&mut bus, GUILTY..=GUILTY), [0], "{said}");
 }
 
-pub fn who_is_interrupted_each_time_is_given_up_at_last<D: Sql>() {
+pub fn a_message_is_parked_when_its_handler_is_interrupted_each_time<D: Sql>() {
     let Some([set, slow]) = D::TOO_SLOW else {
         return assert_at_commit::<D>();
     };
@@ -78,7 +78,8 @@ pub fn who_is_interrupted_each_time_is_given_up_at_last<D: Sql>() {
     assert_at_commit::<D>();
 }
 
-/// Where there are constraints that are checked at the end. Replays the control `without_the_search`.
+/// Does the same on databases that have constraints that are checked at commit. Replays the control
+/// `without_the_search`.
 fn assert_at_commit<D: Sql>() {
     for pages in [false, true] {
         let (database, mut bus) = D::prepare();
@@ -95,7 +96,7 @@ fn assert_at_commit<D: Sql>() {
     }
 }
 
-pub fn a_connection_that_is_lost_each_time_is_the_end_of_one_message_only<D: Sql>() {
+pub fn only_one_message_is_parked_when_its_handler_loses_the_connection_each_time<D: Sql>() {
     let Some(kill) = D::KILLS_ITSELF else {
         return;
     };
@@ -119,7 +120,7 @@ pub fn a_connection_that_is_lost_each_time_is_the_end_of_one_message_only<D: Sql
     }
 }
 
-pub fn what_does_not_last_parks_nothing<D: Sql>() {
+pub fn transient_errors_park_nothing<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..LAST + 1);
     let mut deadlocks = 20;
@@ -129,14 +130,14 @@ pub fn what_does_not_last_parks_nothing<D: Sql>() {
             effect(bus, order(message))?;
             if order(message) == GUILTY && deadlocks > 0 {
                 deadlocks -= 1;
-                return Err(Error::repository("booking", "deadlock", true).into());
+                return Err(Error::transient("booking", "deadlock").into());
             }
             Ok(())
         },
     )
-    .retry(at_once(1, GiveUp::Park));
+    .retry(at_once(1, FailurePolicy::Park));
     let mut failures = 0;
-    while let Err(error) = consumer.catch_up(&mut bus) {
+    while let Err(error) = consumer.handle_new_messages(&mut bus) {
         assert!(
             error.is_retryable() && error.attempts().is_none(),
             "{error:?}"
@@ -149,10 +150,10 @@ pub fn what_does_not_last_parks_nothing<D: Sql>() {
 }
 
 fn deadlock() -> HandlerError {
-    Error::repository("booking", "deadlock", true).into()
+    Error::transient("booking", "deadlock").into()
 }
 
-pub fn an_external_handler_that_is_interrupted_each_time_is_given_up_at_last<D: Sql>() {
+pub fn a_message_is_parked_when_its_external_handler_is_interrupted_each_time<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..LAST + 1);
     let mut calls = 0;
@@ -164,9 +165,13 @@ pub fn an_external_handler_that_is_interrupted_each_time_is_given_up_at_last<D: 
         Ok(())
     };
     let mut consumer = MessageConsumer::<Orders>::external("all", handler)
-        .retry(at_once(3, GiveUp::Park).transient_timeout(Duration::ZERO));
-    let failures = (0..10).take_while(|_| consumer.catch_up(&mut bus).is_err());
-    assert_eq!(failures.count(), 2, "the third time, it is parked");
+        .retry(at_once(3, FailurePolicy::Park).transient_timeout(Duration::ZERO));
+    let failures = (0..10).take_while(|_| consumer.handle_new_messages(&mut bus).is_err());
+    assert_eq!(
+        failures.count(),
+        2,
+        "the message is parked at the third attempt"
+    );
     drop(consumer);
     assert_eq!(calls, 3);
     assert_eq!(
@@ -191,18 +196,29 @@ pub fn a_redriven_message_that_is_interrupted_each_time_is_parked_again<D: Sql>(
         }
         Ok(())
     };
-    let retry = at_once(1, GiveUp::Park);
+    let retry = at_once(1, FailurePolicy::Park);
     let mut consumer = MessageConsumer::<Orders>::transactional("all", handler).retry(retry);
-    consumer.catch_up(&mut bus).unwrap();
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    let error = consumer.catch_up(&mut bus).unwrap_err();
+    consumer.handle_new_messages(&mut bus).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(
         error.is_retryable() && error.attempts().is_none(),
         "{error:?}"
     );
-    assert_eq!(positions(&parked(&mut bus, "all")), [], "it stays redriven");
+    assert_eq!(
+        positions(&parked(&mut bus, "all")),
+        [],
+        "the message stays redriven"
+    );
     let mut consumer = consumer.retry(retry.transient_timeout(Duration::ZERO));
-    consumer.catch_up(&mut bus).unwrap();
+    consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(positions(&parked(&mut bus, "all")), [(2, 2)]);
     assert_eq!(effects::<D>(&mut bus, 1..4), [1, 0, 1]);
 }

@@ -1,5 +1,5 @@
-//! Effects happen once, and nobody is blamed for what another one did, whatever a handler does to the
-//! transaction that it works in: on each database, with plain and with pooled connections.
+//! Effects happen once, and only the guilty message fails, whatever a handler does to its
+//! transaction. The cases run on each database, with plain and with pooled connections.
 
 mod deadlock;
 mod deaths;
@@ -19,16 +19,17 @@ mod unwatched;
 
 use std::time::Duration;
 
-use persisting_message_bus::{
-    FailedMessage, FailedPage, GiveUp, Message, MessageConsumerState, MessageDispatcher,
-    MessageFailures, MessageRepository, Position, Retry,
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository};
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessage, FailedMessagesRequest, MessageFailures,
 };
+use persisting_message_bus::{FailurePolicy, Message, MessageDispatcher, Position, RetryPolicy};
 use persisting_message_bus_tests::databases::{
     Mariadb, PooledMariadb, PooledPostgres, PooledSqlite, Postgres, Sqlite,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
-/// The same tests on each database.
+/// Makes a test of every case on each database.
 macro_rules! on_each_database {
     ($($module:ident: [$($case:ident),* $(,)?])*) => {
         on_each_database! { @databases $($module: [$($case),*])*;
@@ -58,32 +59,32 @@ macro_rules! on_each_database {
 
 on_each_database! {
     each: [
-        the_message_whose_handler_left_the_transaction_is_the_one_that_fails,
-        so_it_is_where_the_handler_returns_an_error_as_well,
-        what_is_harmless_is_no_failure,
-        the_consumer_stops_at_it_and_keeps_what_was_done_before,
+        a_message_fails_when_its_handler_leaves_the_transaction,
+        a_message_fails_when_its_handler_leaves_the_transaction_and_returns_an_error,
+        harmless_statements_do_not_fail_a_message,
+        the_consumer_stops_and_keeps_earlier_effects_when_a_handler_leaves_the_transaction,
     ]
     hooks: [
-        a_hook_that_left_its_transaction_is_called_again_unless_that_was_committed,
+        a_hook_that_left_its_transaction_is_called_again_unless_it_was_committed,
         a_hook_that_fails_after_a_statement_that_commits_is_called_again,
     ]
     inbox: [
-        an_inbox_does_not_acknowledge_what_was_rolled_back,
+        an_inbox_does_not_acknowledge_a_rolled_back_delivery,
         a_transaction_that_was_left_is_an_error,
     ]
     interrupted: [
-        who_is_interrupted_each_time_is_given_up_at_last,
-        a_connection_that_is_lost_each_time_is_the_end_of_one_message_only,
-        what_does_not_last_parks_nothing,
-        an_external_handler_that_is_interrupted_each_time_is_given_up_at_last,
+        a_message_is_parked_when_its_handler_is_interrupted_each_time,
+        only_one_message_is_parked_when_its_handler_loses_the_connection_each_time,
+        transient_errors_park_nothing,
+        a_message_is_parked_when_its_external_handler_is_interrupted_each_time,
         a_redriven_message_that_is_interrupted_each_time_is_parked_again,
     ]
     pages: [
-        the_message_of_a_page_is_found,
+        the_failing_message_of_a_page_is_found,
     ]
     redriven: [
         a_redriven_message_whose_handler_left_the_transaction_is_parked_again,
-        what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on,
+        a_message_that_a_crash_makes_redriven_again_is_handled_by_a_surviving_consumer,
     ]
     unwatched: [
         an_instrumentation_of_the_application_stays_and_nothing_is_lost,
@@ -97,11 +98,11 @@ fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
         .unwrap();
 }
 
-fn at_once(attempts: u32, then: GiveUp) -> Retry {
-    Retry::default()
-        .base(Duration::ZERO)
-        .attempts(attempts)
-        .then(then)
+fn at_once(attempts: u32, then: FailurePolicy) -> RetryPolicy {
+    RetryPolicy::default()
+        .initial_delay(Duration::ZERO)
+        .max_attempts(attempts)
+        .on_exhausted(then)
 }
 
 fn order(message: &Message<Orders>) -> u64 {
@@ -109,18 +110,26 @@ fn order(message: &Message<Orders>) -> u64 {
 }
 
 fn cursor(bus: &mut impl MessageConsumerState, consumer: &str) -> i64 {
-    let stored = bus.stored_consumer(consumer, "orders").unwrap();
+    let stored = bus
+        .stored_consumer(ConsumerKey {
+            consumer,
+            topic: "orders",
+        })
+        .unwrap();
     stored
         .and_then(|stored| stored.cursor)
         .map_or(0, Position::get)
 }
 
 fn parked(bus: &mut impl MessageFailures, consumer: &str) -> Vec<FailedMessage> {
-    bus.failed_messages(&FailedPage::of_parked(consumer, "orders"))
-        .unwrap()
+    bus.failed_messages(&FailedMessagesRequest::of_parked(ConsumerKey {
+        consumer,
+        topic: "orders",
+    }))
+    .unwrap()
 }
 
-/// Positions and attempts.
+/// Returns the positions and attempts of failed messages.
 fn positions(failed: &[FailedMessage]) -> Vec<(i64, u32)> {
     let positions = failed.iter();
     positions

@@ -1,4 +1,4 @@
-//! A lease outlives its connection: effects that are final are not repeated because their cursor could not be
+//! A lease outlives its connection. Final effects are not repeated when their cursor could not be
 //! stored.
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use persisting_message_bus_tests::topics::Orders;
 use super::sql::Sql;
 use super::{at_once, cursor, order, place};
 
-/// Ends a session from another one.
+/// Statements that end a session from another session.
 trait Kill: Sql {
     const SESSION: &'static str;
     fn kill(session: i64) -> String;
@@ -36,7 +36,7 @@ impl Kill for Mariadb {
     }
 }
 
-fn what_was_handled_is_not_handled_again<D: Kill>() {
+fn handled_messages_are_not_repeated<D: Kill>() {
     let (database, mut bus) = D::prepare();
     place(&mut bus, 1..10);
     let session = D::numbers(&mut bus, D::SESSION)[0];
@@ -49,29 +49,29 @@ fn what_was_handled_is_not_handled_again<D: Kill>() {
         Ok(())
     };
     let mut consumer = MessageConsumer::<Orders>::external("all", handler).page_size(5);
-    let error = consumer.catch_up(&mut bus).unwrap_err();
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(error.is_disconnected(), "{error:?}");
     let mut bus = database.connect();
-    assert_eq!(cursor(&mut bus, "all"), 0, "it could not be stored");
-    consumer.catch_up(&mut bus).unwrap();
+    assert_eq!(cursor(&mut bus, "all"), 0, "the cursor could not be stored");
+    consumer.handle_new_messages(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(*seen.borrow(), (1..10).collect::<Vec<_>>());
     assert_eq!(cursor(&mut bus, "all"), 9);
 }
 
 #[test]
-fn what_was_handled_is_not_handled_again_on_postgres() {
-    what_was_handled_is_not_handled_again::<Postgres>();
+fn handled_messages_are_not_repeated_on_postgres() {
+    handled_messages_are_not_repeated::<Postgres>();
 }
 
 #[test]
-fn what_was_handled_is_not_handled_again_on_mariadb() {
-    what_was_handled_is_not_handled_again::<Mariadb>();
+fn handled_messages_are_not_repeated_on_mariadb() {
+    handled_messages_are_not_repeated::<Mariadb>();
 }
 
-/// There, it is another writer that is in the way.
+/// On SQLite, another writer keeps the cursor from being stored.
 #[test]
-fn what_was_handled_is_not_handled_again_on_sqlite() {
+fn handled_messages_are_not_repeated_on_sqlite() {
     let (database, mut bus) = Sqlite::prepare();
     place(&mut bus, 1..10);
     bus.batch_execute("PRAGMA busy_timeout = 10").unwrap();
@@ -84,17 +84,17 @@ fn what_was_handled_is_not_handled_again_on_sqlite() {
         Ok(())
     };
     let mut consumer = MessageConsumer::<Orders>::external("all", handler).page_size(5);
-    let error = consumer.catch_up(&mut bus).unwrap_err();
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
     other.borrow_mut().batch_execute("ROLLBACK").unwrap();
-    consumer.catch_up(&mut bus).unwrap();
+    consumer.handle_new_messages(&mut bus).unwrap();
     drop(consumer);
     assert_eq!(*seen.borrow(), (1..10).collect::<Vec<_>>());
 }
 
-/// Whoever has the lease by now has handled the messages too.
+/// The new lease holder has handled the messages, too.
 #[test]
-fn a_lease_that_was_lost_meanwhile_stores_nothing() {
+fn a_lost_lease_stores_nothing() {
     let (database, mut bus) = Postgres::prepare();
     place(&mut bus, 1..4);
     let session = Postgres::numbers(&mut bus, Postgres::SESSION)[0];
@@ -107,22 +107,22 @@ fn a_lease_that_was_lost_meanwhile_stores_nothing() {
     let mut consumer = MessageConsumer::<Orders>::external("all", handler)
         .lease_duration(Duration::ZERO)
         .retry(at_once(1, Default::default()));
-    consumer.handle_new_messages(&mut bus).unwrap_err();
+    consumer.handle_page(&mut bus).unwrap_err();
     let mut bus = database.connect();
     let mut next = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()));
-    next.catch_up(&mut bus).unwrap();
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    next.handle_new_messages(&mut bus).unwrap();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(error.is_lease_lost(), "{error:?}");
     assert_eq!(cursor(&mut bus, "all"), 3);
 }
 
-/// A server, or something before it, ends sessions that say nothing for so long.
+/// The server, or a proxy before it, ends sessions that are idle for as long as the handler runs.
 fn a_slow_handler_is_called_once<C>(
     set: &'static str,
     connect: impl Fn() -> C + Send + Sync + 'static,
 ) where
-    C: persisting_message_bus::MessageSource
-        + persisting_message_bus::MessageConsumerState
+    C: persisting_message_bus::backend::MessageSource
+        + persisting_message_bus::backend::MessageConsumerState
         + SimpleConnection
         + 'static,
 {

@@ -1,4 +1,4 @@
-use persisting_message_bus::{GiveUp, Message, MessageConsumer};
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::deeds::{Fate, do_it};
@@ -8,8 +8,9 @@ use super::{at_once, cursor, order, parked, place, positions};
 const GUILTY: u64 = 4;
 const LAST: u64 = 9;
 
-/// Effects that a statement of the handler has committed may be repeated until it is found, and only those.
-pub fn the_message_of_a_page_is_found<D: Sql>() {
+/// Until the failing message is found, effects that a statement of the handler has committed may be
+/// repeated, and only those.
+pub fn the_failing_message_of_a_page_is_found<D: Sql>() {
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
         place(&mut bus, 1..LAST + 1);
@@ -23,10 +24,10 @@ pub fn the_message_of_a_page_is_found<D: Sql>() {
             Ok(())
         };
         let mut consumer = MessageConsumer::<Orders>::transactional_pages("all", handler)
-            .retry(at_once(2, GiveUp::Park));
+            .retry(at_once(2, FailurePolicy::Park));
         let mut errors = Vec::new();
         for _ in 0..5 {
-            match consumer.catch_up(&mut bus) {
+            match consumer.handle_new_messages(&mut bus) {
                 Ok(_) => break,
                 Err(error) => errors.push(error.to_string()),
             }

@@ -1,7 +1,8 @@
-//! Handlers that do whatever there is to do wrong, at random, in processes that are started again: nothing is
-//! lost or doubled but what a server had made final, nobody is blamed for another one's deed, and it ends.
+//! Handlers that misbehave at random, in processes that are started again. Nothing is lost, and
+//! nothing is repeated except effects that a server had made final. Only guilty messages fail, and
+//! every consumer catches up.
 //!
-//! `SOAK_SECONDS` says how long this goes on for each database.
+//! `SOAK_SECONDS` is the duration for each database.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -12,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use fastrand::Rng;
-use persisting_message_bus::{
-    Error, GiveUp, HandlerError, Message, MessageConsumer, MessageFailures, Parked,
-};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
+use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::Orders;
@@ -26,12 +27,12 @@ use super::{at_once, cursor, order, parked, place};
 const LAST: u64 = 40;
 const LEASE: Duration = Duration::from_millis(200);
 
-/// What a worker is told: the database, its log, and the seed.
+/// Environment variables of a worker: the database, its log, and the seed.
 const URL: &str = "RANDOM_WORKER";
 const LOG: &str = "RANDOM_LOG";
 const SEED: &str = "RANDOM_SEED";
 
-/// What handlers do, written down before they do it. It outlasts them.
+/// A file in which handlers record each deed before they do it. It outlives their process.
 struct Log(String);
 
 impl Log {
@@ -40,7 +41,7 @@ impl Log {
         writeln!(file.unwrap(), "{what} {order}").unwrap();
     }
 
-    /// The orders with which that was done.
+    /// Returns the orders whose handler did the deed.
     fn read(&self, what: &str) -> BTreeSet<u64> {
         let text = fs::read_to_string(&self.0).unwrap_or_default();
         let lines = text.lines().filter_map(|line| line.strip_prefix(what));
@@ -50,7 +51,7 @@ impl Log {
     }
 }
 
-/// Does something to one of the messages that are handed out together.
+/// Misbehaves at one of the messages that are handed out together.
 fn misbehave<D: Sql>(
     bus: &mut D::Connection,
     log: &Log,
@@ -68,7 +69,7 @@ fn misbehave<D: Sql>(
         20..30 => panic!("a handler panics"),
         30..70 => {
             let deed = &D::DEEDS[random.usize(..D::DEEDS.len())];
-            // Of many that were handed out together, the handler itself goes on with those that are innocent.
+            // In a page, the handler itself continues with the innocent messages.
             if together && deed.fate != Fate::Aborted {
                 return Err("nothing".into());
             }
@@ -76,7 +77,7 @@ fn misbehave<D: Sql>(
                 log.write("final", order);
             }
             do_it::<D>(bus, deed.sql);
-            // It may go on as if nothing had happened.
+            // The handler may continue as if nothing had happened.
             if random.bool() && deed.fate != Fate::Aborted {
                 log.write("final", order);
                 do_it::<D>(bus, &format!("INSERT INTO effects VALUES ({order})"));
@@ -88,7 +89,7 @@ fn misbehave<D: Sql>(
             }
         }
         70..76 => Ok(bus.batch_execute(D::KILLS_ITSELF.unwrap_or("no such statement"))?),
-        76..80 => Err(Error::repository("booking", "deadlock", true).into()),
+        76..80 => Err(Error::transient("booking", "deadlock").into()),
         80..85 => match D::TOO_SLOW {
             Some([_, slow]) => Ok(bus.batch_execute(slow)?),
             None => Ok(()),
@@ -98,12 +99,12 @@ fn misbehave<D: Sql>(
     }
 }
 
-/// Lets a consumer come to the end, on a new connection after each error.
+/// Runs a consumer until it has caught up, on a new connection after each error.
 fn work<D: Sql>(connect: impl Fn() -> D::Connection, log: &Log, seed: u64) {
     let mut random = Rng::with_seed(seed);
     let pages = random.bool();
     let size = random.usize(1..20);
-    let retry = at_once(3, GiveUp::Park).transient_timeout(Duration::from_millis(100));
+    let retry = at_once(3, FailurePolicy::Park).transient_timeout(Duration::from_millis(100));
     let (log, mut handler_random) = (&log, Rng::with_seed(seed + 1));
     let mut one = |bus: &mut D::Connection, order: u64, together: bool| {
         effect(bus, order)?;
@@ -136,18 +137,18 @@ fn work<D: Sql>(connect: impl Fn() -> D::Connection, log: &Log, seed: u64) {
             bus.batch_execute(set).unwrap();
         }
         let caught_up = if pages {
-            paged.catch_up(&mut bus)
+            paged.handle_new_messages(&mut bus)
         } else {
-            each.catch_up(&mut bus)
+            each.handle_new_messages(&mut bus)
         };
         match caught_up {
             Ok(_) => return,
-            // The one that died has it for a while.
-            Err(error) if error.is_locked() => std::thread::sleep(LEASE / 10),
+            // The process that died holds the lease until it expires.
+            Err(error) if error.is_lease_held() => std::thread::sleep(LEASE / 10),
             Err(_) => {}
         }
     }
-    panic!("it does not end");
+    panic!("the consumer does not catch up");
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn worker() {
     }
 }
 
-/// One database, from its first message to the last.
+/// Runs one database from its first message to its last.
 fn world<D: Sql>(url: &impl Fn(&D) -> String, random: &mut Rng) {
     let folder = tempfile::tempdir().unwrap();
     let log = Log(folder.path().join("log").display().to_string());
@@ -184,12 +185,15 @@ fn world<D: Sql>(url: &impl Fn(&D) -> String, random: &mut Rng) {
         let output = command.output().unwrap();
         said.push(String::from_utf8_lossy(&output.stdout).into_owned());
         let text = said.last().unwrap();
-        assert!(!text.contains("it does not end"), "seed {seed}: {text}");
+        assert!(
+            !text.contains("the consumer does not catch up"),
+            "seed {seed}: {text}"
+        );
         output.status.success()
     });
     assert!(
         ended.is_some(),
-        "it was started a hundred times: {:?}",
+        "the worker was started 100 times: {:?}",
         said.last()
     );
     assert_eq!(cursor(&mut bus, "all"), LAST.cast_signed());
@@ -199,11 +203,18 @@ fn world<D: Sql>(url: &impl Fn(&D) -> String, random: &mut Rng) {
         let order = failed.position.get().unsigned_abs();
         assert!(guilty.contains(&order), "{failed:?} is innocent");
     }
-    bus.redrive("all", "orders", Parked::All).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
     let handler =
         |bus: &mut D::Connection, message: &Message<Orders>| Ok(effect(bus, order(message))?);
     let mut good = MessageConsumer::<Orders>::transactional("all", handler);
-    good.catch_up(&mut bus).unwrap();
+    good.handle_new_messages(&mut bus).unwrap();
     let counts = effects::<D>(&mut bus, 1..=LAST);
     for (count, order) in counts.into_iter().zip(1..) {
         let is_right = count == 1 || count > 1 && final_ones.contains(&order);

@@ -1,7 +1,8 @@
 use std::cell::Cell;
 
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{GiveUp, Message, MessageConsumer, MessageFailures, Parked};
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::deeds::{Fate, do_it};
@@ -25,21 +26,41 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
             }
         };
         let mut consumer = MessageConsumer::<Orders>::transactional("all", handler)
-            .retry(at_once(1, GiveUp::Park));
-        consumer.catch_up(&mut bus).unwrap();
+            .retry(at_once(1, FailurePolicy::Park));
+        consumer.handle_new_messages(&mut bus).unwrap();
         assert_eq!(positions(&parked(&mut bus, "all")), [(2, 1)]);
 
         phase.set(1);
-        assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
-        consumer.catch_up(&mut bus).unwrap();
+        assert_eq!(
+            bus.redrive(
+                ConsumerKey {
+                    consumer: "all",
+                    topic: "orders"
+                },
+                ParkedSelector::All
+            )
+            .unwrap(),
+            1
+        );
+        consumer.handle_new_messages(&mut bus).unwrap();
         let failed = parked(&mut bus, "all");
         assert_eq!(positions(&failed), [(2, 2)], "{}: {failed:?}", deed.sql);
         let committed = i64::from(deed.fate == Fate::Committed);
         assert_eq!(effects::<D>(&mut bus, 2..3), [committed], "{}", deed.sql);
 
         phase.set(2);
-        assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
-        consumer.catch_up(&mut bus).unwrap();
+        assert_eq!(
+            bus.redrive(
+                ConsumerKey {
+                    consumer: "all",
+                    topic: "orders"
+                },
+                ParkedSelector::All
+            )
+            .unwrap(),
+            1
+        );
+        consumer.handle_new_messages(&mut bus).unwrap();
         assert_eq!(positions(&parked(&mut bus, "all")), [], "{}", deed.sql);
         assert_eq!(
             effects::<D>(&mut bus, 2..3),
@@ -50,8 +71,9 @@ pub fn a_redriven_message_whose_handler_left_the_transaction_is_parked_again<D: 
     }
 }
 
-/// Replays the control `where_a_new_connection_remembers_the_count` of the model of leases. A server that forgets its last commits in a crash forgets that a redriven message was handled.
-pub fn what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on<D: Sql>() {
+/// Replays the control `where_a_new_connection_remembers_the_count` of the lease model. A server
+/// that loses its last commits in a crash also loses the fact that a redriven message was handled.
+pub fn a_message_that_a_crash_makes_redriven_again_is_handled_by_a_surviving_consumer<D: Sql>() {
     let (_database, mut bus) = D::prepare();
     place(&mut bus, 1..3);
     let attempts = Cell::new(0);
@@ -64,19 +86,26 @@ pub fn what_a_crash_makes_redriven_again_is_handled_by_a_consumer_that_lives_on<
         }
         Ok(effect(bus, order(message))?)
     };
-    let mut consumer =
-        MessageConsumer::<Orders>::transactional("all", handler).retry(at_once(1, GiveUp::Park));
-    consumer.catch_up(&mut bus).unwrap();
+    let mut consumer = MessageConsumer::<Orders>::transactional("all", handler)
+        .retry(at_once(1, FailurePolicy::Park));
+    consumer.handle_new_messages(&mut bus).unwrap();
     let copy = "CREATE TABLE kept AS SELECT * FROM message_failures";
     bus.batch_execute(copy).unwrap();
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    consumer.catch_up(&mut bus).unwrap();
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
+    consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(effects::<D>(&mut bus, 1..3), [1, 1]);
 
     let crash = "DELETE FROM effects WHERE number = 1;
         INSERT INTO message_failures SELECT * FROM kept;
         UPDATE message_failures SET state = 'redriven'";
     bus.batch_execute(crash).unwrap();
-    consumer.catch_up(&mut bus).unwrap();
+    consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(effects::<D>(&mut bus, 1..3), [1, 1]);
 }

@@ -8,26 +8,26 @@ use persisting_message_bus_tests::databases::{
 
 use super::deeds::{self, Deed};
 
-/// A database whose statements handlers send themselves.
+/// A database to which handlers send their own statements.
 pub trait Sql: Database<Bus = <Self as Sql>::Connection> {
-    /// Its connection.
+    /// The connection.
     type Connection: Connection
-        + persisting_message_bus::MessageRepository
-        + persisting_message_bus::MessageConsumerState
-        + persisting_message_bus::MessageInbox
-        + persisting_message_bus::TransactionsOn<<Self as Sql>::Connection>
+        + persisting_message_bus::backend::MessageRepository
+        + persisting_message_bus::backend::MessageConsumerState
+        + persisting_message_bus::backend::MessageInbox
+        + persisting_message_bus::backend::TransactionControlOn<<Self as Sql>::Connection>
         + 'static;
 
-    /// What handlers do wrong there.
+    /// The deeds with which handlers leave or break their transaction.
     const DEEDS: &'static [Deed];
 
-    /// What they may do.
+    /// Statements that are allowed.
     const HARMLESS: &'static [&'static str];
 
-    /// A statement that takes longer than it may, in a session in which that is set.
+    /// The setting of a statement timeout, and a statement that exceeds it.
     const TOO_SLOW: Option<[&'static str; 2]>;
 
-    /// Ends the connection that it runs on.
+    /// A statement that ends its own connection.
     const KILLS_ITSELF: Option<&'static str>;
 
     /// Runs a statement by loading its rows.
@@ -90,12 +90,12 @@ sql! {
     PooledMariadb: deeds::MARIADB, deeds::HARMLESS_ON_MARIADB, MARIADB_SLOW, MARIADB_KILL;
 }
 
-/// Notes that an order was handled.
+/// Records that an order was handled.
 pub fn effect(bus: &mut impl SimpleConnection, order: u64) -> QueryResult<()> {
     bus.batch_execute(&format!("INSERT INTO effects VALUES ({order})"))
 }
 
-/// How often each of these orders was handled.
+/// Returns how often each of these orders was handled.
 pub fn effects<D: Sql>(bus: &mut D::Connection, orders: impl Iterator<Item = u64>) -> Vec<i64> {
     let counts = orders.map(|order| {
         let sql = format!("SELECT count(*) FROM effects WHERE number = {order}");

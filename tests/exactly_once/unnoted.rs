@@ -1,8 +1,8 @@
-//! What is final cannot be noted: the message must not be settled as if nothing had happened.
+//! A final effect cannot be recorded. The message must not be treated as if nothing had happened.
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{GiveUp, Message, MessageConsumer};
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::Sqlite;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -12,7 +12,7 @@ use super::{at_once, cursor, order, parked, place, positions};
 const GUILTY: u64 = 3;
 
 #[test]
-fn the_messages_before_what_cannot_be_noted_are_not_passed() {
+fn the_cursor_does_not_move_when_a_final_effect_cannot_be_noted() {
     let (_database, mut bus) = Sqlite::prepare();
     bus.batch_execute(
         "CREATE TRIGGER unnoted BEFORE INSERT ON message_failures WHEN new.state = 'final'
@@ -31,8 +31,8 @@ fn the_messages_before_what_cannot_be_noted_are_not_passed() {
             Ok(())
         },
     )
-    .retry(at_once(1, GiveUp::Park));
-    let error = consumer.catch_up(&mut bus).unwrap_err();
+    .retry(at_once(1, FailurePolicy::Park));
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
     assert!(
         error.to_string().contains("not now") || format!("{error:#}").contains("not now"),
         "{error:?}"
@@ -41,7 +41,7 @@ fn the_messages_before_what_cannot_be_noted_are_not_passed() {
     assert_eq!(positions(&parked(&mut bus, "all")), []);
     bus.batch_execute("DROP TRIGGER unnoted").unwrap();
     for _ in 0..3 {
-        let _failed_once = consumer.catch_up(&mut bus);
+        let _failed_once = consumer.handle_new_messages(&mut bus);
     }
     drop(consumer);
     assert_eq!(

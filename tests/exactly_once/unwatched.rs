@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use diesel::connection::{Connection, Instrumentation, InstrumentationEvent};
-use persisting_message_bus::diesel::StatementWatch;
-use persisting_message_bus::{GiveUp, Message, MessageConsumer};
+use persisting_message_bus::sql::StatementWatch;
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::topics::Orders;
 
 use super::deeds::{Fate, do_it};
@@ -12,7 +12,7 @@ use super::{at_once, cursor, order, parked, place, positions};
 
 const GUILTY: u64 = 4;
 
-/// Counts statements.
+/// An instrumentation that counts statements.
 pub struct Count(pub Arc<AtomicUsize>);
 
 impl Instrumentation for Count {
@@ -23,7 +23,7 @@ impl Instrumentation for Count {
     }
 }
 
-/// Lets a consumer work on all deeds, and returns how many statements were counted at least.
+/// Runs a consumer on all deeds, and returns the lowest number of counted statements.
 fn run<D: Sql>(set: impl Fn(&mut D::Connection, Arc<AtomicUsize>)) -> usize {
     let mut least = usize::MAX;
     for deed in D::DEEDS {
@@ -39,9 +39,9 @@ fn run<D: Sql>(set: impl Fn(&mut D::Connection, Arc<AtomicUsize>)) -> usize {
             Ok(())
         };
         let mut consumer = MessageConsumer::<Orders>::transactional("all", handler)
-            .retry(at_once(1, GiveUp::Park));
+            .retry(at_once(1, FailurePolicy::Park));
         for _ in 0..4 {
-            let _failed_once = consumer.catch_up(&mut bus);
+            let _failed_once = consumer.handle_new_messages(&mut bus);
         }
         let found = positions(&parked(&mut bus, "all"));
         assert_eq!(found, [(GUILTY.cast_signed(), 1)], "{}", deed.sql);

@@ -1,9 +1,9 @@
-//! Who may read what.
+//! Access to feeds and topics.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use persisting_message_bus::MessageSource;
+use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{Database, Memory};
 use serde_json::json;
@@ -18,7 +18,7 @@ fn closed_feed() -> Feed {
 }
 
 #[test]
-fn nobody_may_read_what_is_not_said_to_be_public() {
+fn a_feed_is_closed_unless_it_is_made_public() {
     let serving = Serving::start(closed_feed());
     for headers in [
         &[][..],
@@ -34,7 +34,7 @@ fn nobody_may_read_what_is_not_said_to_be_public() {
 }
 
 #[test]
-fn a_token_opens_what_it_is_for() {
+fn a_token_opens_its_topics_only() {
     let feed = closed_feed()
         .token("all")
         .token_for("some", ["orders"])
@@ -78,20 +78,20 @@ fn a_token_opens_what_it_is_for() {
 }
 
 #[test]
-fn white_space_around_a_token_is_no_part_of_it() {
+fn white_space_around_a_token_is_ignored() {
     let feed = closed_feed().token(" from a file\r\n").token(" \n");
     let serving = Serving::start(feed);
     let source = || HttpSource::new(serving.url()).unwrap();
     for token in ["from a file", "\tfrom a file\n"] {
         let mut source = source().token(token).unwrap();
-        assert_eq!(source.safe_head("orders").unwrap().get(), 1);
+        assert_eq!(source.current_head("orders").unwrap().get(), 1);
     }
-    let nobodys = [("authorization", "Bearer  ")];
-    serving.get_with("/orders", &nobodys).problem(401);
+    let empty = [("authorization", "Bearer  ")];
+    serving.get_with("/orders", &empty).problem(401);
 }
 
 #[test]
-fn a_token_that_is_set_twice_is_for_all_that_it_was_set_for() {
+fn a_token_that_is_set_twice_opens_the_topics_of_both() {
     let orders_and_payments = closed_feed()
         .token_for("t", ["orders"])
         .token_for("other", ["invoices"])
@@ -112,24 +112,24 @@ fn a_token_that_is_set_twice_is_for_all_that_it_was_set_for() {
 }
 
 #[test]
-fn a_source_sends_its_token_and_shows_it_to_nobody_else() {
+fn a_source_sends_its_token_and_never_shows_it() {
     let serving = Serving::start(closed_feed().token_for("secret-7", ["orders"]));
     let source = || HttpSource::new(serving.url()).unwrap();
     let mut known = source().token("secret-7").unwrap();
-    assert_eq!(known.safe_head("orders").unwrap().get(), 1);
-    let forbidden = known.safe_head("payments").unwrap_err();
+    assert_eq!(known.current_head("orders").unwrap().get(), 1);
+    let forbidden = known.current_head("payments").unwrap_err();
     assert_eq!(
         format!("{forbidden:#}"),
         format!(
-            "the repository failed while looking for the end of topic \"payments\" of {}: the server \
-             answered 403 Forbidden: this token may not read this topic",
+            "the repository failed while reading the head of topic \"payments\" of {}: the server \
+             answered 403 Forbidden: this token cannot read this topic",
             serving.url()
         )
     );
     let unknown = source()
         .token("secret-8")
         .unwrap()
-        .safe_head("orders")
+        .current_head("orders")
         .unwrap_err();
     assert!(format!("{unknown:#}").contains("401 Unauthorized: this token is not known here"));
     let shown = format!("{known:?} {forbidden:?} {unknown:?}");
@@ -138,7 +138,7 @@ fn a_source_sends_its_token_and_shows_it_to_nobody_else() {
 }
 
 #[test]
-fn a_source_is_told_what_is_wrong_with_its_settings() {
+fn invalid_settings_of_a_source_are_named() {
     let problem = |url: &str| format!("{:#}", HttpSource::new(url).unwrap_err());
     for url in [
         "",
@@ -156,7 +156,7 @@ fn a_source_is_told_what_is_wrong_with_its_settings() {
         !password.contains("user") && !password.contains("pass@"),
         "{password}"
     );
-    assert!(problem("https://host/?a=b").contains("ends behind the path"));
+    assert!(problem("https://host/?a=b").contains("must end after the path"));
     let source = || HttpSource::new("https://host/feeds/").unwrap();
     for token in ["", " ", "a\nb"] {
         assert!(source().token(token).is_err());

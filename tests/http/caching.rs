@@ -1,4 +1,4 @@
-//! What may be stored of a feed's answers.
+//! Caching of a feed's answers.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::resuming::{ship, ship_all};
 use super::serving::{Serving, feed_of};
 
 #[test]
-fn a_full_page_stays_as_it_is() {
+fn a_full_page_keeps_its_content_and_tag() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     ship_all(bus, 1..=2);
@@ -32,7 +32,7 @@ fn a_full_page_stays_as_it_is() {
 }
 
 #[test]
-fn a_page_that_is_not_full_is_not_stored() {
+fn a_partial_page_is_not_cached() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     ship(bus, 1);
@@ -45,7 +45,7 @@ fn a_page_that_is_not_full_is_not_stored() {
 }
 
 #[test]
-fn what_a_token_reads_is_for_its_holder() {
+fn a_page_read_with_a_token_is_private() {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
     let connect = move || Ok::<_, std::convert::Infallible>(database.connect());
@@ -57,7 +57,7 @@ fn what_a_token_reads_is_for_its_holder() {
 }
 
 #[test]
-fn pages_are_compressed_for_those_who_want_that() {
+fn pages_are_compressed_when_the_client_accepts_gzip() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     ship_all(bus, 1..=100);

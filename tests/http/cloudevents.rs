@@ -1,4 +1,4 @@
-//! Pages as somebody else understands them: the Python SDK of CloudEvents.
+//! Pages, read with an independent implementation: the Python SDK of CloudEvents.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use persisting_message_bus::{Headers, MessageDispatcher, MessageSource};
+use persisting_message_bus::backend::MessageSource;
+use persisting_message_bus::{Headers, MessageDispatcher};
 use persisting_message_bus_tests::databases::{Database, Memory};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use serde_json::Value;
@@ -21,12 +22,12 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
-/// A Python that has the SDK, which is installed once.
+/// Returns a Python interpreter with the SDK, which is installed once.
 fn python() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudevents");
     let done = folder.join(SDK);
     fs::create_dir_all(&folder).unwrap();
-    // Whoever else runs this waits until it is there.
+    // Other processes that run this wait until the SDK is installed.
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let python = folder.join("bin/python");
@@ -38,7 +39,7 @@ fn python() -> PathBuf {
     python
 }
 
-/// What the SDK makes of a page.
+/// Returns the events of a page as the SDK reads them.
 fn understood(page: &[u8]) -> Vec<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/http/understand.py");
     let mut reader = Command::new(python())
@@ -64,7 +65,7 @@ fn another_implementation_understands_every_event() {
     publish_strange_things(bus);
     let serving = Serving::start(feed_of(&database));
     for topic in TOPICS {
-        let head = bus.safe_head(topic).unwrap();
+        let head = bus.current_head(topic).unwrap();
         let there = stored(bus, topic, head);
         let events = understood(&serving.get(&format!("/{topic}")).body);
         assert_eq!(events.len(), there.len());
@@ -90,7 +91,7 @@ fn another_implementation_understands_every_event() {
 }
 
 #[test]
-fn headers_that_cloud_events_know_have_their_names_there() {
+fn headers_known_to_cloud_events_become_attributes() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     let orders = MessageDispatcher::<Orders>::new();
@@ -103,7 +104,7 @@ fn headers_that_cloud_events_know_have_their_names_there() {
     orders
         .dispatch_with(bus, &OrderPlaced::number(1), headers)
         .unwrap();
-    // What CloudEvents could not have there.
+    // Values that CloudEvents does not allow for these attributes.
     let headers = Headers::new()
         .with("traceparent", 7)
         .with("partitionkey", "");

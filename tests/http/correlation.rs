@@ -1,10 +1,10 @@
-//! What has caused what, as a feed tells it.
+//! Correlation and causation in a feed.
 
 use std::sync::Arc;
 
+use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage};
 use persisting_message_bus::{
-    Correlation, Duplicates, Message, MessageConsumer, MessageDispatcher, MessageRepository,
-    MessageSource, RawMessage,
+    Correlation, Message, MessageConsumer, MessageDispatcher, OnDuplicate,
 };
 use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, PooledSqlite};
@@ -18,7 +18,7 @@ use super::serving::{Serving, feed_of};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// An order whose headers others have written.
+/// Returns an order with foreign headers.
 fn raw(headers: &str) -> RawMessage {
     RawMessage {
         correlation_id: None,
@@ -32,7 +32,7 @@ fn raw(headers: &str) -> RawMessage {
     }
 }
 
-/// Pays what is shipped.
+/// Pays the shipped orders.
 pub fn pay(database: &PooledSqlite) {
     let payments = MessageDispatcher::<Payments>::new();
     let mut consumer = MessageConsumer::<Orders>::external("till", |message: &Message<Orders>| {
@@ -41,7 +41,7 @@ pub fn pay(database: &PooledSqlite) {
         Ok(())
     });
     let bus = &mut database.connect();
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    while consumer.handle_page(bus).unwrap() > 0 {}
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_flow_has_the_id_of_the_message_that_began_it() {
     let request = Correlation::of_flow("request 7").with_traceparent(TRACE);
     let traced = request.scope(|| ship(bus, 2)).to_string();
     let strange = raw(r#"{"__correlation_id":7}"#);
-    bus.persist(std::slice::from_ref(&strange), Duplicates::Fail)
+    bus.persist(std::slice::from_ref(&strange), OnDuplicate::Fail)
         .unwrap();
     let strange = strange.message_id.to_string();
     pay(&database);
@@ -77,10 +77,10 @@ fn a_flow_has_the_id_of_the_message_that_began_it() {
     assert_eq!(traces(&orders), trace);
     assert_eq!(traces(&payments), trace);
 
-    // Headers come as they are stored, without what the attributes add.
+    // Headers come as they are stored, without the values of attributes.
     let source = &mut HttpSource::new(serving.url()).unwrap();
     for topic in ["orders", "payments"] {
-        let head = bus.safe_head(topic).unwrap();
+        let head = bus.current_head(topic).unwrap();
         let there = stored(bus, topic, head);
         assert_eq!(stored(source, topic, head), there);
     }

@@ -1,4 +1,4 @@
-//! Clients that want no good.
+//! Hostile clients.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{MessageDispatcher, MessageSource, Position};
+use persisting_message_bus::{MessageDispatcher, Position};
 use persisting_message_bus_http::{Feed, HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use persisting_message_bus_tests::seed;
@@ -75,7 +76,7 @@ fn fuzzed(random: &mut Rng) -> Vec<u8> {
     if !well_formed {
         return junk;
     }
-    // A request that gets as far as to the feed.
+    // A well-formed request reaches the feed.
     let query: String = junk
         .iter()
         .map(|byte| match byte {
@@ -104,16 +105,16 @@ fn fuzzed(random: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn ten_thousand_strange_requests_leave_it_answering() {
+fn a_feed_answers_after_ten_thousand_malformed_requests() {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
-    let limits = Limits::default().longest_wait(Duration::from_millis(5));
+    let limits = Limits::default().max_wait(Duration::from_millis(5));
     let serving = Serving::start(feed_of(&database).limits(limits));
     let mut random = Rng::with_seed(seed());
     let mut refused = 0;
     for number in 0..REQUESTS {
         let mut connection = connect(serving.address);
-        // Whoever is refused early is not read to the end.
+        // The server does not read all of a request that it refuses early.
         let _written = connection.write_all(&fuzzed(&mut random));
         match random.u8(..4) {
             0 => continue,
@@ -150,21 +151,21 @@ fn oversized_requests_are_refused() {
 }
 
 #[test]
-fn who_does_not_read_is_cut_off_and_the_others_are_served() {
+fn slow_readers_are_disconnected_and_others_are_served() {
     let database = Arc::new(PooledSqlite::create());
     let bus = &mut database.connect();
     let orders = MessageDispatcher::<Orders>::new();
-    // More than the buffers of a connection take.
+    // More than the buffers of a connection hold.
     let note = "x".repeat(1024 * 1024);
     let large = |order| OrderPlaced {
         order,
         note: note.clone(),
     };
     orders.dispatch_batch(bus, (1..=24).map(large)).unwrap();
-    // There is room for one page.
+    // The limit leaves room for one page.
     let limits = Limits::default()
-        .bytes_under_way(0)
-        .longest_transfer(Duration::from_millis(200));
+        .max_in_flight_bytes(0)
+        .transfer_timeout(Duration::from_millis(200));
     let serving = Serving::start(feed_of(&database).limits(limits));
     for _ in 0..5 {
         let mut slow = connect(serving.address);
@@ -174,7 +175,7 @@ fn who_does_not_read_is_cut_off_and_the_others_are_served() {
         assert_eq!(&begin, b"HTTP/1.0 200");
         let quick = serving.get("/orders?limit=1");
         assert_eq!(quick.orders(), [1]);
-        // What comes is not the whole page.
+        // The connection is closed before the whole page is sent.
         let mut rest = Vec::new();
         let _cut_off = slow.read_to_end(&mut rest);
         assert!(rest.len() < 16 * 1024 * 1024, "{}", rest.len());
@@ -182,7 +183,7 @@ fn who_does_not_read_is_cut_off_and_the_others_are_served() {
 }
 
 #[test]
-fn who_never_ends_a_request_is_in_nobodys_way() {
+fn unfinished_requests_do_not_block_others() {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
     let serving = Serving::start(feed_of(&database));
@@ -203,7 +204,7 @@ fn who_never_ends_a_request_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_source_that_fails_is_not_told_of_outside() {
+fn errors_of_a_source_are_not_disclosed() {
     let failing = || Err::<InMemoryMessageBus, _>("password=7 is wrong");
     let panicking = || -> Result<InMemoryMessageBus, Infallible> { panic!("password=7 is wrong") };
     let feeds = [
@@ -212,7 +213,7 @@ fn a_source_that_fails_is_not_told_of_outside() {
     ];
     for feed in feeds {
         let serving = Serving::start(feed.public());
-        // More often than there are turns.
+        // More requests than the feed has concurrent reads.
         for target in [
             "/",
             "/orders",
@@ -229,7 +230,7 @@ fn a_source_that_fails_is_not_told_of_outside() {
 }
 
 #[test]
-fn a_small_answer_that_unpacks_to_a_large_one_is_refused() {
+fn a_compressed_answer_that_is_too_large_is_refused() {
     let database = Arc::new(Memory::create());
     let note = "x".repeat(10_000_000);
     let large = OrderPlaced { order: 1, note };
@@ -240,7 +241,7 @@ fn a_small_answer_that_unpacks_to_a_large_one_is_refused() {
     assert!(packed.body.len() < 200_000);
     let mut source = HttpSource::new(serving.url())
         .unwrap()
-        .largest_page(200_000);
+        .max_page_bytes(200_000);
     let error = source.backlog("orders", Position::START).unwrap_err();
     assert!(
         format!("{error:#}").contains("longer than 200000 bytes"),

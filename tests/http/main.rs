@@ -1,11 +1,11 @@
-//! Feeds and those who read them, over the loopback interface.
+//! Feeds and their readers, over the loopback interface.
 
 mod access;
 mod caching;
 mod cloudevents;
 mod correlation;
 mod hostile;
-mod lying;
+mod malformed_responses;
 mod pruned;
 mod relays;
 mod requests;

@@ -1,13 +1,17 @@
-//! Messages that were there, and are not any more.
+//! Messages that were deleted after a reader had seen them.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
+use persisting_message_bus::backend::{MessageSource, PageRequest, TypeFilter};
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessage, FailedMessagesRequest, FailureState, MessageFailures,
+    ParkedSelector,
+};
 use persisting_message_bus::{
-    FailedMessage, FailedPage, FailureState, GiveUp, Message, MessageBus, MessageConsumer,
-    MessageFailures, MessageSource, MessageTypes, PageRequest, Parked, Position, Retry,
+    FailurePolicy, Message, MessageBus, MessageConsumer, Position, RetryPolicy,
 };
 use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, PooledSqlite, Sqlite};
@@ -22,20 +26,19 @@ fn prune(database: &PooledSqlite, from: i64) {
 }
 
 fn source(serving: &Serving) -> HttpSource {
-    let once = Retry::default().attempts(1);
-    HttpSource::new(serving.url()).unwrap().retry(once)
+    HttpSource::new(serving.url()).unwrap().max_attempts(1)
 }
 
 fn positions(source: &mut impl MessageSource, after: i64, up_to: i64) -> Vec<i64> {
     let request = PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::new(after),
         up_to: Position::new(up_to),
         limit: 10,
     };
     let mut positions = Vec::new();
-    let mut receive = |message: &persisting_message_bus::StoredMessage<'_>| {
+    let mut receive = |message: &persisting_message_bus::backend::StoredMessage<'_>| {
         positions.push(message.position.get());
         ControlFlow::Continue(())
     };
@@ -44,12 +47,12 @@ fn positions(source: &mut impl MessageSource, after: i64, up_to: i64) -> Vec<i64
 }
 
 #[test]
-fn where_the_end_was_pruned_a_page_ends_as_that_of_the_table() {
+fn a_page_ends_like_that_of_the_table_when_the_end_was_pruned() {
     let database = Arc::new(PooledSqlite::create());
     ship_all(&mut database.connect(), 1..=5);
     let serving = Serving::start(feed_of(&database));
     let mut far = source(&serving);
-    assert_eq!(far.safe_head("orders").unwrap(), Position::new(5));
+    assert_eq!(far.current_head("orders").unwrap(), Position::new(5));
     for from in [5, 3, 1] {
         prune(&database, from);
         for (after, up_to) in [(0, 5), (1, 5), (2, 4), (4, 5), (0, 1)] {
@@ -59,7 +62,8 @@ fn where_the_end_was_pruned_a_page_ends_as_that_of_the_table() {
     }
 }
 
-/// What becomes of parked messages that are redriven when the last ones of them are gone.
+/// Parks messages, prunes the last ones, and redrives all. Returns the orders that were handled,
+/// and the messages that were parked again.
 fn redriven<S: MessageSource>(source: S, prune: impl FnOnce()) -> (Vec<u64>, Vec<FailedMessage>) {
     let elsewhere = Sqlite::create();
     let bus = &mut MessageBus::new(source, elsewhere.connect());
@@ -72,14 +76,25 @@ fn redriven<S: MessageSource>(source: S, prune: impl FnOnce()) -> (Vec<u64>, Vec
         seen.push(message.payload().order());
         Ok(())
     })
-    .retry(Retry::default().attempts(1).then(GiveUp::Park));
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    .retry(
+        RetryPolicy::default()
+            .max_attempts(1)
+            .on_exhausted(FailurePolicy::Park),
+    );
+    while consumer.handle_page(bus).unwrap() > 0 {}
     prune();
     is_closed.set(false);
-    bus.redrive("all", "orders", Parked::All).unwrap();
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    bus.redrive(
+        ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        },
+        ParkedSelector::All,
+    )
+    .unwrap();
+    while consumer.handle_page(bus).unwrap() > 0 {}
     drop(consumer);
-    let parked = FailedPage {
+    let parked = FailedMessagesRequest {
         consumer: "all",
         topic: "orders",
         state: FailureState::Parked,
@@ -117,24 +132,25 @@ fn a_redriven_message_that_is_gone_is_parked_again_as_on_a_table() {
 }
 
 #[test]
-fn what_a_feed_cannot_see_yet_is_not_taken_for_pruned() {
+fn messages_a_feed_cannot_see_yet_are_not_taken_for_pruned() {
     let database = Arc::new(PooledSqlite::create());
     ship(&mut database.connect(), 1);
     let serving = Serving::start(feed_of(&database));
     let request = PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::new(1),
         up_to: Position::new(2),
         limit: 10,
     };
-    let mut nothing = |_: &persisting_message_bus::StoredMessage<'_>| ControlFlow::Continue(());
-    let behind = source(&serving).read_page(&request, &mut nothing);
-    let behind = behind.unwrap_err();
-    assert!(behind.is_retryable());
-    let behind = format!("{behind:#}");
+    let mut nothing =
+        |_: &persisting_message_bus::backend::StoredMessage<'_>| ControlFlow::Continue(());
+    let lagging = source(&serving).read_page(&request, &mut nothing);
+    let lagging = lagging.unwrap_err();
+    assert!(lagging.is_retryable());
+    let lagging = format!("{lagging:#}");
     assert!(
-        behind.contains("can be read up to 1 for now, and was readable up to 2"),
-        "{behind}"
+        lagging.contains("is readable up to 1, but was readable up to 2"),
+        "{lagging}"
     );
 }

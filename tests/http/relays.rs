@@ -1,12 +1,11 @@
-//! Topics of a feed, carried into a database here.
+//! Topics of a feed, relayed into another database.
 
 use std::sync::Arc;
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{
-    MessageBus, MessageSource, Position, RawMessage, Relay, ResetTo, Topic, relay,
-};
+use persisting_message_bus::backend::{MessageSource, RawMessage};
+use persisting_message_bus::{MessageBus, Position, Relay, ResetTo, Topic, relay};
 use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, PooledSqlite, Sqlite};
 use persisting_message_bus_tests::topics::invoices::Invoices;
@@ -18,7 +17,7 @@ use super::serving::{Serving, TOPICS, feed_of};
 
 const NAME: &str = "from the feed";
 
-/// A feed, and the database that its topics are carried to.
+/// A feed, and the database into which its topics are relayed.
 struct Ends {
     from: Arc<PooledSqlite>,
     serving: Serving,
@@ -30,8 +29,8 @@ impl Ends {
         let from = Arc::new(PooledSqlite::create());
         publish_strange_things(&mut from.connect());
         pay(&from);
-        // Several requests for each page, and several pages.
-        let feed = feed_of(&from).limits(Limits::default().largest_page(2));
+        // The relay needs several requests for each page, and several pages.
+        let feed = feed_of(&from).limits(Limits::default().max_page_size(2));
         Self {
             serving: Serving::start(feed),
             from,
@@ -44,13 +43,13 @@ impl Ends {
         MessageBus::new(source, self.to.connect())
     }
 
-    /// Carries what there is, and returns how many messages that were.
+    /// Relays all new messages, and returns their number.
     fn carry<T: Topic>(&self) -> usize {
         let mut relay: Relay<T, SqliteConnection> = relay(NAME).page_size(5);
         let mut both = self.both();
         let mut carried = 0;
         loop {
-            match relay.handle_new_messages(&mut both).unwrap() {
+            match relay.handle_page(&mut both).unwrap() {
                 0 => return carried,
                 more => carried += more,
             }
@@ -62,7 +61,7 @@ impl Ends {
     }
 }
 
-/// Without positions, which are others there.
+/// Returns the messages without positions, because these differ in the other database.
 fn messages(source: &mut impl MessageSource) -> Vec<RawMessage> {
     let of_topic = |topic| stored(source, topic, Position::new(i64::MAX));
     let messages = TOPICS.into_iter().flat_map(of_topic);
@@ -70,7 +69,7 @@ fn messages(source: &mut impl MessageSource) -> Vec<RawMessage> {
 }
 
 #[test]
-fn what_is_carried_from_a_feed_arrives_as_it_was() {
+fn messages_relayed_from_a_feed_arrive_unchanged() {
     let ends = Ends::new();
     let there = messages(&mut ends.from.connect());
     assert_eq!(ends.carry_all(), there.len());
@@ -82,14 +81,14 @@ fn what_is_carried_from_a_feed_arrives_as_it_was() {
 }
 
 #[test]
-fn carrying_it_again_changes_nothing() {
+fn relaying_again_changes_nothing() {
     let ends = Ends::new();
     let all = ends.carry_all();
     let here = messages(&mut ends.to.connect());
     let mut orders: Relay<Orders, SqliteConnection> = relay(NAME);
     orders.reset(&mut ends.both(), ResetTo::Start).unwrap();
     assert!(ends.carry_all() > 0);
-    // As when it was killed, and its cursor is lost.
+    // As after a crash that lost the relay's cursor.
     let forget = "DELETE FROM message_consumer_state";
     ends.to.connect().batch_execute(forget).unwrap();
     assert_eq!(ends.carry_all(), all);

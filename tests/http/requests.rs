@@ -1,4 +1,4 @@
-//! Requests as they are on the wire, without a library in between.
+//! Requests written to the connection directly, without a client library.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// What came on a connection that was closed then.
+    /// Parses everything that came on a connection until it was closed.
     pub fn parse(bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(bytes)));
@@ -39,7 +39,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The numbers of a page's orders.
+    /// Returns the numbers of a page's orders.
     pub fn orders(&self) -> Vec<u64> {
         assert_eq!(self.status, 200, "{self:?}");
         let events = self.json();
@@ -49,7 +49,7 @@ impl Response {
             .collect()
     }
 
-    /// What a problem says, which is one of that status.
+    /// Asserts that the answer is a problem of this status, and returns its text.
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(
@@ -72,7 +72,7 @@ impl Serving {
         get(self.address, target, headers)
     }
 
-    /// The lines of an answer's body as they come, and the status.
+    /// Returns the status, and an iterator over the lines of the body as they arrive.
     pub fn lines(
         &self,
         target: &str,
@@ -111,7 +111,7 @@ pub fn lines(
     (status, lines)
 }
 
-/// In HTTP/1.0, answers end with the connection and come in one piece.
+/// Returns a request in HTTP/1.0, whose answers come in one piece and end with the connection.
 pub fn request(target: &str, headers: &[(&str, &str)]) -> String {
     let headers = headers
         .iter()
@@ -122,7 +122,7 @@ pub fn request(target: &str, headers: &[(&str, &str)]) -> String {
     )
 }
 
-/// A connection on which nobody waits forever.
+/// Opens a connection with timeouts.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let connection = TcpStream::connect(address).unwrap();
     let timeout = Some(Duration::from_secs(60));

@@ -1,9 +1,10 @@
-//! Where a page begins and ends.
+//! The beginning and the end of a page.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use persisting_message_bus::{MessageDispatcher, MessageRepository};
+use persisting_message_bus::MessageDispatcher;
+use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus_http::Limits;
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use persisting_message_bus_tests::topics::{OrderShipped, Orders, Paid, Payments};
@@ -24,7 +25,7 @@ pub fn ship_all(bus: &mut impl MessageRepository, orders: RangeInclusive<u64>) {
         .unwrap();
 }
 
-/// Five orders, and something else.
+/// Serves five orders and a message of another topic.
 fn five_orders() -> (Serving, Vec<Uuid>) {
     let database = Arc::new(PooledSqlite::create());
     let bus = &mut database.connect();
@@ -32,12 +33,12 @@ fn five_orders() -> (Serving, Vec<Uuid>) {
     MessageDispatcher::<Payments>::new()
         .dispatch(bus, &Paid { order: 1 })
         .unwrap();
-    let limits = Limits::default().largest_page(4);
+    let limits = Limits::default().max_page_size(4);
     (Serving::start(feed_of(&database).limits(limits)), ids)
 }
 
 #[test]
-fn whoever_goes_on_behind_the_last_event_gets_the_next_ones() {
+fn a_request_after_the_last_event_gets_the_next_ones() {
     let (serving, _) = five_orders();
     let mut target = "/orders?limit=2".to_owned();
     let mut seen = Vec::new();
@@ -76,30 +77,30 @@ fn an_event_is_known_by_its_id_and_by_its_sequence() {
 }
 
 #[test]
-fn an_event_that_is_not_there_is_never_the_start() {
+fn an_unknown_event_is_never_taken_for_the_start() {
     let (serving, ids) = five_orders();
     let unknown = format!("/orders?lastEventId={}", Uuid::now_v7());
     assert!(
         serving
             .get(&unknown)
             .problem(404)
-            .contains("was pruned, or never was")
+            .contains("was purged, or never existed")
     );
     let elsewhere = format!("/payments?lastEventId={}", ids[0]);
     serving.get(&elsewhere).problem(404);
     for beyond in ["after=7", "lastEventId=99999999999999999999"] {
         let problem = serving.get(&format!("/orders?{beyond}")).problem(404);
         assert!(
-            problem.contains("never was: the last one is 6"),
+            problem.contains("never existed: the last one is 6"),
             "{problem}"
         );
     }
-    // Of another topic, but it was.
+    // Position 6 belongs to another topic, but it has existed.
     assert_eq!(serving.get("/orders?after=6").orders(), [0; 0]);
 }
 
 #[test]
-fn what_cannot_be_understood_is_a_problem() {
+fn malformed_queries_get_a_problem() {
     let (serving, _) = five_orders();
     let bad = [
         "lastEventId=",
@@ -137,7 +138,7 @@ fn limits_are_kept() {
     let none = serving.get("/orders?limit=0");
     assert_eq!(none.body, b"[]");
     assert_eq!(none.header("feed-head"), Some("5"));
-    assert_eq!(none.header("feed-horizon"), Some("6"));
+    assert_eq!(none.header("feed-high-water-mark"), Some("6"));
     assert_eq!(none.header("feed-next"), Some("0"));
     assert_eq!(
         serving.get("/orders?after=4").header("feed-next"),
@@ -146,11 +147,11 @@ fn limits_are_kept() {
 }
 
 #[test]
-fn a_page_ends_with_the_bytes_that_it_may_have() {
+fn a_page_ends_at_its_byte_limit() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     ship_all(bus, 1..=3);
-    let limits = Limits::default().page_bytes(1);
+    let limits = Limits::default().max_page_bytes(1);
     let serving = Serving::start(feed_of(&database).limits(limits));
     let page = serving.get("/orders");
     assert_eq!(page.orders(), [1]);
@@ -159,7 +160,7 @@ fn a_page_ends_with_the_bytes_that_it_may_have() {
 }
 
 #[test]
-fn only_the_types_that_are_asked_for_come() {
+fn only_requested_types_are_served() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     let placed = persisting_message_bus_tests::topics::OrderPlaced::number(1);
@@ -181,7 +182,7 @@ fn only_the_types_that_are_asked_for_come() {
 }
 
 #[test]
-fn topics_have_their_names_in_percent_encoding() {
+fn topic_names_are_percent_encoded() {
     let database = Arc::new(Memory::create());
     let shared = Arc::clone(&database);
     let topics = ["a/b c?", "..", "ümläut"];
@@ -190,7 +191,7 @@ fn topics_have_their_names_in_percent_encoding() {
     let serving = Serving::start(feed.source("https://shop.example/"));
     let bus = &mut database.connect();
     for topic in topics {
-        let raw = persisting_message_bus::RawMessage {
+        let raw = persisting_message_bus::backend::RawMessage {
             correlation_id: None,
             message_id: Uuid::now_v7(),
             topic: topic.into(),
@@ -200,7 +201,7 @@ fn topics_have_their_names_in_percent_encoding() {
             headers: "{}".to_owned(),
             published_at: chrono::Utc::now(),
         };
-        bus.persist(&[raw], persisting_message_bus::Duplicates::Fail)
+        bus.persist(&[raw], persisting_message_bus::OnDuplicate::Fail)
             .unwrap();
     }
     assert_eq!(
@@ -211,7 +212,7 @@ fn topics_have_their_names_in_percent_encoding() {
     assert_eq!(page[0]["source"], "https://shop.example/a%2Fb%20c%3F");
     let source = &mut persisting_message_bus_http::HttpSource::new(serving.url()).unwrap();
     for topic in topics {
-        use persisting_message_bus::MessageSource;
+        use persisting_message_bus::backend::MessageSource;
         assert_eq!(
             source
                 .backlog(topic, persisting_message_bus::Position::START)
@@ -223,11 +224,11 @@ fn topics_have_their_names_in_percent_encoding() {
 }
 
 #[test]
-fn a_message_that_is_no_json_is_not_passed_over() {
+fn a_message_that_is_no_json_is_not_skipped() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     ship(bus, 1);
-    let raw = persisting_message_bus::RawMessage {
+    let raw = persisting_message_bus::backend::RawMessage {
         correlation_id: None,
         message_id: Uuid::now_v7(),
         topic: "orders".into(),
@@ -237,7 +238,7 @@ fn a_message_that_is_no_json_is_not_passed_over() {
         headers: "{}".to_owned(),
         published_at: chrono::Utc::now(),
     };
-    bus.persist(&[raw], persisting_message_bus::Duplicates::Fail)
+    bus.persist(&[raw], persisting_message_bus::OnDuplicate::Fail)
         .unwrap();
     ship(bus, 3);
     let serving = Serving::start(feed_of(&database));

@@ -1,14 +1,18 @@
-//! What is read of a feed is what is read of the table.
+//! A feed delivers what its table delivers.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 
 use chrono::{DateTime, Utc};
 use diesel::SqliteConnection;
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, PageRequest, RawMessage, TypeFilter,
+};
 use persisting_message_bus::{
-    Duplicates, Error, EventSet, Headers, Message, MessageBus, MessageConsumer, MessageDispatcher,
-    MessageRepository, MessageSource, MessageTypes, PageRequest, Position, RawMessage,
+    Error, EventSet, Headers, Message, MessageBus, MessageConsumer, MessageDispatcher, OnDuplicate,
+    Position,
 };
 use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
@@ -42,8 +46,8 @@ macro_rules! round_trips_on {
             }
 
             #[test]
-            fn publishers_at_work_lose_nothing() {
-                super::publishers_at_work_lose_nothing::<$database>();
+            fn in_flight_publishers_lose_nothing() {
+                super::in_flight_publishers_lose_nothing::<$database>();
             }
         }
     )*};
@@ -63,7 +67,7 @@ pub fn stored(
 ) -> Vec<(Position, RawMessage)> {
     let request = PageRequest {
         topic,
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::START,
         up_to,
         limit: usize::MAX,
@@ -73,7 +77,7 @@ pub fn stored(
 
 fn page(source: &mut impl MessageSource, request: &PageRequest<'_>) -> Vec<(Position, RawMessage)> {
     let mut messages = Vec::new();
-    let mut receive = |message: &persisting_message_bus::StoredMessage<'_>| {
+    let mut receive = |message: &persisting_message_bus::backend::StoredMessage<'_>| {
         messages.push((message.position, message.to_raw()));
         ControlFlow::Continue(())
     };
@@ -81,7 +85,7 @@ fn page(source: &mut impl MessageSource, request: &PageRequest<'_>) -> Vec<(Posi
     messages
 }
 
-/// Texts that somebody in between could take for something else.
+/// Publishes texts that a layer between could misinterpret.
 pub fn publish_strange_things(bus: &mut impl MessageRepository) {
     let orders = MessageDispatcher::<Orders>::new();
     let notes = [
@@ -127,7 +131,7 @@ pub fn publish_strange_things(bus: &mut impl MessageRepository) {
         headers: r#"{"a":1}"#.to_owned(),
         published_at: old,
     };
-    bus.persist(&[raw], Duplicates::Fail).unwrap();
+    bus.persist(&[raw], OnDuplicate::Fail).unwrap();
 }
 
 fn messages_come_as_they_are_stored<D: Database + Send + 'static>() {
@@ -137,8 +141,8 @@ fn messages_come_as_they_are_stored<D: Database + Send + 'static>() {
     let serving = Serving::start(feed_of(&database));
     let source = &mut HttpSource::new(serving.url()).unwrap();
     for topic in TOPICS {
-        let head = bus.safe_head(topic).unwrap();
-        assert_eq!(source.safe_head(topic).unwrap(), head);
+        let head = bus.current_head(topic).unwrap();
+        assert_eq!(source.current_head(topic).unwrap(), head);
         let there = stored(bus, topic, head);
         assert_eq!(stored(source, topic, head), there);
         assert_eq!(stored(source, topic, Position::new(i64::MAX)), there);
@@ -151,7 +155,7 @@ fn messages_come_as_they_are_stored<D: Database + Send + 'static>() {
 }
 
 fn consume<S: EventSet>(
-    bus: &mut (impl MessageSource + persisting_message_bus::MessageConsumerState),
+    bus: &mut (impl MessageSource + persisting_message_bus::backend::MessageConsumerState),
     number: impl Fn(&S) -> u64,
 ) -> Vec<(Position, u64)> {
     let mut seen = Vec::new();
@@ -160,7 +164,7 @@ fn consume<S: EventSet>(
         Ok(())
     })
     .page_size(3);
-    while consumer.handle_new_messages(bus).unwrap() > 0 {}
+    while consumer.handle_page(bus).unwrap() > 0 {}
     drop(consumer);
     seen
 }
@@ -176,8 +180,8 @@ fn a_consumer_runs_on_a_feed_as_on_a_table<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let bus = &mut database.connect();
     let orders = MessageDispatcher::<Orders>::new();
-    // Pages of the feed end somewhere else than those of the consumer.
-    let feed = feed_of(&database).limits(Limits::default().largest_page(2));
+    // Pages of the feed end at other positions than those of the consumer.
+    let feed = feed_of(&database).limits(Limits::default().max_page_size(2));
     let serving = Serving::start(feed);
     let source = HttpSource::new(serving.url()).unwrap();
     let elsewhere = D::create();
@@ -206,25 +210,28 @@ fn a_consumer_runs_on_a_feed_as_on_a_table<D: Database + Send + 'static>() {
     let third = D::create();
     let another = &mut MessageBus::new(source, third.connect());
     assert_eq!(consume(another, closed), consume(bus, closed));
-    let cursor = |bus: &mut dyn persisting_message_bus::MessageConsumerState| {
-        bus.stored_consumer("far away", "orders")
-            .unwrap()
-            .unwrap()
-            .cursor
+    let cursor = |bus: &mut dyn persisting_message_bus::backend::MessageConsumerState| {
+        bus.stored_consumer(ConsumerKey {
+            consumer: "far away",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap()
+        .cursor
     };
     assert_eq!(cursor(another), cursor(bus));
 }
 
-/// Whatever is asked for.
+/// The requests are random.
 #[test]
-fn pages_are_those_of_the_table() {
+fn pages_of_a_feed_equal_those_of_the_table() {
     let database = Arc::new(Memory::create());
     let bus = &mut database.connect();
     publish_strange_things(bus);
     let last = bus.last_position().unwrap().get();
-    let serving = Serving::start(feed_of(&database).limits(Limits::default().largest_page(3)));
+    let serving = Serving::start(feed_of(&database).limits(Limits::default().max_page_size(3)));
     let source = &mut HttpSource::new(serving.url()).unwrap();
-    let head = source.safe_head("orders").unwrap().get();
+    let head = source.current_head("orders").unwrap().get();
     let many: Vec<_> = (0..500).map(|number| format!("Other{number}")).collect();
     let many: Vec<_> = many
         .iter()
@@ -233,12 +240,12 @@ fn pages_are_those_of_the_table() {
         .collect();
     let names = ["OrderShipped", "no & such = type"];
     let types = [
-        MessageTypes::All,
-        MessageTypes::Only(&[]),
-        MessageTypes::Only(&names),
-        MessageTypes::Only(&many),
-        MessageTypes::Except(&names),
-        MessageTypes::Except(&many),
+        TypeFilter::All,
+        TypeFilter::Only(&[]),
+        TypeFilter::Only(&names),
+        TypeFilter::Only(&many),
+        TypeFilter::Except(&names),
+        TypeFilter::Except(&many),
     ];
     let mut random = fastrand::Rng::with_seed(seed());
     for _ in 0..300 {
@@ -253,7 +260,7 @@ fn pages_are_those_of_the_table() {
     }
 }
 
-/// Under a path, and with effects where the cursor is.
+/// The feed is served under a path, and the effects are in the database of the cursor.
 #[test]
 fn effects_on_the_database_of_the_cursor_commit_with_it() {
     let database = Arc::new(Memory::create());
@@ -277,8 +284,8 @@ fn effects_on_the_database_of_the_cursor_commit_with_it() {
     let mut consumer = MessageConsumer::<Orders>::transactional("copies", copy);
     let far = &mut MessageBus::new(source, elsewhere.connect());
     assert_eq!(far.last_position().unwrap(), Position::new(3));
-    consumer.handle_new_messages(far).unwrap_err();
-    assert_eq!(consumer.handle_new_messages(far).unwrap(), 1);
+    consumer.handle_page(far).unwrap_err();
+    assert_eq!(consumer.handle_page(far).unwrap(), 1);
     assert_eq!(
         stored(&mut far.state, "payments", Position::new(9)).len(),
         3
@@ -307,7 +314,7 @@ fn messages_of_several_topics_come_in_one_order<D: Database + Send + 'static>() 
         publish(bus, order).unwrap();
     }
     let mut all = consume(far, number);
-    // One of the topics has nothing new.
+    // One of the topics has no new messages.
     MessageDispatcher::<Payments>::new()
         .dispatch(bus, &Paid { order: 6 })
         .unwrap();
@@ -319,7 +326,7 @@ fn messages_of_several_topics_come_in_one_order<D: Database + Send + 'static>() 
 const PUBLISHERS: u64 = 4;
 const EACH: u64 = 100;
 
-fn publishers_at_work_lose_nothing<D: Database + Send + 'static>() {
+fn in_flight_publishers_lose_nothing<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let serving = Serving::start(feed_of(&database));
     let elsewhere = D::create();

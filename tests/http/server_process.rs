@@ -1,4 +1,4 @@
-//! A feed in a process of its own, whose memory is nobody else's.
+//! A feed in its own process, so that its memory can be measured.
 //!
 //! This program starts itself again as that process: see `server`.
 
@@ -22,15 +22,15 @@ const LONGEST_TRANSFER: &str = "FEED_LONGEST_TRANSFER";
 const WAITERS: &str = "FEED_WAITERS";
 const ADDRESS: &str = "the feed is at ";
 
-/// What the server's limits are.
+/// The limits of the server.
 pub struct Settings {
     pub page_bytes: usize,
-    pub bytes_under_way: usize,
-    pub longest_transfer: Duration,
+    pub max_in_flight_bytes: usize,
+    pub transfer_timeout: Duration,
     pub waiters: usize,
 }
 
-/// The body of a server, when the environment makes this process one; it passes otherwise.
+/// The body of a server, if the environment variable is set. Passes otherwise.
 #[test]
 fn server() {
     let Ok(file) = env::var(FILE) else {
@@ -39,18 +39,18 @@ fn server() {
     let setting = |name| env::var(name).unwrap().parse::<usize>().unwrap();
     let transfer = Duration::from_millis(setting(LONGEST_TRANSFER) as u64);
     let limits = Limits::default()
-        .page_bytes(setting(PAGE_BYTES))
-        .bytes_under_way(setting(BYTES_UNDER_WAY))
-        .longest_transfer(transfer)
-        .waiters(setting(WAITERS));
+        .max_page_bytes(setting(PAGE_BYTES))
+        .max_in_flight_bytes(setting(BYTES_UNDER_WAY))
+        .transfer_timeout(transfer)
+        .max_waiters(setting(WAITERS));
     let connect = move || Ok::<_, Infallible>(connect_sqlite(&file));
     let serving = Serving::start(Feed::new(connect, TOPICS).public().limits(limits));
     println!("\n{ADDRESS}{}", serving.address);
-    // Until whoever has started it ends.
+    // Runs until the parent process ends.
     let _ended = std::io::stdin().read(&mut [0]);
 }
 
-/// The process, until this is dropped.
+/// A server process. Dropping this ends it.
 pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,
@@ -59,12 +59,12 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     pub fn start(database: &Sqlite, settings: &Settings) -> Self {
-        let transfer = settings.longest_transfer.as_millis();
+        let transfer = settings.transfer_timeout.as_millis();
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["server_process::server", "--exact", "--nocapture"])
             .env(FILE, database.path())
             .env(PAGE_BYTES, settings.page_bytes.to_string())
-            .env(BYTES_UNDER_WAY, settings.bytes_under_way.to_string())
+            .env(BYTES_UNDER_WAY, settings.max_in_flight_bytes.to_string())
             .env(LONGEST_TRANSFER, transfer.to_string())
             .env(WAITERS, settings.waiters.to_string())
             .stdin(Stdio::piped())
@@ -81,7 +81,7 @@ impl ServerProcess {
         }
     }
 
-    /// How much memory it has had at most, in bytes.
+    /// Returns the highest memory use of the process so far, in bytes.
     pub fn most_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -89,7 +89,7 @@ impl ServerProcess {
         kibibytes.parse::<u64>().unwrap() * 1024
     }
 
-    /// How many sockets it has open.
+    /// Returns the number of open sockets.
     pub fn sockets(&self) -> usize {
         let files = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
         let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
@@ -101,7 +101,7 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // Ended or not, it is not waited for longer than a test may take.
+        // The server ends when its input is closed. If `wait` fails, it has already ended.
         let _ended = self.child.wait();
     }
 }

@@ -1,4 +1,4 @@
-//! A feed on a free port, and what its source is asked.
+//! A feed on a free port, and a record of the requests to its source.
 
 use std::convert::Infallible;
 use std::fs;
@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use persisting_message_bus::{
-    Error, MessageSource, PageRequest, Position, Sightings, StoredMessage,
+use persisting_message_bus::backend::{
+    MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
+use persisting_message_bus::{Error, Position};
 use persisting_message_bus_http::Feed;
 use persisting_message_bus_tests::databases::Database;
 use tokio::runtime::{Builder, Runtime};
 
 pub const TOPICS: [&str; 3] = ["orders", "payments", "invoices"];
 
-/// A feed that is served until this is dropped.
+/// A served feed. Dropping this stops it.
 pub struct Serving {
     pub address: SocketAddr,
     runtime: Option<Runtime>,
@@ -30,7 +31,7 @@ impl Serving {
         Self::start_router(feed.router())
     }
 
-    /// Serves it under a path.
+    /// Serves a feed under a path.
     pub fn nested(path: &str, feed: Feed) -> Self {
         Self::start_router(Router::new().nest(path, feed.router()))
     }
@@ -55,12 +56,12 @@ impl Serving {
         }
     }
 
-    /// How many threads it has.
+    /// Returns the number of the server's threads.
     pub fn threads(&self) -> usize {
         let name = thread_name(self.address);
         let threads = fs::read_dir("/proc/self/task").unwrap();
         let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
-        // Some end meanwhile.
+        // Some threads may end during the count.
         names
             .filter(|found| found.as_ref().is_ok_and(|found| found.trim() == name))
             .count()
@@ -74,7 +75,7 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A connection to PostgreSQL must not outlast the program's libraries.
+            // A connection to PostgreSQL must not outlive the libraries of the program.
             runtime.shutdown_timeout(Duration::from_secs(10));
         }
     }
@@ -84,20 +85,20 @@ fn thread_name(address: SocketAddr) -> String {
     format!("feed {}", address.port())
 }
 
-/// A feed for everybody, with a connection for each read.
+/// Returns a public feed that opens a connection for each read.
 pub fn feed_of<D: Database + Send + 'static>(database: &Arc<D>) -> Feed {
     let database = Arc::clone(database);
     Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS).public()
 }
 
-/// What was opened of a source.
+/// The numbers of a source's open connections.
 #[derive(Default)]
 pub struct Openings {
     now: AtomicUsize,
     pub most: AtomicUsize,
 }
 
-/// A feed that tells of each time that its source is opened.
+/// Returns a feed that reports each time that its source is opened.
 pub fn watched_feed<D: Database + Send + 'static>(
     database: &Arc<D>,
 ) -> (Feed, Receiver<()>, Arc<Openings>) {
@@ -109,7 +110,7 @@ pub fn watched_feed<D: Database + Send + 'static>(
     let connect = move || {
         let now = counted.now.fetch_add(1, Ordering::SeqCst) + 1;
         counted.most.fetch_max(now, Ordering::SeqCst);
-        // Nobody may listen any more.
+        // The receiver may be gone.
         let _told = tell.lock().unwrap().send(());
         Ok::<_, Infallible>(Counted {
             bus: database.connect(),
@@ -131,12 +132,16 @@ impl<B> Drop for Counted<B> {
 }
 
 impl<B: MessageSource> MessageSource for Counted<B> {
-    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
-        self.bus.horizon(topic, sightings)
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.bus.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        self.bus.head(topic, horizon)
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        self.bus.head(topic, high_water_mark)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {

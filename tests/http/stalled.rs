@@ -1,4 +1,5 @@
-//! Many clients that ask, and then take nothing, or wait: what the server has in memory for them.
+//! The server's memory for many clients that send a request and then wait, or do not read the
+//! answer.
 
 use std::io::{Read, Write};
 use std::iter;
@@ -18,14 +19,15 @@ use super::server_process::{ServerProcess, Settings};
 
 const CLIENTS: usize = 100;
 const MEBIBYTE: usize = 1024 * 1024;
-/// With what the process has anyway. Half a mebibyte for each client is more.
+/// The memory bound of the process, including its base. Half a mebibyte for each client would
+/// exceed it.
 const BOUND: u64 = 80 * MEBIBYTE as u64;
 const STREAM: (&str, &str) = ("accept", "text/event-stream");
 
-/// More than what the buffers of a connection take.
+/// Creates a topic whose page is larger than the buffers of a connection.
 fn large_topic() -> Sqlite {
     let database = Sqlite::create();
-    // No packing makes it small.
+    // Random text does not compress well.
     let note = || iter::repeat_with(fastrand::alphanumeric).take(64 * 1024);
     let large = |order| OrderPlaced {
         order,
@@ -40,13 +42,13 @@ fn large_topic() -> Sqlite {
 fn settings() -> Settings {
     Settings {
         page_bytes: 4 * MEBIBYTE,
-        bytes_under_way: 8 * MEBIBYTE,
-        longest_transfer: Duration::from_millis(50),
+        max_in_flight_bytes: 8 * MEBIBYTE,
+        transfer_timeout: Duration::from_millis(50),
         waiters: CLIENTS,
     }
 }
 
-/// Connections that have asked, and do not read.
+/// Opens connections that send a request and do not read the answer.
 async fn stalled(address: SocketAddr, headers: &[(&str, &str)]) -> Vec<TcpStream> {
     let request = request("/orders", headers);
     let mut stalled = Vec::new();
@@ -60,7 +62,7 @@ async fn stalled(address: SocketAddr, headers: &[(&str, &str)]) -> Vec<TcpStream
     stalled
 }
 
-/// Asks until it is granted.
+/// Repeats a request until it is served.
 fn is_served(address: SocketAddr, headers: &[(&str, &str)]) {
     let begun = Instant::now();
     loop {
@@ -78,7 +80,7 @@ fn is_served(address: SocketAddr, headers: &[(&str, &str)]) {
     }
 }
 
-fn who_takes_nothing_is_sent_away(headers: &[(&str, &str)]) {
+fn assert_stalled_clients_are_disconnected(headers: &[(&str, &str)]) {
     let database = large_topic();
     let server = ServerProcess::start(&database, &settings());
     is_served(server.address, headers);
@@ -107,14 +109,14 @@ fn who_takes_nothing_is_sent_away(headers: &[(&str, &str)]) {
 }
 
 const WAITING: usize = 500;
-/// For each that waits.
+/// The memory bound for each waiting client, in bytes.
 const BOUND_OF_ONE: u64 = 64 * 1024;
 
 #[test]
 fn five_hundred_clients_wait_in_little_memory() {
     let database = Sqlite::create();
     let settings = Settings {
-        longest_transfer: Duration::from_secs(60),
+        transfer_timeout: Duration::from_secs(60),
         waiters: WAITING,
         ..settings()
     };
@@ -129,9 +131,16 @@ fn five_hundred_clients_wait_in_little_memory() {
             client
         })
         .collect();
-    // All of them wait, or are about to.
+    // By then, all clients wait or are about to.
+    let begun = Instant::now();
     while server.sockets() < sockets + WAITING {
-        thread::yield_now();
+        // Requests end after 30 seconds: then the count falls again.
+        let elapsed = begun.elapsed();
+        assert!(
+            elapsed < Duration::from_secs(25),
+            "not all clients are connected after {elapsed:?}"
+        );
+        thread::sleep(Duration::from_millis(5));
     }
     is_served(server.address, &[]);
     ship(&mut database.connect(), 1);
@@ -146,16 +155,16 @@ fn five_hundred_clients_wait_in_little_memory() {
 }
 
 #[test]
-fn who_takes_nothing_of_a_page_is_sent_away() {
-    who_takes_nothing_is_sent_away(&[]);
+fn a_client_that_does_not_read_its_page_is_disconnected() {
+    assert_stalled_clients_are_disconnected(&[]);
 }
 
 #[test]
-fn who_takes_nothing_of_a_packed_page_is_sent_away() {
-    who_takes_nothing_is_sent_away(&[("accept-encoding", "gzip")]);
+fn a_client_that_does_not_read_its_compressed_page_is_disconnected() {
+    assert_stalled_clients_are_disconnected(&[("accept-encoding", "gzip")]);
 }
 
 #[test]
-fn who_takes_nothing_of_a_stream_is_sent_away() {
-    who_takes_nothing_is_sent_away(&[STREAM]);
+fn a_client_that_does_not_read_its_stream_is_disconnected() {
+    assert_stalled_clients_are_disconnected(&[STREAM]);
 }

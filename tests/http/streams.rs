@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{Duplicates, MessageRepository, RawMessage};
+use persisting_message_bus::OnDuplicate;
+use persisting_message_bus::backend::{MessageRepository, RawMessage};
 use persisting_message_bus_http::{Feed, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use super::serving::{Serving, TOPICS, feed_of, watched_feed};
 
 const STREAM: (&str, &str) = ("Accept", "text/event-stream");
 
-/// The next event of a stream: its id, and its data.
+/// Returns the id and the data of the next event of a stream.
 fn next(lines: &mut impl Iterator<Item = String>) -> (String, Value) {
     let mut id = None;
     let mut data = Vec::new();
@@ -31,7 +32,7 @@ fn next(lines: &mut impl Iterator<Item = String>) -> (String, Value) {
 }
 
 #[test]
-fn events_come_as_they_are_dispatched_and_go_on_where_they_were_cut_off() {
+fn events_arrive_when_they_are_dispatched_and_resume_after_a_disconnect() {
     let database = Arc::new(PooledSqlite::create());
     let bus = &mut database.connect();
     let first = ship(bus, 1);
@@ -66,9 +67,9 @@ fn a_stream_that_cannot_begin_says_why() {
 }
 
 #[test]
-fn a_stream_of_nothing_has_heartbeats() {
+fn an_idle_stream_has_heartbeats() {
     let database = Arc::new(Memory::create());
-    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    let limits = Limits::default().heartbeat_interval(Duration::from_millis(20));
     let serving = Serving::start(feed_of(&database).limits(limits));
     let (_, mut lines) = serving.lines("/orders", &[STREAM]);
     for _ in 0..5 {
@@ -94,7 +95,7 @@ fn white_space_in_a_payload_does_not_end_an_event() {
     };
     database
         .connect()
-        .persist(&[raw], Duplicates::Fail)
+        .persist(&[raw], OnDuplicate::Fail)
         .unwrap();
     let serving = Serving::start(feed_of(&database));
     let (_, mut lines) = serving.lines("/orders", &[STREAM]);
@@ -116,10 +117,10 @@ fn many_events_come_in_one_stream() {
 const SUBSCRIBERS: usize = 20;
 
 #[test]
-fn subscribers_share_one_look_and_heartbeats_need_none() {
+fn subscribers_share_one_poll_and_heartbeats_need_none() {
     let database = Arc::new(Memory::create());
     let (feed, told, _) = watched_feed(&database);
-    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    let limits = Limits::default().heartbeat_interval(Duration::from_millis(20));
     let serving = Serving::start(feed.limits(limits));
     let begun = Instant::now();
     let mut streams: Vec<_> = (0..SUBSCRIBERS)
@@ -129,16 +130,16 @@ fn subscribers_share_one_look_and_heartbeats_need_none() {
         assert_eq!(lines.filter(|line| line == ":").take(30).count(), 30);
     }
     let reads = told.try_iter().count();
-    // Each has read once. Pauses between looks for all of them grow to half a second.
-    let looks = 20 + usize::try_from(begun.elapsed().as_secs()).unwrap() * 2;
-    assert!(reads <= SUBSCRIBERS + looks, "{reads} reads");
+    // Each subscriber has read once. The pauses between the shared polls grow to 500 ms.
+    let polls = 20 + usize::try_from(begun.elapsed().as_secs()).unwrap() * 2;
+    assert!(reads <= SUBSCRIBERS + polls, "{reads} reads");
     ship(&mut database.connect(), 1);
     for lines in &mut streams {
         assert_eq!(next(lines).0, "1");
     }
 }
 
-/// A feed whose source is the one or the other.
+/// Returns a feed that switches from the first source to the second one.
 fn feed_of_either(first: Arc<Memory>, second: Option<Memory>) -> (Feed, Arc<AtomicBool>) {
     let is_first = Arc::new(AtomicBool::new(true));
     let chosen = Arc::clone(&is_first);
@@ -147,12 +148,12 @@ fn feed_of_either(first: Arc<Memory>, second: Option<Memory>) -> (Feed, Arc<Atom
         Some(second) => Ok(second.connect()),
         None => Err("the database is away"),
     };
-    let limits = Limits::default().heartbeat(Duration::from_millis(20));
+    let limits = Limits::default().heartbeat_interval(Duration::from_millis(20));
     (Feed::new(connect, TOPICS).public().limits(limits), is_first)
 }
 
 #[test]
-fn a_stream_ends_where_its_source_is_away_or_has_gone_back() {
+fn a_stream_ends_when_its_source_is_unavailable_or_has_gone_back() {
     for second in [None, Some(Memory::create())] {
         let database = Arc::new(Memory::create());
         ship_all(&mut database.connect(), 1..=2);
@@ -163,7 +164,7 @@ fn a_stream_ends_where_its_source_is_away_or_has_gone_back() {
         assert_eq!(next(&mut lines).0, "2");
         assert!(lines.any(|line| line == ":"));
         is_first.store(false, Ordering::SeqCst);
-        // It does not go on with heartbeats.
+        // A continuing stream would send heartbeats without end.
         assert!(lines.take(1_000).count() < 1_000);
     }
 }

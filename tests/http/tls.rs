@@ -1,10 +1,10 @@
-//! Feeds behind TLS, with certificates of an authority of one's own.
+//! Feeds over TLS, with certificates of a private authority.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::serve::Listener;
-use persisting_message_bus::MessageSource;
+use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, Memory};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -30,7 +30,7 @@ impl Listener for Tls {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (connection, address) = self.listener.accept().await.unwrap();
-            // Whoever does not trust it leaves.
+            // A client that does not trust the certificate closes the connection.
             if let Ok(connection) = self.acceptor.accept(connection).await {
                 return (connection, address);
             }
@@ -42,7 +42,8 @@ impl Listener for Tls {
     }
 }
 
-/// An authority's certificate in PEM, and a server that has one of it.
+/// Returns an authority's certificate in PEM, and the configuration of a server with a certificate
+/// of this authority.
 fn authority() -> (String, ServerConfig) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
@@ -59,7 +60,7 @@ fn authority() -> (String, ServerConfig) {
     (root.pem(), config.unwrap())
 }
 
-/// Serves one order, and says where.
+/// Serves one order, and returns the address.
 fn serve(runtime: &Runtime, config: ServerConfig) -> String {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
@@ -72,14 +73,14 @@ fn serve(runtime: &Runtime, config: ServerConfig) -> String {
 }
 
 #[test]
-fn a_server_is_trusted_whose_authority_is_named() {
+fn a_server_is_trusted_when_its_authority_is_named() {
     let runtime = Runtime::new().unwrap();
     let (root, config) = authority();
     let (other, _) = authority();
     let url = serve(&runtime, config);
     let source = || HttpSource::new(&url).unwrap();
     for mut stranger in [source(), source().root_certificates(&other).unwrap()] {
-        let error = stranger.safe_head("orders").unwrap_err();
+        let error = stranger.current_head("orders").unwrap_err();
         assert!(!error.is_retryable());
         let error = format!("{error:#}");
         assert!(
@@ -89,14 +90,14 @@ fn a_server_is_trusted_whose_authority_is_named() {
         assert!(error.contains("invalid peer certificate"), "{error}");
     }
     let mut known = source().root_certificates(&root).unwrap();
-    assert_eq!(known.safe_head("orders").unwrap().get(), 1);
+    assert_eq!(known.current_head("orders").unwrap().get(), 1);
     let both = source().root_certificates(&other).unwrap();
     let mut both = both.root_certificates(root).unwrap();
-    assert_eq!(both.safe_head("orders").unwrap().get(), 1);
+    assert_eq!(both.current_head("orders").unwrap().get(), 1);
 }
 
 #[test]
-fn what_is_no_certificate_is_refused() {
+fn an_invalid_certificate_is_refused() {
     let key = KeyPair::generate().unwrap().serialize_pem();
     for pem in ["", "nothing", &key, "-----BEGIN CERTIFICATE-----\n!\n"] {
         let source = HttpSource::new("https://host").unwrap();

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{MessageDispatcher, Transactions};
+use persisting_message_bus::MessageDispatcher;
+use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus_http::Limits;
 use persisting_message_bus_tests::databases::{
     Database, Mariadb, Memory, PooledPostgres, PooledSqlite, Postgres, Server,
@@ -21,13 +22,13 @@ use super::serving::{Serving, feed_of, watched_feed};
 const TARGET: &str = "/orders?timeout=30000";
 
 #[test]
-fn who_waits_is_answered_when_a_message_is_dispatched() {
+fn a_waiter_is_answered_when_a_message_is_dispatched() {
     let database = Arc::new(PooledSqlite::create());
     let (feed, told, _) = watched_feed(&database);
     let serving = Serving::start(feed);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| serving.get(TARGET));
-        // Its own look, and the first of those who watch for it.
+        // The waiter's own read, and the first poll of the shared watcher.
         (0..2).for_each(|_| told.recv().unwrap());
         ship(&mut database.connect(), 1);
         assert_eq!(waiting.join().unwrap().orders(), [1]);
@@ -35,7 +36,7 @@ fn who_waits_is_answered_when_a_message_is_dispatched() {
 }
 
 #[test]
-fn who_asks_for_a_look_only_is_told_that_there_is_something() {
+fn a_waiter_with_limit_zero_is_told_the_new_head() {
     let database = Arc::new(Memory::create());
     let (feed, told, _) = watched_feed(&database);
     let serving = Serving::start(feed);
@@ -50,7 +51,7 @@ fn who_asks_for_a_look_only_is_told_that_there_is_something() {
 }
 
 #[test]
-fn what_was_not_asked_for_does_not_end_the_wait() {
+fn messages_of_other_types_do_not_end_the_wait() {
     let database = Arc::new(Memory::create());
     let (feed, told, _) = watched_feed(&database);
     let serving = Serving::start(feed);
@@ -62,7 +63,7 @@ fn what_was_not_asked_for_does_not_end_the_wait() {
         MessageDispatcher::<Orders>::new()
             .dispatch(bus, &OrderPlaced::number(1))
             .unwrap();
-        // It looks again, and reads what there is.
+        // The watcher polls again, and the waiter reads.
         (0..3).for_each(|_| told.recv().unwrap());
         ship(bus, 2);
         assert_eq!(waiting.join().unwrap().orders(), [2]);
@@ -70,14 +71,14 @@ fn what_was_not_asked_for_does_not_end_the_wait() {
 }
 
 #[test]
-fn a_wait_ends_with_its_time() {
+fn a_wait_ends_at_its_timeout() {
     let database = Arc::new(Memory::create());
-    let limits = Limits::default().longest_wait(Duration::from_millis(200));
+    let limits = Limits::default().max_wait(Duration::from_millis(200));
     let serving = Serving::start(feed_of(&database).limits(limits));
     let endless = Limits::default()
-        .longest_wait(Duration::MAX)
-        .heartbeat(Duration::MAX)
-        .longest_transfer(Duration::MAX);
+        .max_wait(Duration::MAX)
+        .heartbeat_interval(Duration::MAX)
+        .transfer_timeout(Duration::MAX);
     let patient = Serving::start(feed_of(&database).limits(endless));
     assert_eq!(patient.get("/orders?timeout=1").body, b"[]");
     for (timeout, least) in [("100", 100), ("999999999999999999999", 200)] {
@@ -91,10 +92,10 @@ fn a_wait_ends_with_its_time() {
 }
 
 #[test]
-fn who_is_one_too_many_is_told_to_come_back() {
+fn waiters_over_the_limit_get_503_with_retry_after() {
     let database = Arc::new(Memory::create());
     let (feed, told, _) = watched_feed(&database);
-    let serving = Serving::start(feed.limits(Limits::default().waiters(1)));
+    let serving = Serving::start(feed.limits(Limits::default().max_waiters(1)));
     thread::scope(|scope| {
         let waiting = scope.spawn(|| serving.get(TARGET));
         (0..2).for_each(|_| told.recv().unwrap());
@@ -103,7 +104,7 @@ fn who_is_one_too_many_is_told_to_come_back() {
         assert_eq!(refused.header("retry-after"), Some("5"));
         let stream = [("accept", "text/event-stream")];
         serving.get_with("/orders", &stream).problem(503);
-        // Others are served.
+        // Requests that do not wait are served.
         assert_eq!(serving.get("/orders").orders(), [0; 0]);
         ship(&mut database.connect(), 1);
         assert_eq!(waiting.join().unwrap().orders(), [1]);
@@ -111,22 +112,22 @@ fn who_is_one_too_many_is_told_to_come_back() {
 }
 
 #[test]
-fn a_feed_that_closes_keeps_nobody_waiting() {
+fn a_closing_feed_answers_all_waiters() {
     let database = Arc::new(Memory::create());
     let (feed, told, _) = watched_feed(&database);
-    let closing = feed.closing();
+    let closing = feed.shutdown_handle();
     let serving = Serving::start(feed);
     let (_, mut stream) = serving.lines("/orders", &[("accept", "text/event-stream")]);
     assert_eq!(stream.next().unwrap(), ":");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| serving.get(TARGET));
-        // Whoever watches for the stream does so for both.
+        // The stream and the waiter share one watcher.
         (0..3).for_each(|_| told.recv().unwrap());
         closing.close();
         assert_eq!(waiting.join().unwrap().body, b"[]");
     });
     assert_eq!(stream.collect::<Vec<_>>(), [""]);
-    // Pages are served to the last.
+    // Pages are served until the end.
     ship(&mut database.connect(), 1);
     assert_eq!(serving.get(TARGET).orders(), [1]);
     assert_eq!(
@@ -135,8 +136,8 @@ fn a_feed_that_closes_keeps_nobody_waiting() {
     );
 }
 
-/// One who is at work when the feed looks again, and has overtaken another one who has not committed.
-fn a_publisher_at_work_hides_only_what_is_behind_it<D: Server + Send + 'static>() {
+/// A fast publisher overtakes a slow one that has not committed when the feed polls again.
+fn an_open_publisher_hides_only_later_messages<D: Server + Send + 'static>() {
     let database = Arc::new(D::create());
     let [mut before, mut slow, mut quick] = [(); 3].map(|()| database.connect());
     let serving = Serving::start(feed_of(&database));
@@ -157,13 +158,13 @@ fn a_publisher_at_work_hides_only_what_is_behind_it<D: Server + Send + 'static>(
 }
 
 #[test]
-fn a_publisher_at_work_hides_only_what_is_behind_it_on_postgres() {
-    a_publisher_at_work_hides_only_what_is_behind_it::<Postgres>();
+fn an_open_publisher_hides_only_later_messages_on_postgres() {
+    an_open_publisher_hides_only_later_messages::<Postgres>();
 }
 
 #[test]
-fn a_publisher_at_work_hides_only_what_is_behind_it_on_mariadb() {
-    a_publisher_at_work_hides_only_what_is_behind_it::<Mariadb>();
+fn an_open_publisher_hides_only_later_messages_on_mariadb() {
+    an_open_publisher_hides_only_later_messages::<Mariadb>();
 }
 
 const CLIENTS: usize = 500;
@@ -191,7 +192,7 @@ fn five_hundred_clients_wait_with_few_threads_and_connections() {
         })
         .collect();
     let dispatcher = thread::spawn(move || {
-        // Each has looked, or is about to.
+        // By then, each waiter has read or is about to.
         (0..CLIENTS).for_each(|_| told.recv().unwrap());
         let threads = serving.threads();
         ship(&mut database.connect(), 1);

@@ -1,9 +1,9 @@
-//! A server that is restored from a dump.
+//! A server that was restored from a dump.
 
 use std::process::Stdio;
 
 use diesel::prelude::*;
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::sql::migrate;
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -14,7 +14,7 @@ fn connect(server: &MariadbServer) -> MysqlConnection {
 }
 
 #[test]
-fn a_restored_server_goes_on_where_the_dump_was_made() {
+fn a_restored_server_continues_where_the_dump_was_made() {
     let old = MariadbServer::start();
     let mut bus = connect(&old);
     migrate(&mut bus).unwrap();

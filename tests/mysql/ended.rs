@@ -1,4 +1,4 @@
-//! Transactions that the server has ended before their time: what is dispatched in them is refused.
+//! Transactions that the server has ended early. A dispatch in such a transaction is refused.
 
 use std::sync::Barrier;
 use std::thread;
@@ -7,7 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::BigInt;
-use persisting_message_bus::{Duplicates, Error, MessageRepository, RawMessage, Transactions};
+use persisting_message_bus::backend::{MessageRepository, RawMessage, TransactionControl};
+use persisting_message_bus::{Error, OnDuplicate};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -37,12 +38,12 @@ fn persist_on(bus: &mut MysqlConnection, topics: &[&'static str]) -> Result<(), 
         correlation_id: None,
     };
     let messages: Vec<_> = topics.iter().map(message).collect();
-    bus.persist(&messages, Duplicates::Fail).map(drop)
+    bus.persist(&messages, OnDuplicate::Fail).map(drop)
 }
 
 type Publish = fn(&mut MysqlConnection) -> Result<(), Error>;
 
-/// Every way to publish, also on topics without messages.
+/// All ways to publish, also on topics without messages.
 const WAYS: [(&str, Publish); 7] = [
     ("one", |bus| place(bus, 1)),
     ("a batch of one", |bus| place_several(bus, 1)),
@@ -65,7 +66,8 @@ fn count(bus: &mut MysqlConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// What ends the transaction of the first connection. Others may help.
+/// A function that makes the server end the transaction of the connection, with the help of other
+/// connections.
 type End = fn(&Mariadb, &mut MysqlConnection);
 
 const ENDS: [(&str, End); 5] = [
@@ -83,7 +85,7 @@ const ENDS: [(&str, End); 5] = [
     ("COMMIT", |_, bus| bus.batch_execute("COMMIT").unwrap()),
 ];
 
-/// The server takes the transaction that has written less.
+/// Provokes a deadlock. The server rolls back the transaction that has written less.
 fn be_the_victim_of_a_deadlock(database: &Mariadb, bus: &mut MysqlConnection) {
     fn take(connection: &mut MysqlConnection, id: u64) -> QueryResult<usize> {
         diesel::sql_query(format!(
@@ -102,7 +104,7 @@ fn be_the_victim_of_a_deadlock(database: &Mariadb, bus: &mut MysqlConnection) {
             take(&mut other, 2).unwrap();
             both_hold_one.wait();
             take(&mut other, 1).unwrap();
-            other.roll_back().unwrap();
+            other.rollback().unwrap();
         });
         take(bus, 1).unwrap();
         both_hold_one.wait();
@@ -132,7 +134,7 @@ fn create() -> Mariadb {
 }
 
 #[test]
-fn what_is_dispatched_after_the_server_has_ended_the_transaction_is_refused() {
+fn a_dispatch_is_refused_when_the_server_has_ended_the_transaction() {
     for (end, ended_by) in ENDS {
         let database = create();
         let mut bus = database.connect();
@@ -153,22 +155,22 @@ fn what_is_dispatched_after_the_server_has_ended_the_transaction_is_refused() {
             ] {
                 assert!(text.contains(part), "{part} in {text}");
             }
-            // What was committed early would take effect twice.
+            // A retry would repeat what was committed early.
             assert!(!error.is_retryable() && !error.is_disconnected(), "{text}");
-            bus.roll_back().unwrap();
+            bus.rollback().unwrap();
             assert_eq!(count(&mut bus, "public_messages"), 1, "{way}, after {end}");
             assert_eq!(count(&mut bus, "message_publisher_slots"), slots);
         }
-        // The connection is as good as before.
+        // The connection is usable again.
         let again: Result<_, Error> = bus.in_transaction(|bus| place(bus, 1));
         again.unwrap();
         assert_eq!(consume(&mut bus), [1], "after {end}");
     }
 }
 
-/// The server has undone the message before it.
+/// The server has rolled back the message that was dispatched before the deadlock.
 #[test]
-fn what_was_dispatched_before_a_deadlock_that_is_ignored_is_not_committed() {
+fn messages_dispatched_before_an_ignored_deadlock_are_not_committed() {
     let database = create();
     let mut bus = database.connect();
     let committed: Result<(), Error> = bus.in_transaction(|bus| {
@@ -181,13 +183,13 @@ fn what_was_dispatched_before_a_deadlock_that_is_ignored_is_not_committed() {
 }
 
 #[test]
-fn a_transaction_that_goes_on_is_not_refused() {
+fn a_continuing_transaction_is_not_refused() {
     let database = create();
     let mut bus = database.connect();
     for (way, publish) in WAYS {
         bus.begin().unwrap();
         publish(&mut bus).unwrap();
-        // A savepoint, and a statement that fails and is undone alone.
+        // A savepoint is rolled back, and a failing statement is undone on its own.
         let undone = bus.transaction(|bus| {
             place(bus, 3).unwrap();
             bus.batch_execute("INSERT INTO stock VALUES (1, 1)")

@@ -1,8 +1,8 @@
-//! What is special about MySQL and MariaDB, on MariaDB.
+//! Cases that apply to MySQL and MariaDB only, run on MariaDB.
 
-mod ancestor;
 mod clusters;
 mod ended;
+mod legacy_schema;
 mod rows;
 mod runs;
 mod single;

@@ -1,12 +1,12 @@
-//! What a reader has seen counts for as long as the server runs, on all of its connections.
+//! The observations of a reader are valid while the server runs, on all of its connections.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{
-    Error, HandlerError, Message, MessageConsumer, MessageSource, Position, Sightings, Transactions,
-};
+use persisting_message_bus::backend::{MessageSource, SlotObservations, TransactionControl};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus::{Error, Message, MessageConsumer, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::statements::Log;
@@ -26,7 +26,7 @@ fn place(connection: &mut MysqlConnection, order: u64) {
 
 fn run_of(connection: &mut MysqlConnection) -> Option<String> {
     connection
-        .horizon("orders", &mut Sightings::default())
+        .high_water_mark("orders", &mut SlotObservations::default())
         .unwrap();
     diesel::dsl::sql::<diesel::sql_types::Nullable<Text>>(
         "SELECT CAST(@persisting_message_bus_run AS CHAR)",
@@ -35,7 +35,8 @@ fn run_of(connection: &mut MysqlConnection) -> Option<String> {
     .unwrap()
 }
 
-/// Writes to the disk when it is told to, and otherwise forgets what was committed when it is killed.
+/// Starts a server that writes commits to the disk only on demand, and otherwise loses them when it
+/// is killed.
 fn start_forgetful() -> MariadbServer {
     MariadbServer::start_with(&[
         "--innodb-flush-log-at-trx-commit=0",
@@ -43,7 +44,7 @@ fn start_forgetful() -> MariadbServer {
     ])
 }
 
-/// What was committed up to now stays.
+/// Writes all commits up to now to the disk.
 fn flush(connection: &mut MysqlConnection) {
     connection
         .batch_execute(
@@ -54,9 +55,10 @@ fn flush(connection: &mut MysqlConnection) {
         .unwrap();
 }
 
-/// Publishers overlap, and one of them has a position below what the reader had seen before.
+/// After the crash, publishers overlap, and one of them has a position below the last one that the
+/// reader saw before it.
 #[test]
-fn a_server_that_forgets_its_last_commits_has_nothing_skipped() {
+fn nothing_is_skipped_when_a_server_forgets_its_last_commits() {
     let mut server = start_forgetful();
     let mut bus = connect(&server);
     migrate(&mut bus).unwrap();
@@ -67,28 +69,28 @@ fn a_server_that_forgets_its_last_commits_has_nothing_skipped() {
     };
     let mut consumer = MessageConsumer::<Orders>::external("all", handler);
     place(&mut bus, 0);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     flush(&mut bus);
     for order in 1..=10 {
         place(&mut bus, order);
     }
     let seen_up_to = bus.last_position().unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 10);
 
     server.kill();
     server.start_again();
     let [mut slow, mut fast, mut bus] = [(); 3].map(|()| connect(&server));
     let kept = bus.last_position().unwrap();
-    assert!(kept < seen_up_to, "it has forgotten nothing");
+    assert!(kept < seen_up_to, "the server has lost no commits");
     slow.begin().unwrap();
     place(&mut slow, 20);
     for order in 21..=40 {
         place(&mut fast, order);
     }
     assert!(bus.last_position().unwrap() > seen_up_to);
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     slow.commit().unwrap();
-    while consumer.handle_new_messages(&mut bus).unwrap() > 0 {}
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
     drop(consumer);
     assert_eq!(seen[..11], (0..=10).collect::<Vec<_>>());
     let again = seen[11..].iter().copied().filter(|order| *order > 10);
@@ -102,7 +104,7 @@ fn a_run_has_one_name_in_all_sessions_and_the_next_one_has_another() {
     migrate(&mut one).unwrap();
     let first = run_of(&mut one).expect("a name");
     assert_eq!(run_of(&mut other), Some(first.clone()));
-    // As the statements that a pool resets a session with.
+    // As the statements with which a pool resets a session.
     one.batch_execute("SET @persisting_message_bus_run = NULL")
         .unwrap();
     assert_eq!(run_of(&mut one), Some(first.clone()));
@@ -112,16 +114,20 @@ fn a_run_has_one_name_in_all_sessions_and_the_next_one_has_another() {
     assert_ne!(second, first);
 }
 
-/// What was seen on one connection counts on the others: at each moment, some publisher is at work.
+/// Observations on one connection count on the others. At least one publisher is in flight at every
+/// moment.
 #[test]
 fn a_reader_that_takes_another_connection_each_time_is_not_starved() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     place(&mut one, 0);
-    let mut sightings = Sightings::default();
-    let mut look =
-        || -> Result<Position, Error> { database.connect().horizon("orders", &mut sightings) };
-    assert_eq!(look().unwrap(), Position::new(1));
+    let mut observations = SlotObservations::default();
+    let mut read = || -> Result<Position, Error> {
+        database
+            .connect()
+            .high_water_mark("orders", &mut observations)
+    };
+    assert_eq!(read().unwrap(), Position::new(1));
     one.begin().unwrap();
     place(&mut one, 1);
     for order in 2..20 {
@@ -129,11 +135,11 @@ fn a_reader_that_takes_another_connection_each_time_is_not_starved() {
         place(&mut other, order);
         one.commit().unwrap();
         std::mem::swap(&mut one, &mut other);
-        // What was committed before the last look but one.
-        let horizon = look().unwrap().get();
+        // The mark is not below the messages that were committed before the last read but one.
+        let high_water_mark = read().unwrap().get();
         assert!(
-            horizon + 3 > i64::try_from(order).unwrap(),
-            "{horizon}, {order}"
+            high_water_mark + 3 > i64::try_from(order).unwrap(),
+            "{high_water_mark}, {order}"
         );
     }
     one.commit().unwrap();
@@ -144,17 +150,18 @@ fn a_session_asks_once_for_the_run_of_the_server() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 0);
-    let mut looks = || {
+    let mut statements = || {
         let log = Log::default();
         log.watch(&mut bus);
-        bus.horizon("orders", &mut Sightings::default()).unwrap();
+        bus.high_water_mark("orders", &mut SlotObservations::default())
+            .unwrap();
         log.statements()
     };
-    let first = looks();
+    let first = statements();
     assert!(
         first.iter().any(|sql| sql.starts_with("SET @")),
         "{first:#?}"
     );
-    let second = looks();
+    let second = statements();
     assert_eq!(second.len(), 2, "{second:#?}");
 }

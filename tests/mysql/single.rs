@@ -1,5 +1,5 @@
-//! A message in a statement that is a transaction of its own: when its slot is held, and what becomes
-//! of it where one statement will not do.
+//! Publishing by a single statement that is its own transaction: when its slot is held, and the
+//! fallback when one statement is not enough.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::Transactions;
-use persisting_message_bus::diesel::TableSchema;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::statements::Log;
@@ -29,8 +29,8 @@ fn number(connection: &mut MysqlConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// Has a publisher pause in front of a row or behind it, and another one overtake it. Returns what
-/// was delivered meanwhile and later.
+/// Makes a publisher pause before or after it inserts a row, while another publisher overtakes it.
+/// Returns the orders that were delivered during the pause, and those after it.
 fn overtaken(time: &str, slowly: std::ops::Range<u64>) -> [Vec<u64>; 2] {
     let database = Mariadb::create();
     let [mut gate, mut reader, mut slow, mut fast] = [(); 4].map(|()| database.connect());
@@ -48,7 +48,7 @@ fn overtaken(time: &str, slowly: std::ops::Range<u64>) -> [Vec<u64>; 2] {
         Ok(())
     });
     let mut read = || {
-        while consumer.handle_new_messages(&mut reader).unwrap() > 0 {}
+        while consumer.handle_page(&mut reader).unwrap() > 0 {}
         std::mem::take(&mut *seen.lock().unwrap())
     };
     assert_eq!(read(), [0]);
@@ -74,7 +74,10 @@ fn wait_until_paused(observer: &mut MysqlConnection) {
         WHERE db = database() AND state = 'User lock')";
     let begun = Instant::now();
     while number(observer, paused) == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody pauses");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "no publisher pauses"
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -91,7 +94,7 @@ fn a_publisher_has_its_slot_before_its_position() {
     assert_eq!(overtaken("BEFORE", 10..13), [vec![], vec![2, 10, 11, 12]]);
 }
 
-/// The statements of a dispatch.
+/// Returns the statements of a dispatch.
 fn statements_of_dispatch(bus: &mut MysqlConnection) -> Vec<String> {
     let log = Log::default();
     log.watch(bus);
@@ -99,7 +102,7 @@ fn statements_of_dispatch(bus: &mut MysqlConnection) -> Vec<String> {
     log.statements()
 }
 
-/// The statements of a batch.
+/// Returns the statements of a batch.
 fn statements_of_batch(bus: &mut MysqlConnection, size: u64) -> Vec<String> {
     let log = Log::default();
     log.watch(bus);
@@ -140,7 +143,7 @@ fn a_batch_of_a_usual_size_takes_one_insert_in_a_transaction() {
 }
 
 #[test]
-fn another_batch_takes_few_statements_in_one_transaction() {
+fn a_batch_of_an_unusual_size_takes_few_statements_in_one_transaction() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 0);
@@ -164,7 +167,7 @@ fn a_message_takes_one_statement() {
 }
 
 #[test]
-fn who_shares_a_slot_takes_another_one() {
+fn a_publisher_takes_another_slot_when_its_own_is_held() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     place(&mut one, 0);
@@ -175,7 +178,7 @@ fn who_shares_a_slot_takes_another_one() {
     ))
     .unwrap();
     let statements = statements_of_dispatch(&mut other);
-    // Behind the last slot, a transaction looks from the first one on.
+    // After the last slot, a transaction searches from the first slot on.
     let is_last = id % 64 == 63;
     assert!(statements.len() == 2 || is_last, "{statements:#?}");
     one.batch_execute("COMMIT").unwrap();
@@ -183,7 +186,7 @@ fn who_shares_a_slot_takes_another_one() {
 }
 
 #[test]
-fn a_table_that_takes_messages_of_no_topic_gets_none() {
+fn a_table_with_a_nullable_topic_gets_no_message_without_one() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     bus.batch_execute(
@@ -195,14 +198,14 @@ fn a_table_that_takes_messages_of_no_topic_gets_none() {
     schema.messages.topic_index = "topic".into();
     // The topic has no slots yet.
     orders()
-        .dispatch(&mut schema.on(&mut bus), &OrderPlaced::number(1))
+        .dispatch(&mut schema.bind(&mut bus), &OrderPlaced::number(1))
         .unwrap();
     let lost = "(SELECT count(*) FROM public_messages WHERE topic IS NULL)";
     assert_eq!(number(&mut bus, lost), 0);
 }
 
 #[test]
-fn a_session_that_does_not_commit_by_itself_is_committed() {
+fn a_session_without_autocommit_is_committed() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     place(&mut one, 0);
@@ -212,7 +215,7 @@ fn a_session_that_does_not_commit_by_itself_is_committed() {
 }
 
 #[test]
-fn what_depends_on_locks_is_not_logged_as_a_statement() {
+fn inserts_that_depend_on_locks_are_not_logged_as_statements() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 0);

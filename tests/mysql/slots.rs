@@ -1,14 +1,14 @@
-//! Who waits for whom at the slots, and where they cannot be trusted.
+//! Waiting for publisher slots, and the sessions and servers on which they cannot be trusted.
 
 use std::sync::Barrier;
 use std::thread;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::{
-    Duplicates, Message, MessageConsumer, MessageRepository, MessageSource, Position, RawMessage,
-    Sightings, Transactions,
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, RawMessage, SlotObservations, TransactionControl,
 };
+use persisting_message_bus::{Message, MessageConsumer, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -39,13 +39,14 @@ fn first_publishers_of_a_topic_come_one_after_the_other() {
                     start.wait();
                     let mut publish = || {
                         connection.in_transaction(|connection| {
-                            // Its snapshot is older than the topic.
+                            // The snapshot is older than the topic.
                             connection.batch_execute("SELECT 1 FROM message_consumer_state")?;
                             orders().dispatch(connection, &OrderPlaced::number(order))
                         })
                     };
                     let mut published = publish();
-                    // There, looking for slots locks the place where they are inserted.
+                    // On SERIALIZABLE, searching for slots locks the gap into which they are
+                    // inserted.
                     while isolation == "SERIALIZABLE"
                         && published.as_ref().is_err_and(|error| error.is_retryable())
                     {
@@ -62,7 +63,7 @@ fn first_publishers_of_a_topic_come_one_after_the_other() {
 }
 
 #[test]
-fn a_first_publisher_that_rolls_back_leaves_the_others_alone() {
+fn a_first_publisher_that_rolls_back_does_not_disturb_others() {
     for isolation in ["READ COMMITTED", "REPEATABLE READ"] {
         let database = Mariadb::create();
         let mut first = database.connect();
@@ -79,7 +80,7 @@ fn a_first_publisher_that_rolls_back_leaves_the_others_alone() {
                 scope.spawn(move || place(&mut connection, order));
             }
             wait_until_waiting(&database, 7);
-            first.roll_back().unwrap();
+            first.rollback().unwrap();
             database.connect()
         });
         let mut delivered = consume(&mut delivered);
@@ -88,7 +89,7 @@ fn a_first_publisher_that_rolls_back_leaves_the_others_alone() {
     }
 }
 
-/// Waits until so many connections wait for a lock.
+/// Waits until this number of connections wait for a lock.
 fn wait_until_waiting(database: &Mariadb, connections: i64) {
     let mut observer = database.connect();
     let waiting = "SELECT count(*) FROM information_schema.innodb_trx
@@ -100,8 +101,11 @@ fn wait_until_waiting(database: &Mariadb, connections: i64) {
         .unwrap()
         < connections
     {
-        assert!(begun.elapsed().as_secs() < 30, "they do not wait");
-        // The server tells something new only to those who have not asked for 0.1 s.
+        assert!(
+            begun.elapsed().as_secs() < 30,
+            "the connections do not wait"
+        );
+        // The server refreshes this table only if it was not queried for 100 ms.
         thread::sleep(std::time::Duration::from_millis(150));
     }
 }
@@ -159,7 +163,7 @@ fn the_sixty_fifth_publisher_waits() {
 }
 
 #[test]
-fn a_publisher_that_meets_a_reader_holds_nobody_up() {
+fn a_publisher_that_meets_a_reader_blocks_no_others() {
     let database = Mariadb::create();
     let [mut reader, mut one, mut other] = [(); 3].map(|()| database.connect());
     place(&mut reader, 0);
@@ -169,11 +173,12 @@ fn a_publisher_that_meets_a_reader_holds_nobody_up() {
     one.begin().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| place(&mut one, 1));
-        // It has been there, in vain.
+        // By then, the publisher has tried the slots without success.
         thread::sleep(std::time::Duration::from_millis(50));
         reader.batch_execute("COMMIT").unwrap();
     });
-    // Its transaction is open. Neither a new topic nor who meets another reader waits for it.
+    // The publisher's transaction is open. Neither the first publisher of a new topic nor one that
+    // meets another reader waits for it.
     other
         .batch_execute("SET innodb_lock_wait_timeout = 1")
         .unwrap();
@@ -195,11 +200,11 @@ fn persist_on(bus: &mut MysqlConnection, topic: &str) {
         published_at: chrono::Utc::now(),
         correlation_id: None,
     };
-    bus.persist(&[message], Duplicates::Fail).unwrap();
+    bus.persist(&[message], OnDuplicate::Fail).unwrap();
 }
 
 #[test]
-fn what_was_seen_of_one_database_does_not_count_on_another() {
+fn slot_observations_of_one_database_do_not_count_on_another() {
     let (one, other) = (Mariadb::create(), Mariadb::create());
     let mut seen = Vec::new();
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
@@ -210,7 +215,7 @@ fn what_was_seen_of_one_database_does_not_count_on_another() {
     for order in 0..5 {
         place(&mut bus, order);
     }
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 5);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 5);
     let [mut slow, mut fast] = [(); 2].map(|()| other.connect());
     place(&mut fast, 10);
     slow.begin().unwrap();
@@ -218,21 +223,21 @@ fn what_was_seen_of_one_database_does_not_count_on_another() {
     for order in 12..20 {
         place(&mut fast, order);
     }
-    while consumer.handle_new_messages(&mut fast).unwrap() > 0 {}
+    while consumer.handle_page(&mut fast).unwrap() > 0 {}
     slow.commit().unwrap();
-    while consumer.handle_new_messages(&mut fast).unwrap() > 0 {}
+    while consumer.handle_page(&mut fast).unwrap() > 0 {}
     drop(consumer);
     assert_eq!(seen[5..], (10..20).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_session_that_does_not_commit_by_itself_is_not_read() {
+fn a_session_without_autocommit_is_not_read() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 1);
     bus.batch_execute("SET autocommit = 0").unwrap();
     let error = bus
-        .horizon("orders", &mut Sightings::default())
+        .high_water_mark("orders", &mut SlotObservations::default())
         .unwrap_err();
     assert!(format!("{error:#}").contains("autocommit"), "{error:#}");
 }
@@ -244,29 +249,29 @@ fn nothing_is_read_within_a_transaction() {
     place(&mut bus, 1);
     bus.begin().unwrap();
     let error = bus
-        .horizon("orders", &mut Sightings::default())
+        .high_water_mark("orders", &mut SlotObservations::default())
         .unwrap_err();
     assert!(!error.is_retryable());
     assert!(format!("{error:#}").contains("outside of it"), "{error:#}");
-    bus.roll_back().unwrap();
+    bus.rollback().unwrap();
     assert_eq!(consume(&mut bus), [1]);
 }
 
 #[test]
-fn a_server_that_is_read_only_is_not_read() {
+fn a_read_only_server_is_not_read() {
     let server = MariadbServer::start();
     let mut bus = MysqlConnection::establish(&server.url()).unwrap();
-    persisting_message_bus::diesel::migrate(&mut bus).unwrap();
+    persisting_message_bus::sql::migrate(&mut bus).unwrap();
     place(&mut bus, 1);
     bus.batch_execute("SET GLOBAL read_only = 1").unwrap();
-    let error = bus.safe_head("orders").unwrap_err();
+    let error = bus.current_head("orders").unwrap_err();
     assert!(format!("{error:#}").contains("read_only"), "{error:#}");
     bus.batch_execute("SET GLOBAL read_only = 0").unwrap();
-    assert_eq!(bus.safe_head("orders").unwrap(), Position::new(1));
+    assert_eq!(bus.current_head("orders").unwrap(), Position::new(1));
 }
 
 #[test]
-fn a_server_that_would_cut_texts_is_not_written() {
+fn a_server_that_would_truncate_texts_is_not_written() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     place(&mut bus, 1);
@@ -288,6 +293,6 @@ fn a_topic_without_publishers_does_not_stall_others() {
         .dispatch(&mut bus, &OrderShipped { order: 1 })
         .unwrap();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", |_: &Message<Ledger>| Ok(()));
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     drop(consumer);
 }

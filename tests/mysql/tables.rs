@@ -1,14 +1,13 @@
-//! Tables: made by migrations, of other names, pruned.
+//! Tables: created by migrations, with other names, and pruned.
 
 use std::sync::Barrier;
 use std::thread;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::diesel::{TableSchema, migrate};
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
-};
+use persisting_message_bus::backend::MessageSource;
+use persisting_message_bus::sql::{TableSchema, migrate};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
@@ -28,7 +27,7 @@ fn migrating_twice_does_nothing_more() {
 }
 
 #[test]
-fn many_processes_may_migrate_at_once() {
+fn many_processes_can_migrate_at_once() {
     for _ in 0..5 {
         let database = Mariadb::create();
         database
@@ -52,7 +51,7 @@ fn many_processes_may_migrate_at_once() {
 }
 
 #[test]
-fn tables_and_columns_may_have_any_name() {
+fn tables_and_columns_can_have_any_name() {
     let database = Mariadb::create();
     let mut connection = database.connect();
     connection
@@ -75,7 +74,7 @@ fn tables_and_columns_may_have_any_name() {
         )
         .unwrap();
     let schema = strange_names::schema();
-    strange_names::use_all(&mut schema.on(&mut connection));
+    strange_names::use_all(&mut schema.bind(&mut connection));
 
     let mut transactional = MessageConsumer::<Orders>::transactional(
         "transactional",
@@ -84,12 +83,12 @@ fn tables_and_columns_may_have_any_name() {
             Ok(())
         },
     );
-    let handled = transactional.handle_new_messages(&mut schema.on(&mut connection));
+    let handled = transactional.handle_page(&mut schema.bind(&mut connection));
     assert_eq!(handled.unwrap(), 3);
 }
 
 #[test]
-fn a_cursor_behind_pruned_messages_is_right() {
+fn a_cursor_after_pruned_messages_is_valid() {
     let database = Mariadb::create();
     let mut connection = database.connect();
     let batch = (0..3).map(OrderPlaced::number);
@@ -102,7 +101,7 @@ fn a_cursor_behind_pruned_messages_is_right() {
     orders()
         .dispatch(&mut connection, &OrderPlaced::number(3))
         .unwrap();
-    assert_eq!(connection.safe_head("orders").unwrap(), Position::new(4));
+    assert_eq!(connection.current_head("orders").unwrap(), Position::new(4));
     assert_eq!(consume(&mut connection), [3]);
 }
 
@@ -118,11 +117,11 @@ fn a_version_needs_a_column() {
         currency: "EUR".to_owned(),
     };
     let error = MessageDispatcher::<Invoices>::new()
-        .dispatch(&mut schema.on(&mut bus), &sent)
+        .dispatch(&mut schema.bind(&mut bus), &sent)
         .unwrap_err();
     assert!(
         error.to_string().contains("no column for its version"),
         "{error}"
     );
-    assert_eq!(bus.safe_head("invoices").unwrap(), Position::START);
+    assert_eq!(bus.current_head("invoices").unwrap(), Position::START);
 }

@@ -1,12 +1,13 @@
-//! Statements that fail, and what becomes of the transaction.
+//! Failing statements, and their effect on the transaction.
 
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::{
-    Duplicates, Error, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource,
-    Position, RawMessage, StoreCursor, Transactions,
+use persisting_message_bus::backend::{
+    CursorUpdate, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, RawMessage,
+    TransactionControl,
 };
+use persisting_message_bus::{Error, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::{consume, orders};
 
 #[test]
-fn a_deadlock_can_be_tried_again_and_the_connection_is_as_good_as_new() {
+fn a_deadlock_can_be_retried_and_the_connection_stays_usable() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     orders()
@@ -24,7 +25,7 @@ fn a_deadlock_can_be_tried_again_and_the_connection_is_as_good_as_new() {
         "CREATE TABLE stock (id INTEGER PRIMARY KEY); INSERT INTO stock VALUES (1), (2)",
     )
     .unwrap();
-    // The victim has published before.
+    // The victim of the deadlock has published before.
     let take = |connection: &mut MysqlConnection,
                 order: u64,
                 first: u64,
@@ -55,7 +56,7 @@ fn a_deadlock_can_be_tried_again_and_the_connection_is_as_good_as_new() {
 }
 
 #[test]
-fn a_lost_connection_is_told_apart() {
+fn a_lost_connection_is_reported_as_disconnected() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     let end = diesel::sql_query("KILL CONNECTION CONNECTION_ID()");
@@ -91,7 +92,7 @@ fn raw(message_id: Uuid) -> RawMessage {
 }
 
 #[test]
-fn duplicates_are_counted_also_when_the_snapshot_does_not_see_them() {
+fn duplicates_are_counted_when_the_snapshot_does_not_see_them() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     let messages: Vec<_> = (0..600).map(|_| raw(Uuid::now_v7())).collect();
@@ -99,12 +100,12 @@ fn duplicates_are_counted_also_when_the_snapshot_does_not_see_them() {
     one.batch_execute("SELECT count(*) FROM public_messages")
         .unwrap();
     let some = &messages[100..333];
-    assert_eq!(other.persist(some, Duplicates::Fail).unwrap(), 233);
+    assert_eq!(other.persist(some, OnDuplicate::Fail).unwrap(), 233);
     let repeated: Vec<_> = messages.iter().chain(&messages[..50]).cloned().collect();
-    let error = one.persist(&repeated, Duplicates::Fail).unwrap_err();
+    let error = one.persist(&repeated, OnDuplicate::Fail).unwrap_err();
     assert!(error.is_duplicate(), "{error:?}");
-    assert_eq!(one.persist(&repeated, Duplicates::Ignore).unwrap(), 367);
-    assert_eq!(one.persist(&repeated, Duplicates::Ignore).unwrap(), 0);
+    assert_eq!(one.persist(&repeated, OnDuplicate::Ignore).unwrap(), 367);
+    assert_eq!(one.persist(&repeated, OnDuplicate::Ignore).unwrap(), 0);
     one.commit().unwrap();
     assert_eq!(consume(&mut other).len(), 600);
 }
@@ -114,31 +115,31 @@ fn a_batch_of_several_statements_is_all_or_nothing() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     let known = raw(Uuid::now_v7());
-    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+    bus.persist(std::slice::from_ref(&known), OnDuplicate::Fail)
         .unwrap();
     // The duplicate is in the last statement.
     let mut batch: Vec<_> = (0..77).map(|_| raw(Uuid::now_v7())).collect();
     batch.push(known);
 
-    let error = bus.persist(&batch, Duplicates::Fail).unwrap_err();
+    let error = bus.persist(&batch, OnDuplicate::Fail).unwrap_err();
     assert!(error.is_duplicate(), "{error:?}");
     assert_eq!(consume(&mut bus), [7]);
 
     bus.begin().unwrap();
-    bus.persist(&batch, Duplicates::Fail).unwrap_err();
-    bus.persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+    bus.persist(&batch, OnDuplicate::Fail).unwrap_err();
+    bus.persist(&[raw(Uuid::now_v7())], OnDuplicate::Fail)
         .unwrap();
     bus.commit().unwrap();
     assert_eq!(consume(&mut bus), [7]);
 }
 
-/// Also where duplicates are left out, one by one.
+/// The same applies when duplicates are ignored, where rows are inserted one by one.
 #[test]
 fn a_batch_without_its_duplicates_is_all_or_nothing() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     let known = raw(Uuid::now_v7());
-    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+    bus.persist(std::slice::from_ref(&known), OnDuplicate::Fail)
         .unwrap();
     let mut batch: Vec<_> = (0..77).map(|_| raw(Uuid::now_v7())).collect();
     batch[0] = known;
@@ -147,46 +148,46 @@ fn a_batch_without_its_duplicates_is_all_or_nothing() {
     batch.push(too_long);
 
     bus.begin().unwrap();
-    bus.persist(&batch, Duplicates::Ignore).unwrap_err();
-    bus.persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+    bus.persist(&batch, OnDuplicate::Ignore).unwrap_err();
+    bus.persist(&[raw(Uuid::now_v7())], OnDuplicate::Fail)
         .unwrap();
     bus.commit().unwrap();
     assert_eq!(consume(&mut bus), [7, 7]);
 }
 
 #[test]
-fn a_leap_second_is_the_second_behind_it() {
+fn a_leap_second_becomes_the_following_second() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     let mut message = raw(Uuid::now_v7());
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     message.published_at = time("2016-12-31T23:59:60.123456Z");
-    bus.persist(&[message], Duplicates::Fail).unwrap();
+    bus.persist(&[message], OnDuplicate::Fail).unwrap();
     let backlog = bus.backlog("orders", Position::START).unwrap();
     assert_eq!(backlog.oldest, Some(time("2017-01-01T00:00:00.123456Z")));
 }
 
 #[test]
 fn a_duplicate_in_an_open_transaction_does_not_stop_other_publishers() {
-    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+    for duplicates in [OnDuplicate::Fail, OnDuplicate::Ignore] {
         for before in [1, 10, 200] {
             let database = Mariadb::create();
             let [mut one, mut other] = [(); 2].map(|()| database.connect());
             let known: Vec<_> = (0..before).map(|_| raw(Uuid::now_v7())).collect();
-            other.persist(&known, Duplicates::Fail).unwrap();
+            other.persist(&known, OnDuplicate::Fail).unwrap();
             one.begin().unwrap();
             let new = raw(Uuid::now_v7());
             let persisted = one.persist(&[new, known[0].clone()], duplicates);
             match duplicates {
-                Duplicates::Fail => assert!(persisted.unwrap_err().is_duplicate()),
-                Duplicates::Ignore => assert_eq!(persisted.unwrap(), 1),
+                OnDuplicate::Fail => assert!(persisted.unwrap_err().is_duplicate()),
+                OnDuplicate::Ignore => assert_eq!(persisted.unwrap(), 1),
             }
             other
                 .batch_execute("SET innodb_lock_wait_timeout = 1")
                 .unwrap();
             for _ in 0..3 {
                 other
-                    .persist(&[raw(Uuid::now_v7())], Duplicates::Fail)
+                    .persist(&[raw(Uuid::now_v7())], OnDuplicate::Fail)
                     .unwrap();
             }
             one.commit().unwrap();
@@ -195,32 +196,32 @@ fn a_duplicate_in_an_open_transaction_does_not_stop_other_publishers() {
 }
 
 #[test]
-fn what_another_unique_index_refuses_is_no_duplicate() {
+fn a_violation_of_another_unique_index_is_no_duplicate() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     bus.batch_execute("ALTER TABLE public_messages ADD UNIQUE KEY (published_at)")
         .unwrap();
     let known = raw(Uuid::now_v7());
-    bus.persist(std::slice::from_ref(&known), Duplicates::Fail)
+    bus.persist(std::slice::from_ref(&known), OnDuplicate::Fail)
         .unwrap();
     let mut other = raw(Uuid::now_v7());
     other.published_at = known.published_at;
-    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+    for duplicates in [OnDuplicate::Fail, OnDuplicate::Ignore] {
         let error = bus.persist(&[other.clone()], duplicates).unwrap_err();
         assert!(!error.is_duplicate(), "{error:?}");
     }
-    assert_eq!(bus.persist(&[known], Duplicates::Ignore).unwrap(), 0);
+    assert_eq!(bus.persist(&[known], OnDuplicate::Ignore).unwrap(), 0);
 }
 
 #[test]
-fn what_does_not_fit_fails_also_where_duplicates_are_ignored() {
+fn an_oversized_value_fails_when_duplicates_are_ignored() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     bus.batch_execute("ALTER TABLE public_messages MODIFY payload VARCHAR(20) NOT NULL")
         .unwrap();
     let mut long = raw(Uuid::now_v7());
     long.payload = format!(r#"{{"order":{}}}"#, u64::MAX);
-    for duplicates in [Duplicates::Fail, Duplicates::Ignore] {
+    for duplicates in [OnDuplicate::Fail, OnDuplicate::Ignore] {
         let error = bus
             .persist(&[raw(Uuid::now_v7()), long.clone()], duplicates)
             .unwrap_err();
@@ -242,7 +243,7 @@ fn a_batch_of_large_messages_stays_below_the_packet_size() {
 }
 
 #[test]
-fn who_asks_for_a_lease_does_not_wait_for_its_holders_transaction() {
+fn acquiring_a_lease_does_not_wait_for_its_holders_transaction() {
     let database = Mariadb::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     let request = |owner| LeaseRequest {
@@ -253,13 +254,13 @@ fn who_asks_for_a_lease_does_not_wait_for_its_holders_transaction() {
     };
     let lease = one.acquire(&request("one")).unwrap();
     one.begin().unwrap();
-    let store = StoreCursor {
+    let store = CursorUpdate {
         cursor: Some(Position::new(1)),
-        hold: None,
+        extend_lease: None,
     };
     one.store_cursor(&lease, &store).unwrap();
     let error = other.acquire(&request("other")).unwrap_err();
-    assert!(error.is_locked(), "{error:?}");
+    assert!(error.is_lease_held(), "{error:?}");
     one.commit().unwrap();
     assert_eq!(other.acquire(&request("other")).unwrap().epoch, 2);
 }

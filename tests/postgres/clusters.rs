@@ -1,4 +1,4 @@
-//! Servers of their own: a standby, and a cluster that is restored from a dump.
+//! Dedicated servers: a standby, and a cluster that was restored from a dump.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{LeaseRequest, MessageConsumerState, MessageSource, Position};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, MessageSource};
+use persisting_message_bus::sql::migrate;
 use persisting_message_bus_tests::servers::PostgresServer;
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -28,7 +29,7 @@ fn a_standby_is_not_read() {
     server.stop();
     fs::write(server.data().join("standby.signal"), "").unwrap();
     server.start_again();
-    let error = connect(&server).safe_head("orders").unwrap_err();
+    let error = connect(&server).current_head("orders").unwrap_err();
     let text = format!("{error:#}");
     for part in ["\"orders\"", "standby", "read from the primary"] {
         assert!(text.contains(part), "{part} in {text}");
@@ -36,7 +37,7 @@ fn a_standby_is_not_read() {
 }
 
 #[test]
-fn a_restored_cluster_goes_on_where_the_dump_was_made() {
+fn a_restored_cluster_continues_where_the_dump_was_made() {
     let old = PostgresServer::start();
     let mut bus = connect(&old);
     migrate(&mut bus).unwrap();
@@ -68,12 +69,12 @@ fn a_restored_cluster_goes_on_where_the_dump_was_made() {
         .dispatch(&mut bus, &OrderPlaced::number(1_003))
         .unwrap();
     assert_eq!(consume(&mut bus), [1_003]);
-    assert_eq!(bus.safe_head("orders").unwrap(), Position::new(1_004));
+    assert_eq!(bus.current_head("orders").unwrap(), Position::new(1_004));
 }
 
-/// On a server of its own, where nobody else writes what has to be on the disk.
+/// Uses a dedicated server, on which no other session makes the server flush to the disk.
 #[test]
-fn who_takes_a_lease_does_not_wait_for_the_disk() {
+fn acquiring_a_lease_does_not_wait_for_the_disk() {
     let server = PostgresServer::start();
     let mut bus = connect(&server);
     migrate(&mut bus).unwrap();

@@ -1,16 +1,17 @@
-//! Where the fence cannot be trusted, nothing is read.
+//! Nothing is read where the fence cannot be trusted.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::diesel::TableSchema;
-use persisting_message_bus::{Error, MessageSource, Transactions};
+use persisting_message_bus::Error;
+use persisting_message_bus::backend::{MessageSource, TransactionControl};
+use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::{OrderPlaced, Paid, Payments};
 
 use super::{consume, orders};
 
 fn refusal(connection: &mut PgConnection) -> String {
-    let error: Error = connection.safe_head("orders").unwrap_err();
+    let error: Error = connection.current_head("orders").unwrap_err();
     assert!(!error.is_retryable());
     format!("{error:#}")
 }
@@ -34,7 +35,7 @@ fn a_sequence_with_a_cache_is_refused() {
     connection
         .batch_execute("ALTER SEQUENCE public_messages_id_seq CACHE 1 INCREMENT 1 MINVALUE 1")
         .unwrap();
-    assert!(connection.safe_head("orders").is_ok());
+    assert!(connection.current_head("orders").is_ok());
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_missing_table_is_named() {
 }
 
 #[test]
-fn positions_beyond_31_bits_are_told_apart() {
+fn positions_beyond_31_bits_are_distinguished() {
     let database = Postgres::create();
     let [mut one, mut other, mut consumer] = [(); 3].map(|()| database.connect());
     for position in [2_147_483_646_i64, 4_294_967_294, 9_000_000_000_000] {
@@ -105,7 +106,7 @@ fn positions_beyond_31_bits_are_told_apart() {
 }
 
 #[test]
-fn locks_of_others_are_no_fences() {
+fn foreign_advisory_locks_are_no_fences() {
     let database = Postgres::create();
     let [mut foreign, mut bus] = [(); 2].map(|()| database.connect());
     orders()
@@ -173,7 +174,7 @@ fn tables_of_one_database_have_fences_of_their_own() {
     orders()
         .dispatch(&mut one, &OrderPlaced::number(1))
         .unwrap();
-    let mut bus = schema.on(&mut other);
+    let mut bus = schema.bind(&mut other);
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(2))
         .unwrap();

@@ -1,13 +1,12 @@
-//! Positions that leap ahead, or go back, while publishers are at work.
+//! Positions that leap ahead, or go back, while publishers are in flight.
 
 use std::sync::mpsc::channel;
 
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageDispatcher, MessageSource, Position, Sightings, Transactions,
-};
+use persisting_message_bus::backend::{MessageSource, SlotObservations, TransactionControl};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Position};
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
@@ -24,7 +23,7 @@ fn set_positions(connection: &mut PgConnection, last: i64) {
     connection.batch_execute(&set).unwrap();
 }
 
-/// Among them those at which some of the bits of the positions are as before.
+/// Leaps, including those after which some bits of the positions are unchanged.
 const LEAPS: [i64; 8] = [
     1 << 30,
     (1 << 31) - 1,
@@ -37,7 +36,7 @@ const LEAPS: [i64; 8] = [
 ];
 
 #[test]
-fn a_publisher_stays_in_sight_however_far_positions_leap() {
+fn a_publisher_is_noticed_however_far_positions_leap() {
     for leap in LEAPS {
         let database = Postgres::create();
         let [mut slow, mut fast, mut bus] = [(); 3].map(|()| database.connect());
@@ -48,24 +47,24 @@ fn a_publisher_stays_in_sight_however_far_positions_leap() {
         };
         let mut consumer = MessageConsumer::<Orders>::external("has looked before", handler);
         place(&mut fast, 0);
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 
         slow.begin().unwrap();
         place(&mut slow, 1);
         place(&mut fast, 2);
         set_positions(&mut fast, 3 + leap);
         place(&mut fast, 3);
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0, "{leap}");
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0, "{leap}");
         assert_eq!(consume(&mut bus), [0], "{leap}");
         slow.commit().unwrap();
-        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3, "{leap}");
+        assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3, "{leap}");
         drop(consumer);
         assert_eq!(seen, [0, 1, 2, 3], "{leap}");
         assert_eq!(consume(&mut bus), [1, 2, 3], "{leap}");
     }
 }
 
-/// As one does that has announced itself after the reader looked at the sequence.
+/// Such a publisher has announced itself after the reader read the sequence.
 #[test]
 fn a_publisher_that_is_ahead_of_the_reader_does_not_hold_it_back() {
     for ahead in [0, 1, 1_000, 1 << 20, 1 << 31, 1 << 40] {
@@ -76,14 +75,16 @@ fn a_publisher_that_is_ahead_of_the_reader_does_not_hold_it_back() {
         slow.begin().unwrap();
         place(&mut slow, 1);
         set_positions(&mut fast, 1);
-        let last = fast.horizon("orders", &mut Sightings::default()).unwrap();
+        let last = fast
+            .high_water_mark("orders", &mut SlotObservations::default())
+            .unwrap();
         assert_eq!(last, Position::new(1), "{ahead}");
-        slow.roll_back().unwrap();
+        slow.rollback().unwrap();
     }
 }
 
 #[test]
-fn a_publisher_on_another_topic_is_out_of_sight_below_four_billion_positions() {
+fn a_publisher_on_another_topic_is_ignored_below_four_billion_positions() {
     let database = Postgres::create();
     let [mut slow, mut fast] = [(); 2].map(|()| database.connect());
     slow.begin().unwrap();
@@ -96,7 +97,7 @@ fn a_publisher_on_another_topic_is_out_of_sight_below_four_billion_positions() {
 }
 
 #[test]
-fn a_publisher_on_another_table_is_out_of_sight_below_a_trillion_positions() {
+fn a_publisher_on_another_table_is_ignored_below_a_trillion_positions() {
     let databases = [(); 2].map(|()| Postgres::create());
     let [mut slow, mut fast] = databases.each_ref().map(Database::connect);
     slow.begin().unwrap();
@@ -107,7 +108,7 @@ fn a_publisher_on_another_table_is_out_of_sight_below_a_trillion_positions() {
     slow.commit().unwrap();
 }
 
-/// The lowest of several counts, also where the others have announced more.
+/// The lowest announcement counts, also when the others are much higher.
 #[test]
 fn the_earliest_of_several_publishers_holds_the_reader_back() {
     let database = Postgres::create();
@@ -122,21 +123,26 @@ fn the_earliest_of_several_publishers_holds_the_reader_back() {
     let last: i64 = diesel::dsl::sql::<BigInt>("SELECT last_value FROM public_messages_id_seq")
         .get_result(&mut bus)
         .unwrap();
-    let mut horizons = Vec::new();
+    let mut marks = Vec::new();
     for publisher in &mut publishers {
-        horizons.push(bus.horizon("orders", &mut Sightings::default()).unwrap());
+        marks.push(
+            bus.high_water_mark("orders", &mut SlotObservations::default())
+                .unwrap(),
+        );
         publisher.commit().unwrap();
     }
     let positions = [1, 1 << 31, 2 << 31, 3 << 31].map(Position::new);
-    assert_eq!(horizons, positions);
-    let horizon = bus.horizon("orders", &mut Sightings::default()).unwrap();
-    assert_eq!(horizon, Position::new(last));
+    assert_eq!(marks, positions);
+    let high_water_mark = bus
+        .high_water_mark("orders", &mut SlotObservations::default())
+        .unwrap();
+    assert_eq!(high_water_mark, Position::new(last));
     assert_eq!(consume(&mut bus), [0, 1, 2, 3, 4]);
 }
 
-/// It would have the rows come to stand below what the fence says.
+/// A restart would put the rows below the position that the fence announces.
 #[test]
-fn positions_do_not_start_again_between_a_fence_and_the_rows_that_are_copied() {
+fn positions_do_not_restart_between_a_fence_and_the_copied_rows() {
     let database = Postgres::create();
     let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
     place(&mut other, 0);

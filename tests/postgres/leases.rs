@@ -1,5 +1,6 @@
-//! Leases: one row for each consumer and topic, although the key has the epoch in it.
+//! Leases: one row for each consumer and topic, although the key includes the epoch.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::thread;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
-use persisting_message_bus::{
-    Lease, LeaseRequest, MessageConsumerState, Position, StoreCursor, Transactions,
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::{
+    CursorUpdate, Lease, LeaseRequest, MessageConsumerState, TransactionControl,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
 
@@ -22,14 +24,14 @@ fn request(owner: &str) -> LeaseRequest<'_> {
 }
 
 fn store_and_release(connection: &mut PgConnection, lease: &Lease, position: i64) {
-    let store = StoreCursor {
+    let store = CursorUpdate {
         cursor: Some(Position::new(position)),
-        hold: None,
+        extend_lease: None,
     };
     connection.store_cursor(lease, &store).unwrap();
 }
 
-fn wait_until_somebody_waits(connection: &mut PgConnection) {
+fn wait_until_a_lock_is_awaited(connection: &mut PgConnection) {
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND application_name = current_schema())";
     while !sql::<Bool>(waits).get_result::<bool>(connection).unwrap() {
@@ -38,7 +40,7 @@ fn wait_until_somebody_waits(connection: &mut PgConnection) {
 }
 
 #[test]
-fn who_is_first_at_the_same_time_as_another_inserts_no_second_row() {
+fn two_first_acquisitions_insert_one_row() {
     let database = Postgres::create();
     let (mut one, mut observer) = (database.connect(), database.connect());
     one.begin().unwrap();
@@ -48,14 +50,14 @@ fn who_is_first_at_the_same_time_as_another_inserts_no_second_row() {
     store_and_release(&mut one, &second, 7);
     let lease = thread::scope(|scope| {
         let mut other = database.connect();
-        // So that it is known among those of other tests.
+        // The name identifies this session among those of other tests.
         let schema: String = sql::<Text>("SELECT current_schema()::text")
             .get_result(&mut other)
             .unwrap();
         let name = format!("SET application_name = '{schema}'");
         other.batch_execute(&name).unwrap();
         let late = scope.spawn(move || other.acquire(&request("other")).unwrap());
-        wait_until_somebody_waits(&mut observer);
+        wait_until_a_lock_is_awaited(&mut observer);
         one.commit().unwrap();
         late.join().unwrap()
     });
@@ -67,7 +69,7 @@ fn who_is_first_at_the_same_time_as_another_inserts_no_second_row() {
 }
 
 #[test]
-fn a_new_consumer_is_refused_where_others_are_not_seen() {
+fn a_new_consumer_is_refused_when_other_rows_are_not_visible() {
     let database = Postgres::create();
     let mut connection = database.connect();
     connection
@@ -79,12 +81,17 @@ fn a_new_consumer_is_refused_where_others_are_not_seen() {
         text.contains("all") && text.contains("READ COMMITTED"),
         "{text}"
     );
-    let status = connection.stored_consumer("all", "orders").unwrap();
+    let status = connection
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap();
     assert_eq!(status, None);
 }
 
 #[test]
-fn a_transaction_in_which_a_lease_is_taken_waits_for_the_disk_as_before() {
+fn a_transaction_that_acquires_a_lease_keeps_its_synchronous_commit() {
     let database = Postgres::create();
     let mut connection = database.connect();
     let lease = connection.acquire(&request("one")).unwrap();

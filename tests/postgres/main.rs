@@ -1,4 +1,4 @@
-//! What is special about PostgreSQL.
+//! Cases that apply to PostgreSQL only.
 
 mod clusters;
 mod fence;

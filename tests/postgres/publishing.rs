@@ -1,4 +1,4 @@
-//! Publishers draw positions behind their fence, whatever the tables and transactions are.
+//! Publishers draw positions after their fence, whatever the tables and transactions are.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::{self, ScopedJoinHandle};
@@ -7,8 +7,9 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{Headers, Transactions};
+use persisting_message_bus::Headers;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::sql::migrate;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ fn place_two(connection: &mut PgConnection, order: u64) {
     orders().dispatch_batch(connection, batch).unwrap();
 }
 
-/// So many that they are copied.
+/// A number of messages that is published by COPY.
 const MANY: usize = 4_200;
 
 fn place_many(connection: &mut PgConnection, order: u64) {
@@ -51,7 +52,7 @@ fn last_position(connection: &mut PgConnection) -> i64 {
 
 const KEY: &str = "(classid::bigint << 32 | objid::bigint)";
 
-/// What the keys of the fences of "orders" have in common, by that of a message that is rolled back.
+/// Returns the common part of the fence keys of "orders", taken from a message that is rolled back.
 fn common_key(connection: &mut PgConnection, sequence: &str) -> i64 {
     let last = number(connection, &last_of(sequence));
     connection.begin().unwrap();
@@ -60,11 +61,11 @@ fn common_key(connection: &mut PgConnection, sequence: &str) -> i64 {
         "SELECT {KEY} FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
     );
     let key = number(connection, &key);
-    connection.roll_back().unwrap();
+    connection.rollback().unwrap();
     key ^ last
 }
 
-/// Whether a publisher comes to wait for a fence of the key, before the thread has ended.
+/// Returns whether a publisher waits for a fence with this key before the thread ends.
 fn waits_for_fence(
     connection: &mut PgConnection,
     key: i64,
@@ -83,11 +84,11 @@ fn waits_for_fence(
 }
 
 #[test]
-fn a_position_is_drawn_behind_the_fence() {
+fn a_position_is_drawn_after_the_fence() {
     for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut obstacle, mut publisher] = [(); 2].map(|()| database.connect());
-        // In a session that knows the sequence.
+        // This message makes the session know the sequence.
         place(&mut publisher, 0);
         let common = common_key(&mut obstacle, "public_messages_id_seq");
         let last = last_position(&mut obstacle);
@@ -99,7 +100,7 @@ fn a_position_is_drawn_behind_the_fence() {
             let publishing = scope.spawn(|| publish(&mut publisher, 1));
             waits_for_fence(&mut obstacle, key, &publishing);
             let drawn = last_position(&mut obstacle);
-            obstacle.roll_back().unwrap();
+            obstacle.rollback().unwrap();
             assert_eq!(drawn, last);
         });
     }
@@ -115,7 +116,7 @@ fn a_connection_that_goes_to_another_schema_holds_the_fence_there() {
             path.get_result::<String>(connection).unwrap()
         });
         let mut publisher = databases[0].connect();
-        // Often enough to plan the statement once and for all.
+        // Often enough for the server to use a generic plan.
         for _ in 0..8 {
             publish(&mut publisher, 1);
         }
@@ -133,7 +134,7 @@ fn a_connection_that_goes_to_another_schema_holds_the_fence_there() {
 }
 
 #[test]
-fn a_table_that_is_made_anew_has_its_own_fence() {
+fn a_recreated_table_has_its_own_fence() {
     for publish in [place, place_two, place_many] {
         let database = Postgres::create();
         let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
@@ -156,7 +157,7 @@ fn a_table_that_is_made_anew_has_its_own_fence() {
     }
 }
 
-/// Gives the positions a serial column's sequence.
+/// Makes the position a serial column with this sequence.
 fn make_serial(connection: &mut PgConnection, sequence: &str) {
     let serial = format!(
         "ALTER TABLE public_messages ALTER id DROP IDENTITY;
@@ -166,7 +167,7 @@ fn make_serial(connection: &mut PgConnection, sequence: &str) {
     connection.batch_execute(&serial).unwrap();
 }
 
-/// Gives them another one, and leaves the first one there.
+/// Makes the column draw from another sequence, and keeps the first one.
 fn draw_from_another(connection: &mut PgConnection, sequence: &str) {
     let change = format!(
         "CREATE SEQUENCE second START 100000 OWNED BY public_messages.id;
@@ -176,7 +177,7 @@ fn draw_from_another(connection: &mut PgConnection, sequence: &str) {
     connection.batch_execute(&change).unwrap();
 }
 
-/// Also where both sequences are there, and nothing else has changed.
+/// The change is noticed even if both sequences exist and nothing else has changed.
 #[test]
 fn another_sequence_of_the_column_is_noticed() {
     for sequence in ["first", "public_messages_id_seq"] {
@@ -199,9 +200,9 @@ fn another_sequence_of_the_column_is_noticed() {
     }
 }
 
-/// Also by a session that was told that the first one is the column's.
+/// The session has cached that the first sequence belongs to the column.
 #[test]
-fn a_position_that_was_drawn_from_another_sequence_is_not_stored_behind_the_wrong_fence() {
+fn a_position_drawn_from_another_sequence_is_not_stored_under_the_wrong_fence() {
     let database = Postgres::create();
     let [mut publisher, mut other] = [(); 2].map(|()| database.connect());
     make_serial(&mut other, "public_messages_id_seq");
@@ -209,7 +210,7 @@ fn a_position_that_was_drawn_from_another_sequence_is_not_stored_behind_the_wron
         place(&mut publisher, order);
     }
     draw_from_another(&mut other, "public_messages_id_seq");
-    // As one of its own, in a transaction that shows what it would be.
+    // The single-statement path, in a transaction that Diesel does not know of.
     publisher.batch_execute("BEGIN").unwrap();
     let refused = orders().dispatch(&mut publisher, &OrderPlaced::number(8));
     assert!(refused.is_err());
@@ -218,7 +219,7 @@ fn a_position_that_was_drawn_from_another_sequence_is_not_stored_behind_the_wron
     assert_eq!(consume(&mut other), (0..8).chain([9]).collect::<Vec<_>>());
 }
 
-/// By its name, the sequence of a table is found sooner than by asking what it is.
+/// The library finds the sequence of a table by its name, which is faster than querying for it.
 #[test]
 fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
     let impostor = "ALTER TABLE public_messages ALTER id DROP IDENTITY;
@@ -235,7 +236,7 @@ fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
         for order in 0..8 {
             place(&mut publisher, order);
         }
-        // Also where the session has drawn a number from it.
+        // The session has drawn a number from the impostor, if there is one.
         let draw = "SELECT nextval(to_regclass('public_messages_id_seq'))";
         publisher.batch_execute(draw).unwrap();
         let common = common_key(&mut obstacle, "theirs");
@@ -246,8 +247,11 @@ fn a_sequence_that_only_has_the_name_of_the_columns_is_not_fenced() {
         thread::scope(|scope| {
             let publishing = scope.spawn(|| place(&mut publisher, 9));
             let waits = waits_for_fence(&mut obstacle, key, &publishing);
-            assert!(waits, "it was published without the fence of its sequence");
-            obstacle.roll_back().unwrap();
+            assert!(
+                waits,
+                "the message was published without the fence of its sequence"
+            );
+            obstacle.rollback().unwrap();
         });
         assert_eq!(
             consume(&mut obstacle),
@@ -284,7 +288,7 @@ fn a_duplicate_leaves_a_transaction_usable_that_diesel_does_not_know_of() {
 }
 
 #[test]
-fn of_many_messages_the_one_that_is_there_is_named() {
+fn batch_error_names_the_duplicate() {
     let database = Postgres::create();
     let mut bus = database.connect();
     let id = orders()
@@ -306,7 +310,7 @@ fn of_many_messages_the_one_that_is_there_is_named() {
     assert_eq!(consume(&mut bus), [0, 1]);
 }
 
-/// Where rows have policies, PostgreSQL does not copy, nor does it say which id is there already.
+/// On tables with row policies, PostgreSQL refuses COPY and does not name a duplicate id.
 #[test]
 fn messages_are_published_under_row_level_security() {
     let database = Postgres::create();

@@ -1,4 +1,4 @@
-//! Rows and columns that others made.
+//! Rows and columns that other programs created.
 
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::{Message, MessageConsumer, Position};
@@ -8,7 +8,7 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use super::{consume, orders};
 
 #[test]
-fn a_broken_row_stops_before_it_and_says_where() {
+fn a_broken_row_stops_the_consumer_and_the_error_says_where() {
     for (column, column_type, value, position, expected) in [
         ("message_id", "text", "'x'", 2, "a UUID"),
         ("message_id", "bytea", "'x'", 1, "a text"),
@@ -38,7 +38,7 @@ fn a_broken_row_stops_before_it_and_says_where() {
             Ok(())
         });
         for _ in 0..2 {
-            let error = consumer.handle_new_messages(&mut connection).unwrap_err();
+            let error = consumer.handle_page(&mut connection).unwrap_err();
             assert!(error.is_bad_message(), "{column} = {value}: {error:?}");
             assert_eq!(error.position(), Some(Position::new(position)), "{error:?}");
             let text = format!("{error:#}");
@@ -52,7 +52,7 @@ fn a_broken_row_stops_before_it_and_says_where() {
 }
 
 #[test]
-fn columns_may_have_related_types() {
+fn columns_can_have_related_types() {
     let database = Postgres::create();
     let mut connection = database.connect();
     orders()

@@ -1,12 +1,13 @@
-//! Publishers and tables of several schemas.
+//! Publishers and tables in several schemas.
 
 use std::collections::HashMap;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use persisting_message_bus::{
-    Duplicates, MessageRepository, MessageSource, RawMessage, Transactions,
+use persisting_message_bus::OnDuplicate;
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, RawMessage, TransactionControl,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::statements::Log;
@@ -40,14 +41,14 @@ fn number(connection: &mut PgConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// What the library makes of a topic's name.
+/// Returns the library's hash of a topic's name.
 fn hash_of(topic: &str) -> u32 {
     topic.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
-/// Two topics whose locks, each on a sequence of its own, look alike.
+/// Returns two topics whose fence keys collide, although each is for another sequence.
 fn topics_that_collide(sequences: [i64; 2]) -> [String; 2] {
     let [one, other] = sequences.map(|oid| u32::try_from(oid << 8 & 0xffff_ffff).unwrap());
     let difference = one ^ other;
@@ -74,7 +75,7 @@ fn persist(connection: &mut PgConnection, topic: &str, messages: usize) {
         correlation_id: None,
     };
     let messages: Vec<_> = (0..messages).map(|_| message()).collect();
-    connection.persist(&messages, Duplicates::Fail).unwrap();
+    connection.persist(&messages, OnDuplicate::Fail).unwrap();
 }
 
 #[test]
@@ -87,29 +88,30 @@ fn a_transaction_holds_a_fence_in_each_schema_whatever_the_keys_have_in_common()
         number(&mut other, &oid)
     });
     let [first, second] = topics_that_collide(sequences);
-    // Far ahead, so that its fence, which the other schema's readers take for one of theirs, says nothing.
+    // Readers of the other schema take this fence for one of theirs. Its position is so far ahead
+    // that it holds nothing back.
     let ahead = format!("setval({}::oid::regclass, 1000000000)", sequences[0]);
     number(&mut publisher, &ahead);
-    // One, several, and so many that they are copied.
+    // One message, several messages, and a number that is published by COPY.
     for many_first in [1, 2, 4_000] {
         for many_second in [1, 2, 4_000] {
-            let head = other.safe_head(&second).unwrap();
+            let head = other.current_head(&second).unwrap();
             publisher.begin().unwrap();
             persist(&mut publisher, &first, many_first);
             set_schemas(&mut publisher, "LOCAL", &[&schemas[1]]);
             persist(&mut publisher, &second, many_second);
             persist(&mut other, &second, 1);
             let how = format!("{many_first}, then {many_second}");
-            assert_eq!(other.safe_head(&second).unwrap(), head, "{how}");
+            assert_eq!(other.current_head(&second).unwrap(), head, "{how}");
             publisher.commit().unwrap();
             let last = other.last_position().unwrap();
-            assert_eq!(other.safe_head(&second).unwrap(), last, "{how}");
+            assert_eq!(other.current_head(&second).unwrap(), last, "{how}");
         }
     }
 }
 
-/// A schema whose table's sequence has a name of its own, and another one, where the first one's name is
-/// looked for too.
+/// A schema whose table has a sequence with an unusual name, and a second schema on the search
+/// path, where a sequence has the usual name.
 struct Neighbours {
     databases: [Postgres; 2],
     schemas: [String; 2],
@@ -126,7 +128,7 @@ impl Neighbours {
         Self { databases, schemas }
     }
 
-    /// In a session of both schemas.
+    /// Returns a session with both schemas on its search path.
     fn connect(&self) -> PgConnection {
         let mut connection = self.databases[0].connect();
         self.see_both(&mut connection);
@@ -138,7 +140,7 @@ impl Neighbours {
         set_schemas(connection, "", &[one, other]);
     }
 
-    /// Has the session draw from the other sequence what this one will draw next.
+    /// Makes the session draw from the other sequence the number that this sequence draws next.
     fn draw_the_same(&self, connection: &mut PgConnection) {
         let next = number(connection, "last_value + 1 FROM theirs");
         let same = format!("setval('public_messages_id_seq', {next})");
@@ -146,7 +148,7 @@ impl Neighbours {
     }
 }
 
-/// Also where it has just drawn that very position.
+/// This holds even if the session has just drawn that position from the other sequence.
 #[test]
 fn a_sequence_of_another_schema_is_not_taken_for_the_tables_own() {
     for has_published_there in [false, true] {
@@ -164,7 +166,7 @@ fn a_sequence_of_another_schema_is_not_taken_for_the_tables_own() {
         }
         assert_eq!(consume(&mut other), [0, 1, 2]);
         neighbours.draw_the_same(&mut publisher);
-        // It is not known to Diesel: the message is inserted as one of its own.
+        // Diesel does not know of this transaction, so the message takes the single-statement path.
         publisher.batch_execute("BEGIN").unwrap();
         place(&mut publisher, 3);
         place(&mut other, 4);
@@ -189,9 +191,9 @@ fn a_message_takes_one_statement_once_the_session_knows_the_sequence() {
     for _ in 0..8 {
         assert_eq!(statements_of_dispatch(&mut bus), 1);
     }
-    // What it was told is the session's, and not the transaction's.
+    // The session keeps what it knows of the sequence after a rollback.
     bus.begin().unwrap();
     place(&mut bus, 1);
-    bus.roll_back().unwrap();
+    bus.rollback().unwrap();
     assert_eq!(statements_of_dispatch(&mut bus), 1);
 }

@@ -1,11 +1,12 @@
-//! Statements that fail, and what becomes of the transaction.
+//! Failing statements, and their effect on the transaction.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use persisting_message_bus::backend::{MessageConsumerState, TransactionControl};
+use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{
-    Duplicates, Error, Headers, Message, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    Transactions,
+    Error, Headers, Message, MessageConsumer, MessageDispatcher, OnDuplicate,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::{consume, orders};
 
 #[test]
-fn a_handler_that_breaks_the_transaction_takes_the_cursor_along() {
+fn the_cursor_is_rolled_back_when_a_handler_breaks_the_transaction() {
     let database = Postgres::create();
     let mut bus = database.connect();
     bus.batch_execute("CREATE TABLE paid (number bigint UNIQUE); INSERT INTO paid VALUES (2)")
@@ -26,16 +27,22 @@ fn a_handler_that_breaks_the_transaction_takes_the_cursor_along() {
         |bus: &mut PgConnection, message: &Message<Orders>| {
             let insert = format!("INSERT INTO paid VALUES ({})", message.payload().order());
             match diesel::sql_query(insert).execute(bus) {
-                // It has been paid, the handler thinks.
+                // The handler assumes that the order has already been paid.
                 Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(()),
                 result => Ok(result.map(drop)?),
             }
         },
     );
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert!(!error.is_retryable(), "{error:?}");
-    // Nothing is lost: what was handled is as far as the cursor is.
-    let status = bus.stored_consumer("payer", "orders").unwrap().unwrap();
+    // Nothing is lost: the cursor matches the effects.
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "payer",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     let cursor = status.cursor.map_or(0, |cursor| cursor.get());
     let paid: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(
         "SELECT count(*) FROM paid WHERE number <> 2",
@@ -63,7 +70,7 @@ fn a_refused_message_leaves_the_transaction_usable() {
 }
 
 #[test]
-fn what_another_unique_index_refuses_is_no_duplicate() {
+fn a_violation_of_another_unique_index_is_no_duplicate() {
     let database = Postgres::create();
     let mut bus = database.connect();
     bus.batch_execute("CREATE UNIQUE INDEX ON public_messages (message_type)")
@@ -75,7 +82,7 @@ fn what_another_unique_index_refuses_is_no_duplicate() {
         .dispatch(&mut bus, &OrderPlaced::number(2))
         .unwrap_err();
     assert!(!error.is_duplicate(), "{error:?}");
-    let ignoring = MessageDispatcher::<Orders>::new().with_duplicates(Duplicates::Ignore);
+    let ignoring = MessageDispatcher::<Orders>::new().on_duplicate(OnDuplicate::Ignore);
     ignoring
         .dispatch(&mut bus, &OrderPlaced::number(3))
         .unwrap_err();
@@ -83,7 +90,7 @@ fn what_another_unique_index_refuses_is_no_duplicate() {
 }
 
 #[test]
-fn what_serializable_transactions_fail_with_can_be_tried_again() {
+fn serialization_failures_can_be_retried() {
     let database = Postgres::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     one.batch_execute("CREATE TABLE stock (amount integer); INSERT INTO stock VALUES (1)")
@@ -105,7 +112,7 @@ fn what_serializable_transactions_fail_with_can_be_tried_again() {
     one.commit().unwrap();
     let error = other.commit().unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
-    // The connection is as good as new.
+    // The connection is usable again.
     let again: Result<_, Error> =
         other.in_transaction(|other| orders().dispatch(other, &OrderPlaced::number(2)));
     again.unwrap();
@@ -113,7 +120,7 @@ fn what_serializable_transactions_fail_with_can_be_tried_again() {
 }
 
 #[test]
-fn a_lost_connection_is_told_apart() {
+fn a_lost_connection_is_reported_as_disconnected() {
     let database = Postgres::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     let end = diesel::sql_query("SELECT pg_terminate_backend(pg_backend_pid())");
@@ -129,7 +136,7 @@ fn a_lost_connection_is_told_apart() {
 }
 
 #[test]
-fn a_deadlock_can_be_tried_again() {
+fn a_deadlock_can_be_retried() {
     let database = Postgres::create();
     let [mut one, mut other] = [(); 2].map(|()| database.connect());
     one.batch_execute(

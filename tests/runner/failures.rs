@@ -4,9 +4,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::handler::{External, HandlerError};
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    External, GiveUp, HandlerError, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageFailures, Parked, Retry, Runner,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
@@ -103,7 +105,7 @@ pub fn a_message_that_keeps_failing_stops_its_consumer_only<D: Database + Send +
     assert_eq!(state(&mut database.connect(), "poisoned"), (2, false));
 }
 
-pub fn a_connection_that_cannot_be_had_is_tried_again<D: Database + Send + 'static>() {
+pub fn a_failed_connection_is_retried<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..3);
     let (sender, seen) = channel();
@@ -112,14 +114,14 @@ pub fn a_connection_that_cannot_be_had_is_tried_again<D: Database + Send + 'stat
     });
     let tries = AtomicU32::new(0);
     let running = Runner::new(move || match tries.fetch_add(1, Ordering::Relaxed) {
-        // More often than a message is attempted.
+        // More failures than a message has attempts.
         0..20 => Err(io::Error::other("away")),
         _ => Ok(database.connect()),
     })
     .retry(
-        Retry::default()
-            .base(Duration::from_millis(1))
-            .cap(Duration::from_millis(2)),
+        RetryPolicy::default()
+            .initial_delay(Duration::from_millis(1))
+            .max_delay(Duration::from_millis(2)),
     )
     .consumer(consumer)
     .start();
@@ -129,7 +131,8 @@ pub fn a_connection_that_cannot_be_had_is_tried_again<D: Database + Send + 'stat
 
 type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
 
-/// Refuses the third order until the gate is open; the other orders are sent.
+/// Returns a consumer that refuses the third order until the gate is open, and sends the other
+/// orders.
 fn refusing(
     sender: Sender<u64>,
     is_open: Arc<AtomicBool>,
@@ -144,49 +147,86 @@ fn refusing(
     MessageConsumer::<Orders>::external("all", Box::new(handler) as Handler)
 }
 
-pub fn a_parked_message_comes_again_when_it_is_redriven<D: Database + Send + 'static>() {
+pub fn a_parked_message_is_handled_when_it_is_redriven<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let mut bus = database.connect();
     place(&mut bus, 1..6);
     let (sender, seen) = channel();
     let is_open = Arc::new(AtomicBool::new(false));
     let consumer = refusing(sender, Arc::clone(&is_open));
-    let retry = quick_retry().then(GiveUp::Park);
+    let retry = quick_retry().on_exhausted(FailurePolicy::Park);
     let running = runner(&database).consumer(consumer.retry(retry)).start();
     assert!(seen.iter().take(4).eq([1, 2, 4, 5]));
     wait_until("it is parked", || {
-        bus.count_parked("all", "orders").unwrap() == 1
+        bus.count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap()
+            == 1
     });
 
-    assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+    assert_eq!(
+        bus.redrive(
+            ConsumerKey {
+                consumer: "all",
+                topic: "orders"
+            },
+            ParkedSelector::All
+        )
+        .unwrap(),
+        1
+    );
     wait_until("it is parked again", || {
-        bus.count_parked("all", "orders").unwrap() == 1
+        bus.count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap()
+            == 1
     });
     is_open.store(true, Ordering::Relaxed);
-    assert_eq!(bus.redrive("all", "orders", Parked::All).unwrap(), 1);
+    assert_eq!(
+        bus.redrive(
+            ConsumerKey {
+                consumer: "all",
+                topic: "orders"
+            },
+            ParkedSelector::All
+        )
+        .unwrap(),
+        1
+    );
     assert_eq!(seen.recv_timeout(MINUTE), Ok(3));
     let ended = running.stop_within(MINUTE).unwrap();
     assert!(ended[0].error.is_none());
-    assert_eq!(bus.count_parked("all", "orders").unwrap(), 0);
+    assert_eq!(
+        bus.count_parked(ConsumerKey {
+            consumer: "all",
+            topic: "orders"
+        })
+        .unwrap(),
+        0
+    );
 }
 
-pub fn a_skipped_message_is_passed_over<D: Database + Send + 'static>() {
+pub fn a_message_is_skipped_when_its_attempts_are_exhausted<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..6);
     let (sender, seen) = channel();
     let consumer = refusing(sender, Arc::default());
-    let retry = quick_retry().then(GiveUp::Skip);
+    let retry = quick_retry().on_exhausted(FailurePolicy::Skip);
     let running = runner(&database).consumer(consumer.retry(retry)).start();
     assert!(seen.iter().take(4).eq([1, 2, 4, 5]));
     assert!(running.stop_within(MINUTE).unwrap()[0].error.is_none());
 }
 
-pub fn attempts_go_on_in_the_next_process<D: Database + Send + 'static>() {
+pub fn attempts_continue_in_the_next_process<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..6);
     let mut attempts = Vec::new();
     let pause = Duration::from_millis(300);
-    // The first ones are ended as soon as the message has failed.
+    // The first two runners are stopped as soon as the message has failed.
     for is_last in [false, false, true] {
         let (sender, attempted) = channel();
         let consumer = MessageConsumer::<Orders>::external("all", move |message: &Message<_>| {
@@ -197,7 +237,10 @@ pub fn attempts_go_on_in_the_next_process<D: Database + Send + 'static>() {
                 _ => Ok(()),
             }
         });
-        let retry = quick_retry().base(pause).cap(pause).attempts(5);
+        let retry = quick_retry()
+            .initial_delay(pause)
+            .max_delay(pause)
+            .max_attempts(5);
         let running = runner(&database).consumer(consumer.retry(retry)).start();
         if is_last {
             attempts.extend(&attempted);
@@ -214,7 +257,7 @@ pub fn attempts_go_on_in_the_next_process<D: Database + Send + 'static>() {
     assert_eq!(attempts, [1, 2, 3, 3, 3, 3, 3]);
 }
 
-pub fn a_paused_consumer_rests_and_goes_on<D: Database + Send + 'static>() {
+pub fn a_paused_consumer_rests_until_it_is_resumed<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let mut bus = database.connect();
     place(&mut bus, 1..3);
@@ -225,11 +268,23 @@ pub fn a_paused_consumer_rests_and_goes_on<D: Database + Send + 'static>() {
     wait_until("the page is stored", || {
         state(&mut bus, "all") == (2, false)
     });
-    assert!(bus.set_paused("all", "orders", true).unwrap());
+    assert!(
+        bus.pause(ConsumerKey {
+            consumer: "all",
+            topic: "orders"
+        })
+        .unwrap()
+    );
     place(&mut bus, 4..6);
-    running.nudge().nudge();
+    running.waker().wake();
     assert!(seen.recv_timeout(Duration::from_millis(200)).is_err());
-    assert!(bus.set_paused("all", "orders", false).unwrap());
+    assert!(
+        bus.resume(ConsumerKey {
+            consumer: "all",
+            topic: "orders"
+        })
+        .unwrap()
+    );
     assert_eq!(seen.recv_timeout(MINUTE), Ok(4));
     assert_eq!(seen.recv_timeout(MINUTE), Ok(5));
     running.stop_within(MINUTE).unwrap();

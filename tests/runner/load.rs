@@ -1,4 +1,4 @@
-//! Publishers and consumers that keep a server busy, and note what they did.
+//! Publishers and consumers that keep a server busy and record their messages.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +7,21 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::Connection;
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageRepository, Runner,
-    TransactionsOn,
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, TransactionControlOn,
 };
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
 pub const PUBLISHERS: u64 = 4;
 pub const MAILERS: [&str; 2] = ["mailer", "second mailer"];
 pub const PAYERS: [&str; 2] = ["payer", "second payer"];
 
-/// What came to a consumer; to a transactional one also what was rolled back.
+/// The orders that a handler received, including those whose transaction was rolled back.
 pub type Seen = Arc<Mutex<BTreeSet<u64>>>;
 
-/// Publishes until it is told to end, and returns what was committed for certain, and what perhaps.
+/// Publishes until `ended` is set. Returns the orders that were committed for certain, and those
+/// that may have been.
 pub fn publish<C>(url: &str, first: u64, ended: &AtomicBool) -> [BTreeSet<u64>; 2]
 where
     C: Connection + MessageRepository,
@@ -36,7 +37,7 @@ where
             continue;
         };
         let order = numbers.next().unwrap();
-        // A commit whose answer is lost may have happened.
+        // A commit whose answer is lost may have succeeded.
         match orders.dispatch(open, &OrderPlaced::number(order)) {
             Ok(_) => certain.insert(order),
             Err(_) => {
@@ -48,10 +49,10 @@ where
     [certain, perhaps]
 }
 
-/// Adds two consumers that mail, and two that pay.
+/// Adds two external consumers that mail, and two transactional ones that pay.
 pub fn with_consumers<C>(mut runner: Runner<C>, seen: &[Seen; 4]) -> Runner<C>
 where
-    C: MessageRepository + MessageConsumerState + TransactionsOn<C> + 'static,
+    C: MessageRepository + MessageConsumerState + TransactionControlOn<C> + 'static,
 {
     const LEASE: Duration = Duration::from_millis(500);
     let mut seen = seen.iter().cloned();
@@ -78,12 +79,12 @@ where
     runner
 }
 
-/// What a payer's message says of an order: each has its own.
+/// The number of a payer's payment for an order; each payer has its own.
 pub fn payment(order: u64, payer: u64) -> u64 {
     order * PAYERS.len() as u64 + payer
 }
 
-/// All payments, in order.
+/// Returns all payments in the order of their positions.
 pub fn payments<C>(bus: &mut C) -> Vec<u64>
 where
     C: MessageRepository + MessageConsumerState,
@@ -94,7 +95,7 @@ where
         payments.push(paid.order);
         Ok(())
     });
-    while reader.handle_new_messages(bus).unwrap() > 0 {}
+    while reader.handle_page(bus).unwrap() > 0 {}
     drop(reader);
     payments.sort_unstable();
     payments

@@ -1,23 +1,25 @@
-//! Consumers that are left running.
+//! Consumers in a `Runner`, also when the application's code panics, hangs or blocks.
 
 mod clocks;
 mod failures;
+mod lease_contender;
 mod load;
+mod panics;
 mod processes;
 mod restarts;
 mod running;
 mod silence;
 mod stopping;
-mod taker;
+mod waiting;
 mod worker;
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{
-    MessageConsumerState, MessageDispatcher, MessageRepository, Position, Retry, Runner,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository};
+use persisting_message_bus::{MessageDispatcher, Position, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
@@ -30,25 +32,25 @@ macro_rules! runner_on {
                 running: [
                     consumers_of_different_names_get_everything,
                     fifty_consumers_on_one_topic_get_everything,
-                    what_is_dispatched_while_they_run_comes_too,
-                    of_two_runners_one_works_at_a_time,
+                    messages_dispatched_while_consumers_run_are_handled,
+                    one_of_two_runners_works_at_a_time,
                     a_slow_handler_keeps_its_lease,
                 ]
                 stopping: [
-                    an_external_handler_finishes_the_message_at_hand,
-                    a_transactional_handler_finishes_the_message_at_hand,
-                    who_does_not_end_in_time_is_named,
-                    dropping_it_ends_the_consumers,
+                    an_external_handler_finishes_its_current_message,
+                    a_transactional_handler_finishes_its_current_message,
+                    a_consumer_that_does_not_stop_in_time_is_named,
+                    dropping_the_handle_stops_the_consumers,
                 ]
                 failures: [
                     a_panic_is_a_failed_message,
                     a_panic_rolls_its_effects_back,
                     a_message_that_keeps_failing_stops_its_consumer_only,
-                    a_connection_that_cannot_be_had_is_tried_again,
-                    a_parked_message_comes_again_when_it_is_redriven,
-                    a_skipped_message_is_passed_over,
-                    attempts_go_on_in_the_next_process,
-                    a_paused_consumer_rests_and_goes_on,
+                    a_failed_connection_is_retried,
+                    a_parked_message_is_handled_when_it_is_redriven,
+                    a_message_is_skipped_when_its_attempts_are_exhausted,
+                    attempts_continue_in_the_next_process,
+                    a_paused_consumer_rests_until_it_is_resumed,
                 ]
             }
         }
@@ -69,7 +71,7 @@ runner_on! {
     mariadb: Mariadb,
 }
 
-/// A runner that is quick to try again.
+/// Returns a runner with short retry delays.
 fn runner<D: Database + Send + 'static>(database: &Arc<D>) -> Runner<D::Bus> {
     let database = Arc::clone(database);
     Runner::new(move || Ok::<_, io::Error>(database.connect()))
@@ -77,11 +79,11 @@ fn runner<D: Database + Send + 'static>(database: &Arc<D>) -> Runner<D::Bus> {
         .retry(quick_retry())
 }
 
-fn quick_retry() -> Retry {
-    Retry::default()
-        .base(Duration::from_millis(2))
-        .cap(Duration::from_millis(50))
-        .attempts(3)
+fn quick_retry() -> RetryPolicy {
+    RetryPolicy::default()
+        .initial_delay(Duration::from_millis(2))
+        .max_delay(Duration::from_millis(50))
+        .max_attempts(3)
 }
 
 fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
@@ -91,19 +93,27 @@ fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
         .unwrap();
 }
 
-/// Waits until something holds.
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+/// Waits until `holds` returns true; fails after 60 s.
+fn wait_until(condition: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "not within 60 s: {condition}"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// How far a consumer is, and whether somebody holds its lease.
+/// Returns a consumer's cursor, and whether its lease is held.
 fn state(bus: &mut impl MessageConsumerState, consumer: &str) -> (i64, bool) {
-    let status = bus.stored_consumer(consumer, "orders").unwrap();
-    let status = status.expect("it has run");
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer,
+            topic: "orders",
+        })
+        .unwrap();
+    let status = status.expect("a stored consumer");
     let cursor = status.cursor.map_or(0, Position::get);
     (cursor, status.lease_owner.is_some())
 }

@@ -1,12 +1,12 @@
-//! Processes of the same consumer that are killed, or stopped and continued.
+//! Processes of the same consumer that are killed, or frozen and resumed.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageConsumerState, MessageRepository, MessageSource,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
 use persisting_message_bus_tests::topics::Payments;
 
@@ -15,7 +15,7 @@ use super::{place, wait_until};
 
 pub const MESSAGES: u64 = 2_000;
 
-/// Two workers, and what they have to do.
+/// Publishes the messages and starts two workers.
 fn two_on(bus: &mut impl MessageRepository, url: &str) -> [Worker; 2] {
     place(bus, 0..MESSAGES);
     [Worker::start(url), Worker::start(url)]
@@ -25,14 +25,14 @@ fn url_of_sqlite(database: &Sqlite) -> String {
     database.path()
 }
 
-/// Two workers of which the one at work is disturbed; the other one goes on, and nothing is lost.
-pub fn others_go_on(
+/// Disturbs the active one of two workers. The other one must take over, and nothing must be lost.
+pub fn assert_other_takes_over(
     bus: &mut (impl MessageSource + MessageConsumerState),
     workers: [Worker; 2],
     disturb: &[Signal],
 ) {
     let mut workers = Vec::from(workers);
-    // Which one is at work shows by what it says.
+    // The active worker is the one that reports handled messages.
     let at_work = loop {
         let found = workers.iter().position(|worker| {
             worker
@@ -45,10 +45,15 @@ pub fn others_go_on(
         }
     };
     if disturb != KILLED {
-        // Whoever is frozen in the middle of a transaction keeps its locks.
+        // A process that is frozen in the middle of a transaction would keep its locks.
         wait_until("everything is paid", || {
-            let status = bus.stored_consumer("payer", "orders").unwrap();
-            status.and_then(|status| status.cursor) == Some(bus.safe_head("orders").unwrap())
+            let status = bus
+                .stored_consumer(ConsumerKey {
+                    consumer: "payer",
+                    topic: "orders",
+                })
+                .unwrap();
+            status.and_then(|status| status.cursor) == Some(bus.current_head("orders").unwrap())
         });
     }
     let disturbed = workers.remove(at_work);
@@ -63,7 +68,7 @@ pub fn others_go_on(
     for signal in &disturb[1..] {
         disturbed.signal(*signal);
     }
-    // What the killed one said last may be lost.
+    // The last output of a killed worker may be lost.
     let mut all: BTreeSet<u64> = seen.iter().copied().collect();
     wait_until("everything is handled", || {
         let handled: Vec<u64> = other
@@ -77,7 +82,7 @@ pub fn others_go_on(
     });
     assert!(
         seen.len() - all.len() <= PAGE,
-        "more than a page came twice"
+        "more than one page was handled twice"
     );
 
     let mut paid = Vec::new();
@@ -91,9 +96,9 @@ pub fn others_go_on(
     while handled < MESSAGES as usize {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
-            "{handled} are paid"
+            "only {handled} orders are paid"
         );
-        handled += consumer.handle_new_messages(bus).unwrap();
+        handled += consumer.handle_page(bus).unwrap();
     }
     drop(consumer);
     assert_eq!(paid, (0..MESSAGES).collect::<Vec<_>>(), "exactly once");
@@ -108,19 +113,19 @@ macro_rules! workers_on {
             use super::*;
 
             #[test]
-            fn the_other_one_goes_on_when_one_is_killed() {
+            fn the_other_worker_takes_over_when_one_is_killed() {
                 let database = $database::create();
                 let mut bus = database.connect();
                 let workers = two_on(&mut bus, &$url(&database));
-                others_go_on(&mut bus, workers, KILLED);
+                assert_other_takes_over(&mut bus, workers, KILLED);
             }
 
             #[test]
-            fn a_holder_that_wakes_up_late_stores_nothing() {
+            fn a_frozen_holder_stores_nothing_when_it_resumes() {
                 let database = $database::create();
                 let mut bus = database.connect();
                 let workers = two_on(&mut bus, &$url(&database));
-                others_go_on(&mut bus, workers, FROZEN);
+                assert_other_takes_over(&mut bus, workers, FROZEN);
             }
         }
     )*};

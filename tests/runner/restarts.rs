@@ -1,32 +1,39 @@
-//! Servers that are killed and started again while many publish and consume.
+//! Servers that are killed and started again while many threads publish and consume.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use diesel::{Connection, MysqlConnection, PgConnection};
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::{
-    MessageConsumerState, MessageRepository, Retry, Runner, TransactionsOn,
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, TransactionControlOn,
 };
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus::{RetryPolicy, Runner};
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 
 use super::load::{MAILERS, PAYERS, PUBLISHERS, Seen, payment, payments, publish, with_consumers};
 use super::wait_until;
 
-/// Publishers and consumers while the server is killed again and again.
+/// Runs publishers and consumers while the server is killed repeatedly.
 fn nothing_is_lost<C>(url: String, mut restart: impl FnMut())
 where
-    C: Connection + MessageRepository + MessageConsumerState + TransactionsOn<C> + Send + 'static,
+    C: Connection
+        + MessageRepository
+        + MessageConsumerState
+        + TransactionControlOn<C>
+        + Send
+        + 'static,
 {
     let connect_to = url.clone();
     let runner = Runner::new(move || C::establish(&connect_to))
         .idle_interval(Duration::from_millis(20))
         .retry(
-            Retry::default()
-                .base(Duration::from_millis(10))
-                .cap(Duration::from_millis(100)),
+            RetryPolicy::default()
+                .initial_delay(Duration::from_millis(10))
+                .max_delay(Duration::from_millis(100)),
         );
     let seen = [(); 4].map(|()| Seen::default());
     let running = with_consumers(runner, &seen).start();
@@ -61,8 +68,14 @@ where
     let mut bus = C::establish(&url).unwrap();
     for name in MAILERS.into_iter().chain(PAYERS) {
         wait_until("everything is handled", || {
-            let status = bus.stored_consumer(name, "orders").unwrap().unwrap();
-            status.cursor == Some(bus.safe_head("orders").unwrap())
+            let status = bus
+                .stored_consumer(ConsumerKey {
+                    consumer: name,
+                    topic: "orders",
+                })
+                .unwrap()
+                .unwrap();
+            status.cursor == Some(bus.current_head("orders").unwrap())
         });
     }
     for consumer in running.stop_within(Duration::from_secs(30)).unwrap() {

@@ -3,7 +3,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::{HandlerError, Message, MessageConsumer};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -83,7 +84,7 @@ pub fn fifty_consumers_on_one_topic_get_everything<D: Database + Send + 'static>
     assert!(seen.iter().next().is_none(), "something came twice");
 }
 
-pub fn what_is_dispatched_while_they_run_comes_too<D: Database + Send + 'static>() {
+pub fn messages_dispatched_while_consumers_run_are_handled<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let (sender, seen) = channel();
     let consumer = MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
@@ -94,13 +95,13 @@ pub fn what_is_dispatched_while_they_run_comes_too<D: Database + Send + 'static>
     for order in 0..50 {
         place(&mut bus, order..order + 1);
         if order % 2 == 0 {
-            running.nudge().nudge();
+            running.waker().wake();
         }
         assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(order));
     }
 }
 
-pub fn of_two_runners_one_works_at_a_time<D: Database + Send + 'static>() {
+pub fn one_of_two_runners_works_at_a_time<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     let seen = Seen::default();
     let start = || {

@@ -1,5 +1,6 @@
-//! Connections that are cut in silence: nothing that is sent on them arrives, and nobody says so.
+//! Connections that are cut silently: sent bytes do not arrive, and no error is reported.
 
+use persisting_message_bus::operate::ConsumerKey;
 use std::io::{self, copy};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use persisting_message_bus_tests::topics::Orders;
 
 use super::{place, quick_retry, wait_until};
 
-/// Lets connections through to a server, but for one of them, which is cut from its first byte.
+/// Starts a proxy to a server. It forwards all connections except one, which it accepts but never
+/// serves.
 fn proxy(server: String, silent: usize) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -39,7 +41,7 @@ fn proxy(server: String, silent: usize) -> (u16, Arc<AtomicUsize>) {
     (port, accepted)
 }
 
-/// The address of the tests' server by way of a proxy.
+/// Returns the address of the tests' server through a proxy.
 fn through(url: &str, silent: usize) -> (String, Arc<AtomicUsize>) {
     let (before, rest) = url.split_once('@').unwrap();
     let (address, after) = rest.split_once('/').unwrap();
@@ -47,9 +49,9 @@ fn through(url: &str, silent: usize) -> (String, Arc<AtomicUsize>) {
     (format!("{before}@127.0.0.1:{port}/{after}"), accepted)
 }
 
-/// The consumer's connection is the first one. The second one prolongs its lease, and hangs.
+/// The consumer has the first connection. The second one, which renews its lease, hangs.
 #[test]
-fn a_lease_is_prolonged_on_another_connection_when_one_hangs() {
+fn a_lease_is_renewed_on_another_connection_when_one_hangs() {
     let database = Postgres::create();
     place(&mut database.connect(), 1..2);
     let (hanging, accepted) = through(&database.url(), 2);
@@ -71,12 +73,19 @@ fn a_lease_is_prolonged_on_another_connection_when_one_hangs() {
             .start()
     };
     let slow = runner(hanging);
-    wait_until("it works", || calls.load(Ordering::SeqCst) == 1);
+    wait_until("the handler is called", || {
+        calls.load(Ordering::SeqCst) == 1
+    });
     let standby = runner(direct);
     let mut bus = database.connect();
     wait_until("the message is handled", || {
-        use persisting_message_bus::MessageConsumerState;
-        let stored = bus.stored_consumer("slow", "orders").unwrap();
+        use persisting_message_bus::backend::MessageConsumerState;
+        let stored = bus
+            .stored_consumer(ConsumerKey {
+                consumer: "slow",
+                topic: "orders",
+            })
+            .unwrap();
         stored.is_some_and(|stored| stored.cursor.is_some())
     });
     for running in [slow, standby] {
@@ -85,7 +94,7 @@ fn a_lease_is_prolonged_on_another_connection_when_one_hangs() {
     assert_eq!(
         calls.load(Ordering::SeqCst),
         1,
-        "others have handled it too"
+        "another process has handled the message too"
     );
     assert!(
         accepted.load(Ordering::SeqCst) >= 3,

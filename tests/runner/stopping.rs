@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use persisting_message_bus::{HandlerError, Message, MessageConsumer, MessageDispatcher};
+use persisting_message_bus::handler::HandlerError;
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
 
@@ -10,7 +11,7 @@ use super::{place, runner, state};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A handler that says where it is, and goes on when it is told to.
+/// A handler that reports its message and continues on a signal.
 struct Slow {
     at: Sender<u64>,
     go: Receiver<()>,
@@ -28,7 +29,7 @@ impl Slow {
     }
 }
 
-pub fn an_external_handler_finishes_the_message_at_hand<D: Database + Send + 'static>() {
+pub fn an_external_handler_finishes_its_current_message<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..11);
     let (slow, at, go) = Slow::new();
@@ -46,11 +47,11 @@ pub fn an_external_handler_finishes_the_message_at_hand<D: Database + Send + 'st
     assert!(running.shutdown().is_requested());
     go.send(()).unwrap();
     running.stop_within(MINUTE).unwrap();
-    assert!(at.recv().is_err(), "the next message was begun");
+    assert!(at.recv().is_err(), "the next message was started");
     assert_eq!(state(&mut database.connect(), "all"), (3, false));
 }
 
-pub fn a_transactional_handler_finishes_the_message_at_hand<D: Database + Send + 'static>() {
+pub fn a_transactional_handler_finishes_its_current_message<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..11);
     let (slow, at, go) = Slow::new();
@@ -72,7 +73,7 @@ pub fn a_transactional_handler_finishes_the_message_at_hand<D: Database + Send +
     running.shutdown().request();
     go.send(()).unwrap();
     running.stop_within(MINUTE).unwrap();
-    assert!(at.recv().is_err(), "the next message was begun");
+    assert!(at.recv().is_err(), "the next message was started");
     assert_eq!(state(&mut database.connect(), "payer"), (3, false));
 
     let (sender, paid) = channel();
@@ -86,7 +87,7 @@ pub fn a_transactional_handler_finishes_the_message_at_hand<D: Database + Send +
     assert!(paid.recv().is_err());
 }
 
-pub fn who_does_not_end_in_time_is_named<D: Database + Send + 'static>() {
+pub fn a_consumer_that_does_not_stop_in_time_is_named<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..3);
     let (slow, at, go) = Slow::new();
@@ -102,7 +103,7 @@ pub fn who_does_not_end_in_time_is_named<D: Database + Send + 'static>() {
     go.send(()).unwrap();
 }
 
-pub fn dropping_it_ends_the_consumers<D: Database + Send + 'static>() {
+pub fn dropping_the_handle_stops_the_consumers<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 1..2);
     let (sender, seen) = channel();
@@ -111,6 +112,6 @@ pub fn dropping_it_ends_the_consumers<D: Database + Send + 'static>() {
     let running = runner(&database).consumer(consumer).start();
     seen.recv_timeout(MINUTE).unwrap();
     drop(running);
-    // The handler goes away with its thread.
+    // The handler is dropped with its thread.
     assert!(seen.recv_timeout(MINUTE).is_err());
 }

@@ -1,6 +1,6 @@
-//! A process with a runner, to be killed, frozen, or given a wrong clock.
+//! A process with a runner that tests kill, freeze, or give a wrong clock.
 //!
-//! This program starts itself again as one: see `worker`.
+//! This program starts itself again as such a process: see `worker`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -10,10 +10,10 @@ use std::{env, io, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageRepository,
-    MessageSource, Runner, TransactionsOn,
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, connect_sqlite};
 use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
 
@@ -22,7 +22,7 @@ const DATABASE: &str = "WORKER_DATABASE";
 pub const LEASE: Duration = Duration::from_millis(1_500);
 pub const PAGE: usize = 20;
 
-/// The body of a worker, when the environment makes this process one; it passes otherwise.
+/// The body of a worker, if the environment variable is set. Passes otherwise.
 #[test]
 fn worker() {
     let Ok(url) = env::var(DATABASE) else {
@@ -37,10 +37,10 @@ fn worker() {
     }
 }
 
-/// Says what it handles, and pays for it exactly once in the other consumer.
+/// Runs one consumer that prints the orders that it handles, and one that pays each exactly once.
 fn work<B>(connect: impl Fn() -> B + Send + Sync + 'static)
 where
-    B: MessageSource + MessageConsumerState + MessageRepository + TransactionsOn<B> + 'static,
+    B: MessageSource + MessageConsumerState + MessageRepository + TransactionControlOn<B> + 'static,
 {
     let teller = MessageConsumer::<Orders>::external("teller", |message: &Message<Orders>| {
         println!("\nhandled {}", message.payload().order());
@@ -61,12 +61,12 @@ where
         .consumer(teller.page_size(PAGE).lease_duration(LEASE))
         .consumer(payer.page_size(PAGE).lease_duration(LEASE))
         .start();
-    // Until its parent ends.
+    // Runs until the parent process ends.
     io::stdin().lines().for_each(drop);
     drop(running);
 }
 
-/// A worker, and what it says.
+/// A worker process, and the orders that it reports.
 pub struct Worker {
     process: Child,
     pub handled: Receiver<u64>,
@@ -77,7 +77,7 @@ impl Worker {
         Self::start_with(url, |_| ())
     }
 
-    /// One whose environment is changed.
+    /// Starts a worker whose command is changed first.
     pub fn start_with(url: &str, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{MessageSource, MessageTypes, PageRequest, Position, StoredMessage};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::{MessageSource, PageRequest, StoredMessage, TypeFilter};
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::OrderPlaced;
 
@@ -12,7 +13,7 @@ use super::orders;
 
 const MESSAGES: i64 = 3_000;
 
-/// Puts the messages on another topic that are there.
+/// Moves the messages that fulfil the condition to another topic.
 fn on_other_topic(connection: &mut SqliteConnection, condition: &str) {
     let sql = format!("UPDATE public_messages SET topic = 'other' WHERE {condition}");
     connection.batch_execute(&sql).unwrap();
@@ -21,14 +22,14 @@ fn on_other_topic(connection: &mut SqliteConnection, condition: &str) {
 fn page(after: i64, up_to: i64, limit: usize) -> PageRequest<'static> {
     PageRequest {
         topic: "orders",
-        message_types: MessageTypes::All,
+        message_types: TypeFilter::All,
         after: Position::new(after),
         up_to: Position::new(up_to),
         limit,
     }
 }
 
-/// The positions of a page, of which no more than `most` are received.
+/// Returns the positions of a page, of which at most `most` are received.
 fn read(connection: &mut SqliteConnection, page: &PageRequest<'_>, most: usize) -> Vec<i64> {
     let mut positions = Vec::new();
     let mut receive = |stored: &StoredMessage<'_>| {

@@ -1,4 +1,4 @@
-//! What is special about SQLite.
+//! Cases that apply to SQLite only.
 
 mod close_rows;
 mod rows;
@@ -8,7 +8,8 @@ mod tables;
 mod transactions;
 mod waking;
 
-use persisting_message_bus::{HandlerError, MessageDispatcher};
+use persisting_message_bus::MessageDispatcher;
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::topics::Orders;
 
 fn orders() -> MessageDispatcher<Orders> {

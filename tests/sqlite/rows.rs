@@ -1,4 +1,4 @@
-//! Rows that others wrote.
+//! Rows that other programs wrote.
 
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::{Message, MessageConsumer, Position};
@@ -8,7 +8,7 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use super::orders;
 
 #[test]
-fn a_broken_row_stops_before_it_and_says_where() {
+fn a_broken_row_stops_the_consumer_and_the_error_says_where() {
     for (column, value, expected) in [
         ("message_id", "'x'", "a UUID"),
         ("message_id", "x'07'", "a UUID"),
@@ -37,7 +37,7 @@ fn a_broken_row_stops_before_it_and_says_where() {
             Ok(())
         });
         for _ in 0..2 {
-            let error = consumer.handle_new_messages(&mut connection).unwrap_err();
+            let error = consumer.handle_page(&mut connection).unwrap_err();
             assert!(error.is_bad_message(), "{column} = {value}: {error:?}");
             assert_eq!(error.position(), Some(Position::new(2)));
             let text = format!("{error:#}");
@@ -62,16 +62,16 @@ fn times_as_sqlite_writes_them_are_read() {
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         assert_eq!(
-            message.time_of_recording().to_rfc3339(),
+            message.recorded_at().to_rfc3339(),
             "2026-03-01T12:00:00+00:00"
         );
         Ok(())
     });
-    assert_eq!(consumer.handle_new_messages(&mut connection).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut connection).unwrap(), 1);
 }
 
 #[test]
-fn a_payload_that_is_no_json_stops_before_it() {
+fn a_payload_that_is_no_json_stops_the_consumer() {
     let database = Sqlite::create();
     let mut connection = database.connect();
     let batch = (0..2).map(OrderPlaced::number);
@@ -80,7 +80,7 @@ fn a_payload_that_is_no_json_stops_before_it() {
         .batch_execute("UPDATE public_messages SET payload = 'no JSON' WHERE id = 2")
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()));
-    let error = consumer.handle_new_messages(&mut connection).unwrap_err();
+    let error = consumer.handle_page(&mut connection).unwrap_err();
     assert!(error.is_bad_message(), "{error:?}");
     assert!(format!("{error:#}").contains("expected ident"), "{error:?}");
     assert_eq!(error.position(), Some(Position::new(2)));

@@ -1,9 +1,9 @@
-//! Rows that are right, and in another form than this library writes.
+//! Valid rows in another form than this library writes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -28,7 +28,7 @@ fn publish(connection: &mut SqliteConnection) {
     orders().dispatch_batch(connection, batch).unwrap();
 }
 
-/// What a new consumer sees, in pages of that size.
+/// Returns the messages that a new consumer sees with this page size.
 fn seen(connection: &mut SqliteConnection, page_size: usize) -> Vec<Seen> {
     let mut seen = Vec::new();
     let name = Uuid::now_v7().to_string();
@@ -37,17 +37,18 @@ fn seen(connection: &mut SqliteConnection, page_size: usize) -> Vec<Seen> {
         seen.push(Seen {
             message: message.payload().clone(),
             id: message.message_id(),
-            time: message.time_of_recording(),
+            time: message.recorded_at(),
         });
         Ok(())
     });
     let mut consumer = consumer.page_size(page_size);
-    consumer.catch_up(connection).unwrap();
+    consumer.handle_new_messages(connection).unwrap();
     drop(consumer);
     seen
 }
 
-/// All consumers see the same messages, whatever a few rows look like, and however large the pages are.
+/// Asserts that all consumers see the same messages with any page size when a few rows have this
+/// form.
 fn are_seen_as_before(column: &str, value: &str) {
     let mut connection = Sqlite::create().connect();
     publish(&mut connection);

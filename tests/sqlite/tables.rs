@@ -1,14 +1,13 @@
-//! Tables: made by migrations, of other names, pruned.
+//! Tables: created by migrations, with other names, and pruned.
 
 use std::sync::Barrier;
 use std::thread;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use persisting_message_bus::diesel::{TableSchema, migrate};
-use persisting_message_bus::{
-    Message, MessageConsumer, MessageDispatcher, MessageSource, Position,
-};
+use persisting_message_bus::backend::MessageSource;
+use persisting_message_bus::sql::{TableSchema, migrate};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Position};
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
@@ -24,11 +23,11 @@ fn migrating_twice_does_nothing_more() {
         .dispatch(&mut connection, &OrderPlaced::number(1))
         .unwrap();
     migrate(&mut connection).unwrap();
-    assert_eq!(connection.safe_head("orders").unwrap(), Position::new(1));
+    assert_eq!(connection.current_head("orders").unwrap(), Position::new(1));
 }
 
 #[test]
-fn many_processes_may_migrate_at_once() {
+fn many_processes_can_migrate_at_once() {
     for _ in 0..10 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bus.db");
@@ -47,7 +46,7 @@ fn many_processes_may_migrate_at_once() {
 }
 
 #[test]
-fn tables_and_columns_may_have_any_name() {
+fn tables_and_columns_can_have_any_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut connection = connect_sqlite(folder.path().join("bus.db").to_str().unwrap());
     connection
@@ -67,10 +66,10 @@ fn tables_and_columns_may_have_any_name() {
         )
         .unwrap();
     let schema = strange_names::schema();
-    strange_names::use_all(&mut schema.on(&mut connection));
+    strange_names::use_all(&mut schema.bind(&mut connection));
 
     let mut external = MessageConsumer::<Closed>::external("external", ignore);
-    let handled = external.handle_new_messages(&mut schema.on(&mut connection));
+    let handled = external.handle_page(&mut schema.bind(&mut connection));
     assert_eq!(handled.unwrap(), 0);
     let mut transactional = MessageConsumer::<Orders>::transactional(
         "transactional",
@@ -79,9 +78,9 @@ fn tables_and_columns_may_have_any_name() {
             Ok(())
         },
     );
-    let handled = transactional.handle_new_messages(&mut schema.on(&mut connection));
+    let handled = transactional.handle_page(&mut schema.bind(&mut connection));
     assert_eq!(handled.unwrap(), 3);
-    let last = schema.on(&mut connection).last_position().unwrap();
+    let last = schema.bind(&mut connection).last_position().unwrap();
     assert_eq!(last, Position::new(3));
 }
 
@@ -92,16 +91,16 @@ fn a_pruned_position_is_not_handed_out_again() {
     let batch = (0..3).map(OrderPlaced::number);
     orders().dispatch_batch(&mut connection, batch).unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-    assert_eq!(consumer.handle_new_messages(&mut connection).unwrap(), 3);
+    assert_eq!(consumer.handle_page(&mut connection).unwrap(), 3);
     connection
         .batch_execute("DELETE FROM public_messages")
         .unwrap();
-    assert_eq!(consumer.handle_new_messages(&mut connection).unwrap(), 0);
+    assert_eq!(consumer.handle_page(&mut connection).unwrap(), 0);
     orders()
         .dispatch(&mut connection, &OrderPlaced::number(3))
         .unwrap();
-    assert_eq!(connection.safe_head("orders").unwrap(), Position::new(4));
-    assert_eq!(consumer.handle_new_messages(&mut connection).unwrap(), 1);
+    assert_eq!(connection.current_head("orders").unwrap(), Position::new(4));
+    assert_eq!(consumer.handle_page(&mut connection).unwrap(), 1);
 }
 
 #[test]
@@ -117,13 +116,13 @@ fn a_version_needs_a_column() {
         currency: "EUR".to_owned(),
     };
     let error = invoices
-        .dispatch(&mut schema.on(&mut bus), &sent)
+        .dispatch(&mut schema.bind(&mut bus), &sent)
         .unwrap_err();
     assert!(
         error.to_string().contains("no column for its version"),
         "{error}"
     );
-    assert_eq!(bus.safe_head("invoices").unwrap(), Position::START);
+    assert_eq!(bus.current_head("invoices").unwrap(), Position::START);
 }
 
 #[test]
@@ -137,14 +136,14 @@ fn a_table_without_autoincrement_is_refused_where_it_matters() {
     .unwrap();
     let mut schema = TableSchema::default();
     schema.messages.table = "copy".into();
-    let error = schema.on(&mut bus).last_position().unwrap_err();
+    let error = schema.bind(&mut bus).last_position().unwrap_err();
     assert!(error.to_string().contains("AUTOINCREMENT"), "{error}");
     schema.messages.table = "PUBLIC_messages".into();
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     assert_eq!(
-        schema.on(&mut bus).last_position().unwrap(),
+        schema.bind(&mut bus).last_position().unwrap(),
         Position::new(1)
     );
 }
@@ -164,7 +163,7 @@ fn gaps_are_passed_page_by_page() {
         Ok(())
     })
     .page_size(2);
-    while consumer.handle_new_messages(&mut connection).unwrap() > 0 {}
+    while consumer.handle_page(&mut connection).unwrap() > 0 {}
     drop(consumer);
     assert_eq!(seen, [1, 10, 11, 20, 21, 71, 80, 81, 90, 91, 100]);
 }

@@ -1,12 +1,11 @@
-//! Transactions: who waits for whom, and what goes back with them.
+//! Transactions: waiting for locks, and rollbacks.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use persisting_message_bus::{
-    Error, Message, MessageConsumer, MessageConsumerState, MessageDispatcher, MessageRepository,
-    MessageSource, Position,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher, Position};
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
@@ -18,7 +17,7 @@ fn a_transaction_that_read_first_is_told_to_begin_immediately() {
     let (mut one, mut other) = (database.connect(), database.connect());
     let error = one
         .transaction(|one| {
-            one.safe_head("orders")?;
+            one.current_head("orders")?;
             orders().dispatch(&mut other, &OrderPlaced::number(1))?;
             orders().dispatch(one, &OrderPlaced::number(2))
         })
@@ -34,7 +33,7 @@ fn a_transaction_that_read_first_is_told_to_begin_immediately() {
 }
 
 #[test]
-fn a_transactional_handler_may_read_first() {
+fn a_transactional_handler_can_read_first() {
     let database = Sqlite::create();
     let (mut bus, mut other) = (database.connect(), database.connect());
     orders()
@@ -44,7 +43,7 @@ fn a_transactional_handler_may_read_first() {
     let mut consumer = MessageConsumer::<Orders>::transactional(
         "payer",
         |bus: &mut SqliteConnection, _: &Message<Orders>| {
-            bus.safe_head("payments")?;
+            bus.current_head("payments")?;
             let payments = MessageDispatcher::<Payments>::new();
             let kept_out = payments.dispatch(&mut other, &Paid { order: 2 });
             assert!(kept_out.unwrap_err().is_retryable());
@@ -52,11 +51,11 @@ fn a_transactional_handler_may_read_first() {
             Ok(())
         },
     );
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }
 
 #[test]
-fn a_handler_that_ignores_what_made_the_database_roll_back_fails_on_its_message() {
+fn a_message_fails_when_its_handler_ignores_an_error_that_rolled_back() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     bus.batch_execute("CREATE TABLE paid (number INTEGER UNIQUE ON CONFLICT ROLLBACK)")
@@ -69,36 +68,48 @@ fn a_handler_that_ignores_what_made_the_database_roll_back_fails_on_its_message(
         |bus: &mut SqliteConnection, message: &Message<Orders>| {
             let insert = format!("INSERT INTO paid VALUES ({})", message.payload().order());
             match diesel::sql_query(insert).execute(bus) {
-                // It has been paid, the handler thinks.
+                // The handler assumes that the order has already been paid.
                 Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(()),
                 result => Ok(result.map(drop)?),
             }
         },
     );
-    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    let error = consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!(error.position(), Some(Position::new(2)), "{error:?}");
     let mut other = database.connect();
-    let status = other.stored_consumer("payer", "orders").unwrap().unwrap();
+    let status = other
+        .stored_consumer(ConsumerKey {
+            consumer: "payer",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.cursor, Some(Position::new(1)), "nothing is skipped");
 }
 
 #[test]
-fn an_idle_consumer_writes_nothing_and_waits_for_nobody() {
+fn an_idle_consumer_writes_nothing_and_waits_for_no_writer() {
     let database = Sqlite::create();
     let (mut bus, mut writer) = (database.connect(), database.connect());
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     bus.batch_execute("PRAGMA busy_timeout = 0").unwrap();
     writer
         .immediate_transaction(|_| {
-            assert_eq!(consumer.handle_new_messages(&mut bus)?, 0);
+            assert_eq!(consumer.handle_page(&mut bus)?, 0);
             Ok::<_, Error>(())
         })
         .unwrap();
-    let status = bus.stored_consumer("all", "orders").unwrap().unwrap();
+    let status = bus
+        .stored_consumer(ConsumerKey {
+            consumer: "all",
+            topic: "orders",
+        })
+        .unwrap()
+        .unwrap();
     assert_eq!(status.lease_epoch, 1);
 }
 
@@ -110,7 +121,7 @@ fn a_connection_is_a_repository_as_a_trait_object_too() {
     orders()
         .dispatch(repository, &OrderPlaced::number(1))
         .unwrap();
-    assert_eq!(repository.safe_head("orders").unwrap(), Position::new(1));
+    assert_eq!(repository.current_head("orders").unwrap(), Position::new(1));
 }
 
 #[test]
@@ -124,5 +135,5 @@ fn an_error_of_diesel_passes_through_the_callers_transaction() {
     });
     let text = format!("{:#}", result.unwrap_err());
     assert!(text.contains("no such table: nowhere"), "{text}");
-    assert_eq!(connection.safe_head("orders").unwrap(), Position::START);
+    assert_eq!(connection.current_head("orders").unwrap(), Position::START);
 }

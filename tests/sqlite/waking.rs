@@ -1,4 +1,4 @@
-//! When an idle consumer looks for messages: when the file has changed.
+//! An idle consumer polls when the file has changed.
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, channel};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::prelude::*;
-use persisting_message_bus::diesel::TableSchema;
+use persisting_message_bus::backend::MessageSource;
+use persisting_message_bus::handler::PageHandler;
 use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{
-    EventSet, HandlePages, Message, MessageBus, MessageConsumer, MessageSource, Runner, Running,
-};
+use persisting_message_bus::sql::TableSchema;
+use persisting_message_bus::{EventSet, Message, MessageBus, MessageConsumer, RunHandle, Runner};
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, OrderShipped, Orders};
@@ -22,15 +22,15 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const LONG: Duration = Duration::from_secs(60);
 const CHANGES: &str = "PRAGMA data_version";
 
-/// Runs a consumer whose statements are kept.
+/// Starts a consumer whose statements are logged.
 fn start<S, H>(
     database: &Sqlite,
     idle_interval: Duration,
     consumer: MessageConsumer<S, H>,
-) -> (Running, Log)
+) -> (RunHandle, Log)
 where
     S: EventSet + 'static,
-    H: HandlePages<S, SqliteConnection> + Send + 'static,
+    H: PageHandler<S, SqliteConnection> + Send + 'static,
 {
     let path = database.path();
     let log = Log::default();
@@ -48,7 +48,7 @@ where
 }
 
 fn teller() -> (
-    MessageConsumer<Orders, impl HandlePages<Orders, SqliteConnection> + Send + 'static>,
+    MessageConsumer<Orders, impl PageHandler<Orders, SqliteConnection> + Send + 'static>,
     Receiver<u64>,
 ) {
     let (sender, seen) = channel();
@@ -61,30 +61,30 @@ fn teller() -> (
 fn wait_until(log: &Log, what: &str, holds: impl Fn(&[String]) -> bool) {
     let begun = Instant::now();
     while !holds(&log.statements()) {
-        assert!(begun.elapsed() < LONG, "never: {what}: {log:?}");
+        assert!(begun.elapsed() < LONG, "not within 60 s: {what}: {log:?}");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Whether it has asked, and not looked.
+/// Returns whether the last two statements read the change token and were followed by no poll.
 fn rests(statements: &[String]) -> bool {
     statements.ends_with(&[CHANGES, CHANGES].map(str::to_owned))
 }
 
-/// How often it has looked.
-fn looks(statements: &[String]) -> usize {
-    let asked_and_looked = |pair: &&[String]| pair[0] == CHANGES && pair[1] != CHANGES;
-    statements.windows(2).filter(asked_and_looked).count()
+/// Returns the number of polls.
+fn polls(statements: &[String]) -> usize {
+    let begins_poll = |pair: &&[String]| pair[0] == CHANGES && pair[1] != CHANGES;
+    statements.windows(2).filter(begins_poll).count()
 }
 
 #[test]
-fn the_commit_of_another_connection_is_a_change() {
+fn the_commit_of_another_connection_changes_the_token() {
     let database = Sqlite::create();
     let (mut reader, mut other) = (database.connect(), database.connect());
     let tables = TableSchema::default();
     let mut changes = || {
-        let by_itself = reader.changes().unwrap();
-        assert_eq!(tables.on(&mut reader).changes().unwrap(), by_itself);
+        let by_itself = reader.change_token().unwrap();
+        assert_eq!(tables.bind(&mut reader).change_token().unwrap(), by_itself);
         by_itself.expect("a number")
     };
     let before = changes();
@@ -99,19 +99,19 @@ fn the_commit_of_another_connection_is_a_change() {
 }
 
 #[test]
-fn a_joined_bus_changes_with_its_messages() {
+fn the_token_of_a_joined_bus_changes_with_its_messages() {
     let database = Sqlite::create();
     let mut bus = MessageBus::new(database.connect(), InMemoryMessageBus::default());
-    let before = bus.changes().unwrap();
+    let before = bus.change_token().unwrap();
     assert!(before.is_some());
     orders()
         .dispatch(&mut database.connect(), &OrderPlaced::number(1))
         .unwrap();
-    assert_ne!(bus.changes().unwrap(), before);
+    assert_ne!(bus.change_token().unwrap(), before);
 }
 
 #[test]
-fn looking_in_vain_costs_one_statement() {
+fn an_empty_poll_costs_one_statement() {
     let database = Sqlite::create();
     let (consumer, _seen) = teller();
     let (running, log) = start(&database, Duration::from_millis(30), consumer);
@@ -119,16 +119,16 @@ fn looking_in_vain_costs_one_statement() {
     drop(running);
     let statements = log.statements();
     let asked = statements.split(|statement| statement == CHANGES);
-    // What begins and what ends is perhaps not all of it.
+    // The first and the last part may be incomplete.
     let after_each: Vec<_> = asked.map(<[String]>::len).collect();
     let whole = &after_each[1..after_each.len() - 1];
-    assert!(whole.iter().all(|look| [0, 3].contains(look)), "{whole:?}");
-    let looked = whole.iter().filter(|look| **look > 0).count();
-    assert!((2..=whole.len() / 4).contains(&looked), "{whole:?}");
+    assert!(whole.iter().all(|poll| [0, 3].contains(poll)), "{whole:?}");
+    let polls = whole.iter().filter(|poll| **poll > 0).count();
+    assert!((2..=whole.len() / 4).contains(&polls), "{whole:?}");
 }
 
 #[test]
-fn a_commit_of_another_connection_is_noticed_when_it_asks() {
+fn a_commit_of_another_connection_is_noticed_at_the_next_poll() {
     let database = Sqlite::create();
     let mut publisher = database.connect();
     let (consumer, seen) = teller();
@@ -148,7 +148,7 @@ fn a_commit_of_another_connection_is_noticed_when_it_asks() {
 }
 
 #[test]
-fn a_commit_is_noticed_while_there_are_no_other_reasons_to_look() {
+fn a_commit_is_noticed_when_no_poll_is_due() {
     let database = Sqlite::create();
     let (consumer, seen) = teller();
     let (running, log) = start(&database, HOUR, consumer);
@@ -160,7 +160,8 @@ fn a_commit_is_noticed_while_there_are_no_other_reasons_to_look() {
     drop(running);
 }
 
-/// Publishes before the first statement that asks for the cursor: when the head has been read.
+/// An instrumentation that publishes before the first statement that reads the cursor, after the
+/// head was read.
 struct BeforeTheCursor(Option<SqliteConnection>);
 
 impl Instrumentation for BeforeTheCursor {
@@ -176,7 +177,7 @@ impl Instrumentation for BeforeTheCursor {
 }
 
 #[test]
-fn a_commit_in_the_middle_of_a_look_is_noticed() {
+fn a_commit_in_the_middle_of_a_poll_is_noticed() {
     let database = Sqlite::create();
     let path = database.path();
     let connect = move || {
@@ -195,21 +196,21 @@ fn a_commit_in_the_middle_of_a_look_is_noticed() {
 }
 
 #[test]
-fn a_nudge_makes_it_look() {
+fn a_wake_up_makes_the_consumer_poll() {
     let database = Sqlite::create();
     let (consumer, _seen) = teller();
     let (running, log) = start(&database, HOUR, consumer);
     for _ in 0..3 {
         wait_until(&log, "it rests", rests);
-        let before = looks(&log.statements());
-        running.nudge().nudge();
-        wait_until(&log, "it looks", |log| looks(log) > before);
+        let before = polls(&log.statements());
+        running.waker().wake();
+        wait_until(&log, "a poll", |log| polls(log) > before);
     }
     drop(running);
 }
 
 #[test]
-fn what_a_handler_dispatches_on_its_own_topic_is_not_missed() {
+fn messages_a_handler_dispatches_on_its_own_topic_are_not_missed() {
     let database = Sqlite::create();
     let mut publisher = database.connect();
     orders()
@@ -237,9 +238,9 @@ fn what_a_handler_dispatches_on_its_own_topic_is_not_missed() {
     drop(running);
 }
 
-/// The page has no message for the handler: the consumer only passes over it.
+/// The page has no message for the handler, so only the cursor moves.
 #[test]
-fn what_a_hook_dispatches_on_its_own_topic_is_not_missed() {
+fn messages_a_hook_dispatches_on_its_own_topic_are_not_missed() {
     let database = Sqlite::create();
     orders()
         .dispatch(&mut database.connect(), &OrderPlaced::number(0))

@@ -1,4 +1,4 @@
-//! What a connection runs, and what it keeps prepared.
+//! Records the statements that a connection runs, and those that it prepares.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
@@ -11,7 +11,7 @@ use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
 use crate::databases::Database;
 use crate::topics::{Closed, OrderPlaced, Orders};
 
-/// What was seen of a statement.
+/// An observed event of a statement.
 #[derive(Debug)]
 enum Seen {
     Run(String),
@@ -27,22 +27,22 @@ impl Instrumentation for Observer {
             InstrumentationEvent::CacheQuery { sql, .. } => Seen::Kept(sql.to_owned()),
             _ => return,
         };
-        // Nobody looks any more at the end of a test.
+        // At the end of a test, the receiver may be gone.
         let _unseen = self.0.send(seen);
     }
 }
 
-/// The statements that connections have run, in their order.
+/// The statements that connections have run, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    /// Keeps what the connection runs from now on.
+    /// Records the statements that the connection runs from now on.
     pub fn watch(&self, connection: &mut impl Connection) {
         connection.set_instrumentation(self.clone());
     }
 
-    /// Those so far.
+    /// Returns the statements so far.
     pub fn statements(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -57,7 +57,7 @@ impl Instrumentation for Log {
     }
 }
 
-/// Checks that a connection prepares each statement once, and none when the same is done again.
+/// Checks that a connection prepares each statement once, and none when the same work is repeated.
 pub fn assert_prepared_once<D>()
 where
     D: Database<Bus: Connection>,
@@ -98,16 +98,12 @@ fn publish_and_consume<D: Database>(connection: &mut D::Bus) {
     }
     let mut external =
         MessageConsumer::<Closed>::external("external", |_: &Message<Closed>| Ok(()));
-    external.handle_new_messages(connection).expect("a page");
+    external.handle_page(connection).expect("a page");
     let mut transactional = MessageConsumer::<Orders>::transactional(
         "transactional",
         |_: &mut D::Bus, _: &Message<Orders>| Ok(()),
     );
-    while transactional
-        .handle_new_messages(connection)
-        .expect("a page")
-        > 0
-    {}
+    while transactional.handle_page(connection).expect("a page") > 0 {}
 }
 
 fn statement(text: &str) -> &str {

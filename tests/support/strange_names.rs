@@ -1,17 +1,22 @@
-//! Tables and columns whose names nobody would choose.
+//! Tables and columns with unusual names.
 
 use std::time::Duration;
 
-use persisting_message_bus::diesel::TableSchema;
+use persisting_message_bus::backend::{
+    InboxEntry, MessageConsumerState, MessageInbox, MessageRepository,
+};
+use persisting_message_bus::operate::{
+    ConsumerKey, FailedMessagesRequest, FailureState, ParkedSelector,
+};
+use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{
-    FailedPage, FailureState, GiveUp, Message, MessageConsumer, MessageConsumerState,
-    MessageDispatcher, MessageInbox, MessageRepository, Parked, Position, Received, Retry,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
 };
 
 use crate::consume;
 use crate::topics::{OrderPlaced, Orders};
 
-/// The names, without a column for versions.
+/// Returns the schema with these names, and without a version column.
 pub fn schema() -> TableSchema {
     let mut schema = TableSchema::default();
     let messages = &mut schema.messages;
@@ -75,11 +80,22 @@ pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState + Messag
 
     let mut failing =
         MessageConsumer::<Orders>::external("failing", |_: &Message<Orders>| Err("no".into()))
-            .retry(Retry::default().attempts(1).then(GiveUp::Park));
-    while bus.count_parked("failing", "orders").unwrap() < 3 {
-        failing.handle_new_messages(bus).unwrap();
+            .retry(
+                RetryPolicy::default()
+                    .max_attempts(1)
+                    .on_exhausted(FailurePolicy::Park),
+            );
+    while bus
+        .count_parked(ConsumerKey {
+            consumer: "failing",
+            topic: "orders",
+        })
+        .unwrap()
+        < 3
+    {
+        failing.handle_page(bus).unwrap();
     }
-    let parked = bus.failed_messages(&FailedPage {
+    let parked = bus.failed_messages(&FailedMessagesRequest {
         consumer: "failing",
         topic: "orders",
         state: FailureState::Parked,
@@ -87,12 +103,24 @@ pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState + Messag
         limit: 10,
     });
     assert!(parked.unwrap()[0].error.ends_with(": no"));
-    let redriven = bus.redrive("failing", "orders", Parked::OfType("OrderPlaced"));
+    let redriven = bus.redrive(
+        ConsumerKey {
+            consumer: "failing",
+            topic: "orders",
+        },
+        ParkedSelector::OfType("OrderPlaced"),
+    );
     assert_eq!(redriven.unwrap(), 3);
-    failing.handle_new_messages(bus).unwrap();
-    let discarded = bus.discard("failing", "orders", Parked::At(Position::new(2)));
+    failing.handle_page(bus).unwrap();
+    let discarded = bus.discard(
+        ConsumerKey {
+            consumer: "failing",
+            topic: "orders",
+        },
+        ParkedSelector::At(Position::new(2)),
+    );
     assert_eq!(discarded.unwrap(), 1);
-    let received = Received {
+    let received = InboxEntry {
         consumer: "failing",
         source: "outside",
         message_id: "1",

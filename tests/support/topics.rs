@@ -1,8 +1,9 @@
-//! Topics to test with.
+//! Topics for tests.
 
 use std::cell::RefCell;
 
-use persisting_message_bus::{EventSet, RawMessage, Topic};
+use persisting_message_bus::backend::RawMessage;
+use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ pub enum Orders {
     Cancelled(Box<OrderCancelled>),
 }
 
-/// What is shipped or cancelled.
+/// The shipped and cancelled orders.
 #[derive(Debug, Clone, PartialEq, EventSet)]
 #[event_set(topic = Orders)]
 pub enum Closed {
@@ -58,7 +59,7 @@ impl Orders {
     }
 }
 
-/// A second topic, to be in the way.
+/// A second topic in the same table.
 #[derive(Debug, Clone, PartialEq, Topic)]
 #[topic(name = "payments")]
 pub enum Payments {
@@ -82,7 +83,7 @@ pub struct Measured {
     pub value: f64,
 }
 
-/// Of two topics: who paid, and what was closed.
+/// Messages of two topics: paid, shipped and cancelled orders.
 #[derive(Debug, Clone, PartialEq, EventSet)]
 #[event_set(topic = Orders)]
 pub enum Ledger {
@@ -92,7 +93,7 @@ pub enum Ledger {
     Paid(Paid),
 }
 
-/// What is shipped, and whatever a newer program may have put on the topics.
+/// Shipped orders, and unknown messages that a newer program may have published.
 #[derive(Debug, Clone, PartialEq, EventSet)]
 #[event_set(topic = Orders)]
 pub enum ShippedOrUnknown {
@@ -101,7 +102,7 @@ pub enum ShippedOrUnknown {
     Unknown(RawMessage),
 }
 
-/// The topic `orders` as a program sees it that expects to be older than others.
+/// The topic `orders` in a program that tolerates messages of newer programs.
 #[derive(Debug, Clone, PartialEq, Topic)]
 #[topic(name = "orders")]
 pub enum TolerantOrders {
@@ -110,7 +111,8 @@ pub enum TolerantOrders {
     Unknown(Box<RawMessage>),
 }
 
-/// A message in its third version: one struct was read as JSON, one by its struct.
+/// A message in its third version. One earlier version is read as JSON, and the other one as a
+/// struct.
 pub mod invoices {
     use super::*;
     use serde_json::Value;
@@ -145,7 +147,7 @@ pub mod invoices {
         pub invoice: u64,
     }
 
-    /// In version 1 the number was a text, under another name.
+    /// In version 1, the number was a text under another name.
     pub fn number_of_invoice(
         mut payload: Value,
     ) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
@@ -171,7 +173,8 @@ pub mod invoices {
     }
 }
 
-/// A topic whose messages run something when they are decoded: between the lease and the handler.
+/// A topic whose messages run a closure when they are decoded: after the lease was acquired, and
+/// before the handler.
 #[derive(Debug, Topic)]
 #[topic(name = "tripwires")]
 pub enum Tripwires {
@@ -188,7 +191,7 @@ thread_local! {
 }
 
 impl Tripwire {
-    /// What the next decoding on this thread runs.
+    /// Sets the closure that the next decoding on this thread runs.
     pub fn on_next_decode(run: impl FnOnce() + 'static) {
         TRIPPED.set(Some(Box::new(run)));
     }

@@ -1,4 +1,4 @@
-//! What the user wrote, borrowed, so that errors can point at it.
+//! The code of the user, borrowed, so that errors can point at it.
 
 use syn::{
     Data, DeriveInput, Fields, GenericArgument, Ident, LitInt, Path, PathArguments, Type,
@@ -12,19 +12,19 @@ use crate::errors::Errors;
 pub(crate) struct MessageEnum<'a> {
     pub(crate) original: &'a DeriveInput,
     pub(crate) attributes: EnumAttributes,
-    /// `None` where the input is no enum.
+    /// The variants; `None` if the input is not an enum.
     pub(crate) variants: Option<Vec<Variant<'a>>>,
 }
 
 pub(crate) struct Variant<'a> {
     pub(crate) original: &'a SynVariant,
     pub(crate) attributes: MessageAttributes,
-    /// What the variant holds; `None` where that is not exactly one unnamed field.
+    /// The type that the variant holds; `None` unless it holds exactly one unnamed field.
     pub(crate) field: Option<&'a Type>,
 }
 
 impl<'a> MessageEnum<'a> {
-    /// `helper` is the name of the attribute on the enum: `topic` or `event_set`.
+    /// Parses an enum. `helper` is the name of the attribute on the enum: `topic` or `event_set`.
     pub(crate) fn parse(original: &'a DeriveInput, helper: &str, errors: &mut Errors) -> Self {
         let attributes = EnumAttributes::parse(&original.attrs, helper, errors);
         let variants = match &original.data {
@@ -45,19 +45,19 @@ impl<'a> MessageEnum<'a> {
         }
     }
 
-    /// The variants that hold a message.
+    /// Returns the variants that hold a message.
     pub(crate) fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         self.variants.iter().flatten().filter_map(Variant::message)
     }
 
-    /// The variant for unknown messages, and what it holds.
+    /// Returns the variant for unknown messages, and the type that it holds.
     pub(crate) fn unknown(&self) -> Option<(&'a Ident, &'a Type)> {
         let mut variants = self.variants.iter().flatten();
         let unknown = variants.find(|variant| variant.is_unknown())?;
         Some((&unknown.original.ident, unknown.field?))
     }
 
-    /// Whether a type is the enum itself.
+    /// Returns `true` if a type is the enum itself.
     pub(crate) fn is_itself(&self, payload: &Type) -> bool {
         match payload {
             Type::Path(path) => ["Self", &self.original.ident.to_string()]
@@ -67,7 +67,7 @@ impl<'a> MessageEnum<'a> {
         }
     }
 
-    /// The topic of an event set's message: the variant's own, or the enum's.
+    /// Returns the topic of an event set's message: the variant's own, or the enum's.
     pub(crate) fn topic_of<'s>(&'s self, variant: &'s Variant<'_>) -> Option<&'s Path> {
         variant
             .attributes
@@ -103,7 +103,7 @@ impl<'a> Variant<'a> {
         })
     }
 
-    /// The name in the attribute, or the variant's own.
+    /// Returns the name in the attribute, or the variant's own.
     pub(crate) fn name(&self) -> String {
         match &self.attributes.name {
             Some(name) => name.value(),
@@ -117,12 +117,12 @@ impl<'a> Variant<'a> {
 pub(crate) struct Message<'a> {
     pub(crate) variant: &'a Variant<'a>,
     pub(crate) ident: &'a Ident,
-    /// The message struct, out of its `Box` if it is in one.
+    /// The message struct, taken out of its `Box` if it is in one.
     pub(crate) payload: &'a Type,
 }
 
 impl<'a> Message<'a> {
-    /// The message type under which it is stored.
+    /// Returns the message type under which the message is stored.
     pub(crate) fn name(&self) -> String {
         self.variant.name()
     }
@@ -131,18 +131,18 @@ impl<'a> Message<'a> {
         self.variant.field.and_then(in_box).is_some()
     }
 
-    /// Message types under which it was stored before.
+    /// Returns the message types under which the message was stored before.
     pub(crate) fn aliases(&self) -> Vec<String> {
         let aliases = &self.variant.attributes.aliases;
         aliases.iter().map(syn::LitStr::value).collect()
     }
 
-    /// The version that new messages have.
+    /// Returns the version of new messages.
     pub(crate) fn version(&self) -> u32 {
         self.variant.attributes.version.as_ref().map_or(1, value)
     }
 
-    /// The forms of the versions before, the first one's first.
+    /// Returns the forms of the previous versions, in ascending order of the versions.
     pub(crate) fn previous(&self) -> Vec<(u32, &'a Form)> {
         let previous = self.variant.attributes.previous.iter();
         let mut previous: Vec<_> = previous.map(|p| (p.value(), &p.form)).collect();
@@ -157,12 +157,12 @@ impl Previous {
     }
 }
 
-/// The value of a number that parsing has found to be one.
+/// Returns the value of a number. Parsing has checked that it is one.
 pub(crate) fn value(number: &LitInt) -> u32 {
     number.base10_parse().unwrap_or(0)
 }
 
-/// `M` of `Box<M>`, by whichever path `Box` is written.
+/// Returns `M` of `Box<M>`, regardless of the path by which `Box` is written.
 fn in_box(field: &Type) -> Option<&Type> {
     let Type::Path(path) = bare(field) else {
         return None;
@@ -177,7 +177,7 @@ fn in_box(field: &Type) -> Option<&Type> {
     }
 }
 
-/// The type without the parentheses or the invisible group of a macro around it.
+/// Returns the type, with no parentheses and no invisible group of a macro around it.
 fn bare(written: &Type) -> &Type {
     match written {
         Type::Group(group) => bare(&group.elem),

@@ -1,4 +1,4 @@
-//! `#[topic(...)]`, `#[event_set(...)]` and `#[message(...)]`.
+//! Parses `#[topic(...)]`, `#[event_set(...)]` and `#[message(...)]`.
 
 use syn::meta::ParseNestedMeta;
 use syn::parse::{Parse, ParseStream};
@@ -7,7 +7,7 @@ use syn::{Attribute, Ident, LitInt, LitStr, Path, Token, Type, parenthesized, to
 
 use crate::errors::Errors;
 
-/// What stands on the enum.
+/// The attributes on the enum.
 #[derive(Default)]
 pub(crate) struct EnumAttributes {
     /// `name = "orders"`, of a topic.
@@ -18,10 +18,10 @@ pub(crate) struct EnumAttributes {
     pub(crate) crate_path: Option<Path>,
 }
 
-/// What stands on a variant.
+/// The attributes on a variant.
 #[derive(Default)]
 pub(crate) struct MessageAttributes {
-    /// The first `#[message(...)]`, to point at.
+    /// The first `#[message(...)]`, for errors that point at it.
     pub(crate) first: Option<Attribute>,
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
@@ -31,21 +31,22 @@ pub(crate) struct MessageAttributes {
     pub(crate) unknown: Option<Path>,
     /// `#[event_set(topic = Payments)]`.
     pub(crate) topic: Option<Path>,
-    /// Whether some of it could not be read, which was reported.
+    /// Whether a part of it could not be read. The error was reported.
     pub(crate) is_broken: bool,
 }
 
-/// `1 = v1::OrderPlaced` or `1 = json(upcast)`: how a version was, or becomes the next one.
+/// `1 = v1::OrderPlaced` or `1 = json(upcast)`: the form of a previous version, or its conversion
+/// into the next one.
 pub(crate) struct Previous {
     pub(crate) number: LitInt,
     pub(crate) form: Form,
 }
 
-/// In which form a previous version is read.
+/// The form in which a previous version is read.
 pub(crate) enum Form {
-    /// As this struct, of which the next version is made by `From`.
+    /// The version is read as this struct, which `From` converts into the next version.
     Struct(Type),
-    /// As JSON, of which this function makes the JSON of the next version.
+    /// The version is read as JSON, which this function converts into the JSON of the next version.
     Json(Path),
 }
 
@@ -151,19 +152,24 @@ fn for_each(
 fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     let value = meta.value()?;
     let span = value.span();
-    let no_text = |_| syn::Error::new(span, "a name is a text: write it in quotes");
+    let no_text = |_| syn::Error::new(span, "a name must be a text: write it in quotes");
     value.parse().map_err(no_text)
 }
 
 fn number(input: ParseStream<'_>) -> syn::Result<LitInt> {
     let span = input.span();
-    let no_number = |_| syn::Error::new(span, "a version is a number from 1, without quotes");
+    let no_number = |_| {
+        syn::Error::new(
+            span,
+            "a version must be a number from 1: write it without quotes",
+        )
+    };
     let number: LitInt = input.parse().map_err(no_number)?;
     match number.base10_parse::<u32>() {
         Ok(_) => Ok(number),
         Err(_) => Err(syn::Error::new(
             number.span(),
-            format!("a version is a number from 1 to {}", u32::MAX),
+            format!("a version must be a number from 1 to {}", u32::MAX),
         )),
     }
 }
@@ -171,6 +177,6 @@ fn number(input: ParseStream<'_>) -> syn::Result<LitInt> {
 fn set_once<T>(slot: &mut Option<T>, value: T, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(meta.error("is there twice: leave one")),
+        Some(_) => Err(meta.error("is given twice: keep one")),
     }
 }

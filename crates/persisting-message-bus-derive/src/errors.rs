@@ -1,12 +1,12 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-/// All mistakes of one input, to be reported together.
+/// All errors of one input, which are reported together.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<syn::Error>);
 
 impl Errors {
-    /// A mistake at these tokens.
+    /// Adds an error at these tokens.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
         self.0.push(syn::Error::new_spanned(tokens, message));
     }

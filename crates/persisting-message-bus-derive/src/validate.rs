@@ -1,4 +1,4 @@
-//! Every rule that a topic or an event set has to keep. What needs types is left to the compiler.
+//! The rules for topics and event sets. Rules that need types are left to the compiler.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,13 +10,13 @@ use crate::ast::{Message, MessageEnum, Variant, value};
 use crate::attributes::Form;
 use crate::errors::Errors;
 
-const LONGEST_NAME: usize = 255;
+const MAX_NAME: usize = 255;
 
 pub(crate) fn topic(input: &MessageEnum<'_>, errors: &mut Errors) {
     is_enum_of_messages(input, "topic", errors);
     match &input.attributes.name {
         Some(name) => name_is_allowed(&name.value(), name, "topic", errors),
-        // A mistake in the attribute was reported already.
+        // An error in the attribute was reported already.
         None if errors.is_empty() => errors.at(
             &input.original.ident,
             "a topic needs a name: add `#[topic(name = \"...\")]`",
@@ -43,7 +43,7 @@ pub(crate) fn event_set(input: &MessageEnum<'_>, errors: &mut Errors) {
             if let Some(topic) = &variant.attributes.topic {
                 errors.at(
                     topic,
-                    "the variant for unknown messages is for all topics: leave this out",
+                    "the variant for unknown messages is for all topics: remove this attribute",
                 );
             }
         } else if let Some(attribute) = &variant.attributes.first {
@@ -60,7 +60,7 @@ fn every_message_has_a_topic(input: &MessageEnum<'_>, errors: &mut Errors) {
         .messages()
         .filter(|message| input.topic_of(message.variant).is_none())
         .collect();
-    // A mistake in the attribute was reported already.
+    // An error in the attribute was reported already.
     if without.is_empty() || !errors.is_empty() {
         return;
     }
@@ -73,7 +73,7 @@ fn every_message_has_a_topic(input: &MessageEnum<'_>, errors: &mut Errors) {
     for message in without {
         errors.at(
             message.ident,
-            "of which topic is this message? Add `#[event_set(topic = ...)]` to the variant, or to the enum",
+            "the topic of this message is missing: add `#[event_set(topic = ...)]` to the variant or to the enum",
         );
     }
 }
@@ -84,12 +84,12 @@ fn unknown_is_nothing_else(variant: &Variant<'_>, errors: &mut Errors) {
     if named || attributes.version.is_some() || !attributes.previous.is_empty() {
         errors.at(
             &attributes.first,
-            "the variant for unknown messages has no name and no version: leave `unknown` alone",
+            "the variant for unknown messages cannot have a name or a version: keep only `unknown`",
         );
     }
 }
 
-/// The versions from 1 to the current one are each there once.
+/// Checks that each version from 1 to the current one is given exactly once.
 fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
     let attributes = &variant.attributes;
     if attributes.is_broken {
@@ -127,7 +127,7 @@ fn versions_are_complete(variant: &Variant<'_>, errors: &mut Errors) {
         } else if !seen.insert(number) {
             errors.at(
                 &previous.number,
-                format!("version {number} stands here twice: leave one"),
+                format!("version {number} is given twice: keep one"),
             );
         }
     }
@@ -148,14 +148,15 @@ fn no_version_is_missing(
         errors.at(
             current,
             format!(
-                "how was version {missing} written? Add `{missing} = v{missing}::{ident}`, its struct, \
-                 or `{missing} = json(...)`, a function on its JSON, to `previous(...)`"
+                "version {missing} is missing: add `{missing} = v{missing}::{ident}`, its struct, or \
+                 `{missing} = json(...)`, a function on its JSON, to `previous(...)`"
             ),
         );
     }
 }
 
-/// A struct becomes the next version by `From`, which needs a struct there.
+/// Checks that the version after a struct is a struct, because `From` converts a struct into the
+/// next one.
 fn structs_are_followed_by_structs(variant: &Variant<'_>, errors: &mut Errors) {
     for previous in &variant.attributes.previous {
         let next = variant
@@ -167,7 +168,7 @@ fn structs_are_followed_by_structs(variant: &Variant<'_>, errors: &mut Errors) {
         {
             errors.at(
                 tokens,
-                "the next version is read as JSON, so there is no struct that this one could become: write `json(...)` here too",
+                "the next version is read as JSON, so this struct cannot be converted into it: write `json(...)` here, too",
             );
         }
     }
@@ -187,9 +188,7 @@ fn is_enum_of_messages(input: &MessageEnum<'_>, what: &str, errors: &mut Errors)
     if !original.generics.params.is_empty() {
         errors.at(
             &original.generics,
-            format!(
-                "the {what} cannot be generic: what is stored has to name one type for each message"
-            ),
+            format!("the {what} cannot be generic: each stored message must belong to one type"),
         );
     }
     if variants.iter().all(Variant::is_unknown) {
@@ -209,7 +208,7 @@ fn is_enum_of_messages(input: &MessageEnum<'_>, what: &str, errors: &mut Errors)
     {
         errors.at(
             &second.attributes.unknown,
-            "there is a variant for unknown messages already: leave one",
+            "there is already a variant for unknown messages: keep one",
         );
     }
 }
@@ -223,7 +222,7 @@ fn holds_one_message(input: &MessageEnum<'_>, variant: &Variant<'_>, errors: &mu
     }
     let ident = &variant.original.ident;
     let shape = match &variant.original.fields {
-        Fields::Unit => "holds none",
+        Fields::Unit => "holds nothing",
         Fields::Named(_) => "has named fields",
         Fields::Unnamed(_) => "holds something else",
     };
@@ -234,7 +233,7 @@ fn holds_one_message(input: &MessageEnum<'_>, variant: &Variant<'_>, errors: &mu
     };
     errors.at(
         variant_without_attributes(variant),
-        format!("a variant holds one message struct, this one {shape}: write {right}"),
+        format!("a variant holds one message struct, but this one {shape}: write {right}"),
     );
 }
 
@@ -252,7 +251,7 @@ fn holds_a_struct(input: &MessageEnum<'_>, payload: &Type, errors: &mut Errors) 
     }
 }
 
-/// On its topic, a struct stands for one message type.
+/// Checks that each struct stands for one message type of its topic.
 fn payloads_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
     let mut seen = HashMap::new();
     for message in input.messages() {
@@ -265,7 +264,7 @@ fn payloads_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
             errors.at(
                 message.payload,
                 format!(
-                    "`{first}` holds this message already: give each variant a struct of its own"
+                    "`{first}` already holds this message: give each variant a struct of its own"
                 ),
             );
         } else {
@@ -293,19 +292,19 @@ fn name_is_allowed(name: &str, tokens: impl ToTokens, what: &str, errors: &mut E
     let length = name.chars().count();
     let problem = if name.is_empty() {
         "is empty: it needs at least 1 character".to_owned()
-    } else if length > LONGEST_NAME {
-        format!("has {length} characters: shorten it to {LONGEST_NAME}")
+    } else if length > MAX_NAME {
+        format!("has {length} characters: shorten it to {MAX_NAME}")
     } else if name.chars().any(char::is_control) {
-        "has a control character: leave it out".to_owned()
+        "has a control character: remove it".to_owned()
     } else if name.trim() != name {
-        "starts or ends with white space: leave that out".to_owned()
+        "starts or ends with white space: remove it".to_owned()
     } else {
         return;
     };
     errors.at(tokens, format!("the {what}'s name {problem}"));
 }
 
-/// No two of all names and aliases are the same.
+/// Checks that all names and aliases are different.
 fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
     let mut seen: HashMap<String, String> = HashMap::new();
     for Message { variant, .. } in input.messages() {
@@ -321,9 +320,9 @@ fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
         for (name, tokens) in names {
             if let Some(first) = seen.get(&name) {
                 let problem = if *ident == first {
-                    "stands here twice: leave one".to_owned()
+                    "is given twice: keep one".to_owned()
                 } else {
-                    format!("is `{first}`'s already: choose another name")
+                    format!("already belongs to `{first}`: choose another name")
                 };
                 errors.at(tokens, format!("the message type \"{name}\" {problem}"));
             } else {

@@ -1,10 +1,9 @@
-//! Topics of `persisting-message-bus` over HTTP, from one service to others that share no database
-//! with it.
+//! Serves topics of `persisting-message-bus` over HTTP to services that do not share a database.
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `server` | [`Feed`]: serves topics, as an axum router |
-//! | `client` | [`HttpSource`]: reads what a `Feed` serves; a consumer runs on it as on a table |
+//! | `server` | [`Feed`]: serves topics as an axum router |
+//! | `client` | [`HttpSource`]: reads a `Feed`; a consumer runs on it as on a table |
 //!
 //! # Example
 //!
@@ -21,7 +20,7 @@
 //! # #[topic(name = "orders")]
 //! # enum Orders { OrderPlaced(OrderPlaced) }
 //!
-//! // One service publishes, and serves what it has published. `bus` is a pool in real life.
+//! // One service publishes messages and serves them. In production, `bus` is a pool.
 //! let mut bus = InMemoryMessageBus::default();
 //! MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced { order: 1 })?;
 //! let feed = Feed::new(move || Ok::<_, std::convert::Infallible>(bus.clone()), [Orders::NAME])
@@ -30,13 +29,13 @@
 //! let runtime = tokio::runtime::Runtime::new()?;
 //! let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
 //! let address = listener.local_addr()?;
-//! // The end of a page is not to wait until its beginning is acknowledged.
+//! // Otherwise, the end of a page waits until its beginning is acknowledged.
 //! let listener = axum::serve::ListenerExt::tap_io(listener, |connection| {
 //!     let _slower_otherwise = connection.set_nodelay(true);
 //! });
 //! runtime.spawn(async move { axum::serve(listener, feed.router()).await });
 //!
-//! // Another one consumes it. `state` is a Diesel connection in real life.
+//! // Another service consumes them. In production, `state` is a Diesel connection.
 //! let source = HttpSource::new(format!("http://{address}"))?.token("a long random text")?;
 //! let state = InMemoryMessageConsumerState::default();
 //! let mut orders = Vec::new();
@@ -45,7 +44,7 @@
 //!     orders.push(placed.order);
 //!     Ok(())
 //! });
-//! consumer.handle_new_messages(&mut MessageBus::new(source, state))?;
+//! consumer.handle_page(&mut MessageBus::new(source, state))?;
 //! drop(consumer);
 //! assert_eq!(orders, [1]);
 //! # Ok(())
@@ -56,40 +55,42 @@
 //!
 //! # On the wire
 //!
-//! `GET /{topic}` answers with a page of messages in the order of their positions, as a feed of
-//! [http-feeds.org](https://www.http-feeds.org): CloudEvents 1.0 in `application/cloudevents-batch+json`,
-//! `[]` at the end. `Accept: text/event-stream` makes it server-sent events, one CloudEvent each.
+//! `GET /{topic}` returns a page of messages in the order of their positions, as a feed of
+//! [http-feeds.org](https://www.http-feeds.org): CloudEvents 1.0 in
+//! `application/cloudevents-batch+json`, `[]` at the end. With `Accept: text/event-stream`, the
+//! answer consists of server-sent events, each with one CloudEvent.
 //!
 //! | parameter | meaning |
 //! |---|---|
-//! | `lastEventId` | what comes behind this event: its `id`, or its `sequence` |
-//! | `after` | what comes behind this position, a `sequence`; 0 is the start, as without either |
-//! | `limit` | at most so many events; 0 makes an empty page, whose headers say how far the topic goes |
-//! | `timeout` | how many milliseconds to wait when there is nothing new; 0, as without it, for not at all |
-//! | `type` | events of this type only; may be repeated |
-//! | `exceptType` | events of other types only; may be repeated |
+//! | `lastEventId` | events after this event: its `id`, or its `sequence` |
+//! | `after` | events after this position, a `sequence`; 0 is the start, which is the default |
+//! | `limit` | the maximum number of events; 0 returns an empty page, whose headers contain the topic's head |
+//! | `timeout` | how many milliseconds to wait if there are no new events; 0, the default, does not wait |
+//! | `type` | events of this type only; can be repeated |
+//! | `exceptType` | events of all types except this one; can be repeated |
 //!
-//! An event that is not there, because it was pruned, or a position that never was, is answered with 404,
-//! and never with the start of the topic. All errors are `application/problem+json`.
+//! If the event was purged, or the position never existed, the answer is 404, and never the start
+//! of the topic. All errors are `application/problem+json`.
 //!
 //! | header of a page | meaning |
 //! |---|---|
-//! | `Feed-Next` | everything of the topic up to this position was seen: go on with it as `after` |
-//! | `Feed-Head` | the position of the topic's last event that can be read for now |
-//! | `Feed-Horizon` | nothing of the topic can still be committed at or below this position |
-//! | `ETag`, `Cache-Control` | a full page may be kept by who asks whether it is the same; others not |
+//! | `Feed-Next` | the page covers the topic up to this position: continue with it as `after` |
+//! | `Feed-Head` | the head: the position of the topic's last event at or below the high-water mark |
+//! | `Feed-High-Water-Mark` | the high-water mark: nothing of the topic can still be committed at or below this position |
+//! | `ETag`, `Cache-Control` | a cache can keep a full page and must revalidate it; it cannot keep other pages |
 //!
-//! `GET /` names the topics that the caller may read, and the last position that was ever handed out.
+//! `GET /` returns the topics that the caller can read, and the last position that was ever
+//! assigned.
 //!
-//! | attribute of an event | is the message's |
+//! | attribute of an event | value of the message |
 //! |---|---|
-//! | `id`, `type`, `time`, `data` | id, type, time of recording, payload as it is stored |
-//! | `source` | topic as a path, `/orders`, behind what [`Feed::source`] says |
+//! | `id`, `type`, `time`, `data` | id, type, time of recording, payload as stored |
+//! | `source` | topic as a path, `/orders`, after the prefix that [`Feed::source`] sets |
 //! | `topic`, `messageversion` | topic, version |
 //! | `sequence` | position, with leading zeros to 20 digits |
-//! | `correlationid` | the flow that it belongs to: where its headers name none, its own id |
-//! | `causationid`, `traceparent`, `partitionkey` | headers of these names, where it has them |
-//! | `headers` | all headers as they are stored, the JSON object as a text |
+//! | `correlationid` | the flow that it belongs to; its own id if its headers name no flow |
+//! | `causationid`, `traceparent`, `partitionkey` | headers of these names, if it has them |
+//! | `headers` | all headers as stored, the JSON object as a text |
 #![cfg_attr(
     not(all(feature = "server", feature = "client")),
     allow(rustdoc::broken_intra_doc_links)
@@ -102,7 +103,7 @@ mod server;
 #[cfg(any(feature = "server", feature = "client"))]
 mod wire;
 
-/// Compiles the page's code, as part of the tests.
+/// Compiles the code of the page as part of the tests.
 #[cfg(all(doctest, feature = "server", feature = "client"))]
 #[doc = include_str!("../../../docs/between-services.md")]
 struct BetweenServices;
@@ -110,4 +111,4 @@ struct BetweenServices;
 #[cfg(feature = "client")]
 pub use client::HttpSource;
 #[cfg(feature = "server")]
-pub use server::{Closing, Feed, Limits};
+pub use server::{Feed, Limits, ShutdownHandle};

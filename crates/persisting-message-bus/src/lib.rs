@@ -1,100 +1,165 @@
 //! A typed, persisted message bus in the SQL database you already have.
 //!
 //! A *topic* is an enum of message structs. Producers dispatch messages on it inside the database
-//! transaction of the change that they announce; consumers keep a cursor, hold a lease, and match
-//! exhaustively.
+//! transaction of the change that the messages announce. Consumers keep a cursor, hold a lease, and
+//! match exhaustively.
 //!
 //! | to do this | use this |
 //! |---|---|
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
-//! | publish | [`MessageDispatcher`], in a transaction with the change; [`CoalescingDispatcher`], outside of one |
+//! | publish | [`MessageDispatcher`], in the transaction of the change; [`CoalescingDispatcher`], outside of a transaction |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
-//! | carry messages from one place to another | [`relay`] |
-//! | handle what comes from outside once | [`Inbox`] |
+//! | copy messages to another repository | [`relay`] |
+//! | handle each message from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
-//! | follow what caused what | [`Correlation`], [`Flow`] |
-//! | see how a consumer is doing | [`ConsumerStatus`] |
-//! | look after messages that failed | [`MessageFailures`] |
-//! | keep messages in SQL | a Diesel connection, after `diesel::migrate` (features `sqlite`, `postgres`, `mysql`) |
-//! | keep messages in memory, for tests | [`memory::InMemoryMessageBus`] |
-//! | test what you have built on it | `testing::Scenario`, `testing::Golden` (feature `testing`) |
-//! | write a backend | [`MessageSource`], [`MessageRepository`], [`MessageConsumerState`], [`TransactionsOn`] |
+//! | trace causes and effects | [`Correlation`], [`Flow`](operate::Flow) |
+//! | read the status of a consumer | [`ConsumerStatus`](operate::ConsumerStatus) |
+//! | manage failed messages | [`MessageFailures`](operate::MessageFailures) |
+//! | store messages in SQL | a Diesel connection, after `sql::migrate` (features `sqlite`, `postgres`, `mysql`) |
+//! | store messages in memory, for tests | [`memory::InMemoryMessageBus`] |
+//! | test topics and consumers | `testing::Scenario`, `testing::Golden` (feature `testing`) |
+//! | write a backend | [`MessageSource`](backend::MessageSource), [`MessageRepository`](backend::MessageRepository), [`MessageConsumerState`](backend::MessageConsumerState), [`TransactionControlOn`](backend::TransactionControlOn) |
 //!
-//! The [README](https://docs.rs/crate/persisting-message-bus) has a complete example and the
-//! table of guarantees.
+//! The [`guide`] has the pages of the manual. A program, with the feature `sqlite`:
+//!
+#![cfg_attr(feature = "sqlite", doc = "```")]
+#![cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+//! use diesel::{Connection, SqliteConnection};
+//! use persisting_message_bus::sql::{migrate, sqlite::Settings};
+//! use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher, Topic};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct OrderPlaced { order: u32, total_cents: i64 }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct OrderShipped { order: u32 }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct OrderCancelled { order: u32, refund_cents: i64 }
+//!
+//! #[derive(Topic)]
+//! #[topic(name = "orders")]
+//! enum Orders {
+//!     OrderPlaced(OrderPlaced),                            // message type "OrderPlaced"
+//!     #[message(name = "OrderShipped", alias = "OrderSent")]
+//!     Shipped(OrderShipped),
+//!     Cancelled(Box<OrderCancelled>),
+//! }
+//!
+//! #[derive(EventSet)]
+//! #[event_set(topic = Orders)]                             // each payload must be on this topic
+//! enum Revenue {
+//!     OrderPlaced(OrderPlaced),
+//!     Cancelled(OrderCancelled),
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut connection = SqliteConnection::establish(":memory:")?;
+//!     Settings::default().apply(&mut connection)?;         // WAL, a busy timeout, foreign keys
+//!     migrate(&mut connection)?;                           // creates the library's tables
+//!
+//!     let orders = MessageDispatcher::<Orders>::new();
+//!     connection.immediate_transaction(|connection| {
+//!         // ... write the order itself with Diesel ...
+//!         orders.dispatch(connection, &OrderPlaced { order: 1, total_cents: 12_50 })
+//!     })?;
+//!
+//!     let mut revenue = 0;
+//!     let mut consumer =
+//!         MessageConsumer::<Revenue>::external("revenue", |message: &Message<Revenue>| {
+//!             match message.payload() {                    // must be exhaustive
+//!                 Revenue::OrderPlaced(placed) => revenue += placed.total_cents,
+//!                 Revenue::Cancelled(cancelled) => revenue -= cancelled.refund_cents,
+//!             }
+//!             Ok(())
+//!         });
+//!     consumer.handle_new_messages(&mut connection)?;
+//!     drop(consumer);                                      // ends the closure's borrow of `revenue`
+//!     assert_eq!(revenue, 12_50);
+//!     Ok(())
+//! }
+//! ```
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres", feature = "r2d2")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
-mod bus;
-mod clock;
-mod coalescing;
-mod consumer;
-mod consumer_state;
-mod correlation;
-mod decorator;
-mod derived;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-pub mod diesel;
-mod dispatcher;
+mod backoff;
+mod bridge;
+mod classify;
+mod consume;
 mod error;
-mod failures;
-mod flow;
-mod headers;
-mod inbox;
 pub mod memory;
 mod message;
-mod name;
 mod observe;
+pub mod operate;
+mod panics;
 mod position;
-mod raw_message;
-mod relay;
-mod repository;
-mod retry;
-mod runner;
-mod shared_text;
-mod sightings;
-mod status;
+mod publish;
+mod run;
+mod signals;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub mod sql;
+mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod topic;
-mod topics;
-mod transactions;
-mod work;
 
-pub use bus::MessageBus;
-pub use clock::{Clock, SystemClock};
-pub use coalescing::{Coalescer, CoalescingDispatcher};
-pub use consumer::{
-    Each, External, HandlePages, HandlerError, MessageConsumer, Pages, ResetTo, Transactional,
-    UnknownMessages,
-};
-pub use consumer_state::{
-    Lease, LeaseRequest, MessageConsumerState, NoteWork, StoreCursor, StoredConsumer,
-};
-pub use correlation::Correlation;
-pub use decorator::{DefaultMessageDecorator, MessageDecorator};
-pub use dispatcher::MessageDispatcher;
-pub use error::Error;
-pub use failures::{
-    FailedMessage, FailedPage, Failure, FailureState, GiveUp, MessageFailures, Parked,
-};
-pub use flow::{Flow, FlowMessage};
-pub use headers::Headers;
-pub use inbox::{Inbox, MessageInbox, Received};
-pub use message::Message;
-pub use name::MAX_NAME_LENGTH;
-pub use position::Position;
-pub use raw_message::{RawMessage, StoredMessage};
-pub use relay::{AsStored, Persist, Relay, relay};
-pub use repository::{
-    Backlog, Duplicates, MessageRepository, MessageSource, MessageTypes, PageRequest,
-};
-pub use retry::Retry;
-pub use runner::{Ended, Nudge, Runner, Running, Shutdown, StillRunning};
-pub use sightings::Sightings;
-pub use status::{ConsumerCondition, ConsumerStatus};
-pub use topic::{EventSet, MessageDescriptor, MessageOf, Selection, Topic, Wanted};
-pub use topics::TopicDescriptor;
-pub use transactions::{TransactionMark, TransactionState, Transactions, TransactionsOn};
-pub use work::{Work, WorkMessages};
+pub use crate::backoff::Backoff;
+pub use crate::bridge::bus::MessageBus;
+pub use crate::bridge::inbox::Inbox;
+pub use crate::bridge::relay::{Relay, relay};
+pub use crate::consume::consumer::MessageConsumer;
+pub use crate::consume::reset::ResetTo;
+pub use crate::consume::retry_policy::RetryPolicy;
+pub use crate::consume::unknown::OnUnknown;
+pub use crate::error::Error;
+pub use crate::message::headers::Headers;
+pub use crate::message::name::MAX_NAME_LENGTH;
+pub use crate::message::topic::{EventSet, Topic};
+pub use crate::message::typed::Message;
+pub use crate::position::Position;
+pub use crate::publish::clock::{Clock, SystemClock};
+pub use crate::publish::coalesce::coalescer::Coalescer;
+pub use crate::publish::coalesce::dispatcher::CoalescingDispatcher;
+pub use crate::publish::correlation::Correlation;
+pub use crate::publish::decorator::{DefaultMessageDecorator, MessageDecorator};
+pub use crate::publish::dispatcher::MessageDispatcher;
+pub use crate::run::thread::ConsumerExit;
+pub use crate::run::{RunHandle, Runner, StopTimedOut};
+pub use crate::signals::{Shutdown, Waker};
+pub use crate::store::failures::FailurePolicy;
+pub use crate::store::repository::OnDuplicate;
+
+/// The traits that a backend implements, and the types that they use.
+pub mod backend {
+    pub use crate::message::descriptor::TopicDescriptor;
+    pub use crate::message::raw::{RawMessage, StoredMessage};
+    pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
+    pub use crate::store::consumer_state::{
+        ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork,
+    };
+    pub use crate::store::failures::NewFailure;
+    pub use crate::store::inbox::{InboxEntry, MessageInbox};
+    pub use crate::store::lease::{Lease, LeaseRequest};
+    pub use crate::store::repository::MessageRepository;
+    pub use crate::store::slot_observations::SlotObservations;
+    pub use crate::store::source::{Backlog, MessageSource, PageRequest, TypeFilter};
+    pub use crate::store::transactions::{
+        TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
+    };
+    pub use crate::store::work::{Work, WorkMessages};
+}
+
+/// The kinds of handlers, which appear in the type of a consumer.
+pub mod handler {
+    pub use crate::bridge::relay::{AsStored, Persist};
+    pub use crate::consume::errors::HandlerError;
+    pub use crate::consume::external::External;
+    pub use crate::consume::hand_over::{PerMessage, PerPage};
+    pub use crate::consume::handler::PageHandler;
+    pub use crate::consume::transactional::Transactional;
+}
 
 /// ```
 /// use persisting_message_bus::Topic;
@@ -180,30 +245,69 @@ pub use persisting_message_bus_derive::Topic;
 ///
 pub use persisting_message_bus_derive::EventSet;
 
-/// What the derives' output names. Not part of the public interface.
+/// The names that the code of the derives uses. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::derived::*;
-    pub use crate::{
-        Error, EventSet, MessageDescriptor, MessageOf, Selection, StoredMessage, Topic, Wanted,
+    pub use crate::error::Error;
+    pub use crate::message::derived::*;
+    pub use crate::message::raw::StoredMessage;
+    pub use crate::message::topic::{
+        EventSet, MessageDescriptor, MessageOf, Topic, TopicFilter, WantedMessages,
     };
 }
 
-/// Compiles and runs the README's code, and that of the pages, as part of the tests.
-#[cfg(all(doctest, feature = "sqlite"))]
-mod pages {
-    #[doc = include_str!("../README.md")]
-    struct Readme;
-
-    #[doc = include_str!("../../../docs/choosing-a-database.md")]
-    struct ChoosingADatabase;
-
-    #[doc = include_str!("../../../docs/running-consumers.md")]
-    struct RunningConsumers;
-
-    #[doc = include_str!("../../../docs/errors.md")]
-    struct Errors;
-
-    #[doc = include_str!("../../../docs/how-fast-and-why.md")]
-    struct HowFastAndWhy;
+/// The names that most programs use: `use persisting_message_bus::prelude::*;`.
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+/// }
+///
+/// let mut bus = InMemoryMessageBus::default();
+/// MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced {})?;
+/// let mut consumer = MessageConsumer::external("mailer", |_: &Message<Orders>| Ok(()));
+/// assert_eq!(consumer.handle_new_messages(&mut bus)?, 1);
+/// # Ok::<(), persisting_message_bus::Error>(())
+/// ```
+pub mod prelude {
+    pub use crate::handler::HandlerError;
+    pub use crate::{
+        Backoff, EventSet, FailurePolicy, Headers, Message, MessageConsumer, MessageDispatcher,
+        Position, RetryPolicy, Runner, Topic,
+    };
 }
+
+/// The manual.
+#[cfg(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "r2d2",
+    any(doc, doctest)
+))]
+pub mod guide {
+    #[doc = include_str!("../docs/choosing-a-database.md")]
+    pub mod choosing_a_database {}
+
+    #[doc = include_str!("../docs/running-consumers.md")]
+    pub mod running_consumers {}
+
+    #[doc = include_str!("../docs/errors.md")]
+    pub mod errors {}
+
+    #[doc = include_str!("../docs/how-fast-and-why.md")]
+    pub mod how_fast_and_why {}
+}
+
+/// Compiles and runs the code of the README, as part of the tests.
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "r2d2"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

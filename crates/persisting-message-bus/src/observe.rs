@@ -1,27 +1,30 @@
-//! What the library tells of its work: spans and events of `tracing`, and with the feature `metrics`
-//! counters and histograms. Fields are called as OpenTelemetry calls them, where it does.
+//! The library's telemetry: spans and events of `tracing`, and counters and histograms with the
+//! feature `metrics`. Fields have OpenTelemetry's names where it defines one.
 
 use std::time::Instant;
 
 use tracing::span::EnteredSpan;
 use tracing::{Span, debug, error, info_span, warn};
 
-use crate::consumer::Leases;
-use crate::{EventSet, GiveUp, Lease, Message, Position};
+use crate::message::topic::EventSet;
+use crate::message::typed::Message;
+use crate::position::Position;
+use crate::store::failures::FailurePolicy;
+use crate::store::lease::Lease;
 
-/// While a consumer works on a page.
+/// Creates the span of a page that a consumer handles.
 pub(crate) fn page(consumer: &str) -> Span {
     info_span!("handle_page", messaging.consumer.group.name = consumer)
 }
 
-/// The end of a page.
+/// Records the end of a page.
 pub(crate) fn page_handled(consumer: &str, messages: usize, begun: Instant) {
     let duration = begun.elapsed();
     debug!(
         messaging.consumer.group.name = consumer,
         messaging.batch.message_count = messages,
         duration_ms = duration.as_secs_f64() * 1_000.0,
-        "handled a page"
+        "page handled"
     );
     #[cfg(feature = "metrics")]
     {
@@ -31,15 +34,18 @@ pub(crate) fn page_handled(consumer: &str, messages: usize, begun: Instant) {
     }
 }
 
-/// A message in the hands of its handler, until this is dropped.
+/// A message that its handler is handling, until this is dropped.
 pub(crate) struct Handling<'a> {
     _span: EnteredSpan,
-    leases: &'a Leases,
-    /// Nobody asks for it where there are no metrics.
+    times: &'a HandlerTimes,
+    /// Read only for metrics.
     begun: Option<Instant>,
 }
 
-pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>) -> Handling<'a> {
+pub(crate) fn handling<'a, S: EventSet>(
+    times: &'a HandlerTimes,
+    message: &Message<S>,
+) -> Handling<'a> {
     let span = info_span!(
         "handle_message",
         messaging.destination.name = message.topic(),
@@ -49,7 +55,7 @@ pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>
     );
     Handling {
         _span: span.entered(),
-        leases,
+        times,
         begun: cfg!(feature = "metrics").then(Instant::now),
     }
 }
@@ -57,12 +63,12 @@ pub(crate) fn handling<'a, S: EventSet>(leases: &'a Leases, message: &Message<S>
 impl Drop for Handling<'_> {
     fn drop(&mut self) {
         if let Some(begun) = self.begun {
-            self.leases.handler_times.record(begun);
+            self.times.record(begun);
         }
     }
 }
 
-/// How long a consumer's handler takes, looked up once for a page.
+/// The histogram of a consumer's handler times, looked up once for a page.
 #[derive(Debug)]
 pub(crate) struct HandlerTimes {
     #[cfg(feature = "metrics")]
@@ -86,7 +92,7 @@ impl HandlerTimes {
     }
 }
 
-/// A message failed, for so many times.
+/// Records a failure of a message, with the number of failures so far.
 pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &str) {
     warn!(
         messaging.consumer.group.name = lease.consumer,
@@ -94,28 +100,33 @@ pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &s
         messaging.message.position = position.get(),
         attempts,
         error,
-        "a message failed"
+        "message failed"
     );
     #[cfg(feature = "metrics")]
     count(lease, "message_bus_failed_attempts_total");
 }
 
-/// A message is not attempted any more.
-pub(crate) fn gave_up(lease: &Lease, position: Position, then: GiveUp) {
+/// Records that the failure policy was applied to a message.
+pub(crate) fn gave_up(lease: &Lease, position: Position, then: FailurePolicy) {
+    let outcome = match then {
+        FailurePolicy::Stop => "consumer stopped before a failing message",
+        FailurePolicy::Park => "message parked",
+        FailurePolicy::Skip => "message skipped",
+    };
     error!(
         messaging.consumer.group.name = lease.consumer,
         messaging.destination.name = lease.topic,
         messaging.message.position = position.get(),
         then = ?then,
-        "gave a message up"
+        "{outcome}"
     );
     #[cfg(feature = "metrics")]
     count(
         lease,
         match then {
-            GiveUp::Stop => "message_bus_stopped_consumers_total",
-            GiveUp::Park => "message_bus_parked_messages_total",
-            GiveUp::Skip => "message_bus_skipped_messages_total",
+            FailurePolicy::Stop => "message_bus_stopped_consumers_total",
+            FailurePolicy::Park => "message_bus_parked_messages_total",
+            FailurePolicy::Skip => "message_bus_skipped_messages_total",
         },
     );
 }
@@ -129,14 +140,14 @@ fn count(lease: &Lease, name: &'static str) {
     metrics::counter!(name, &labels).increment(1);
 }
 
-/// Messages were handed to the repository. Their transaction may still be open.
+/// Records that messages were handed to the repository. Their transaction may still be open.
 pub(crate) fn dispatched(topic: &'static str, messages: usize, begun: Instant) {
     let duration = begun.elapsed();
     debug!(
         messaging.destination.name = topic,
         messaging.batch.message_count = messages,
         duration_ms = duration.as_secs_f64() * 1_000.0,
-        "dispatched"
+        "messages dispatched"
     );
     #[cfg(feature = "metrics")]
     {

@@ -1,5 +1,5 @@
 -- The messages of all topics. "id" is the position. The primary key begins with
--- the topic, so that a page of a topic is read from one place; names are
+-- the topic, so that a page of a topic is read from one place. Names are
 -- compared letter by letter.
 CREATE TABLE public_messages (
     id BIGINT NOT NULL AUTO_INCREMENT,
@@ -17,10 +17,10 @@ CREATE TABLE public_messages (
     KEY correlation_id (correlation_id, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start. "work" says what was handed out
--- to a handler under the lease: a holder that ends without a word leaves it here.
--- Up to "suspect_until", messages are then handed out one at a time.
+-- One row for each consumer and topic: its position and its lease. A NULL
+-- cursor is at the start. "work" records the messages that were handed to a
+-- handler under the lease. If the holder ends unexpectedly, its record stays
+-- here, and messages up to "suspect_until" are then handed out one at a time.
 CREATE TABLE message_consumer_state (
     consumer VARCHAR(255) NOT NULL,
     topic VARCHAR(255) NOT NULL,
@@ -36,9 +36,11 @@ CREATE TABLE message_consumer_state (
     PRIMARY KEY (consumer, topic)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Messages that a consumer failed on: "state" is failing or stopped for the one
--- that it stands in front of, parked for those that were set aside, redriven for
--- those that it is to handle again.
+-- Messages that a consumer failed on. "state" is "failing" or "stopped" for the
+-- message that the consumer stands before, "parked" for messages that were set
+-- aside, "redriven" for messages that the consumer must handle again, and
+-- "final" for messages that are not attempted again because their handler has
+-- ended its transaction.
 CREATE TABLE message_failures (
     consumer VARCHAR(255) NOT NULL,
     topic VARCHAR(255) NOT NULL,
@@ -54,7 +56,8 @@ CREATE TABLE message_failures (
     KEY message_failures_state (consumer, topic, state, position)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Messages from outside that were received, for as long as they may come again.
+-- Messages from outside that were received. They are kept for as long as they
+-- may be received again.
 CREATE TABLE message_inbox (
     consumer VARCHAR(255) NOT NULL,
     source VARCHAR(255) NOT NULL,
@@ -64,9 +67,9 @@ CREATE TABLE message_inbox (
     KEY message_inbox_received_at (consumer, source, received_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- A topic's publishers lock one slot each while they are at work; nothing is
--- written here after a topic's first message. Those of a new topic wait for each
--- other at one of the rows that belong to no topic.
+-- Each active publisher of a topic locks one slot. Nothing is written here
+-- after the first message of a topic. The first publishers of a new topic wait
+-- for each other at one of the rows that belong to no topic.
 CREATE TABLE message_publisher_slots (
     topic VARCHAR(255) NOT NULL,
     slot INT NOT NULL,

@@ -1,5 +1,5 @@
--- The messages of all topics. "id" is the position: AUTOINCREMENT, so that a
--- pruned position is never handed out again.
+-- The messages of all topics. "id" is the position. AUTOINCREMENT ensures that
+-- the position of a purged message is never assigned again.
 CREATE TABLE public_messages (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     message_id TEXT NOT NULL UNIQUE,
@@ -14,14 +14,14 @@ CREATE TABLE public_messages (
 
 CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
 
--- Most messages start a flow of their own and have none.
+-- Most messages start a flow of their own, so their correlation id is NULL.
 CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
     WHERE correlation_id IS NOT NULL;
 
--- One row per consumer and topic: how far it is, and who may work on it.
--- A cursor that is NULL has not left the start. "work" says what was handed out
--- to a handler under the lease: a holder that ends without a word leaves it here.
--- Up to "suspect_until", messages are then handed out one at a time.
+-- One row for each consumer and topic: its position and its lease. A NULL
+-- cursor is at the start. "work" records the messages that were handed to a
+-- handler under the lease. If the holder ends unexpectedly, its record stays
+-- here, and messages up to "suspect_until" are then handed out one at a time.
 CREATE TABLE message_consumer_state (
     consumer TEXT NOT NULL,
     topic TEXT NOT NULL,
@@ -37,9 +37,11 @@ CREATE TABLE message_consumer_state (
     PRIMARY KEY (consumer, topic)
 ) WITHOUT ROWID;
 
--- Messages that a consumer failed on: "state" is failing or stopped for the one
--- that it stands in front of, parked for those that were set aside, redriven for
--- those that it is to handle again.
+-- Messages that a consumer failed on. "state" is "failing" or "stopped" for the
+-- message that the consumer stands before, "parked" for messages that were set
+-- aside, "redriven" for messages that the consumer must handle again, and
+-- "final" for messages that are not attempted again because their handler has
+-- ended its transaction.
 CREATE TABLE message_failures (
     consumer TEXT NOT NULL,
     topic TEXT NOT NULL,
@@ -57,7 +59,8 @@ CREATE TABLE message_failures (
 CREATE INDEX message_failures_state
     ON message_failures (consumer, topic, state, position);
 
--- Messages from outside that were received, for as long as they may come again.
+-- Messages from outside that were received. They are kept for as long as they
+-- may be received again.
 CREATE TABLE message_inbox (
     consumer TEXT NOT NULL,
     source TEXT NOT NULL,

@@ -13,25 +13,25 @@ use crate::sizes::Sizes;
 )]
 #[command(after_help = against::names_of_rows())]
 pub struct Arguments {
-    /// On which databases [default: all]
+    /// The databases [default: all]
     #[arg(value_enum)]
     databases: Vec<Chosen>,
-    /// Some of the scenarios
+    /// The scenarios [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Scenario>,
     /// Shorter rounds with fewer messages
     #[arg(long)]
     quick: bool,
-    /// Tables of up to ten million rows, which take their time to fill
+    /// Tables of up to ten million rows, which take long to fill
     #[arg(long, conflicts_with = "quick")]
     full: bool,
-    /// As small as can be: only to see that everything runs
+    /// The smallest amounts, which only show that everything runs
     #[arg(long, conflicts_with_all = ["quick", "full"], hide = true)]
     pub tiny: bool,
-    /// How often each way has its turn
+    /// The number of rounds for each way
     #[arg(long, value_parser = value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Where to write results.json, report.md and the plots; with --against, against.json
+    /// The folder for results.json, report.md and the plots; with --against, for against.json
     #[arg(long, default_value = "target/benchmarks")]
     pub report: PathBuf,
     #[command(flatten)]
@@ -47,20 +47,20 @@ pub enum Chosen {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// How many messages a second are published
+    /// The messages a second that are published
     Publish,
-    /// How many messages a second a consumer handles
+    /// The messages a second that a consumer handles
     Consume,
-    /// Which statements the library runs for that, and how long they take
+    /// The statements that the library runs for both, and how long they take
     Statements,
-    /// From the commit to the handler; and what an idle consumer costs
+    /// The time from the commit to the handler, and the cost of an idle consumer
     Latency,
-    /// Both with more rows, topics and consumers; and a consumer's memory
+    /// Publishing and consuming with more rows, topics and consumers, and a consumer's memory
     Scaling,
 }
 
 impl Arguments {
-    /// Ends the program when something is wrong with them.
+    /// Parses the arguments. Ends the program if they are invalid.
     pub fn parse_or_exit() -> Self {
         let arguments = Self::parse();
         if let Err(problem) = arguments.compared.check(arguments.tiny) {

@@ -2,7 +2,7 @@ use std::{env, fs, thread};
 
 use serde::Serialize;
 
-/// What the figures depend on.
+/// The environment on which the figures depend.
 #[derive(Debug, Serialize)]
 pub struct Environment {
     pub cpus: usize,

@@ -1,8 +1,8 @@
 //! ./benchmark
 //!
-//! Measures how much slower or faster the library is than what one writes by hand with a database's
-//! driver, or than it was at another commit; on servers of its own, which survive a loss of power: each
-//! commit waits for the disk.
+//! Measures how much slower or faster the library is than code written by hand with a database's
+//! driver, or than the library at another commit. It starts its own servers, whose commits survive
+//! a power failure: each commit waits for the disk.
 
 mod against;
 mod arguments;

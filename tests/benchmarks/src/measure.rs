@@ -1,15 +1,15 @@
-//! Ways to do the same, in turn.
+//! Measures several ways to do the same work, in turn.
 
 use benchmark_rows::{Done, Failure, Way};
 use serde::Serialize;
 
 use crate::statistics::median;
 
-/// In how many short turns a way does what is one round of it: what slows everything down for a moment is
-/// shared by all ways.
+/// The number of short turns in which a way does one round, so that a temporary slowdown affects
+/// all ways.
 pub const TURNS: u32 = 5;
 
-/// What was measured of one way, round by round.
+/// The measurements of one way, round by round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Samples {
     pub way: &'static str,
@@ -20,13 +20,13 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Round by round.
+    /// Returns the ratios to the other way, round by round.
     pub fn by(&self, other: &Self) -> Vec<f64> {
         let rounds = self.rounds.iter().zip(&other.rounds);
         rounds.map(|(rate, other)| rate / other).collect()
     }
 
-    /// Of one round at least.
+    /// Creates samples of at least one round.
     pub fn new(way: &'static str, rounds: Vec<f64>) -> Self {
         Self {
             way,
@@ -38,7 +38,7 @@ impl Samples {
     }
 }
 
-/// Measures each way in so many rounds.
+/// Measures each way in `rounds` rounds.
 pub fn in_turn(rounds: usize, ways: &mut [(&'static str, Way)]) -> Result<Vec<Samples>, Failure> {
     let mut rates = vec![Vec::new(); ways.len()];
     for _ in 0..rounds {
@@ -53,7 +53,7 @@ pub fn in_turn(rounds: usize, ways: &mut [(&'static str, Way)]) -> Result<Vec<Sa
         .collect())
 }
 
-/// What each way does in its turns.
+/// Runs one round, and returns the work of each way in its turns.
 fn round(ways: &mut [(&'static str, Way)]) -> Result<Vec<Vec<Done>>, Failure> {
     let mut done = vec![Vec::new(); ways.len()];
     for _ in 0..TURNS {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use benchmark_rows::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar in the terminal.
+/// A progress bar in the terminal.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -16,7 +16,7 @@ impl Progress {
         Ok(Self(bar))
     }
 
-    /// What is done now.
+    /// Shows the step that begins.
     pub fn begin(&self, step: &impl Display) {
         if self.0.is_hidden() {
             eprintln!("{step}");

@@ -1,4 +1,4 @@
-//! All that was measured.
+//! All measurements of a run.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Nothing yet.
+    /// Returns empty results.
     pub fn new() -> Self {
         Self {
             environment: Environment::here(),
@@ -36,45 +36,45 @@ impl Results {
 pub struct Comparison {
     pub scenario: &'static str,
     pub backend: &'static str,
-    /// What is the same along a series.
+    /// The name of the series.
     pub series: String,
-    /// What grows along it.
+    /// The quantity that grows along the series.
     pub axis: &'static str,
     pub at: u64,
-    /// Messages a second.
+    /// The library's rates in messages a second.
     pub library: Samples,
-    /// Of the driver's ways, the fastest.
+    /// The rates of the driver's fastest way.
     pub raw: Samples,
     pub other_raw: Vec<Samples>,
-    /// The library's median by that of the driver's fastest way.
+    /// The library's median divided by that of the driver's fastest way.
     pub ratio: f64,
-    /// The same in each round: what slows a whole round down does not show here.
+    /// The ratio in each round. A slowdown of a whole round does not show here.
     pub ratios: Vec<f64>,
 }
 
-/// What the library does for a message, a batch or a page.
+/// The work of the library for a message, a batch or a page.
 #[derive(Debug, Serialize)]
 pub struct Work {
     pub backend: &'static str,
     pub unit: &'static str,
-    /// The time of one of them.
+    /// The time for one of them, in microseconds.
     pub micros: f64,
-    /// The statements that run longest first.
+    /// The statements, by decreasing time.
     pub statements: Vec<StatementTime>,
 }
 
-/// A statement's part in that.
+/// The share of a statement.
 #[derive(Debug, Serialize)]
 pub struct StatementTime {
-    /// How it begins.
+    /// The beginning of the statement.
     pub sql: String,
-    /// How often it runs.
+    /// The number of runs.
     pub times: f64,
-    /// How long all of these take together.
+    /// The time of all these runs together, in microseconds.
     pub micros: f64,
 }
 
-/// By how much a process grows that consumes.
+/// The growth of a consuming process.
 #[derive(Debug, Serialize)]
 pub struct Memory {
     pub backend: &'static str,
@@ -84,7 +84,7 @@ pub struct Memory {
     pub driver_kib: u64,
 }
 
-/// From the commit to the handler, in milliseconds.
+/// The times from the commit to the handler, in milliseconds.
 #[derive(Debug, Serialize)]
 pub struct Latency {
     pub backend: &'static str,
@@ -98,14 +98,14 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// A consumer that has nothing to do.
+/// The cost of an idle consumer.
 #[derive(Debug, Serialize)]
 pub struct Idle {
     pub backend: &'static str,
     pub statements_per_second: f64,
 }
 
-/// Where a comparison belongs.
+/// The place of a comparison.
 pub struct Point {
     pub scenario: &'static str,
     pub backend: &'static str,
@@ -128,7 +128,7 @@ impl fmt::Display for Point {
 }
 
 impl Comparison {
-    /// `samples` are those of the driver's ways, and behind them the library's.
+    /// Creates a comparison. `samples` are those of the driver's ways, followed by the library's.
     pub fn new(point: Point, mut samples: Vec<Samples>) -> Self {
         let library = samples.pop().expect("the library's samples");
         samples.sort_by(|one, other| other.median.total_cmp(&one.median));

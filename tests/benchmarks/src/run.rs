@@ -1,4 +1,4 @@
-//! What a run of the benchmarks has at hand.
+//! The state of a benchmark run.
 
 use benchmark_rows::{Failure, Way};
 
@@ -24,20 +24,20 @@ impl Run {
         }
     }
 
-    /// A name that no other database of this run has.
+    /// Returns a database name that is unique in this run.
     pub fn name_of_database(&mut self) -> String {
         self.databases += 1;
         format!("bus_{}", self.databases)
     }
 
-    /// Lets the ways have their turns: those by hand, and behind them the library's.
+    /// Runs the turns of the ways: those by hand, followed by the library's.
     pub fn compare(
         &mut self,
         point: Point,
         mut ways: Vec<(&'static str, Way)>,
     ) -> Result<(), Failure> {
         self.progress.begin(&point);
-        // Once to connect, to prepare and to get warm.
+        // A first run connects, prepares statements and fills caches.
         for (_, way) in &mut ways {
             way()?;
         }

@@ -1,4 +1,4 @@
-//! The library against the drivers, on one database after the other.
+//! Compares the library with the drivers, on one database after the other.
 
 use benchmark_rows::Failure;
 use benchmark_rows::backends::{Mariadb, Postgres, Sqlite};
@@ -54,7 +54,7 @@ fn on<B: WithDriver>(backend: &B, arguments: &Arguments, run: &mut Run) -> Resul
             Scenario::Latency => latency::run(backend, run)?,
             Scenario::Scaling => scaling::run(backend, run)?,
         }
-        // Whatever happens later.
+        // The results are kept if a later scenario fails.
         report::write(&run.results, &arguments.report)?;
     }
     Ok(())

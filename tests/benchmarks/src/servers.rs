@@ -1,4 +1,4 @@
-//! Servers of our own that keep what is committed when the power goes: each commit waits for the disk.
+//! Dedicated servers whose commits survive a power failure, because each commit waits for the disk.
 
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 

@@ -3,42 +3,42 @@ use std::time::Duration;
 use crate::latency::Pace;
 use crate::measure::TURNS;
 
-/// How much of everything.
+/// The sizes of all benchmarks.
 #[derive(Debug, Clone)]
 pub struct Sizes {
     pub rounds: usize,
     pub publishers: Vec<usize>,
-    /// How many threads share commits.
+    /// The numbers of threads that share commits.
     pub producers: Vec<usize>,
     pub batches: Vec<usize>,
-    /// How long a round of publishing takes.
+    /// The duration of a round of publishing.
     pub publish_for: Duration,
-    /// How many messages are there to be consumed.
+    /// The number of messages to consume.
     pub consumed: u64,
     pub pages: Vec<usize>,
-    /// How many pages are consumed in a round, if there are as many.
+    /// The maximum number of pages in a round.
     pub most_pages: usize,
-    /// How many rows a table has that is to be large.
+    /// The numbers of rows in large tables.
     pub rows: Vec<u64>,
-    /// How many messages are consumed of such a table.
+    /// The number of messages that are consumed from a large table.
     pub consumed_of_many: usize,
     pub topics: Vec<usize>,
     pub messages_of_a_topic: u64,
     pub consumers: Vec<usize>,
     pub paces: Vec<Pace>,
-    /// How long messages are published at each pace.
+    /// The duration of publishing at each pace.
     pub latency_for: Duration,
-    /// How long an idle consumer is watched.
+    /// The duration for which an idle consumer is observed.
     pub idle_for: Duration,
 }
 
 impl Sizes {
-    /// How long a publisher's turn takes.
+    /// Returns the duration of a publisher's turn.
     pub fn turn(&self) -> Duration {
         self.publish_for / TURNS
     }
 
-    /// How many messages are consumed in a turn, if there are as many.
+    /// Returns the maximum number of messages in a consumer's turn.
     pub fn most_in_a_turn(&self, page: usize) -> usize {
         page * self.most_pages.div_ceil(TURNS as usize)
     }
@@ -69,7 +69,7 @@ impl Sizes {
         }
     }
 
-    /// With a table of ten million rows.
+    /// Returns sizes with a table of ten million rows.
     pub fn full() -> Self {
         Self {
             rows: vec![100_000, 1_000_000, 10_000_000],
@@ -91,7 +91,7 @@ impl Sizes {
         }
     }
 
-    /// Just enough to see that everything runs.
+    /// Returns sizes that only show that everything runs.
     pub fn tiny() -> Self {
         Self {
             rounds: 1,

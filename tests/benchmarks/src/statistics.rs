@@ -1,33 +1,34 @@
-//! What a sample says about the median of what it was taken from.
+//! Estimates of a median from a sample.
 
 use serde::Serialize;
 
-/// How sure an interval has to be, at least.
+/// The minimum confidence of an interval.
 const CONFIDENCE: f64 = 0.95;
 
-/// Where the median is, as surely as is said.
+/// An interval that contains the median with the given confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
-    /// How probable it is that such an interval contains the median: a little more than 0.95, since there
-    /// are only so many intervals to choose from.
+    /// The probability that such an interval contains the median. It is a little more than 0.95,
+    /// because the number of possible intervals is finite.
     pub confidence: f64,
 }
 
-/// Of one value at least.
+/// Returns the median of at least one value.
 pub fn median(sample: &[f64]) -> f64 {
     let sorted = sorted(sample);
     let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
     f64::midpoint(lower, upper)
 }
 
-/// The narrowest interval from the n-th smallest value to the n-th largest one that contains the median as
-/// surely as [`CONFIDENCE`] says; `None` for fewer than six values, with which no interval does.
+/// Returns the narrowest interval from the n-th smallest value to the n-th largest one that
+/// contains the median with at least [`CONFIDENCE`]. Returns `None` for fewer than six values, for
+/// which there is no such interval.
 ///
-/// It is exact, and asks only that the values do not depend on each other: each is below the median as
-/// probably as above, so how many are below is distributed binomially. The interval misses the median when
-/// fewer than n values are on one side of it.
+/// The interval is exact. It only requires that the values are independent: each is below or above
+/// the median with equal probability, so the number of values below it has a binomial distribution.
+/// The interval misses the median if fewer than n values are on one side of it.
 pub fn interval_of_median(sample: &[f64]) -> Option<Interval> {
     let sorted = sorted(sample);
     let mut found = None;
@@ -47,8 +48,8 @@ pub fn interval_of_median(sample: &[f64]) -> Option<Interval> {
     found
 }
 
-/// How probable it is that so many of `tosses` are heads, from none on. Up to about 1,000 tosses: a half to
-/// the power of more is too small a number.
+/// Returns the probabilities of 0, 1, 2 and more heads in `tosses` tosses. Works for up to about
+/// 1,000 tosses, because a half to a larger power is too small a number.
 fn fair_coin(tosses: usize) -> impl Iterator<Item = f64> {
     let none = 0.5_f64.powi(i32::try_from(tosses).unwrap_or(i32::MAX));
     (0..=tosses).scan(none, move |next, heads| {
@@ -68,7 +69,7 @@ fn sorted(sample: &[f64]) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// 1, 2, 3 and so on, in another order.
+    /// Returns the numbers 1 to `n`: the odd ones first, then the even ones in reverse.
     fn up_to(n: u32) -> Vec<f64> {
         let (odd, even): (Vec<_>, Vec<_>) = (1..=n).partition(|number| number % 2 == 1);
         odd.into_iter()
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(median(&[9.0, 1.0, 4.0, 5.0]), 4.5);
     }
 
-    /// As in the tables of textbooks: n, the ranks, and how sure they are.
+    /// The values of textbook tables: n, the ranks, and their confidence.
     #[test]
     fn the_interval_is_that_of_the_tables() {
         for (n, low, high, confidence) in [

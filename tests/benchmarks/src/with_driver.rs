@@ -1,19 +1,20 @@
-//! What the library is compared with on each database, which the library alone does without.
+//! The driver of each database, with which the library is compared. Measuring only the library does
+//! not need it.
 
 use benchmark_rows::backends::{BUSY_TIMEOUT, Backend, Mariadb, Postgres, Sqlite};
 use diesel::{Connection, PgConnection};
-use persisting_message_bus::Nudge;
-use persisting_message_bus::diesel::postgres::Notifications;
+use persisting_message_bus::Waker;
+use persisting_message_bus::sql::postgres::Notifications;
 
 use crate::raw::RawDriver;
 use crate::{Failure, raw};
 
-/// A database with the way of its driver.
+/// A database with a connection of its driver.
 pub trait WithDriver: Backend {
-    /// More publishers only wait for each other.
+    /// The maximum number of publishers. More would only wait for each other.
     const MOST_PUBLISHERS: usize = 64;
 
-    /// How many publishers by hand those that share commits are compared with, and what these do.
+    /// The number of hand-written publishers with which group commits are compared, and their way.
     const PLAIN_PUBLISHERS: usize = 16;
     const PLAIN: &'static str = "16 connections, autocommit";
 
@@ -21,12 +22,13 @@ pub trait WithDriver: Backend {
 
     fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
 
-    /// Whether publishers can wake consumers in other processes.
+    /// Whether publishers can wake consumers in other processes through the database.
     const NOTIFIES: bool = false;
 
-    /// Wakes those that have this nudge, each time it is called. Only where that is possible.
-    fn notification(_url: &str, nudge: Nudge) -> Box<dyn Fn()> {
-        Box::new(move || nudge.nudge())
+    /// Returns a closure that wakes the consumers of this waker through the database. Called only
+    /// if `NOTIFIES` is true.
+    fn notification(_url: &str, waker: Waker) -> Box<dyn Fn()> {
+        Box::new(move || waker.wake())
     }
 }
 
@@ -53,15 +55,15 @@ impl WithDriver for Postgres {
 
     const NOTIFIES: bool = true;
 
-    fn notification(url: &str, nudge: Nudge) -> Box<dyn Fn()> {
+    fn notification(url: &str, waker: Waker) -> Box<dyn Fn()> {
         let connector = |url: &str| {
             let url = url.to_owned();
             move || PgConnection::establish(&url)
         };
-        let listener = Notifications::default().listener(connector(url), nudge);
+        let listener = Notifications::default().listener(connector(url), waker);
         let notifier = Notifications::default().notifier(connector(url));
         Box::new(move || {
-            // It listens as long as somebody notifies.
+            // The closure owns the listener, which must live as long as the notifier.
             let _listening = &listener;
             notifier.notify();
         })
@@ -71,7 +73,7 @@ impl WithDriver for Postgres {
 impl WithDriver for Mariadb {
     type Raw = raw::Mariadb;
 
-    /// Over the port, as the library.
+    /// Connects through the port, as the library does.
     fn connect_raw(url: &str) -> Result<raw::Mariadb, Failure> {
         raw::Mariadb::connect(&format!("{url}?prefer_socket=false"))
     }

@@ -1,4 +1,4 @@
-//! A comparison with a commit runs, with programs that are there already; what it measures is not looked at.
+//! A comparison with a commit runs, with existing programs. The test does not check the figures.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// It can be a row server too.
+/// The benchmark program, which can be a row server, too.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_benchmark");
 
 const ROWS: [&str; 9] = [
@@ -142,7 +142,7 @@ fn too_few_pairs_are_refused() {
     );
 }
 
-/// With a program in the place of the commit's.
+/// Runs a comparison with a program in place of that of the commit.
 fn compare(report: &Path, other: &str, arguments: &[&str]) -> Output {
     Command::new(PROGRAM)
         .args(["sqlite", "--tiny", "--against", "the commit"])

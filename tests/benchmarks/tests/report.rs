@@ -1,4 +1,4 @@
-//! The benchmarks run, and leave a report; what they measure is not looked at.
+//! The benchmarks run and write a report. The test does not check the figures.
 
 use std::fs;
 use std::process::Command;

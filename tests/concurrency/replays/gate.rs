@@ -6,14 +6,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
 
-/// Lets go on who waits at it when it is opened, and also when it is dropped.
+/// A gate at which a connection waits until the gate is opened or dropped.
 pub(super) struct Gate {
     reached: Receiver<()>,
     opens: Sender<()>,
 }
 
 impl Gate {
-    /// Stops a connection when it has run so many statements from now on, once.
+    /// Stops the connection once, after it has run `statements` more statements.
     pub(super) fn after(statements: u32, connection: &mut impl Connection) -> Self {
         let (reaches, reached) = channel();
         let (opens, opened) = channel();
@@ -25,18 +25,18 @@ impl Gate {
             }
             left -= 1;
             if left == 0 && reaches.send(()).is_ok() {
-                // Nobody may be there any more.
-                let _opened = opened.lock().expect("who opens").recv();
+                // The receiver returns an error if the gate was dropped.
+                let _opened = opened.lock().expect("the receiver").recv();
             }
         });
         Self { reached, opens }
     }
 
     pub(super) fn wait_until_reached(&self) {
-        self.reached.recv().expect("it is reached");
+        self.reached.recv().expect("a connection at the gate");
     }
 
     pub(super) fn open(&self) {
-        self.opens.send(()).expect("somebody waits");
+        self.opens.send(()).expect("a connection that waits");
     }
 }

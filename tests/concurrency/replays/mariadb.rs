@@ -3,15 +3,16 @@ use std::thread;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::{Error, MessageDispatcher, Transactions};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::{Error, MessageDispatcher};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::gate::Gate;
 use crate::{Reader, place};
 
-/// A statement that inserts stops where the row has its position, if the session's variable says so, as
-/// long as the test holds a lock.
+/// A trigger that stops an insert once the row has its position. It applies to sessions that set
+/// the variable `@stops`, while the test holds a lock.
 const STOPS: &str = "
     CREATE TRIGGER stops AFTER INSERT ON public_messages FOR EACH ROW
         SET @stopped = IF(@stops, GET_LOCK(database(), 30) + RELEASE_LOCK(database()), 0)";
@@ -19,11 +20,11 @@ const STOPS: &str = "
 const WAITING: &str = "
     SELECT count(*) FROM information_schema.processlist WHERE state = 'User lock' AND db = database()";
 
-/// As long as it is there, statements stop.
+/// A guard: statements stop until it is dropped.
 struct Stop(MysqlConnection);
 
 impl Stop {
-    /// Stops the statements of one connection.
+    /// Stops the inserts of one connection.
     fn at_inserts_of(connection: &mut MysqlConnection, database: &Mariadb) -> Self {
         let mut holder = database.connect();
         holder.batch_execute(STOPS).unwrap();
@@ -42,11 +43,12 @@ impl Stop {
 
 type Publish = fn(&mut MysqlConnection) -> Result<(), Error>;
 
-/// The model `slots`, control *slot after drawing*: with the position, somebody has drawn its slot too.
+/// The model `slots`, control *slot after drawing*: a publisher that has a position also has its
+/// slot.
 #[test]
-fn who_has_drawn_a_position_holds_its_slot() {
+fn a_publisher_that_has_drawn_a_position_holds_its_slot() {
     let ways: [(Publish, &[u64]); 3] = [
-        // In a statement, in a transaction, in a statement of several rows, whose positions are drawn
+        // One statement; a transaction; one statement with several rows, whose positions are drawn
         // at once.
         (|one| place(one, 1), &[1, 2]),
         (|one| one.in_transaction(|one| place(one, 1)), &[1, 2]),
@@ -74,10 +76,10 @@ fn who_has_drawn_a_position_holds_its_slot() {
     }
 }
 
-/// The model `slots`, control *rows in an earlier snapshot*: a publisher commits when the reader has read
-/// the last position, and before it looks at the slots.
+/// The model `slots`, control *rows in an earlier snapshot*: a publisher commits after the reader
+/// has read the last position, and before it reads the slots.
 #[test]
-fn who_commits_between_the_looks_of_a_reader_is_seen() {
+fn a_publisher_that_commits_between_two_reads_is_seen() {
     let (mut reader, [mut one, mut other]) = Reader::<Mariadb>::create();
     one.begin().unwrap();
     place(&mut one, 1).unwrap();

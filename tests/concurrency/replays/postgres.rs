@@ -3,15 +3,17 @@ use std::thread;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use persisting_message_bus::{Error, MessageDispatcher, Transactions};
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::{Error, MessageDispatcher};
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use crate::{Reader, place};
 
-/// `stops(here)` waits where the session's setting says so, as long as the test holds a lock: after a
-/// position has been drawn, as triggers are run then; and in the statement of a reader that finds these
-/// views before the server's, before it looks at the sequence or at the locks.
+/// The function `stops(here)` waits at the place that the session's setting names, while the test
+/// holds a lock. One place is after a position has been drawn, where triggers run. The other places
+/// are in the statement of a reader whose search path finds these views before the server's: before
+/// it reads the sequence, and before it reads the locks.
 const STOPS: &str = "
     CREATE FUNCTION stops(here text) RETURNS boolean LANGUAGE plpgsql AS $$
     BEGIN
@@ -35,12 +37,12 @@ const STOPS: &str = "
         SELECT locks.* FROM (SELECT stops('before the locks') AS is_past OFFSET 0) AS stop
         CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_locks WHERE is_past OFFSET 0) AS locks;";
 
-/// Who waits in `stops`, on their own connection.
+/// Counts the connections that wait in `stops`.
 const WAITING: &str = "
     SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND NOT granted
         AND objid::bigint = hashtext(current_schema())::bigint & 4294967295";
 
-/// As long as it is there, statements stop.
+/// A guard: statements stop until it is dropped.
 struct Stop(PgConnection);
 
 impl Stop {
@@ -80,11 +82,12 @@ fn place_many(connection: &mut PgConnection, orders: u64) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The model `fence`, control *lock after drawing*: with the position, somebody has drawn its lock too.
+/// The model `fence`, control *lock after drawing*: a publisher that has a position also has its
+/// lock.
 #[test]
-fn who_has_drawn_a_position_holds_its_lock() {
+fn a_publisher_that_has_drawn_a_position_holds_its_lock() {
     let ways: [(Publish, usize); 4] = [
-        // In a statement, in a transaction, in a statement of several rows, copied.
+        // One statement; a transaction; one statement with several rows; COPY.
         (|one| place(one, 1), 1),
         (|one| one.in_transaction(|one| place(one, 1)), 1),
         (|one| place_many(one, 3), 3),
@@ -101,16 +104,16 @@ fn who_has_drawn_a_position_holds_its_lock() {
             drop(stop);
         });
         let mut expected = vec![1; messages];
-        // Of several rows, the first had its position.
+        // When the publisher stopped, only the first of its rows had a position.
         expected.insert(1, 2);
         assert_eq!(reader.read(), expected);
     }
 }
 
-/// The model `fence`, control *locks before sequence*: publishers come before one of the two looks, which
-/// is between them.
+/// The model `fence`, control *locks before sequence*: publishers begin before one of the reader's
+/// two reads.
 #[test]
-fn who_comes_between_the_looks_of_a_reader_is_not_passed() {
+fn a_publisher_that_begins_between_two_reads_is_not_skipped() {
     for place_of_stop in ["before the locks", "before the sequence"] {
         let (mut reader, [mut one, mut other]) = create();
         let mut stop = Stop::at(place_of_stop, &mut reader.bus, &reader.database);
@@ -129,10 +132,10 @@ fn who_comes_between_the_looks_of_a_reader_is_not_passed() {
     }
 }
 
-/// The model `fence`, control *rows in an earlier snapshot*: a publisher commits when the statement that
-/// looks at the locks has its snapshot, and before it looks at them.
+/// The model `fence`, control *rows in an earlier snapshot*: a publisher commits after the
+/// statement that reads the locks has its snapshot, and before it reads them.
 #[test]
-fn who_commits_between_the_looks_of_a_reader_is_seen() {
+fn a_publisher_that_commits_between_two_reads_is_seen() {
     let (mut reader, [mut one, mut other]) = create();
     one.begin().unwrap();
     place(&mut one, 1).unwrap();

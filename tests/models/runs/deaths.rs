@@ -1,10 +1,11 @@
-//! Who is to blame for a process that died: only the guilty message is given up, and soon.
+//! Which message to blame for a process that died: the failure policy is applied to the guilty
+//! message only, after a bounded number of deaths.
 
 use persisting_message_bus_models::check::{all_are_wanted, finds, holds};
 use persisting_message_bus_models::deaths::Step::*;
 use persisting_message_bus_models::deaths::*;
 
-/// Two consumers in one process, of which the second message of the first ends it.
+/// Two consumers in one process. The second message of the first consumer ends the process.
 const TWO: Deaths = Deaths {
     consumers: 2,
     processes: 1,
@@ -71,7 +72,7 @@ fn two_processes() {
 }
 
 #[test]
-fn where_nobody_is_guilty() {
+fn where_no_message_is_guilty() {
     holds(
         "2 innocent consumers in a process, a kill, 2 losses",
         Deaths {
@@ -100,7 +101,7 @@ fn larger_bounds() {
     );
 }
 
-/// Checks a control.
+/// Checks that a control violates a law.
 fn control(
     lacks: &str,
     deaths: Deaths,
@@ -117,7 +118,7 @@ fn control(
 
 const ALL: Mechanisms = Mechanisms::ALL;
 
-/// The process dies for ever.
+/// The process dies without end.
 #[test]
 fn without_the_note() {
     let mechanisms = Mechanisms { note: false, ..ALL };
@@ -210,7 +211,7 @@ fn with_a_note_that_stays() {
 #[test]
 fn where_a_page_is_an_attempt() {
     let mechanisms = Mechanisms {
-        page_is_nobodys: false,
+        page_is_no_attempt: false,
         ..ALL
     };
     let expected = [
@@ -234,13 +235,7 @@ fn where_a_page_is_an_attempt() {
         GivesUp(0, 1),
     ];
     let lacks = "a page is an attempt of its first message";
-    control(
-        lacks,
-        TWO,
-        mechanisms,
-        NOBODY_IS_BLAMED_FOR_ANOTHER,
-        &expected,
-    );
+    control(lacks, TWO, mechanisms, ONLY_THE_GUILTY_IS_BLAMED, &expected);
 }
 
 #[test]
@@ -276,17 +271,11 @@ fn where_others_are_at_work_meanwhile() {
         GivesUp(0, 1),
     ];
     let lacks = "not alone in the process";
-    control(
-        lacks,
-        TWO,
-        mechanisms,
-        NOBODY_IS_BLAMED_FOR_ANOTHER,
-        &expected,
-    );
+    control(lacks, TWO, mechanisms, ONLY_THE_GUILTY_IS_BLAMED, &expected);
 }
 
-/// It has noted that a message is alone, has lost its connection, and does nothing when another one's
-/// message ends the process.
+/// A consumer has noted that a message is alone, and has lost its connection. It hands out nothing
+/// when the message of another consumer ends the process.
 #[test]
 fn with_a_turn_that_ends_with_the_connection() {
     let mechanisms = Mechanisms {

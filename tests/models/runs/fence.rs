@@ -1,4 +1,4 @@
-//! PostgreSQL: nothing is skipped.
+//! PostgreSQL: no message is skipped.
 
 use persisting_message_bus_models::check::{all_are_wanted, finds, holds};
 use persisting_message_bus_models::fence::Step::*;
@@ -6,7 +6,7 @@ use persisting_message_bus_models::fence::{
     Fence, Mechanisms, NOTHING_IS_SKIPPED, Publisher, Step, Topic,
 };
 
-/// Three publishers of a message each, on one topic.
+/// Three publishers of one message each, on one topic.
 const THREE: Fence = Fence {
     topics: Topic::OF_ONE_TABLE,
     read: [true, false],
@@ -15,7 +15,7 @@ const THREE: Fence = Fence {
     mechanisms: Mechanisms::ALL,
 };
 
-/// Two publishers, of two messages and a savepoint, and one message.
+/// Two publishers: one of two messages, with a savepoint, and one of one message.
 const SAVEPOINT: Fence = Fence {
     publishers: [
         Publisher::of_first_topic(1, 2).with_savepoint(),
@@ -25,7 +25,7 @@ const SAVEPOINT: Fence = Fence {
     ..THREE
 };
 
-/// Two tables whose topics' locks have the same class, published on by one and the same transaction.
+/// Two tables whose topics' locks have the same class. One transaction publishes on both.
 const TWO_TABLES: Fence = Fence {
     topics: Topic::OF_ONE_CLASS,
     read: [false, true],
@@ -158,7 +158,7 @@ fn larger_bounds() {
     );
 }
 
-/// Checks a control.
+/// Checks that a control violates the law.
 fn control(lacks: &str, fence: Fence, mechanisms: Mechanisms, expected: &[Step]) {
     let fence = Fence {
         mechanisms,
@@ -168,7 +168,7 @@ fn control(lacks: &str, fence: Fence, mechanisms: Mechanisms, expected: &[Step])
     finds(&bounds, fence, NOTHING_IS_SKIPPED, expected);
 }
 
-/// The first topic.
+/// Returns the step in which a publisher dispatches on the first topic.
 fn dispatches(publisher: usize) -> Step {
     Dispatches {
         publisher,

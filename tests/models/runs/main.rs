@@ -1,7 +1,7 @@
-//! Every state of every model, and what the controls find.
+//! Checks every state of every model, and the violations that the controls find.
 //!
-//! `cargo test -p persisting-message-bus-models -- --nocapture` lists the runs; with `MODELS=all` also
-//! those that take minutes.
+//! `cargo test -p persisting-message-bus-models -- --nocapture` lists the runs; `MODELS=all`
+//! adds the runs that take minutes.
 
 mod deaths;
 mod fence;

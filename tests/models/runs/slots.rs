@@ -1,4 +1,4 @@
-//! MySQL and MariaDB: nothing is skipped.
+//! MySQL and MariaDB: no message is skipped.
 
 use persisting_message_bus_models::check::{all_are_wanted, finds, holds};
 use persisting_message_bus_models::slots::Step::*;
@@ -6,7 +6,7 @@ use persisting_message_bus_models::slots::{
     Mechanisms, NOTHING_IS_SKIPPED, Publisher, Slots, Step,
 };
 
-/// Three publishers of a message each, and two slots.
+/// Three publishers of one message each, and two slots.
 const THREE: Slots = Slots {
     publishers: [Publisher::of(1, 1); 3],
     slots: 2,
@@ -18,7 +18,7 @@ const THREE: Slots = Slots {
     mechanisms: Mechanisms::ALL,
 };
 
-/// Two of them, with two processes of the consumer, of which one is started anew.
+/// Two publishers, and two processes of the consumer, one of which restarts.
 const TWO_READERS: Slots = Slots {
     publishers: [Publisher::of(1, 1), Publisher::of(1, 1), Publisher::NONE],
     readers: 2,
@@ -119,7 +119,7 @@ fn larger_bounds() {
     );
 }
 
-/// Checks a control.
+/// Checks that a control violates the law.
 fn control(lacks: &str, slots: Slots, mechanisms: Mechanisms, expected: &[Step]) {
     let slots = Slots {
         mechanisms,
@@ -129,7 +129,7 @@ fn control(lacks: &str, slots: Slots, mechanisms: Mechanisms, expected: &[Step])
     finds(&bounds, slots, NOTHING_IS_SKIPPED, expected);
 }
 
-/// The step of a publisher that takes a slot.
+/// Returns the step in which a publisher takes a slot.
 fn locks(publisher: usize, slot: usize) -> Step {
     LocksFreeSlot { publisher, slot }
 }
@@ -221,7 +221,7 @@ fn with_rows_in_an_earlier_snapshot() {
     control("rows in an earlier snapshot", THREE, mechanisms, &expected);
 }
 
-/// A reader that comes when a publisher is at work.
+/// A new reader polls while a publisher is in flight.
 const COMES_LATE: [Step; 11] = [
     LocksFreeSlot {
         publisher: 0,
@@ -261,9 +261,9 @@ fn where_slots_that_were_never_seen_free_do_not_count() {
 }
 
 #[test]
-fn with_sightings_of_another_run_of_the_server() {
+fn with_observations_of_another_run_of_the_server() {
     let mechanisms = Mechanisms {
-        sightings_are_of_one_run: false,
+        observations_are_of_one_run: false,
         ..Mechanisms::ALL
     };
     let expected = [
@@ -289,5 +289,5 @@ fn with_sightings_of_another_run_of_the_server() {
         ReadsPage(0),
         Commits(1),
     ];
-    control("sightings outlive the server", CRASH, mechanisms, &expected);
+    control("observations of another run", CRASH, mechanisms, &expected);
 }

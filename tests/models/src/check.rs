@@ -1,4 +1,4 @@
-//! Looking at every state of a protocol.
+//! Checks every state of a protocol.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -6,42 +6,42 @@ use std::ops::Deref;
 
 use stateright::{Checker, Expectation, Model, Property};
 
-/// A protocol as a state machine: who can do what in which state.
+/// A protocol as a state machine: the steps that each participant can take in each state.
 pub trait Protocol: Send + Sync + Sized + 'static {
-    /// All that the databases and the processes know.
+    /// The contents of the databases and the memory of the processes.
     type State: Clone + Debug + PartialEq + Hash + Send + Sync + 'static;
 
-    /// What somebody does without anybody coming between.
+    /// An action of one participant, during which no other participant acts.
     type Step: Copy + Debug + PartialEq + Send + Sync + 'static;
 
-    /// What the model is called where its runs are listed.
+    /// The name of the model in the list of runs.
     const NAME: &'static str;
 
-    /// Before anybody has done anything.
+    /// Returns the state before the first step.
     fn start(&self) -> Self::State;
 
-    /// All steps that somebody can take in some state.
+    /// Returns all steps that can be taken in some state.
     fn steps(&self) -> Vec<Self::Step>;
 
-    /// The state after a step; `None` where it cannot be taken.
+    /// Returns the state after a step, or `None` if the step cannot be taken.
     fn after(&self, state: &Self::State, step: Self::Step) -> Option<Self::State>;
 
-    /// What holds in every state (`always`), and what some state shows, so that no run is empty
-    /// (`sometimes`).
+    /// Returns the laws, which hold in every state (`always`), and the conditions that some state
+    /// must meet, so that no run is empty (`sometimes`).
     fn properties(&self) -> Vec<Property<Checked<Self>>>;
 }
 
-/// A protocol in the form that the checker takes.
+/// A protocol in the form that the checker accepts.
 #[derive(Debug)]
 pub struct Checked<P: Protocol> {
     protocol: P,
     steps: Vec<P::Step>,
-    /// The only property that is looked at, where it is known to be violated.
+    /// The only property that is checked, if it is known to be violated.
     ///
-    /// The checker keeps the last violation of a block of states instead of the first, unless it has
-    /// nothing else to look for.
+    /// If the checker has other properties to check, it keeps the last violation of a block of
+    /// states instead of the first.
     only: Option<&'static str>,
-    /// The property that is not looked at, where it is known to be violated.
+    /// The property that is not checked, because it is known to be violated.
     but_for: Option<&'static str>,
 }
 
@@ -56,7 +56,7 @@ impl<P: Protocol> Checked<P> {
         }
     }
 
-    /// Whether nobody can do anything any more.
+    /// Returns `true` if no step can be taken any more.
     pub fn is_at_an_end(&self, state: &P::State) -> bool {
         let mut steps = self.steps.iter();
         !steps.any(|step| self.protocol.after(state, *step).is_some())
@@ -98,17 +98,18 @@ impl<P: Protocol> Model for Checked<P> {
     }
 }
 
-/// Whether the runs that take minutes and gigabytes are wanted too: `MODELS=all`.
+/// Returns `true` if the runs that take minutes and gigabytes are wanted too (`MODELS=all`).
 #[must_use]
 pub fn all_are_wanted() -> bool {
     std::env::var("MODELS").is_ok_and(|wanted| wanted == "all")
 }
 
-/// Checks that a protocol keeps all of its laws in every state, and shows what it has to show.
+/// Checks that a protocol keeps all of its laws in every state, and that it reaches each state that
+/// it must reach.
 ///
 /// # Panics
 ///
-/// Where it does not.
+/// If it does not.
 pub fn holds<P: Protocol>(bounds: &str, protocol: P) {
     holds_all(bounds, Checked::new(protocol));
 }
@@ -117,7 +118,7 @@ pub fn holds<P: Protocol>(bounds: &str, protocol: P) {
 ///
 /// # Panics
 ///
-/// Where it does not.
+/// If it does not.
 pub fn holds_but_for<P: Protocol>(bounds: &str, protocol: P, law: &'static str) {
     let but_for = Some(law);
     holds_all(
@@ -140,7 +141,7 @@ fn holds_all<P: Protocol>(bounds: &str, checked: Checked<P>) {
             (Expectation::Always, Some(path)) => {
                 let steps = path.clone().into_actions();
                 panic!(
-                    "{}, {bounds}: not true that {}:{}\n{:?}",
+                    "{}, {bounds}: violated: {}:{}\n{:?}",
                     P::NAME,
                     property.name,
                     listed(&steps),
@@ -148,7 +149,7 @@ fn holds_all<P: Protocol>(bounds: &str, checked: Checked<P>) {
                 );
             }
             (Expectation::Sometimes, None) => {
-                panic!("{}, {bounds}: never seen: {}", P::NAME, property.name);
+                panic!("{}, {bounds}: never reached: {}", P::NAME, property.name);
             }
             _ => {}
         }
@@ -156,11 +157,12 @@ fn holds_all<P: Protocol>(bounds: &str, checked: Checked<P>) {
     print::<P>(bounds, "holds", &checker);
 }
 
-/// Checks that a protocol violates one of its laws, and that this is the shortest way to do so.
+/// Checks that a protocol violates one of its laws, and that `expected` is the shortest path to the
+/// violation.
 ///
 /// # Panics
 ///
-/// Where that is not so.
+/// If the law holds, or if the checker finds another path.
 pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected: &[P::Step]) {
     let checked = Checked {
         only: Some(law),
@@ -168,13 +170,13 @@ pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected
     };
     let checker = checked.checker().threads(1).spawn_bfs().join();
     let Some(path) = checker.discovery(law) else {
-        panic!("{}, {bounds}: it holds that {law}", P::NAME);
+        panic!("{}, {bounds}: not violated: {law}", P::NAME);
     };
     let last = path.last_state().clone();
     let steps = path.into_actions();
     assert!(
         steps == expected,
-        "{}, {bounds}: another way to violate that {law}:{}\n{last:?}",
+        "{}, {bounds}: another path to violate: {law}:{}\n{last:?}",
         P::NAME,
         listed(&steps)
     );

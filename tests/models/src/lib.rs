@@ -1,13 +1,13 @@
-//! The protocols that keep messages from being lost or handled twice, as state machines. The tests look
-//! at every state that can be reached within small bounds.
+//! The protocols that keep messages from being lost or handled twice, as state machines. The tests
+//! visit every state that can be reached within small bounds.
 //!
-//! A model knows nothing of the library: it says what the library's statements do, one step for each
-//! moment between which somebody else can come. Steps are named like the functions and the statements
+//! A model knows nothing of the library. It states what the library's statements do, in steps.
+//! Between two steps, another process can act. Steps are named after the functions and statements
 //! that they stand for.
 //!
-//! A *control* is a model from which one mechanism is taken out. It has to violate a law: so the law
-//! says something, and the mechanism is needed. The shortest way to the violation is part of the test,
-//! for a test on a real database to go the same way.
+//! A *control* is a model without one mechanism. It must violate a law, which shows that the law is
+//! not empty and that the mechanism is needed. The shortest path to the violation is part of the
+//! test, so that a test on a real database can follow it.
 
 pub mod check;
 pub mod deaths;

@@ -1,4 +1,4 @@
-//! Sets of positions, as bits: the first position is the lowest one.
+//! Sets of positions, as bits. The first position is the lowest bit.
 
 pub(crate) type Positions = u8;
 
@@ -6,14 +6,14 @@ pub(crate) fn bit(position: u8) -> Positions {
     1 << (position - 1)
 }
 
-/// All positions up to one.
+/// Returns the set of all positions up to `position`.
 pub(crate) fn up_to(position: u8) -> Positions {
     Positions::MAX
         .checked_shr(8 - u32::from(position))
         .unwrap_or(0)
 }
 
-/// The highest one; zero where there is none.
+/// Returns the highest position of a set, or zero if the set is empty.
 pub(crate) fn highest(positions: Positions) -> u8 {
     8 - u8::try_from(positions.leading_zeros()).unwrap_or(8)
 }

@@ -4,13 +4,13 @@ use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
-use persisting_message_bus::Retry;
-use persisting_message_bus::diesel::postgres::Notifications;
+use persisting_message_bus::Backoff;
+use persisting_message_bus::sql::postgres::Notifications;
 use uuid::Uuid;
 
 use super::{connect, wait_until};
 
-/// A channel of a test's own, with somebody who sees what happens on it.
+/// A channel of one test, with an observer.
 pub struct Channel {
     name: String,
     observer: PgConnection,
@@ -24,23 +24,26 @@ impl Channel {
         }
     }
 
-    /// That is quick to connect again.
+    /// Returns notifications that reconnect quickly.
     pub fn notifications(&self) -> Notifications {
-        let retry = Retry::default().base(Duration::from_millis(2));
-        Notifications::on_channel(&self.name).unwrap().retry(retry)
+        let backoff = Backoff::default().initial_delay(Duration::from_millis(2));
+        Notifications::on_channel(&self.name)
+            .unwrap()
+            .backoff(backoff)
     }
 
     fn statement(&self, command: &str) -> String {
         format!("{command} \"{}\"", self.name.replace('"', "\"\""))
     }
 
-    /// Says it itself.
+    /// Runs LISTEN or NOTIFY on the observer's connection.
     pub fn run(&mut self, command: &str) {
         let statement = self.statement(command);
         self.observer.batch_execute(&statement).unwrap();
     }
 
-    /// The process of the server for whoever said that last on the channel, and waits.
+    /// Returns the server process whose last statement was this command on the channel, and which
+    /// is idle.
     pub fn process(&mut self, command: &str) -> Option<i32> {
         let query = self.statement(command);
         let processes = "SELECT pid FROM pg_stat_activity
@@ -73,7 +76,7 @@ impl Channel {
         });
     }
 
-    /// How many notifications come until one that says it is the last.
+    /// Counts the notifications that arrive before one that is marked as the last.
     pub fn count(&mut self) -> u32 {
         let last = format!("{}, 'the last'", self.statement("NOTIFY"));
         self.observer.batch_execute(&last).unwrap();

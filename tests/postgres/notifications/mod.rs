@@ -1,4 +1,4 @@
-//! LISTEN and NOTIFY wake a consumer that does not look by itself.
+//! LISTEN and NOTIFY wake a consumer that does not poll by itself.
 
 mod channel;
 mod sleeper;
@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use persisting_message_bus::Retry;
-use persisting_message_bus::diesel::postgres::Notifications;
+use persisting_message_bus::Backoff;
+use persisting_message_bus::sql::postgres::Notifications;
 use persisting_message_bus_tests::servers::postgres_url;
 
 use self::channel::Channel;
@@ -22,7 +22,7 @@ fn connect() -> ConnectionResult<PgConnection> {
     PgConnection::establish(&postgres_url())
 }
 
-/// Fails so often, and then connects.
+/// Returns a `connect` that fails this many times, and then connects.
 fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> + Send {
     let left = AtomicU32::new(failures);
     move || {
@@ -39,18 +39,18 @@ fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> +
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < LONG, "never: {what}");
+        assert!(begun.elapsed() < LONG, "not within 60 s: {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
-fn a_notification_wakes_a_runner_that_rests() {
+fn a_notification_wakes_an_idle_runner() {
     let mut channel = Channel::create();
     let sleeper = Sleeper::start();
     let notifier = channel.notifications().notifier(connect);
-    let nudge = sleeper.running.nudge();
-    let _listener = channel.notifications().listener(connect, nudge);
+    let waker = sleeper.running.waker();
+    let _listener = channel.notifications().listener(connect, waker);
     channel.wait_for("LISTEN");
     for order in 0..5 {
         sleeper.publish(order);
@@ -60,7 +60,7 @@ fn a_notification_wakes_a_runner_that_rests() {
 }
 
 #[test]
-fn a_burst_is_one_notification_and_what_is_pending_is_sent_at_the_end() {
+fn a_burst_is_one_notification_and_a_pending_one_is_sent_at_the_end() {
     let mut channel = Channel::create();
     channel.run("LISTEN");
     let notifier = channel
@@ -90,7 +90,7 @@ fn nothing_is_sent_at_the_end_when_nothing_is_pending() {
 }
 
 #[test]
-fn between_two_notifications_there_is_the_interval() {
+fn notifications_keep_their_interval() {
     let mut channel = Channel::create();
     channel.run("LISTEN");
     let interval = Duration::from_millis(20);
@@ -104,18 +104,18 @@ fn between_two_notifications_there_is_the_interval() {
         thread::yield_now();
     }
     drop(notifier);
-    // One at the beginning, and one at the end.
+    // Two more: one at the beginning, and one at the end.
     let most = begun.elapsed().as_millis() / interval.as_millis() + 2;
     let count = channel.count();
     assert!((2..=most).contains(&count.into()), "{count} of {most}");
 }
 
 #[test]
-fn a_listener_that_lost_its_connection_nudges_when_it_has_another_one() {
+fn a_listener_wakes_the_runner_when_it_has_reconnected() {
     let mut channel = Channel::create();
     let sleeper = Sleeper::start();
-    let nudge = sleeper.running.nudge();
-    let _listener = channel.notifications().listener(connect, nudge);
+    let waker = sleeper.running.waker();
+    let _listener = channel.notifications().listener(connect, waker);
     let process = channel.wait_for("LISTEN");
     sleeper.publish(0);
     channel.terminate(process);
@@ -127,12 +127,12 @@ fn a_listener_that_lost_its_connection_nudges_when_it_has_another_one() {
 }
 
 #[test]
-fn a_notifier_that_lost_its_connection_makes_another_one_at_once() {
+fn a_notifier_reconnects_at_once_when_it_lost_its_connection() {
     let mut channel = Channel::create();
     channel.run("LISTEN");
     let notifier = channel
         .notifications()
-        .retry(Retry::default().base(HOUR).cap(HOUR))
+        .backoff(Backoff::default().initial_delay(HOUR).max_delay(HOUR))
         .notifier(connect);
     for _ in 0..3 {
         notifier.notify();
@@ -143,7 +143,7 @@ fn a_notifier_that_lost_its_connection_makes_another_one_at_once() {
 }
 
 #[test]
-fn a_connection_that_cannot_be_had_is_tried_again() {
+fn a_failed_connection_is_retried() {
     let mut channel = Channel::create();
     channel.run("LISTEN");
     let notifier = channel.notifications().notifier(connect_after(3));
@@ -153,18 +153,18 @@ fn a_connection_that_cannot_be_had_is_tried_again() {
 
     let sleeper = Sleeper::start();
     sleeper.publish(0);
-    let nudge = sleeper.running.nudge();
-    let _listener = channel.notifications().listener(connect_after(3), nudge);
+    let waker = sleeper.running.waker();
+    let _listener = channel.notifications().listener(connect_after(3), waker);
     sleeper.assert_sees(0);
 }
 
 #[test]
-fn dropping_them_ends_their_connections() {
+fn dropping_notifications_closes_their_connections() {
     let mut channel = Channel::create();
     let notifier = channel.notifications().notifier(connect);
     let sleeper = Sleeper::start();
-    let nudge = sleeper.running.nudge();
-    let listener = channel.notifications().listener(connect, nudge);
+    let waker = sleeper.running.waker();
+    let listener = channel.notifications().listener(connect, waker);
     notifier.notify();
     for command in ["NOTIFY", "LISTEN"] {
         channel.wait_for(command);

@@ -4,9 +4,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
+use persisting_message_bus::backend::{
+    MessageSource, PageRequest, SlotObservations, StoredMessage,
+};
 use persisting_message_bus::{
-    Error, Message, MessageBus, MessageConsumer, MessageSource, PageRequest, Position, Runner,
-    Running, Sightings, StoredMessage,
+    Error, Message, MessageBus, MessageConsumer, Position, RunHandle, Runner,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -14,7 +16,7 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use super::super::orders;
 use super::{HOUR, LONG, wait_until};
 
-/// Says that nothing has changed: who reads from here looks when it is nudged.
+/// A source whose change token never changes, so that a runner polls it only when it is woken.
 struct Quiet {
     messages: PgConnection,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -27,20 +29,24 @@ enum Asked {
 }
 
 impl MessageSource for Quiet {
-    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
         self.asked.lock().unwrap().push(Asked::Messages);
-        self.messages.horizon(topic, sightings)
+        self.messages.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        self.messages.head(topic, horizon)
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        self.messages.head(topic, high_water_mark)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
         self.messages.last_position()
     }
 
-    fn changes(&mut self) -> Result<Option<i64>, Error> {
+    fn change_token(&mut self) -> Result<Option<i64>, Error> {
         self.asked.lock().unwrap().push(Asked::Changes);
         Ok(Some(0))
     }
@@ -54,9 +60,9 @@ impl MessageSource for Quiet {
     }
 }
 
-/// A runner that only a nudge wakes.
+/// A runner that polls only when it is woken.
 pub struct Sleeper {
-    pub running: Running,
+    pub running: RunHandle,
     database: Postgres,
     asked: Arc<Mutex<Vec<Asked>>>,
     seen: Receiver<u64>,
@@ -91,7 +97,7 @@ impl Sleeper {
         }
     }
 
-    /// Publishes while it rests.
+    /// Publishes while the runner is idle.
     pub fn publish(&self, order: u64) {
         wait_until("it rests", || {
             let asked = self.asked.lock().unwrap();

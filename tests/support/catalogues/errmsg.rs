@@ -1,5 +1,5 @@
-//! MariaDB's messages, as its packages have them for the server: a file for each language, with the same
-//! messages in the same order. What is not translated is English there.
+//! The message files of MariaDB's packages. There is a file for each language, with the same
+//! messages in the same order. Messages without a translation are in English.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::Message;
 use super::gettext::names_in;
 use super::pattern::pattern_of;
 
-/// The messages in all languages below a folder.
+/// Returns the messages in all languages below a folder.
 pub fn messages(folder: &Path) -> Vec<Message> {
     let english = texts_of(folder, "english").unwrap_or_else(|| {
         panic!(
@@ -36,7 +36,7 @@ pub fn messages(folder: &Path) -> Vec<Message> {
     messages.collect()
 }
 
-/// The texts of a language: after their offsets, each with a NUL at its end.
+/// Returns the texts of a language. They follow their offsets, and each ends with a NUL.
 fn texts_of(folder: &Path, language: &str) -> Option<Vec<String>> {
     let file = fs::read(folder.join(language).join("errmsg.sys")).ok()?;
     let length = file.get(6..10)?.try_into().expect("four bytes");

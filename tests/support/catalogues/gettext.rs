@@ -1,4 +1,4 @@
-//! Catalogues of GNU gettext, as they are installed.
+//! Installed catalogues of GNU gettext.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Message;
 use super::pattern::pattern_of;
 
-/// The messages of all languages whose catalogues have names that begin so.
+/// Returns the messages in all languages, from catalogues whose names begin with one of `names`.
 pub fn messages(folder: &Path, names: &[&str]) -> Vec<Message> {
     let mut messages: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for language in names_in(folder) {
@@ -43,7 +43,7 @@ pub fn messages(folder: &Path, names: &[&str]) -> Vec<Message> {
     messages.collect()
 }
 
-/// The names in a folder, which may not be there.
+/// Returns the names in a folder, or none if it does not exist.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -52,7 +52,8 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The texts of a catalogue and their translations; of those with a plural, each form.
+/// Returns the texts of a catalogue with their translations. A text with a plural has an entry for
+/// each form.
 fn texts(catalogue: &[u8]) -> Vec<(String, String)> {
     let number = |at: usize| -> usize {
         let bytes = catalogue[at..at + 4].try_into().expect("four bytes");
@@ -67,7 +68,7 @@ fn texts(catalogue: &[u8]) -> Vec<(String, String)> {
     let (originals, translations) = (number(12), number(16));
     let mut texts = Vec::new();
     for index in 0..number(8) {
-        // A context comes before the text itself.
+        // The context precedes the text.
         let original = text(originals, index);
         let original = original.rsplit('\u{4}').next().unwrap_or_default();
         let translation = text(translations, index);

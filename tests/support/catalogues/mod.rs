@@ -1,5 +1,5 @@
-//! What the installed servers say, in all languages that they have: the source of the library's tables, and what
-//! they are compared with.
+//! The messages of the installed servers in all their languages. They are the source of the
+//! library's tables, and the reference to which a test compares these.
 
 mod errmsg;
 mod gettext;
@@ -16,11 +16,11 @@ pub use self::table::{Form, Table, with_translations};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub english: String,
-    /// By their languages, in the order of these.
+    /// Pairs of language and text, sorted by language.
     pub translations: Vec<(String, String)>,
 }
 
-/// What PostgreSQL and its client library say.
+/// Returns the messages of PostgreSQL and its client library.
 #[must_use]
 pub fn of_postgres() -> Vec<Message> {
     let folder = Command::new("pg_config")
@@ -31,17 +31,17 @@ pub fn of_postgres() -> Vec<Message> {
     gettext::messages(Path::new(folder.trim()), &["postgres-", "libpq5-"])
 }
 
-/// What MariaDB says.
+/// Returns the messages of MariaDB.
 #[must_use]
 pub fn of_mariadb() -> Vec<Message> {
     errmsg::messages(Path::new("/usr/share/mysql"))
 }
 
-/// The library's table of a database.
+/// Returns the path of the library's table for a database.
 #[must_use]
 pub fn table_of(database: &str) -> PathBuf {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
     crates.join(format!(
-        "persisting-message-bus/src/diesel/{database}/texts.txt"
+        "persisting-message-bus/src/sql/{database}/texts.txt"
     ))
 }

@@ -1,6 +1,6 @@
-//! Formats of C's `printf` as patterns, in which `*` stands for a value.
+//! Converts formats of C's `printf` to patterns, in which `*` stands for a value.
 
-/// The first line of a format, as a pattern; `None` where nothing is fixed.
+/// Returns the first line of a format as a pattern, or `None` if it has no fixed text.
 pub fn pattern_of(format: &str) -> Option<String> {
     let mut pattern = String::new();
     let mut rest = format.trim().lines().next()?.trim_end();
@@ -20,7 +20,8 @@ pub fn pattern_of(format: &str) -> Option<String> {
     is_fixed.then_some(pattern)
 }
 
-/// What comes after flags, width, length and conversion: `1$-.192s`, `llu`, MariaDB's `` `s `` and `M`.
+/// Returns the rest after flags, width, length and conversion: `1$-.192s`, `llu`, MariaDB's `` `s
+/// `` and `M`.
 fn after_directive(directive: &str) -> &str {
     let is_modifier = |character: char| "0123456789$-+ #'.*hlzjtq`".contains(character);
     let conversion = directive.trim_start_matches(is_modifier);
@@ -29,7 +30,7 @@ fn after_directive(directive: &str) -> &str {
     characters.as_str()
 }
 
-/// A text that a server may say.
+/// Returns a text that matches the pattern.
 #[must_use]
 pub fn example_of(pattern: &str) -> String {
     pattern.replace('*', "a value")

@@ -1,16 +1,16 @@
-//! The library's tables: see `crates/persisting-message-bus/src/diesel/texts.rs`.
+//! The library's tables: see `crates/persisting-message-bus/src/sql/texts.rs`.
 
-use persisting_message_bus::diesel::fingerprint_of;
+use persisting_message_bus::sql::fingerprint_of;
 
 use super::Message;
 
-/// A table: what is to be expected, and the patterns of a message in all its languages.
+/// A table: for each message, its class and its patterns in all languages.
 pub struct Table {
     pub rows: Vec<(String, Vec<String>)>,
 }
 
 impl Table {
-    /// Reads one.
+    /// Parses a table.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut rows: Vec<(String, Vec<String>)> = Vec::new();
@@ -27,22 +27,22 @@ impl Table {
     }
 }
 
-/// How translations are written down.
+/// The form in which translations are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// As they are.
+    /// As texts.
     Text,
-    /// As numbers: they are not free to be copied.
+    /// As numbers, because the licence does not allow copies of the texts.
     Fingerprint,
 }
 
 impl Form {
-    /// What stands for a pattern.
+    /// Returns the stored form of a pattern.
     #[must_use]
     pub fn of(self, pattern: &str) -> String {
         match self {
             Self::Text => pattern.to_owned(),
-            // That of an option, as the server names it.
+            // The server's name of an option.
             Self::Fingerprint => {
                 let text = pattern.replace("*read-only*", "--read-only");
                 format!("#{:016x}", fingerprint_of(&text))
@@ -51,7 +51,8 @@ impl Form {
     }
 }
 
-/// The table with the translations that a catalogue has, and those that it does not have any more.
+/// Returns the table with the translations of a catalogue, and with those that the catalogue no
+/// longer has.
 #[must_use]
 pub fn with_translations(text: &str, catalogue: &[Message], form: Form) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -72,7 +73,7 @@ pub fn with_translations(text: &str, catalogue: &[Message], form: Form) -> Strin
     lines.join("\n") + "\n"
 }
 
-/// The lines that a message has in a catalogue. What stands between two stars stands there in each of them.
+/// Returns the lines for a message of a catalogue. The text between two stars is kept in each line.
 fn translations_of(english: &str, catalogue: &[Message], form: Form) -> Vec<String> {
     let value = value_of(english);
     let plain = value.map_or(english.to_owned(), |value| english.replace(value, "*"));
@@ -85,7 +86,7 @@ fn translations_of(english: &str, catalogue: &[Message], form: Form) -> Vec<Stri
     lines.collect()
 }
 
-/// Such as `*read-only*`.
+/// Returns the fixed value in a pattern such as `*read-only*`.
 fn value_of(pattern: &str) -> Option<&str> {
     let (begin, end) = (pattern.find('*')?, pattern.rfind('*')?);
     let value = &pattern[begin..=end];
@@ -93,12 +94,12 @@ fn value_of(pattern: &str) -> Option<&str> {
     (is_value && value.matches('*').count() == 2).then_some(value)
 }
 
-/// The class and the message in English: `[transient] deadlock detected`.
+/// Parses the class and the message in English: `[transient] deadlock detected`.
 fn heading(line: &str) -> Option<(&str, &str)> {
     line.strip_prefix('[')?.split_once("] ")
 }
 
-/// The language and the message: `de Verklemmung entdeckt`.
+/// Parses the language and the message: `de Verklemmung entdeckt`.
 fn translation(line: &str) -> Option<(&str, &str)> {
     let (language, text) = line.split_once(' ')?;
     let is_language = language

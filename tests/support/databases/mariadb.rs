@@ -1,8 +1,8 @@
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::{Connection, MysqlConnection, RunQueryDsl};
-use persisting_message_bus::Transactions;
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::sql::migrate;
 use uuid::Uuid;
 
 use super::{Database, Server};
@@ -67,10 +67,10 @@ impl Server for Mariadb {
 
 impl Drop for Mariadb {
     fn drop(&mut self) {
-        // A test may have ended within a transaction, or shut the server down.
+        // The test may have ended in a transaction, or have shut down the server.
         if let Ok(mut connection) = MysqlConnection::establish(&mariadb_url()) {
             let drop = format!("SET lock_wait_timeout = 2; DROP DATABASE {}", self.name);
-            let _left_behind = connection.batch_execute(&drop);
+            let _not_dropped = connection.batch_execute(&drop);
         }
     }
 }

@@ -2,7 +2,7 @@ use persisting_message_bus::memory::InMemoryMessageBus;
 
 use super::Database;
 
-/// Everything in memory.
+/// A database in memory.
 pub struct Memory(InMemoryMessageBus);
 
 impl Database for Memory {

@@ -1,12 +1,12 @@
-//! Databases to run the same tests on.
+//! Databases on which the same tests run.
 
 mod mariadb;
 mod memory;
 mod postgres;
 mod sqlite;
 
-use persisting_message_bus::{
-    MessageConsumerState, MessageInbox, MessageRepository, TransactionsOn,
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageInbox, MessageRepository, TransactionControlOn,
 };
 
 pub use self::mariadb::{Mariadb, PooledMariadb};
@@ -14,13 +14,13 @@ pub use self::memory::Memory;
 pub use self::postgres::{PooledPostgres, Postgres};
 pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};
 
-/// An empty database with the bus's tables, which goes away when it is dropped.
+/// An empty database with the bus's tables. Dropping this deletes it.
 pub trait Database: Sized + Sync {
-    /// A connection to it, on which transactional handlers work too.
+    /// A connection, which transactional handlers can use, too.
     type Bus: MessageRepository
         + MessageConsumerState
         + MessageInbox
-        + TransactionsOn<Self::Bus>
+        + TransactionControlOn<Self::Bus>
         + Send
         + 'static;
 
@@ -29,26 +29,26 @@ pub trait Database: Sized + Sync {
     fn connect(&self) -> Self::Bus;
 }
 
-/// A database on a server, where transactions of several publishers can be open at once.
+/// A database on a server, where several publishers can have open transactions at once.
 pub trait Server: Database<Bus = <Self as Server>::Plain> {
-    /// Its plain connection.
+    /// The plain connection.
     type Plain: MessageRepository
         + MessageConsumerState
         + MessageInbox
-        + TransactionsOn<Self::Plain>
+        + TransactionControlOn<Self::Plain>
         + diesel::Connection
         + Send
         + 'static;
 
-    /// Its address, for other programs.
+    /// Returns the address, for other programs.
     fn url(&self) -> String;
 
-    /// A connection to the database at an address.
+    /// Connects to the database at an address.
     fn connect_to(url: &str) -> Self::Plain;
 
-    /// Begins a transaction of an isolation level.
+    /// Begins a transaction with an isolation level.
     fn begin_with(connection: &mut Self::Plain, isolation: &str);
 
-    /// How many fences publishers hold, as somebody sees it who holds none himself.
+    /// Returns the number of fences that publishers hold. The connection itself must hold none.
     fn fences(connection: &mut Self::Plain) -> usize;
 }

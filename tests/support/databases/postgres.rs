@@ -2,14 +2,14 @@ use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Error, Pool, PooledConnection};
 use diesel::{Connection, PgConnection};
-use persisting_message_bus::Transactions;
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::sql::migrate;
 use uuid::Uuid;
 
 use super::{Database, Server};
 use crate::servers::postgres_url;
 
-/// A schema on the tests' PostgreSQL server, with plain connections that find it by their search
+/// A schema on the tests' PostgreSQL server, with plain connections that have it on their search
 /// path.
 pub struct Postgres {
     schema: String,
@@ -59,7 +59,7 @@ impl Server for Postgres {
             .expect("an isolation level");
     }
 
-    /// Those of this schema: its sequence is part of their keys.
+    /// Counts the fences of this schema, whose sequence is part of their keys.
     fn fences(connection: &mut PgConnection) -> usize {
         let count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
             AND pid = ANY (SELECT pid FROM pg_locks
@@ -77,10 +77,10 @@ impl Drop for Postgres {
             "SET client_min_messages = warning; DROP SCHEMA {} CASCADE",
             self.schema
         );
-        // A test may have ended within a transaction, or shut the server down.
+        // The test may have ended in a transaction, or have shut down the server.
         if let Ok(mut connection) = PgConnection::establish(&postgres_url()) {
             let limited = format!("SET lock_timeout = '2s'; {drop}");
-            let _left_behind = connection.batch_execute(&limited);
+            let _not_dropped = connection.batch_execute(&limited);
         }
     }
 }

@@ -1,7 +1,7 @@
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use diesel::{Connection, SqliteConnection};
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::diesel::sqlite::{Durability, Settings};
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus::sql::sqlite::{Durability, Settings};
 use tempfile::TempDir;
 
 use super::Database;
@@ -12,21 +12,22 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// The path of the file.
+    /// Returns the path of the file.
     pub fn path(&self) -> String {
         let path = self.folder.path().join("bus.db");
         path.to_str().expect("a path in UTF-8").to_owned()
     }
 }
 
-/// A connection to a SQLite file that has the bus's tables.
+/// Connects to a SQLite file that has the bus's tables.
 pub fn connect_sqlite(path: &str) -> SqliteConnection {
     let mut connection = SqliteConnection::establish(path).expect("a file to open");
     settings().apply(&mut connection).expect("settings");
     connection
 }
 
-/// Tests kill processes, and do not turn off the power.
+/// Returns settings that survive a killed process but not a power failure, which is enough for
+/// tests.
 fn settings() -> Settings {
     Settings::default()
         .durability(Durability::Normal)

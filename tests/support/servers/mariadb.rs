@@ -9,9 +9,10 @@ use super::process::{Process, as_user, folder_of, free_port, run, tail, wait_unt
 
 const USER: &str = "mysql";
 
-/// A MariaDB server with an empty database, `bus`, which ends and goes away when it is dropped.
+/// A MariaDB server with an empty database, `bus`. Dropping this stops the server and deletes its
+/// data.
 ///
-/// It ends with the thread that started it, too.
+/// The server also ends with the thread that started it.
 pub struct MariadbServer {
     process: Option<Process>,
     folder: TempDir,
@@ -20,12 +21,12 @@ pub struct MariadbServer {
 }
 
 impl MariadbServer {
-    /// Starts one that does not care for a loss of power.
+    /// Starts a server that does not protect its data from a power failure.
     pub fn start() -> Self {
         Self::start_with(&["--innodb-flush-log-at-trx-commit=2"])
     }
 
-    /// Starts one with options such as `--innodb-flush-log-at-trx-commit=1`.
+    /// Starts a server with options such as `--innodb-flush-log-at-trx-commit=1`.
     pub fn start_with(settings: &[&str]) -> Self {
         let folder = folder_of(USER);
         let mut initialise = Command::new(program("mariadb-install-db"));
@@ -41,7 +42,7 @@ impl MariadbServer {
             port: free_port(),
             settings: settings.iter().map(ToString::to_string).collect(),
         };
-        // Somebody else may have been faster to take the port.
+        // Another process may have taken the port first.
         for _ in 0..5 {
             if server.try_start_again() {
                 let mut create = server.command("mariadb");
@@ -54,17 +55,17 @@ impl MariadbServer {
         panic!("MariaDB does not start:\n{}", tail(&server.log()));
     }
 
-    /// The address of its database.
+    /// Returns the address of the database.
     pub fn url(&self) -> String {
         format!("mysql://root@127.0.0.1:{}/bus", self.port)
     }
 
-    /// Ends every connection and stops.
+    /// Closes every connection and stops the server.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it as a crash would.
+    /// Kills the server, as a crash would.
     pub fn kill(&mut self) {
         if let Some(process) = &self.process {
             process.signal(Signal::SIGKILL);
@@ -72,7 +73,7 @@ impl MariadbServer {
         self.process = None;
     }
 
-    /// Starts it again after it was stopped or killed: with its data, on its port.
+    /// Starts the server again after it was stopped or killed, with its data and on its port.
     pub fn start_again(&mut self) {
         self.process = None;
         assert!(
@@ -82,7 +83,7 @@ impl MariadbServer {
         );
     }
 
-    /// One of MariaDB's programs, with the address of this server.
+    /// Returns a command that runs one of MariaDB's programs with the address of this server.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         command
@@ -112,7 +113,7 @@ impl MariadbServer {
             .args(&self.settings);
         let mut process = Process::start(&command, USER, Signal::SIGTERM, &self.log());
         let is_ready = || {
-            // By its socket: on the port may be the server that was faster to take it.
+            // The check uses the socket, because another server may have taken the port.
             let mut ask = Command::new(program("mariadb-admin"));
             ask.args(["--no-defaults", "--user=root", "ping"])
                 .arg(format!("--socket={folder}/socket"));
@@ -129,12 +130,14 @@ impl MariadbServer {
     }
 }
 
-/// A server that starts deletes the temporary tables it finds: those of others, in a shared folder.
+/// Returns a private temporary folder. A starting server deletes all temporary tables that it
+/// finds, which in a shared folder would include those of other servers.
 fn tmpdir(folder: &TempDir) -> String {
     format!("--tmpdir={}", folder.path().display())
 }
 
-/// Where it is: Debian has the server in a folder that is in the PATH of root alone.
+/// Returns the path of a program. Debian has the server in a folder that is on the PATH of root
+/// only.
 fn program(name: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

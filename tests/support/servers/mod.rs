@@ -1,5 +1,5 @@
-//! Throwaway database servers: real ones, on free ports of the loopback interface, with their data
-//! in temporary folders.
+//! Temporary database servers on free ports of the loopback interface, with their data in temporary
+//! folders.
 
 mod mariadb;
 mod postgres;
@@ -10,12 +10,12 @@ use std::env;
 pub use self::mariadb::MariadbServer;
 pub use self::postgres::PostgresServer;
 
-/// The address of the PostgreSQL server that all tests share.
+/// Returns the address of the PostgreSQL server that all tests share.
 pub fn postgres_url() -> String {
     url("POSTGRES_URL")
 }
 
-/// The address of the MariaDB server that all tests share.
+/// Returns the address of the MariaDB server that all tests share.
 pub fn mariadb_url() -> String {
     url("MARIADB_URL")
 }

@@ -8,9 +8,9 @@ use super::process::{Process, as_user, folder_of, free_port, run, tail, wait_unt
 
 const USER: &str = "postgres";
 
-/// A PostgreSQL server with an empty cluster, which ends and goes away when it is dropped.
+/// A PostgreSQL server with an empty cluster. Dropping this stops the server and deletes its data.
 ///
-/// It ends with the thread that started it, too.
+/// The server also ends with the thread that started it.
 pub struct PostgresServer {
     process: Option<Process>,
     folder: TempDir,
@@ -19,12 +19,12 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts one that does not care for a loss of power.
+    /// Starts a server that does not protect its data from a power failure.
     pub fn start() -> Self {
         Self::start_with(&["fsync=off"])
     }
 
-    /// Starts one with settings such as `fsync=on`.
+    /// Starts a server with settings such as `fsync=on`.
     pub fn start_with(settings: &[&str]) -> Self {
         let folder = folder_of(USER);
         let mut initialise = Command::new(program("initdb"));
@@ -39,7 +39,7 @@ impl PostgresServer {
             port: free_port(),
             settings: settings.iter().map(ToString::to_string).collect(),
         };
-        // Somebody else may have been faster to take the port.
+        // Another process may have taken the port first.
         for _ in 0..5 {
             if server.try_start_again() {
                 return server;
@@ -49,24 +49,25 @@ impl PostgresServer {
         panic!("PostgreSQL does not start:\n{}", tail(&server.log()));
     }
 
-    /// The address of its database.
+    /// Returns the address of the database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// The folder of its data.
+    /// Returns the folder of the data.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Ends every connection and stops.
+    /// Closes every connection and stops the server.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it as a crash would.
+    /// Ends the server, as a crash would.
     ///
-    /// After a SIGKILL, its busy connections would go on, and keep it from starting again.
+    /// SIGKILL is not used, because busy connections would survive it and keep the server from
+    /// starting again.
     pub fn kill(&mut self) {
         if let Some(process) = &self.process {
             process.signal(Signal::SIGQUIT);
@@ -74,7 +75,7 @@ impl PostgresServer {
         self.process = None;
     }
 
-    /// Starts it again after it was stopped or killed: with its data, on its port.
+    /// Starts the server again after it was stopped or killed, with its data and on its port.
     pub fn start_again(&mut self) {
         self.process = None;
         assert!(
@@ -84,7 +85,7 @@ impl PostgresServer {
         );
     }
 
-    /// One of PostgreSQL's programs, with the address of this server.
+    /// Returns a command that runs one of PostgreSQL's programs with the address of this server.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         command
@@ -114,7 +115,7 @@ impl PostgresServer {
         // SIGINT is PostgreSQL's fast shutdown.
         let mut process = Process::start(&command, USER, Signal::SIGINT, &self.log());
         let is_ready = || {
-            // By its socket: on the port may be the server that was faster to take it.
+            // The check uses the socket, because another server may have taken the port.
             let mut ask = self.command("pg_isready");
             let ready = ask.arg("-q").env("PGHOST", self.folder.path()).status();
             ready.is_ok_and(|status| status.success())
@@ -129,7 +130,7 @@ impl PostgresServer {
     }
 }
 
-/// Where Debian has them, which is not in the PATH.
+/// Returns the path of a program. Debian's folder for them is not on the PATH.
 fn program(name: &str) -> PathBuf {
     let folder = Command::new("pg_config")
         .arg("--bindir")

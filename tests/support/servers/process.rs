@@ -1,4 +1,4 @@
-//! A server as a process that does not outlive who started it.
+//! A server process that does not outlive the thread that started it.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -12,19 +12,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 use tempfile::TempDir;
 
-/// How long a server may take to start or to stop.
+/// The time that a server has to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server.
 ///
-/// It gets `stop_signal` when the *thread* that started it ends, however that ends.
+/// The server gets `stop_signal` when the *thread* that started it ends, for whatever reason.
 pub struct Process {
     child: Child,
     stop_signal: Signal,
 }
 
 impl Process {
-    /// Starts a server as `user`, or as oneself without the rights of root.
+    /// Starts a server as `user`, or as the current user if that is not root.
     pub fn start(command: &Command, user: &str, stop_signal: Signal, log: &Path) -> Self {
         let log = fs::File::create(log).expect("a log file");
         let child = as_user(user, stop_signal, command)
@@ -36,14 +36,14 @@ impl Process {
         Self { child, stop_signal }
     }
 
-    /// Whether it has ended by itself.
+    /// Returns whether the server has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a status").is_some()
     }
 
-    /// Sends a signal, to the server alone.
+    /// Sends a signal to the server process only.
     pub fn signal(&self, signal: Signal) {
-        // It may have ended.
+        // The process may have ended.
         let _gone = kill(self.pid(), signal);
     }
 
@@ -67,8 +67,8 @@ impl Drop for Process {
     }
 }
 
-/// `command` as another user, if we are root: servers refuse to run as root. It gets `end_signal`
-/// when the thread that starts it ends.
+/// Returns `command` as another user if the current user is root, because servers refuse to run as
+/// root. The process gets `end_signal` when the thread that starts it ends.
 pub fn as_user(user: &str, end_signal: Signal, command: &Command) -> Command {
     let signal = end_signal.as_str().trim_start_matches("SIG");
     let mut wrapped = Command::new("setpriv");
@@ -78,16 +78,16 @@ pub fn as_user(user: &str, end_signal: Signal, command: &Command) -> Command {
     }
     wrapped.arg("--").arg(command.get_program());
     wrapped.args(command.get_args());
-    // A database must not learn of our settings for its clients, such as PGOPTIONS.
+    // The server must not inherit settings for clients, such as PGOPTIONS.
     wrapped
         .env_clear()
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-    // The terminal's Ctrl-C is for us: a server ends after its clients.
+    // Ctrl-C in the terminal must not reach the server, because it ends after its clients.
     wrapped.current_dir("/").process_group(0);
     wrapped
 }
 
-/// Runs a program to its end.
+/// Runs a program until it ends.
 pub fn run(mut command: Command) {
     let output = command
         .output()
@@ -101,7 +101,7 @@ pub fn run(mut command: Command) {
     );
 }
 
-/// A folder that belongs to the user.
+/// Creates a folder that belongs to the user.
 pub fn folder_of(user: &str) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix("message-bus-")
@@ -119,13 +119,14 @@ pub fn folder_of(user: &str) -> TempDir {
     folder
 }
 
-/// A port that nobody listens on now. Somebody else may take it before the server does.
+/// Returns a port that is free now. Another process may take it before the server does.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }
 
-/// Waits until the server accepts connections and `is_ready`; says no when it has ended instead.
+/// Waits until the server accepts connections and `is_ready`. Returns `false` if the server has
+/// ended instead.
 pub fn wait_until_ready(process: &mut Process, port: u16, is_ready: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
@@ -140,7 +141,7 @@ pub fn wait_until_ready(process: &mut Process, port: u16, is_ready: impl Fn() ->
     false
 }
 
-/// The end of a server's log, for the panic that tells that it does not start.
+/// Returns the end of a server's log, for the panic that reports a failed start.
 pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().rev().take(20).collect();

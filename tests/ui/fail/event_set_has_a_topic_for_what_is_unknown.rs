@@ -25,7 +25,7 @@ enum Ledger {
     OrderPlaced(OrderPlaced),
     #[event_set(topic = Payments)]
     #[message(unknown)]
-    Unknown(persisting_message_bus::RawMessage),
+    Unknown(persisting_message_bus::backend::RawMessage),
 }
 
 fn main() {}

@@ -1,4 +1,5 @@
-use persisting_message_bus::{Topic, TopicDescriptor, topics};
+use persisting_message_bus::{Topic, topics};
+use persisting_message_bus::backend::TopicDescriptor;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

@@ -17,5 +17,5 @@ fn main() {
         "all",
         |_: &mut diesel::SqliteConnection, _: &Message<Orders>| Ok(()),
     );
-    let _ = consumer.handle_new_messages(&mut bus);
+    let _ = consumer.handle_page(&mut bus);
 }

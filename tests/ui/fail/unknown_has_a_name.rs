@@ -1,4 +1,5 @@
-use persisting_message_bus::{RawMessage, Topic};
+use persisting_message_bus::Topic;
+use persisting_message_bus::backend::RawMessage;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]

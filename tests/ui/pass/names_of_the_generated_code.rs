@@ -47,7 +47,7 @@ mod topics {
     pub enum Placed {
         OrderPlaced(OrderPlaced),
         #[message(unknown)]
-        Unknown(persisting_message_bus::RawMessage),
+        Unknown(persisting_message_bus::backend::RawMessage),
     }
 }
 

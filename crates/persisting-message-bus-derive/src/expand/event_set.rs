@@ -7,7 +7,7 @@ use super::topic::decoded;
 use super::unknown;
 use crate::ast::{Message, MessageEnum};
 
-/// What an event set wants of one topic.
+/// The messages that an event set takes from one topic.
 struct OfTopic<'a> {
     topic: &'a Path,
     messages: Vec<Message<'a>>,
@@ -26,7 +26,7 @@ pub(super) fn impls(event_set: &MessageEnum<'_>) -> TokenStream {
 
         #[automatically_derived]
         impl __bus::EventSet for #ident {
-            const SELECTIONS: &'static [__bus::Selection] = &[#(#selections),*];
+            const SELECTIONS: &'static [__bus::TopicFilter] = &[#(#selections),*];
 
             fn decode(
                 __message: &__bus::StoredMessage<'_>,
@@ -44,7 +44,8 @@ pub(super) fn impls(event_set: &MessageEnum<'_>) -> TokenStream {
     }
 }
 
-/// What only the compiler can tell: that differently written paths mean the same.
+/// Returns the checks that only the compiler can make: differently written paths may have the same
+/// meaning.
 fn refusals(ident: &Ident, topics: &[OfTopic<'_>]) -> TokenStream {
     let names = topics.iter().map(|of_topic| of_topic.topic);
     let names = quote!(&[#(<#names as __bus::Topic>::NAME),*]);
@@ -60,7 +61,7 @@ fn refusals(ident: &Ident, topics: &[OfTopic<'_>]) -> TokenStream {
     }
 }
 
-/// The messages of each topic, in the order in which the topics appear.
+/// Returns the messages of each topic, in the order in which the topics appear.
 fn by_topic<'a>(event_set: &'a MessageEnum<'_>) -> Vec<OfTopic<'a>> {
     let mut topics: Vec<OfTopic<'a>> = Vec::new();
     for message in event_set.messages() {
@@ -95,9 +96,9 @@ fn selection(event_set: &MessageEnum<'_>, of_topic: &OfTopic<'_>) -> TokenStream
         })
     };
     quote! {
-        __bus::Selection {
+        __bus::TopicFilter {
             topic: <#topic as __bus::Topic>::NAME,
-            wanted: __bus::Wanted::#wanted,
+            wanted: __bus::WantedMessages::#wanted,
         }
     }
 }
@@ -134,8 +135,8 @@ fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
 }
 
 impl OfTopic<'_> {
-    /// The indices of the payloads among the topic's messages; they do not compile where a payload
-    /// is none of them.
+    /// Returns the indices of the payloads among the topic's messages. They do not compile if a
+    /// payload is not a message of the topic.
     fn indices(&self) -> Vec<TokenStream> {
         let topic = self.topic;
         let registry = quote!(<#topic as __bus::Topic>::Registry);

@@ -6,7 +6,7 @@ use super::at;
 use super::versions;
 use crate::ast::{Message, MessageEnum};
 
-/// What makes a struct a message of the topic.
+/// Returns the impls that make a struct a message of the topic.
 pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>) -> TokenStream {
     let ident = &topic.original.ident;
     let registered = registered(ident, index, message);
@@ -68,7 +68,8 @@ pub(super) fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
     }
 }
 
-/// The message, if it is in the enum; the enum, if it is another.
+/// Returns the impl of `TryFrom`, which yields the message if the enum holds it, and otherwise the
+/// enum.
 pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
     let ident = &topic.original.ident;
     let variant = message.ident;
@@ -98,7 +99,8 @@ pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenS
     }
 }
 
-/// The topic's enum is a message of the topic too: the one in its variant.
+/// Returns the impl that makes the topic's enum a message of the topic, too: the message in its
+/// variant.
 pub(super) fn of_topic_itself(topic: &Ident, messages: &[Message<'_>]) -> TokenStream {
     let idents: Vec<_> = messages.iter().map(|message| message.ident).collect();
     let indices = 0..messages.len();

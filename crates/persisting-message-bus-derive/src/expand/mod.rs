@@ -1,4 +1,4 @@
-//! The generated code. It names nothing but `::core` and the library's `__private`.
+//! The generated code. It uses only names of `::core` and of the library's `__private`.
 
 mod event_set;
 mod message;
@@ -40,7 +40,7 @@ pub(crate) fn event_set(input: &DeriveInput) -> TokenStream {
     unnamed(&event_set, &impls, &errors)
 }
 
-/// The impls where they leave no names behind, and the errors.
+/// Returns the impls, in a scope from which no names leak, and the errors.
 fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> TokenStream {
     let library = library(input.attributes.crate_path.as_ref());
     let errors = errors.to_compile_errors();
@@ -54,8 +54,8 @@ fn unnamed(input: &MessageEnum<'_>, impls: &TokenStream, errors: &Errors) -> Tok
     }
 }
 
-/// The place of these tokens for errors, with the names of the derive's own place: those of a macro
-/// that wrote the tokens are others.
+/// Returns the span of these tokens for errors, with the name resolution of the derive itself.
+/// Tokens that a macro wrote resolve names elsewhere.
 fn at(tokens: &impl Spanned) -> Span {
     tokens.span().resolved_at(Span::call_site())
 }

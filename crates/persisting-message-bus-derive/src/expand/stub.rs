@@ -1,5 +1,5 @@
-//! Impls without content beside an error, so that one mistake is one message: code that uses the
-//! topic compiles as if it were right.
+//! Impls with no content that accompany an error, so that one mistake causes one message: code that
+//! uses the topic compiles as if the topic were correct.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = topic.original.generics.split_for_impl();
     let event_set = event_set(topic);
     let messages = messages(topic);
-    // Like the right ones: two topics that are both wrong do not have the same name.
+    // As in the correct impls, two topics that both have errors must have different names.
     let name = topic
         .attributes
         .name
@@ -49,7 +49,7 @@ pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
     let (impl_generics, type_generics, where_clause) = event_set.original.generics.split_for_impl();
     quote! {
         impl #impl_generics __bus::EventSet for #ident #type_generics #where_clause {
-            const SELECTIONS: &'static [__bus::Selection] = &[];
+            const SELECTIONS: &'static [__bus::TopicFilter] = &[];
             fn decode(
                 __message: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
@@ -62,8 +62,8 @@ pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
     }
 }
 
-/// What dispatches and event sets ask of the messages. Those of a generic enum may be type
-/// parameters, for which nothing can be implemented.
+/// Returns the impls that dispatches and event sets require of the messages. The messages of a
+/// generic enum may be type parameters, which cannot implement anything.
 fn messages(topic: &MessageEnum<'_>) -> TokenStream {
     if !topic.original.generics.params.is_empty() {
         return TokenStream::new();

@@ -13,7 +13,8 @@ pub(super) fn impls(topic: &MessageEnum<'_>) -> TokenStream {
         .map(|(index, message)| message::impls(topic, index, message));
     let topic_impl = topic_impl(topic, &messages);
     let event_set_impl = event_set_impl(topic, &messages);
-    // What is unknown cannot be dispatched, so neither can an enum that may hold it.
+    // An unknown message cannot be dispatched, so an enum that may hold one cannot be dispatched
+    // either.
     let message_of_impl = match topic.unknown() {
         None => message::of_topic_itself(ident, &messages),
         Some(_) => TokenStream::new(),
@@ -86,9 +87,9 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
     quote! {
         #[automatically_derived]
         impl __bus::EventSet for #ident {
-            const SELECTIONS: &'static [__bus::Selection] = &[__bus::Selection {
+            const SELECTIONS: &'static [__bus::TopicFilter] = &[__bus::TopicFilter {
                 topic: #name,
-                wanted: __bus::Wanted::All,
+                wanted: __bus::WantedMessages::All,
             }];
 
             fn decode(
@@ -116,14 +117,15 @@ fn descriptor(message: &Message<'_>) -> TokenStream {
     }
 }
 
-/// Matches the message's name and aliases.
+/// Returns the pattern that matches the message's name and aliases.
 fn pattern(message: &Message<'_>) -> TokenStream {
     let name = message.name();
     let aliases = message.aliases();
     quote!(#name #(| #aliases)*)
 }
 
-/// The message, decoded and put in its variant. `From` puts it in a `Box` where it has to.
+/// Returns the code that decodes the message and puts it into its variant. `From` puts it into a
+/// `Box` if necessary.
 pub(super) fn decoded(topic: &TokenStream, message: &Message<'_>) -> TokenStream {
     let ident = message.ident;
     let payload = message.payload;

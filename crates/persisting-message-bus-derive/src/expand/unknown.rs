@@ -1,4 +1,4 @@
-//! What becomes of a message that the enum does not know.
+//! The code for messages that the enum does not know.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -7,7 +7,8 @@ use syn::Ident;
 use super::at;
 use crate::ast::MessageEnum;
 
-/// Puts what is unknown in `decoded` in the variant for it, if the enum has one.
+/// Returns the code that puts an unknown message of `decoded` into the variant for unknown
+/// messages, if the enum has one.
 pub(super) fn catch(input: &MessageEnum<'_>, decoded: &TokenStream) -> TokenStream {
     let Some((ident, field)) = input.unknown() else {
         return decoded.clone();
@@ -23,13 +24,13 @@ pub(super) fn catch(input: &MessageEnum<'_>, decoded: &TokenStream) -> TokenStre
     }
 }
 
-/// The arm of `message_type` for the variant.
+/// Returns the arm of `message_type` for the variant.
 pub(super) fn message_type_arm(input: &MessageEnum<'_>) -> Option<TokenStream> {
     let (ident, stored) = stored(input)?;
     Some(quote!(Self::#ident(__unknown) => &#stored(__unknown).message_type,))
 }
 
-/// The arm of `encode` for the variant.
+/// Returns the arm of `encode` for the variant.
 pub(super) fn encode_arm(input: &MessageEnum<'_>) -> Option<TokenStream> {
     let (ident, stored) = stored(input)?;
     Some(quote! {

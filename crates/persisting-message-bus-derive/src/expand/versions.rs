@@ -1,4 +1,4 @@
-//! Reading a message in every version that it ever had.
+//! The code that reads a message in each of its versions.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -7,7 +7,7 @@ use super::at;
 use crate::ast::Message;
 use crate::attributes::Form;
 
-/// The body of a function that decodes `message` into the current struct.
+/// Returns the body of a function that decodes `message` into the current struct.
 pub(super) fn decode(message: &Message<'_>) -> TokenStream {
     let payload = message.payload;
     let current = message.version();
@@ -24,7 +24,8 @@ pub(super) fn decode(message: &Message<'_>) -> TokenStream {
     }
 }
 
-/// Decodes the first of these versions and turns it into the next ones, up to the current struct.
+/// Returns the code that decodes the first of these versions and converts it into the next ones, up
+/// to the current struct.
 fn upcast(message: &Message<'_>, versions: &[(u32, &Form)]) -> TokenStream {
     let mut steps = TokenStream::new();
     let nexts = versions.iter().skip(1).map(|(_, form)| *form);
@@ -47,7 +48,7 @@ fn upcast(message: &Message<'_>, versions: &[(u32, &Form)]) -> TokenStream {
     }
 }
 
-/// Turns a `payload` of one version into that of the next.
+/// Returns the code that converts a `payload` of one version into that of the next.
 fn step(number: u32, form: &Form, next: &Form) -> TokenStream {
     match (form, next) {
         (Form::Struct(of), Form::Struct(next)) => quote_spanned! {at(of)=>
@@ -61,7 +62,7 @@ fn step(number: u32, form: &Form, next: &Form) -> TokenStream {
                 let __payload = #decode(__message, __payload)?;
             }
         }
-        // After a struct, validation has refused it.
+        // Validation has refused JSON after a struct.
         (Form::Json(function), Form::Json(_)) => quote_spanned! {at(function)=>
             let __payload = __bus::upcast_json(__message, #number, #function, __payload)?;
         },

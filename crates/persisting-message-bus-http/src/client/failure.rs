@@ -4,23 +4,25 @@ use persisting_message_bus::Position;
 use thiserror::Error;
 use ureq::http::StatusCode;
 
-/// Why a feed could not be read.
+/// The reason why a feed could not be read.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
     #[error("{0}")]
     Address(&'static str),
     #[error("it is empty, or has characters that a header cannot have")]
     Token,
-    #[error("there is no such environment variable, or it is not UTF-8")]
+    #[error("the environment variable does not exist, or is not UTF-8")]
     NoVariable,
-    #[error("there is no certificate in it: it has to be one or several of them, in PEM")]
+    #[error("there is no certificate in it: pass one or several certificates, in PEM")]
     NoRoot,
     #[error(
-        "the server's certificate is not trusted, and it was asked for nothing: if an authority of your \
-         own has issued it, set its certificate (root_certificates)"
+        "the server's certificate is not trusted, and no request was sent: if an authority of your own \
+         issued it, set that authority's certificate (root_certificates)"
     )]
     Untrusted(#[source] ureq::Error),
-    #[error("no whole answer came; is the server running, and the address right?")]
+    #[error(
+        "the answer is incomplete or missing; check that the server runs, and that the address is right"
+    )]
     Unreachable(#[source] ureq::Error),
     #[error("the server answered {status}{detail}")]
     Refused {
@@ -28,34 +30,33 @@ pub(super) enum Failure {
         detail: String,
         retry_after: Option<Duration>,
     },
-    #[error(
-        "the server sends to {0} instead, which is not followed: set the address that is right"
-    )]
+    #[error("the server redirects to {0}, and redirects are not followed: set the right address")]
     Redirected(String),
     #[error(
-        "the answer is longer than {0} bytes: let it be longer (largest_page), or ask for less"
+        "the answer is longer than {0} bytes: raise the limit (max_page_bytes), or request smaller pages"
     )]
     TooLarge(u64),
-    #[error("the answer {0}: is this the address of a feed?")]
+    #[error("the answer {0}: check that this is the address of a feed")]
     NoFeed(String),
     #[error(
-        "the page is no list of CloudEvents as a feed has them; nothing of it was handed on. Is this \
-         the address of a feed?"
+        "the page is not a list of CloudEvents as a feed sends them; none of it was delivered. Check \
+         that this is the address of a feed"
     )]
     NoEvents(#[source] serde_json::Error),
-    #[error(
-        "the page is not what was asked for: {0}; nothing of it was handed on. Correct the feed"
-    )]
+    #[error("the page does not match the request: {0}; none of it was delivered. Correct the feed")]
     Untrue(String),
     #[error(
-        "the feed can be read up to {horizon} for now, and was readable up to {up_to} before: try again \
-         in a moment. If it stays so, its database was restored"
+        "the feed is readable up to {high_water_mark}, but was readable up to {up_to} before: try \
+         again in a moment. If the error persists, the feed's database was restored"
     )]
-    Behind { horizon: Position, up_to: Position },
+    Restored {
+        high_water_mark: Position,
+        up_to: Position,
+    },
 }
 
 impl Failure {
-    /// Whether the same request may succeed a little later.
+    /// Returns `true` if the same request may succeed a little later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(cause) => is_of_the_network(cause),
@@ -64,12 +65,12 @@ impl Failure {
                     || *status == StatusCode::TOO_MANY_REQUESTS
                     || *status == StatusCode::REQUEST_TIMEOUT
             }
-            Self::Behind { .. } => true,
+            Self::Restored { .. } => true,
             _ => false,
         }
     }
 
-    /// How long the server wants nobody to ask again.
+    /// Returns how long the server asks clients to wait before a retry.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
@@ -89,7 +90,7 @@ fn is_of_the_network(cause: &ureq::Error) -> bool {
     )
 }
 
-/// A text of somebody else, on a line.
+/// Returns a text of another program, shortened and on one line.
 pub(super) fn shortened(text: &str) -> String {
     const SHOWN: usize = 300;
     let mut characters = text.chars();

@@ -1,4 +1,4 @@
-//! Reads topics that somebody else serves.
+//! Reads topics that another service serves.
 
 mod address;
 mod failure;
@@ -10,44 +10,48 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{Error, Position, Retry};
+use persisting_message_bus::{Backoff, Error, Position};
 
 use self::failure::Failure;
 use self::server::Server;
 
-/// Reads what a feed serves, so that consumers run on it as on a table of their own.
+/// Reads a feed, so that consumers run on it as on a table of their own.
 ///
-/// It has no consumer state: join it with one by [`MessageBus`](persisting_message_bus::MessageBus). The
-/// cursor of such a consumer is a position of the feed's database, and its message ids, headers and
-/// times are those of the messages as they were published.
+/// A source has no consumer state: join it with one by
+/// [`MessageBus`](persisting_message_bus::MessageBus). The cursor of such a consumer is a position
+/// of the feed's database. The message ids, headers and times are those of the published messages.
 ///
-/// It blocks, and asks for as little as it can: one request for each page while there is more to read,
-/// and one for each look when there is not. It does not have the feed wait for a new message (the parameter
-/// `timeout`): one thread waits for all of a consumer's topics, and for its end, which a request cannot be
-/// woken for. A [`Runner`](persisting_message_bus::Runner) looks at its own pace. What cannot be reached is asked again as
-/// [`retry`](Self::retry) says, and is then an error. Redirects are not followed, so that nobody else gets
-/// the token.
+/// The source blocks. It sends few requests: one for each page while there is more to read, and one
+/// for each empty poll. It polls, and does not let the feed wait for new messages (the parameter
+/// `timeout`). One thread waits for all topics of a consumer and for its stop, and a stop cannot
+/// interrupt a request. A [`Runner`](persisting_message_bus::Runner) polls at its own pace.
+///
+/// If the feed cannot be reached, the source retries the request as set by
+/// [`max_attempts`](Self::max_attempts) and [`backoff`](Self::backoff), and then returns an error.
+/// It does not follow redirects, so that no other server gets the token.
 pub struct HttpSource {
     server: Server,
     known: HashMap<String, Known>,
 }
 
-/// How far a topic can be read, as the last answer said.
+/// The high-water mark and the head of a topic, as the last answer reported them.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    horizon: Position,
+    high_water_mark: Position,
     head: Position,
-    /// When it came with a page that ended before the head, so that there is no need to look once more.
+    /// The time of the answer, if it came with a page that ended before the head. Then the next
+    /// poll needs no request of its own.
     with_page: Option<Instant>,
 }
 
 impl HttpSource {
-    /// Reads the feed at this address: where its router is served, such as
+    /// Reads the feed at this address, which is the address of its router, such as
     /// `https://shop.example/feeds`.
     ///
     /// # Errors
     ///
-    /// When it is no address of HTTP, or has a password or a query in it.
+    /// When the address is not an HTTP address, or contains a name, a password, a query or a
+    /// fragment.
     pub fn new(url: impl AsRef<str>) -> Result<Self, Error> {
         let url =
             address::parse(url.as_ref()).map_err(|failure| configuring("the address", failure))?;
@@ -57,23 +61,23 @@ impl HttpSource {
         })
     }
 
-    /// Sets the token that is sent with each request, without white space around it. It is never printed.
-    /// Over plain HTTP, everybody in between can read it.
+    /// Sets the token that is sent with each request, with the white space around it removed. The
+    /// token is never printed. Over plain HTTP, the token is readable on the network.
     ///
     /// # Errors
     ///
-    /// When it is empty, or has characters that a header cannot have.
+    /// When the token is empty, or has characters that a header cannot have.
     pub fn token(mut self, token: impl AsRef<str>) -> Result<Self, Error> {
         let set = self.server.set_token(token.as_ref());
         set.map_err(|failure| configuring("the token", failure))?;
         Ok(self)
     }
 
-    /// Sets the token to what this environment variable holds.
+    /// Sets the token to the value of this environment variable.
     ///
     /// # Errors
     ///
-    /// When there is no such variable, and those of [`token`](Self::token).
+    /// When the variable does not exist or is not UTF-8, and the errors of [`token`](Self::token).
     pub fn token_from_env(mut self, variable: &str) -> Result<Self, Error> {
         let token = std::env::var(variable).map_err(|_| Failure::NoVariable);
         let set = token.and_then(|token| self.server.set_token(&token));
@@ -81,47 +85,54 @@ impl HttpSource {
         Ok(self)
     }
 
-    /// Trusts servers whose certificates these authorities have issued: one or several root certificates in
-    /// PEM. They take the place of the public ones, which are trusted without this; called again, it
-    /// adds more.
+    /// Trusts servers whose certificates these authorities have issued: one or several root
+    /// certificates in PEM. Default: the public ones, which these certificates replace. Further
+    /// calls add certificates.
     ///
     /// # Errors
     ///
-    /// When there is no certificate in it, or the PEM is broken.
+    /// When there is no certificate in the PEM, or the PEM is broken.
     pub fn root_certificates(mut self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
         let set = self.server.add_roots(pem.as_ref());
         set.map_err(|failure| configuring("the root certificates", failure))?;
         Ok(self)
     }
 
-    /// Sets how often and how long a request is repeated that finds no server, or one that says that it
-    /// is busy or broken. Without this 3 times in all, after up to 200 ms and 400 ms: whoever
-    /// calls, such as a runner, goes on from there. What becomes of a message that fails is none of its
-    /// business.
+    /// Sets the maximum number of attempts of a request that finds no server, or one that is busy
+    /// or broken. Default: 3. Zero means 1. A runner that reads from this source keeps polling
+    /// after the last attempt.
     #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.server.retry = retry;
+    pub fn max_attempts(mut self, max_attempts: u32) -> Self {
+        self.server.max_attempts = max_attempts;
         self
     }
 
-    /// Sets how long an answer may take, from the connection to its last byte; 60 seconds without
-    /// this, and a day at most. Zero lets every request fail.
+    /// Sets how long to wait between these attempts. Default: up to 200 ms after the first attempt,
+    /// growing to at most 2 seconds.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.server.backoff = backoff;
+        self
+    }
+
+    /// Sets how long an answer can take, from the connection to its last byte. Default: 60 seconds.
+    /// The maximum is a day. Zero makes every request fail.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.server.timeout = timeout;
         self
     }
 
-    /// Sets how many bytes a page has at most, when it is unpacked; 64 MiB without this. A feed's pages
-    /// end behind the message with which they have 16 MiB.
+    /// Sets the maximum number of bytes of a page after decompression. Default: 64 MiB. By default,
+    /// a feed's page ends after the message with which it reaches 16 MiB.
     #[must_use]
-    pub fn largest_page(mut self, bytes: u64) -> Self {
-        self.server.largest_page = bytes;
+    pub fn max_page_bytes(mut self, bytes: u64) -> Self {
+        self.server.max_page_bytes = bytes;
         self
     }
 }
 
-/// Without the token.
+/// The output does not contain the token.
 impl fmt::Debug for HttpSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -133,5 +144,5 @@ impl fmt::Debug for HttpSource {
 }
 
 fn configuring(what: &str, failure: Failure) -> Error {
-    Error::repository(format!("setting {what} of a feed"), failure, false)
+    Error::permanent(format!("setting {what} of a feed"), failure)
 }

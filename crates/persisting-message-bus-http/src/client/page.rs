@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
-use persisting_message_bus::{Position, StoredMessage};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::StoredMessage;
 use ureq::http::HeaderMap;
 use ureq::http::header::CONTENT_TYPE;
 
@@ -9,17 +10,17 @@ use super::server::Answer;
 use crate::wire::read::{self, Event};
 use crate::wire::{BATCH, header};
 
-/// A page as it came.
+/// A page as the server sent it.
 #[derive(Debug)]
 pub(super) struct Page {
     text: Vec<u8>,
-    /// Everything of the topic up to here is in this page or in those before.
+    /// This page and the pages before it cover the topic up to this position.
     pub(super) next: Position,
     pub(super) head: Position,
-    pub(super) horizon: Position,
+    pub(super) high_water_mark: Position,
 }
 
-/// What a page was asked for.
+/// The request for a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) topic: &'a str,
@@ -39,33 +40,36 @@ impl Page {
         let page = Self {
             next: position(headers, header::NEXT)?,
             head: position(headers, header::HEAD)?,
-            horizon: position(headers, header::HORIZON)?,
+            high_water_mark: position(headers, header::HIGH_WATER_MARK)?,
             text: answer.text,
         };
         if page.next < asked.after {
             let (next, after) = (page.next, asked.after);
             return Err(untrue(format_args!(
-                "it goes on at {next}, which is before {after}"
+                "it continues at {next}, which is before {after}"
             )));
         }
         Ok(page)
     }
 
-    /// This page, for somebody who was told that the topic can be read up to a position. One that goes no
-    /// further is the end of it only where the feed has seen that far, and has nothing there: what was told
-    /// of may be pruned meanwhile.
+    /// Returns this page to a reader that knows that the topic is readable up to `up_to`. An empty
+    /// step is the end of the topic only if the feed has read that far and has no message there.
+    /// The messages that the reader knows of may have been purged meanwhile.
     pub(super) fn on_the_way(self, after: Position, up_to: Position) -> Result<Self, Failure> {
         if self.next > after {
             return Ok(self);
         }
-        let (head, horizon) = (self.head, self.horizon);
+        let (head, high_water_mark) = (self.head, self.high_water_mark);
         if head > after {
             return Err(untrue(format_args!(
-                "it goes no further than {after}, and the topic goes up to {head}"
+                "it ends at {after}, but the head of the topic is {head}"
             )));
         }
-        if horizon < up_to && up_to.get() != i64::MAX {
-            return Err(Failure::Behind { horizon, up_to });
+        if high_water_mark < up_to && up_to.get() != i64::MAX {
+            return Err(Failure::Restored {
+                high_water_mark,
+                up_to,
+            });
         }
         Ok(self)
     }
@@ -74,7 +78,7 @@ impl Page {
         serde_json::from_slice(&self.text).map_err(Failure::NoEvents)
     }
 
-    /// The messages, if all of them are what was asked for, in order.
+    /// Returns the messages, if all of them match the request and are in order.
     pub(super) fn messages<'a>(
         &self,
         events: &'a [Event<'_>],
@@ -99,17 +103,17 @@ impl Page {
             }
             if position <= before {
                 return Err(problem(format!(
-                    "is at position {position}, and comes after {before}"
+                    "is at position {position}, but comes after {before}"
                 )));
             }
             if position > self.next {
                 let next = self.next;
                 return Err(problem(format!(
-                    "is at position {position}, and the page ends at {next}"
+                    "is at position {position}, but the page ends at {next}"
                 )));
             }
             if !ids.insert(message.message_id) {
-                return Err(problem(format!("has the id {} again", message.message_id)));
+                return Err(problem(format!("repeats the id {}", message.message_id)));
             }
             before = position;
             Ok(message)

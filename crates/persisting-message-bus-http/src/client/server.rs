@@ -2,7 +2,7 @@ use std::fmt;
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::Retry;
+use persisting_message_bus::Backoff;
 use serde::Deserialize;
 use tracing::warn;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER};
@@ -16,40 +16,41 @@ use crate::wire::BATCH;
 /// The server of a feed.
 pub(super) struct Server {
     agent: Agent,
-    /// In place of the public ones, where there are any.
+    /// The trusted root certificates. If there are any, they replace the public ones.
     roots: Vec<Certificate<'static>>,
     url: String,
     authorization: Option<HeaderValue>,
-    pub(super) retry: Retry,
+    pub(super) backoff: Backoff,
+    pub(super) max_attempts: u32,
     pub(super) timeout: Duration,
-    pub(super) largest_page: u64,
+    pub(super) max_page_bytes: u64,
 }
 
-/// What it answers to a request that it grants.
+/// The answer to a request that the server grants.
 pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) text: Vec<u8>,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Clocks end somewhere.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Of a problem, no more is read.
-const LARGEST_PROBLEM: u64 = 64 * 1024;
+/// The maximum timeout, because the clock has an end.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The maximum number of bytes that are read of a problem.
+const MAX_PROBLEM: u64 = 64 * 1024;
 
 impl Server {
     pub(super) fn new(url: String) -> Self {
-        let retry = Retry::default().attempts(3);
         Self {
             agent: agent(TlsConfig::default()),
             roots: Vec::new(),
             url,
             authorization: None,
-            retry: retry
-                .base(Duration::from_millis(200))
-                .cap(Duration::from_secs(2)),
+            max_attempts: 3,
+            backoff: Backoff::default()
+                .initial_delay(Duration::from_millis(200))
+                .max_delay(Duration::from_secs(2)),
             timeout: Duration::from_secs(60),
-            largest_page: 64 * 1024 * 1024,
+            max_page_bytes: 64 * 1024 * 1024,
         }
     }
 
@@ -88,8 +89,8 @@ impl Server {
         Ok(())
     }
 
-    /// Asks for what is at the address behind the feed's, until it is granted and `understand` makes
-    /// something of it, or it is no use to ask again.
+    /// Sends a request for a path below the feed's address. Retries it until `understand` accepts
+    /// the answer, the failure is not transient, or the attempts are used up.
     pub(super) fn ask<T>(
         &self,
         path: &str,
@@ -103,15 +104,15 @@ impl Server {
                 Err(failure) => failure,
             };
             failures += 1;
-            if !failure.is_transient() || failures >= self.retry.attempts {
+            if !failure.is_transient() || failures >= self.max_attempts {
                 return Err(failure);
             }
-            warn!(url, failures, error = %failure, "a feed is asked again");
+            warn!(url, failures, error = %failure, "request to a feed failed, retrying");
             let asked_for = failure
                 .retry_after()
                 .unwrap_or_default()
-                .min(self.retry.cap);
-            thread::sleep(self.retry.waiting_time(failures).max(asked_for));
+                .min(self.backoff.max_delay);
+            thread::sleep(self.backoff.delay_after(failures).max(asked_for));
         }
     }
 
@@ -123,13 +124,13 @@ impl Server {
         };
         let request = request
             .config()
-            .timeout_global(Some(self.timeout.min(LONGEST_TIMEOUT)))
+            .timeout_global(Some(self.timeout.min(MAX_TIMEOUT)))
             .build();
         let mut response = request.call().map_err(unanswered)?;
         if response.status() != 200 {
             return Err(refused(&mut response));
         }
-        let text = read(&mut response, self.largest_page)?;
+        let text = read(&mut response, self.max_page_bytes)?;
         Ok(Answer {
             headers: std::mem::take(response.headers_mut()),
             text,
@@ -186,7 +187,7 @@ fn refused(response: &mut Response<Body>) -> Failure {
     }
     let retry_after = response.headers().get(RETRY_AFTER);
     let seconds = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-    let problem = read(response, LARGEST_PROBLEM).unwrap_or_default();
+    let problem = read(response, MAX_PROBLEM).unwrap_or_default();
     let problem: Option<Problem> = serde_json::from_slice(&problem).ok();
     Failure::Refused {
         status: response.status(),

@@ -1,26 +1,31 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::{
-    Error, MessageSource, MessageTypes, PageRequest, Position, Sightings, StoredMessage,
+use persisting_message_bus::backend::{
+    MessageSource, PageRequest, SlotObservations, StoredMessage, TypeFilter,
 };
+use persisting_message_bus::{Error, Position};
 use serde::Deserialize;
 
 use super::failure::Failure;
 use super::page::{Asked, Page};
 use super::{HttpSource, Known};
-use crate::wire::{MOST_TYPES, parameter, segment};
+use crate::wire::{MAX_TYPES, parameter, segment};
 
-/// No feed has larger pages, unless it is told to.
-const LARGEST_LIMIT: usize = 5_000;
-/// Longer addresses are refused by some servers in between.
-const LONGEST_FILTER: usize = 4_000;
-/// For how long it is no use to look once more, while there is more to read anyway.
+/// The maximum number of events of a feed's page, unless the feed is configured otherwise.
+const MAX_LIMIT: usize = 5_000;
+/// The maximum length of the types in an address. Some intermediaries refuse longer addresses.
+const MAX_FILTER: usize = 4_000;
+/// While there is more to read anyway, the time in which another poll is of no use.
 const FRESH: Duration = Duration::from_secs(1);
 
 impl MessageSource for HttpSource {
-    /// The feed remembers what there is to remember of publishers.
-    fn horizon(&mut self, topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+    /// Returns the feed's high-water mark. The feed itself keeps the observations of publishers.
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        _observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
         let known = self.known.remove(topic).filter(Known::is_fresh);
         let known = match known {
             Some(known) => Known {
@@ -30,19 +35,20 @@ impl MessageSource for HttpSource {
             None => self.look(topic)?,
         };
         self.known.insert(topic.to_owned(), known);
-        Ok(known.horizon)
+        Ok(known.high_water_mark)
     }
 
-    /// No higher than the horizon; there may be no message right there.
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+    /// Returns the feed's head, at most the high-water mark. There may be no message at that
+    /// position.
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
         let known = match self.known.get(topic) {
             Some(known) => *known,
             None => self.look(topic)?,
         };
-        Ok(known.head.min(horizon))
+        Ok(known.head.min(high_water_mark))
     }
 
-    fn safe_head(&mut self, topic: &str) -> Result<Position, Error> {
+    fn current_head(&mut self, topic: &str) -> Result<Position, Error> {
         self.look(topic).map(|known| known.head)
     }
 
@@ -52,11 +58,11 @@ impl MessageSource for HttpSource {
             last: i64,
         }
         let index: Result<Index, _> = self.server.ask("", |answer| {
-            let unknown = |_| Failure::NoFeed("does not say which position is the last".to_owned());
+            let unknown = |_| Failure::NoFeed("does not contain the last position".to_owned());
             serde_json::from_slice(&answer.text).map_err(unknown)
         });
         let last = index.map(|index| Position::new(index.last));
-        last.map_err(|failure| self.failed("asking for the last position of", failure))
+        last.map_err(|failure| self.failed("reading the last position of", failure))
     }
 
     fn read_page(
@@ -64,7 +70,7 @@ impl MessageSource for HttpSource {
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        if request.message_types == MessageTypes::Only(&[]) {
+        if request.message_types == TypeFilter::Only(&[]) {
             return Ok(());
         }
         let mut after = request.after;
@@ -85,7 +91,7 @@ impl MessageSource for HttpSource {
 }
 
 impl Known {
-    /// Whether it is as good as a look.
+    /// Returns `true` if the known positions replace a poll.
     fn is_fresh(&self) -> bool {
         self.with_page.is_some_and(|came| came.elapsed() < FRESH)
     }
@@ -98,13 +104,13 @@ impl HttpSource {
             after: Position::START,
             limit: 0,
         };
-        let page = self.server.ask(&path(asked, MessageTypes::All), |answer| {
+        let page = self.server.ask(&path(asked, TypeFilter::All), |answer| {
             Page::new(answer, asked)
         });
-        let doing = format!("looking for the end of topic {topic:?} of");
+        let doing = format!("reading the head of topic {topic:?} of");
         let page = page.map_err(|failure| self.failed(&doing, failure))?;
         Ok(Known {
-            horizon: page.horizon,
+            high_water_mark: page.high_water_mark,
             head: page.head,
             with_page: None,
         })
@@ -121,7 +127,7 @@ impl HttpSource {
         let asked = Asked {
             topic: request.topic,
             after,
-            limit: (*room).min(LARGEST_LIMIT),
+            limit: (*room).min(MAX_LIMIT),
         };
         let page = self
             .server
@@ -131,7 +137,7 @@ impl HttpSource {
         let events = page.events()?;
         let messages = page.messages(&events, asked)?;
         let known = Known {
-            horizon: page.horizon,
+            high_water_mark: page.high_water_mark,
             head: page.head,
             with_page: (page.head > page.next).then(Instant::now),
         };
@@ -140,7 +146,7 @@ impl HttpSource {
             .iter()
             .take_while(|message| message.position <= request.up_to)
         {
-            // A long list of types is not sent along.
+            // A long list of types is not sent, so the client filters the messages, too.
             if !request.message_types.include(message.message_type) {
                 continue;
             }
@@ -156,22 +162,26 @@ impl HttpSource {
     }
 
     fn failed(&self, doing: &str, failure: Failure) -> Error {
-        let retryable = failure.is_transient();
-        Error::repository(format!("{doing} {}", self.server.url()), failure, retryable)
+        let operation = format!("{doing} {}", self.server.url());
+        if failure.is_transient() {
+            Error::transient(operation, failure)
+        } else {
+            Error::permanent(operation, failure)
+        }
     }
 }
 
-fn path(asked: Asked<'_>, types: MessageTypes<'_>) -> String {
+fn path(asked: Asked<'_>, types: TypeFilter<'_>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair(parameter::AFTER, &asked.after.to_string());
     query.append_pair(parameter::LIMIT, &asked.limit.to_string());
     let (parameter, names) = match types {
-        MessageTypes::All => (parameter::TYPE, &[][..]),
-        MessageTypes::Only(names) => (parameter::TYPE, names),
-        MessageTypes::Except(names) => (parameter::EXCEPT_TYPE, names),
+        TypeFilter::All => (parameter::TYPE, &[][..]),
+        TypeFilter::Only(names) => (parameter::TYPE, names),
+        TypeFilter::Except(names) => (parameter::EXCEPT_TYPE, names),
     };
     let length: usize = names.iter().map(|name| name.len()).sum();
-    if names.len() <= MOST_TYPES && length <= LONGEST_FILTER {
+    if names.len() <= MAX_TYPES && length <= MAX_FILTER {
         query.extend_pairs(names.iter().map(|name| (parameter, name)));
     }
     format!("/{}?{}", segment(asked.topic), query.finish())

@@ -6,7 +6,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::problem::Problem;
 
-/// Who may read what. Nobody anything, to begin with.
+/// The permissions of callers. Initially, no caller can read anything.
 #[derive(Debug, Default)]
 pub(super) struct Access {
     is_public: bool,
@@ -15,11 +15,11 @@ pub(super) struct Access {
 
 struct Token {
     secret: String,
-    /// All where there is no list.
+    /// The topics of the token; `None` means all topics.
     topics: Option<Vec<String>>,
 }
 
-/// What a caller may read.
+/// The topics that a caller can read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Permission<'a>(Option<&'a [String]>);
 
@@ -32,7 +32,7 @@ impl Access {
         self.is_public
     }
 
-    /// A token that is there already is for more topics then.
+    /// Adds a token. If the token exists already, it gets these topics in addition.
     pub(super) fn add(&mut self, secret: &str, topics: Option<Vec<String>>) {
         let secret = secret.trim_ascii();
         let known = self.tokens.iter_mut().find(|token| token.secret == secret);
@@ -46,27 +46,26 @@ impl Access {
         }
     }
 
-    /// What the sender of these headers may read.
+    /// Returns the permission of the sender of these headers.
     pub(super) fn of_caller(&self, headers: &HeaderMap) -> Result<Permission<'_>, Problem> {
         if self.is_public {
             return Ok(Permission(None));
         }
         let Some(credentials) = headers.get(AUTHORIZATION) else {
-            let detail =
-                "this feed is read with a token: send `Authorization: Bearer` and the token";
+            let detail = "this feed requires a token: send `Authorization: Bearer` and the token";
             return Err(Problem::unauthorized("Bearer", detail));
         };
         let token = bearer(credentials.as_bytes()).and_then(|secret| self.token(secret));
         let unknown = || {
-            let detail = "this token is not known here: ask whoever runs the feed for one";
+            let detail = "this token is not known here: ask the operator of the feed for one";
             Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
         };
         let token = token.ok_or_else(unknown)?;
         Ok(Permission(token.topics.as_deref()))
     }
 
-    /// Looks at all of them: how long it takes says nothing of which one it is, nor how much of it is
-    /// right.
+    /// Compares all tokens, so that the time reveals neither which token matches nor how much of it
+    /// is right.
     fn token(&self, secret: &[u8]) -> Option<&Token> {
         let mut found = None;
         for token in &self.tokens {
@@ -79,7 +78,7 @@ impl Access {
     }
 }
 
-/// The token of `Bearer <token>`.
+/// Returns the token of `Bearer <token>`.
 fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = credentials.split_at_checked("Bearer ".len())?;
     scheme
@@ -94,7 +93,7 @@ impl Permission<'_> {
     }
 }
 
-/// Without the secret.
+/// The output does not contain the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

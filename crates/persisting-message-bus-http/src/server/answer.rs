@@ -17,31 +17,32 @@ use super::topic::{Seen, Topic};
 use crate::wire::{BATCH, header};
 
 impl Served {
-    /// Reads up to what was seen, or looks.
+    /// Reads a page up to the given head; if there is none, reads the head first.
     pub(super) async fn read(&self, wanted: Wanted, seen: Option<Seen>) -> Result<Page, Problem> {
-        let read =
-            move |source: &mut dyn persisting_message_bus::MessageSource| wanted.read(source, seen);
+        let read = move |source: &mut dyn persisting_message_bus::backend::MessageSource| {
+            wanted.read(source, seen)
+        };
         self.reader.read(read).await
     }
 
-    /// A place among those who wait.
+    /// Takes a waiting slot.
     pub(super) fn wait(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let place = Arc::clone(&self.waiters).try_acquire_owned();
         place.map_err(|_| {
-            let detail = "too many clients wait already: come back, or ask without a timeout";
+            let detail = "too many clients wait already: try again, or send no timeout";
             Problem::unavailable(5, detail)
         })
     }
 
-    /// Waits until there is something behind a position; `None` when there was nothing up to the deadline,
+    /// Waits until there is a message after a position; returns `None` if the deadline passes first
     /// or the feed is closed.
-    pub(super) async fn something_behind(
+    pub(super) async fn something_after(
         &self,
         topic: &Arc<Topic>,
         position: Position,
         deadline: Instant,
     ) -> Option<Seen> {
-        let seen = pin!(topic.something_behind(position, &self.reader, deadline));
+        let seen = pin!(topic.something_after(position, &self.reader, deadline));
         let closed = pin!(self.closing.closed());
         match select(closed, seen).await {
             Either::Left(_) => None,
@@ -49,7 +50,7 @@ impl Served {
         }
     }
 
-    /// A page; if there is nothing, the first one that comes before the deadline.
+    /// Returns a page. If it is empty, waits for the first event until the deadline.
     pub(super) async fn page(
         &self,
         mut wanted: Wanted,
@@ -62,7 +63,7 @@ impl Served {
             let _place = self.wait()?;
             while page.last.is_none() {
                 drop(taken);
-                let waiting = self.something_behind(&wanted.topic, page.next, deadline);
+                let waiting = self.something_after(&wanted.topic, page.next, deadline);
                 let seen = waiting.await;
                 taken = self.room.take().await?;
                 let Some(seen) = seen else { break };
@@ -82,7 +83,7 @@ impl Served {
     }
 }
 
-/// The headers that an answer has also without its body.
+/// Returns the headers of the answer, which it has even if it has no body.
 fn describe(page: &Page, is_public: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut position = |name, position: Position| {
@@ -90,10 +91,10 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
     };
     position(header::NEXT, page.next);
     position(header::HEAD, page.seen.head);
-    position(header::HORIZON, page.seen.horizon);
+    position(header::HIGH_WATER_MARK, page.seen.high_water_mark);
     headers.insert(VARY, HeaderValue::from_static("accept, authorization"));
     let tag = page.last.filter(|_| page.is_full).and_then(|last| {
-        // Weak: compressed or not, it is the same page.
+        // The tag is weak, because the page is the same whether or not it is compressed.
         HeaderValue::try_from(format!("W/\"{}-{last}\"", page.next)).ok()
     });
     let caching = match (&tag, is_public) {
@@ -106,7 +107,7 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
     headers
 }
 
-/// Whether the caller has this page already.
+/// Returns `true` if the caller already has this page.
 fn is_known(request: &HeaderMap, answer: &HeaderMap) -> bool {
     let Some(tag) = answer.get(ETAG).and_then(|tag| tag.to_str().ok()) else {
         return false;

@@ -8,16 +8,16 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::held::late;
+use super::budgeted::late;
 
-/// What is on its way in a connection at most, before more is handed to it. Answers that are smaller are
-/// not worth watching: the connection has buffers of that size.
+/// The maximum number of bytes in a connection before it is handed more. Smaller answers are not
+/// paced, because the connection has buffers of that size.
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// Hands an answer to its connection only as its client takes it. Whoever takes nothing of it for too long is
-/// cut off, with what the connection still holds.
+/// Hands an answer to its connection only as fast as the client takes it. If the client takes
+/// nothing for too long, the connection is closed, and the bytes in it are dropped.
 ///
-/// Whatever comes between this and the connection must not collect what it is handed.
+/// A layer between this one and the connection must not collect the pieces.
 pub(super) async fn paced(answer: Response, longest: Duration) -> Response {
     let most = answer.body().size_hint().upper();
     if most.is_some_and(|most| most <= PIECE as u64) {
@@ -29,7 +29,7 @@ pub(super) async fn paced(answer: Response, longest: Duration) -> Response {
             let room = Arc::clone(&room);
             async move {
                 let piece = pieces.next().await.transpose().map_err(io::Error::other)?;
-                // Where it is the end, all of it has to be taken.
+                // At the end, the client must have taken all pieces.
                 let size = piece.as_ref().map_or(PIECE, |piece| piece.len().min(PIECE));
                 let room = timeout(longest, room.acquire_many_owned(size as u32)).await;
                 let room = room.map_err(|_| late())?.map_err(io::Error::other)?;
@@ -40,7 +40,8 @@ pub(super) async fn paced(answer: Response, longest: Duration) -> Response {
     })
 }
 
-/// Bytes that hold room until they are gone: written, or dropped with their connection.
+/// Returns bytes that hold their share of the room until they are written, or dropped with their
+/// connection.
 pub(super) fn holding<R: Send + 'static>(bytes: Bytes, room: R) -> Bytes {
     Bytes::from_owner(Holding { bytes, _room: room })
 }

@@ -1,36 +1,37 @@
 use std::time::Duration;
 
-/// How much a [`Feed`](crate::Feed) does for its clients.
+/// The limits of a [`Feed`](crate::Feed) for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How many events a page has at most when the client does not say; 500 without this.
+    /// The maximum number of events of a page if the client sends no limit. Default: 500.
     pub page_size: usize,
-    /// How many it has at most whatever the client says; 5,000 without this.
-    pub largest_page: usize,
-    /// A page ends behind the event with which it has so many bytes; 16 MiB without this. So it has one
-    /// event at least, however large that is.
-    pub page_bytes: usize,
-    /// How many bytes of pages and server-sent events are on their way to clients at once; others wait,
-    /// 10 seconds at most. 256 MiB without this; never less than one page. Answers of up to 64 KiB are
-    /// not counted.
-    pub bytes_under_way: usize,
-    /// How long a client may take to receive a page, or the next server-sent events, which are 64 KiB or
-    /// a larger one; 60 seconds without this. Then what is left of it is dropped, the client's place among
-    /// those who wait is free again, and the connection is closed. In HTTP/2 it is whatever serves the
-    /// connection that closes one that stands still.
-    pub longest_transfer: Duration,
-    /// How long a client can have its request wait for something new; 30 seconds without this.
-    pub longest_wait: Duration,
-    /// How many clients can wait at once, with those that receive server-sent events. Others are told to
-    /// come back later. 1,000 without this; zero lets nobody wait.
-    pub waiters: usize,
-    /// How many reads of the source run at once, each with a thread and a connection; others wait for
-    /// their turn. 4 without this; zero is taken as 1.
-    pub reads: usize,
-    /// How often server-sent events have a comment when nothing comes, so that nobody in between takes
-    /// the connection for dead; 15 seconds without this.
-    pub heartbeat: Duration,
+    /// The maximum number of events of a page, whatever limit the client sends. Default: 5,000.
+    pub max_page_size: usize,
+    /// The number of bytes after which a page ends. The page ends after the event with which it
+    /// reaches that number, so it has at least one event. Default: 16 MiB.
+    pub max_page_bytes: usize,
+    /// The maximum number of bytes of pages and server-sent events in transit to clients. Further
+    /// requests wait for up to 10 seconds. The value is at least one page. Answers of up to 64 KiB
+    /// are not counted. Default: 256 MiB.
+    pub max_in_flight_bytes: usize,
+    /// How long a client can take to receive a page, or the next server-sent events (64 KiB, or one
+    /// larger event). After that the server drops the rest, frees the client's waiting slot and
+    /// closes the connection. In HTTP/2, a proxy or the server that terminates the connection must
+    /// close a connection that makes no progress. Default: 60 seconds.
+    pub transfer_timeout: Duration,
+    /// How long a request can wait for new messages. Default: 30 seconds.
+    pub max_wait: Duration,
+    /// The maximum number of clients that wait, including clients that receive server-sent events.
+    /// Further clients get 503 with Retry-After. Default: 1,000. Zero means that no request can
+    /// wait.
+    pub max_waiters: usize,
+    /// The maximum number of concurrent reads of the source, each on a thread and a connection of
+    /// its own. Further reads wait. Default: 4. Zero means 1.
+    pub max_concurrent_reads: usize,
+    /// How often a stream of server-sent events carries a comment while there are no messages, so
+    /// that proxies do not close the connection. Default: 15 seconds.
+    pub heartbeat_interval: Duration,
 }
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -39,82 +40,92 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             page_size: 500,
-            largest_page: 5_000,
-            page_bytes: 16 * MEBIBYTE,
-            bytes_under_way: 256 * MEBIBYTE,
-            longest_transfer: Duration::from_secs(60),
-            longest_wait: Duration::from_secs(30),
-            waiters: 1_000,
-            reads: 4,
-            heartbeat: Duration::from_secs(15),
+            max_page_size: 5_000,
+            max_page_bytes: 16 * MEBIBYTE,
+            max_in_flight_bytes: 256 * MEBIBYTE,
+            transfer_timeout: Duration::from_secs(60),
+            max_wait: Duration::from_secs(30),
+            max_waiters: 1_000,
+            max_concurrent_reads: 4,
+            heartbeat_interval: Duration::from_secs(15),
         }
     }
 }
 
 impl Limits {
-    /// Sets how many events a page has at most when the client does not say.
+    /// Sets the maximum number of events of a page if the client sends no limit. Default: 500.
     #[must_use]
     pub fn page_size(self, page_size: usize) -> Self {
         Self { page_size, ..self }
     }
 
-    /// Sets how many events a page has at most whatever the client says.
+    /// Sets the maximum number of events of a page. Default: 5,000.
     #[must_use]
-    pub fn largest_page(self, largest_page: usize) -> Self {
+    pub fn max_page_size(self, max_page_size: usize) -> Self {
         Self {
-            largest_page,
+            max_page_size,
             ..self
         }
     }
 
-    /// Sets with how many bytes a page ends.
+    /// Sets the number of bytes after which a page ends. Default: 16 MiB.
     #[must_use]
-    pub fn page_bytes(self, page_bytes: usize) -> Self {
-        Self { page_bytes, ..self }
-    }
-
-    /// Sets how many bytes of pages and server-sent events are on their way at once.
-    #[must_use]
-    pub fn bytes_under_way(self, bytes_under_way: usize) -> Self {
+    pub fn max_page_bytes(self, max_page_bytes: usize) -> Self {
         Self {
-            bytes_under_way,
+            max_page_bytes,
             ..self
         }
     }
 
-    /// Sets how long a client may take to receive a page, or the next server-sent events.
+    /// Sets the maximum number of bytes in transit to clients. Default: 256 MiB.
     #[must_use]
-    pub fn longest_transfer(self, longest_transfer: Duration) -> Self {
+    pub fn max_in_flight_bytes(self, max_in_flight_bytes: usize) -> Self {
         Self {
-            longest_transfer,
+            max_in_flight_bytes,
             ..self
         }
     }
 
-    /// Sets how long a client can have its request wait.
+    /// Sets how long a client can take to receive a page. Default: 60 seconds.
     #[must_use]
-    pub fn longest_wait(self, longest_wait: Duration) -> Self {
+    pub fn transfer_timeout(self, transfer_timeout: Duration) -> Self {
         Self {
-            longest_wait,
+            transfer_timeout,
             ..self
         }
     }
 
-    /// Sets how many clients can wait at once.
+    /// Sets how long a request can wait for new messages. Default: 30 seconds.
     #[must_use]
-    pub fn waiters(self, waiters: usize) -> Self {
-        Self { waiters, ..self }
+    pub fn max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
     }
 
-    /// Sets how many reads of the source run at once.
+    /// Sets the maximum number of clients that wait. Default: 1,000. Zero means that no request can
+    /// wait.
     #[must_use]
-    pub fn reads(self, reads: usize) -> Self {
-        Self { reads, ..self }
+    pub fn max_waiters(self, max_waiters: usize) -> Self {
+        Self {
+            max_waiters,
+            ..self
+        }
     }
 
-    /// Sets how often server-sent events have a comment when nothing comes.
+    /// Sets the maximum number of concurrent reads of the source. Default: 4. Zero means 1.
     #[must_use]
-    pub fn heartbeat(self, heartbeat: Duration) -> Self {
-        Self { heartbeat, ..self }
+    pub fn max_concurrent_reads(self, max_concurrent_reads: usize) -> Self {
+        Self {
+            max_concurrent_reads,
+            ..self
+        }
+    }
+
+    /// Sets how often an idle stream carries a comment. Default: 15 seconds.
+    #[must_use]
+    pub fn heartbeat_interval(self, heartbeat_interval: Duration) -> Self {
+        Self {
+            heartbeat_interval,
+            ..self
+        }
     }
 }

@@ -1,17 +1,18 @@
-//! Serves topics.
+//! Serves topics over HTTP.
 
 mod access;
 mod answer;
 mod body;
-mod closing;
+mod budgeted;
 mod connection;
-mod held;
+mod deadline;
 mod limits;
 mod page;
 mod problem;
 mod query;
 mod reader;
 mod routes;
+mod shutdown;
 mod stream;
 mod topic;
 
@@ -20,23 +21,25 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use axum::Router;
-use persisting_message_bus::MessageSource;
+use tokio::sync::Semaphore;
 
-pub use self::closing::Closing;
+use persisting_message_bus::backend::MessageSource;
+
 pub use self::limits::Limits;
+pub use self::shutdown::ShutdownHandle;
 
 use self::access::Access;
 use self::reader::Reader;
 
-/// Serves topics to other services: a page at a time, as a stream, and to those who wait.
+/// Serves topics to other services: as pages, as a stream, and with waiting for new messages.
 ///
-/// Nobody may read anything before [`token`](Self::token), [`token_for`](Self::token_for) or
-/// [`public`](Self::public) says so. Serve the [`router`](Self::router) by itself or nested under a path,
-/// behind TLS: tokens and messages are readable for whoever can listen in.
+/// No client can read anything before [`token`](Self::token), [`token_for`](Self::token_for) or
+/// [`public`](Self::public) permits it. Serve the [`router`](Self::router) by itself or nested
+/// under a path, and with TLS, because tokens and messages are otherwise readable on the network.
 ///
-/// Only what no publisher can still precede is served, so that whoever goes on behind the last event
-/// skips nothing. However many clients wait, one task for each topic looks for them, with a connection
-/// only while it looks.
+/// The feed serves only messages at or below the high-water mark, so a client that continues after
+/// the last event skips nothing. However many clients wait, one task for each topic polls for them.
+/// It uses a connection only while it polls.
 #[derive(Debug)]
 pub struct Feed {
     reader: Reader,
@@ -44,11 +47,11 @@ pub struct Feed {
     source: String,
     access: Access,
     limits: Limits,
-    closing: Closing,
+    closing: ShutdownHandle,
 }
 
 impl Feed {
-    /// Serves these topics. `connect` is called for each read: give it the `get` of a pool.
+    /// Serves these topics. Each read calls `connect`: pass the `get` of a pool.
     pub fn new<B, E, T>(
         connect: impl Fn() -> Result<B, E> + Send + Sync + 'static,
         topics: impl IntoIterator<Item = T>,
@@ -64,32 +67,33 @@ impl Feed {
             source: String::new(),
             access: Access::default(),
             limits: Limits::default(),
-            closing: Closing::default(),
+            closing: ShutdownHandle::default(),
         }
     }
 
-    /// Lets everybody read all topics, with or without a token.
+    /// Permits all clients to read all topics, with or without a token.
     #[must_use]
     pub fn public(mut self) -> Self {
         self.access.open_to_all();
         self
     }
 
-    /// Lets whoever has this token read all topics. An empty one is nobody's, as is one with characters
-    /// that a header cannot have. White space around it is no part of it.
+    /// Permits clients with this token to read all topics. An empty token permits nothing, nor does
+    /// one with characters that a header cannot have. White space around the token is ignored.
     ///
-    /// Tokens are compared in constant time, except for their length: take long random ones.
+    /// Tokens are compared in constant time, except for their length: use long random ones.
     #[must_use]
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.access.add(&token.into(), None);
         self
     }
 
-    /// Lets whoever has this token read these topics, and those for which it was set before. Otherwise as
-    /// [`token`](Self::token).
+    /// Permits clients with this token to read these topics, in addition to the topics of earlier
+    /// calls. Otherwise as [`token`](Self::token).
     ///
-    /// Positions are counted over all topics: who may read one of them sees from positions, horizons and
-    /// the last position how many messages the others have, and nothing else of them.
+    /// Positions are counted over all topics. From positions, high-water marks and the last
+    /// position, a client can derive how many messages the other topics have, and nothing else
+    /// about them.
     #[must_use]
     pub fn token_for<T: Into<String>>(
         mut self,
@@ -101,29 +105,30 @@ impl Feed {
         self
     }
 
-    /// Sets what comes before the path of the topic in the `source` of events, such as
-    /// `https://shop.example`: together with the id it identifies an event for everybody who collects
-    /// events of several services. Without this it is the path alone, `/orders`.
+    /// Sets the prefix of the topic's path in the `source` of events, such as
+    /// `https://shop.example`. Together with the id, the source identifies an event for consumers
+    /// that collect events of several services. Default: none, so the source is the path alone,
+    /// `/orders`.
     #[must_use]
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.source = source.into();
         self
     }
 
-    /// Sets how much it does for its clients.
+    /// Sets the limits for clients.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// What ends streams and waits when the program is about to end.
+    /// Returns the handle that ends streams and waits when the program shuts down.
     #[must_use]
-    pub fn closing(&self) -> Closing {
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.closing.clone()
     }
 
-    /// What serves `/` and `/{topic}`. It has to be served on a tokio runtime with timers.
+    /// Returns the router of `/` and `/{topic}`. Serve it on a tokio runtime with timers.
     pub fn router(self) -> Router {
         let source = self.source.trim_end_matches('/');
         let topics = self.topics.into_iter().map(|name| {
@@ -131,27 +136,29 @@ impl Feed {
             (name, Arc::new(topic))
         });
         routes::router(Arc::new(Served {
-            reader: self.reader.limited_to(self.limits.reads),
+            reader: self.reader.limited_to(self.limits.max_concurrent_reads),
             topics: topics.collect(),
             access: self.access,
             room: body::Room::new(&self.limits),
-            waiters: Arc::new(stream::places(self.limits.waiters)),
+            waiters: Arc::new(Semaphore::new(
+                self.limits.max_waiters.min(Semaphore::MAX_PERMITS),
+            )),
             limits: self.limits,
             closing: self.closing,
         }))
     }
 }
 
-/// A feed as it is served.
+/// A feed that is being served.
 #[derive(Debug)]
 struct Served {
     reader: Reader,
     topics: BTreeMap<String, Arc<topic::Topic>>,
     access: Access,
     limits: Limits,
-    closing: Closing,
-    /// For pages on their way.
+    closing: ShutdownHandle,
+    /// The memory for pages in transit.
     room: body::Room,
-    /// For those who wait.
-    waiters: Arc<tokio::sync::Semaphore>,
+    /// The waiting slots.
+    waiters: Arc<Semaphore>,
 }

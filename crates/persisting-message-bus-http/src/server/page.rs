@@ -1,7 +1,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use persisting_message_bus::{Error, MessageSource, PageRequest, Position, StoredMessage};
+use persisting_message_bus::backend::{MessageSource, PageRequest, StoredMessage};
+use persisting_message_bus::{Error, Position};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -9,7 +10,7 @@ use super::query::{Start, Types};
 use super::topic::{Seen, Topic};
 use crate::wire::write;
 
-/// Which page is to be read.
+/// The request for a page.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) topic: Arc<Topic>,
@@ -20,30 +21,30 @@ pub(super) struct Wanted {
     pub(super) form: Form,
 }
 
-/// How events are written.
+/// The form in which events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As a JSON array.
+    /// Events are written as a JSON array.
     Batch,
-    /// As server-sent events.
+    /// Events are written as server-sent events.
     Stream,
 }
 
-/// What was read.
+/// A page that was read.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) text: Vec<u8>,
-    /// Everything of the topic up to here was seen.
+    /// The page covers the topic up to this position.
     pub(super) next: Position,
-    /// The id of the last event, if there is one.
+    /// The id of the last event, if the page has events.
     pub(super) last: Option<Uuid>,
-    /// Whether it ended because there was no room for more.
+    /// Whether the page ended because there was no room for more events.
     pub(super) is_full: bool,
     pub(super) seen: Seen,
 }
 
 impl Wanted {
-    /// Reads up to what was seen, or looks for itself.
+    /// Reads up to the given head; if there is none, reads the head first.
     pub(super) fn read(
         &self,
         source: &mut dyn MessageSource,
@@ -71,7 +72,7 @@ impl Wanted {
         events.finish(read, seen)
     }
 
-    /// The position behind which the page begins.
+    /// Returns the position after which the page begins.
     fn after(&self, source: &mut dyn MessageSource, seen: Seen) -> Result<Position, Problem> {
         let topic = &self.topic.name;
         let failed = |error| Problem::reading(topic, &error);
@@ -83,17 +84,17 @@ impl Wanted {
                     return Ok(position);
                 }
                 Err(Problem::not_found(format!(
-                    "position {position} never was: the last one is {last}. Was the feed's database \
-                     restored? Begin at the start without lastEventId and after, or behind an event \
-                     that is there"
+                    "position {position} never existed: the last one is {last}; the feed's database may \
+                     have been restored. Begin at the start, with neither lastEventId nor after, or \
+                     after an event that exists"
                 )))
             }
             Start::Event(id) => {
                 let position = source.position_of(topic, id).map_err(failed)?;
                 position.ok_or_else(|| {
                     Problem::not_found(format!(
-                        "the event {id} is not on topic {topic:?}: it was pruned, or never was. Go on \
-                         behind its sequence (after), or begin at the start without lastEventId"
+                        "the event {id} is not on topic {topic:?}: it was purged, or never existed. \
+                         Continue after its sequence (after), or begin at the start without lastEventId"
                     ))
                 })
             }
@@ -101,7 +102,7 @@ impl Wanted {
     }
 }
 
-/// Events as they are written.
+/// The events of a page while they are written.
 struct Events<'a> {
     wanted: &'a Wanted,
     text: Vec<u8>,
@@ -158,7 +159,8 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// What comes behind a broken message waits; what is before it is served.
+    /// Finishes the page. If a message is broken, the page serves the events before it, and ends
+    /// there.
     fn finish(mut self, read: Result<(), Error>, seen: Seen) -> Result<Page, Problem> {
         let topic = &self.wanted.topic.name;
         let failed = read.err().map(|error| Problem::reading(topic, &error));
@@ -189,7 +191,8 @@ impl<'a> Events<'a> {
     }
 }
 
-/// Server-sent events end lines with any of these, and have white space of JSON there only.
+/// Writes a server-sent event. A line of such an event can end with any of these characters. In
+/// JSON, they occur only as white space.
 fn frame(out: &mut Vec<u8>, position: Position, event: &[u8]) {
     out.extend_from_slice(format!("id: {position}\n").as_bytes());
     for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {

@@ -5,7 +5,7 @@ use persisting_message_bus::Error;
 use serde_json::json;
 use tracing::error;
 
-/// Why a request gets no page, as RFC 9457 has it.
+/// The reason why a request gets no page, in the form of RFC 9457.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -14,12 +14,12 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// A request that nobody can answer.
+    /// Reports an invalid request.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// Something that is not there.
+    /// Reports that the requested resource does not exist.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
@@ -34,7 +34,7 @@ impl Problem {
         }
     }
 
-    /// A caller that is not known.
+    /// Reports an unknown caller.
     pub(super) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
         Self {
             header: Some((WWW_AUTHENTICATE, HeaderValue::from_static(challenge))),
@@ -42,9 +42,9 @@ impl Problem {
         }
     }
 
-    /// A caller that is known, and may not read this.
+    /// Reports a known caller that cannot read this topic.
     pub(super) fn forbidden() -> Self {
-        let detail = "this token may not read this topic";
+        let detail = "this token cannot read this topic";
         Self {
             header: Some((
                 WWW_AUTHENTICATE,
@@ -54,7 +54,7 @@ impl Problem {
         }
     }
 
-    /// Something that may be over in a few seconds.
+    /// Reports a problem that may be over in a few seconds.
     pub(super) fn unavailable(seconds: u16, detail: &str) -> Self {
         Self {
             header: Some((RETRY_AFTER, seconds.into())),
@@ -62,13 +62,13 @@ impl Problem {
         }
     }
 
-    /// The source could not be opened, or panicked. Only the log says why.
+    /// Reports that the source could not be opened, or panicked. Only the log contains the reason.
     pub(super) fn unreadable(cause: &dyn std::fmt::Display) -> Self {
-        error!(error = %cause, "a feed cannot read its source");
-        Self::unavailable(1, "the messages cannot be read for now: try again")
+        error!(error = %cause, "feed could not read its source");
+        Self::unavailable(1, "the messages cannot be read at the moment: try again")
     }
 
-    /// The source could not be read.
+    /// Reports that the source could not be read.
     pub(super) fn reading(topic: &str, error: &Error) -> Self {
         match error.position() {
             Some(position) => Self::broken(topic, position.get(), &error),
@@ -76,17 +76,17 @@ impl Problem {
         }
     }
 
-    /// A message that cannot be served, and neither what comes behind it.
+    /// Reports a message that cannot be served. Later messages cannot be served either.
     pub(super) fn broken(topic: &str, position: i64, cause: &dyn std::fmt::Display) -> Self {
         error!(
             messaging.destination.name = topic,
             messaging.message.position = position,
             error = %format_args!("{cause:#}"),
-            "a feed stops before a message that cannot be served"
+            "feed stopped before a message that cannot be served"
         );
         let detail = format!(
-            "what is stored at position {position} of topic {topic:?} is no message: it has to be \
-             corrected where it was published"
+            "the row at position {position} of topic {topic:?} is not a message: correct it where it \
+             was published"
         );
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use persisting_message_bus::{MessageTypes, Position};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::TypeFilter;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use crate::wire::{MOST_TYPES, parameter};
+use crate::wire::{MAX_TYPES, parameter};
 
-/// What a request asks for.
+/// The parameters of a request.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) start: Option<Start>,
@@ -16,14 +17,14 @@ pub(super) struct Query {
     pub(super) types: Types,
 }
 
-/// Behind what a page begins.
+/// The place after which a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     Position(Position),
     Event(Uuid),
 }
 
-/// Which types of messages are asked for: all, where it has no names.
+/// The requested message types. No names mean all types.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Types {
     names: Vec<String>,
@@ -53,8 +54,8 @@ impl Query {
         Ok(parsed)
     }
 
-    /// Begins where a stream was cut off, if it was: what its client has seen last goes before what the
-    /// address says.
+    /// Continues after the last event that the client has received, if the client names one in
+    /// `Last-Event-ID`. That header takes precedence over the parameters.
     pub(super) fn resume(&mut self, headers: &HeaderMap) -> Result<(), Problem> {
         const LAST_EVENT_ID: &str = "Last-Event-ID";
         if let Some(value) = headers.get(LAST_EVENT_ID) {
@@ -68,11 +69,13 @@ impl Query {
 impl Types {
     fn add(&mut self, name: String, excepted: bool) -> Result<(), Problem> {
         if !self.names.is_empty() && self.are_excepted != excepted {
-            let detail = "type and exceptType do not go together: leave one of them out";
+            let detail = "type and exceptType cannot be combined: leave one of them out";
             return Err(Problem::bad_request(detail));
         }
-        if self.names.len() == MOST_TYPES {
-            let detail = format!("{MOST_TYPES} types are the most: ask for all, and choose then");
+        if self.names.len() == MAX_TYPES {
+            let detail = format!(
+                "a request can name at most {MAX_TYPES} types: request all types, and filter the events"
+            );
             return Err(Problem::bad_request(detail));
         }
         self.are_excepted = excepted;
@@ -84,11 +87,11 @@ impl Types {
         self.names.iter().map(String::as_str).collect()
     }
 
-    pub(super) fn of<'a>(&self, names: &'a [&'a str]) -> MessageTypes<'a> {
+    pub(super) fn of<'a>(&self, names: &'a [&'a str]) -> TypeFilter<'a> {
         match (names, self.are_excepted) {
-            ([], _) => MessageTypes::All,
-            (_, true) => MessageTypes::Except(names),
-            (_, false) => MessageTypes::Only(names),
+            ([], _) => TypeFilter::All,
+            (_, true) => TypeFilter::Except(names),
+            (_, false) => TypeFilter::Only(names),
         }
     }
 }
@@ -97,7 +100,7 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Problem> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Problem::bad_request(format!(
-            "{name} does not go together with another one, or with after or lastEventId: say one"
+            "{name} cannot be repeated, or combined with after or lastEventId: send only one"
         ))),
     }
 }
@@ -107,22 +110,23 @@ fn after(value: &str) -> Result<Start, Problem> {
     Ok(Start::Position(Position::new(position)))
 }
 
-/// An event as its `id` or its `sequence` names it. No UUID is as short as the longest sequence.
+/// Parses an event, which is named by its `id` or its `sequence`. No UUID is as short as the
+/// longest sequence.
 fn event(name: &str, value: &str) -> Result<Start, Problem> {
     if let Ok(id) = Uuid::try_parse(value) {
         return Ok(Start::Event(id));
     }
     after(value).map_err(|_| {
         Problem::bad_request(format!(
-            "{name} has to be the id or the sequence of an event; leave it out to begin at the start"
+            "{name} must be the id or the sequence of an event; leave it out to begin at the start"
         ))
     })
 }
 
-/// A number in digits, however many.
+/// Parses a number in digits, however many. A number that is too large becomes the maximum.
 fn number(name: &str, value: &str) -> Result<u64, Problem> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let detail = format!("{name} has to be a number of 0 or more, in digits");
+        let detail = format!("{name} must be a number of 0 or more, in digits");
         return Err(Problem::bad_request(detail));
     }
     Ok(value.parse().unwrap_or(u64::MAX))

@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use persisting_message_bus::MessageSource;
+use persisting_message_bus::backend::MessageSource;
 use tokio::sync::Semaphore;
 
 use super::problem::Problem;
@@ -11,7 +11,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 type UseSource<'a> = dyn FnMut(&mut dyn MessageSource) + 'a;
 type Open = dyn Fn(&mut UseSource<'_>) -> Result<(), BoxError> + Send + Sync;
 
-/// Reads the source: so many at once, on threads that may block.
+/// Reads the source: a limited number of reads at once, on threads that can block.
 #[derive(Clone)]
 pub(super) struct Reader {
     open: Arc<Open>,
@@ -35,7 +35,7 @@ impl Reader {
         }
     }
 
-    /// Lets so many read at once.
+    /// Limits the number of concurrent reads.
     pub(super) fn limited_to(self, reads: usize) -> Self {
         let reads = reads.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -44,8 +44,8 @@ impl Reader {
         }
     }
 
-    /// Reads when it is its turn. What has begun goes on to its end, also when nobody waits for it any
-    /// more, and holds its turn until then.
+    /// Reads when a permit is free. A read that has begun runs to its end, even if its caller no
+    /// longer waits, and keeps its permit until then.
     pub(super) async fn read<T, R>(&self, read: R) -> Result<T, Problem>
     where
         T: Send + 'static,

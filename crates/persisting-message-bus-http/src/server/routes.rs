@@ -14,6 +14,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use super::connection::paced;
+use super::deadline::in_time;
 use super::page::{Form, Wanted};
 use super::problem::Problem;
 use super::query::{Query, Start};
@@ -22,19 +23,19 @@ use super::{Served, stream};
 pub(super) fn router(served: Arc<Served>) -> Router {
     let wrong_method = || async { Problem::method_not_allowed() };
     let unknown =
-        || async { Problem::not_found("there is no such address: topics are at /{topic}") };
-    let longest = served.limits.longest_transfer;
+        || async { Problem::not_found("this address does not exist: topics are at /{topic}") };
+    let longest = served.limits.transfer_timeout;
     Router::new()
         .route("/", get(index).fallback(wrong_method))
         .route("/{topic}", get(feed).fallback(wrong_method))
         .fallback(unknown)
-        // The time that more of it takes is more than the network needs.
+        // Stronger compression takes more time than it saves on the network.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(map_response(move |answer| paced(answer, longest)))
         .with_state(served)
 }
 
-/// What the caller may read.
+/// Returns the topics that the caller can read, and the last position.
 async fn index(State(served): State<Arc<Served>>, headers: HeaderMap) -> Result<Response, Problem> {
     let permission = served.access.of_caller(&headers)?;
     let last = served
@@ -62,13 +63,13 @@ async fn feed(
 ) -> Result<Response, Problem> {
     let permission = served.access.of_caller(&headers)?;
     let Path(name) = path.map_err(|_| {
-        Problem::bad_request("the topic in the path has to be UTF-8, percent-encoded")
+        Problem::bad_request("the topic in the path must be UTF-8, percent-encoded")
     })?;
     if !permission.includes(&name) {
         return Err(Problem::forbidden());
     }
     let topic = served.topics.get(&name).ok_or_else(|| {
-        Problem::not_found("there is no such topic here: GET / names those that there are")
+        Problem::not_found("this topic does not exist here: GET / returns the topics that exist")
     })?;
     let mut query = Query::parse(query.as_deref().unwrap_or_default())?;
     let is_stream = takes_events(&headers);
@@ -77,19 +78,19 @@ async fn feed(
     }
     let limits = &served.limits;
     let limit = query.limit.unwrap_or(limits.page_size);
-    let timeout = query.timeout.min(limits.longest_wait);
+    let timeout = query.timeout.min(limits.max_wait);
     let wanted = Wanted {
         topic: Arc::clone(topic),
         start: query.start.unwrap_or(Start::Position(Position::START)),
-        limit: limit.min(limits.largest_page),
-        bytes: limits.page_bytes,
+        limit: limit.min(limits.max_page_size),
+        bytes: limits.max_page_bytes,
         types: query.types,
         form: if is_stream { Form::Stream } else { Form::Batch },
     };
     if is_stream {
         return stream::events(Arc::clone(&served), wanted).await;
     }
-    let deadline = (!timeout.is_zero()).then(|| stream::in_time(timeout));
+    let deadline = (!timeout.is_zero()).then(|| in_time(timeout));
     served.page(wanted, deadline, &headers).await
 }
 

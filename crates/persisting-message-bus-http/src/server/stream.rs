@@ -1,6 +1,5 @@
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
@@ -8,50 +7,41 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use persisting_message_bus::Position;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Served;
 use super::body::Transfer;
+use super::budgeted::Budgeted;
 use super::connection::PIECE;
-use super::held::Held;
+use super::deadline::in_time;
 use super::page::Wanted;
 use super::problem::Problem;
 use super::query::Start;
 use super::topic::Seen;
 
-/// What keeps a connection alive.
+/// A comment that keeps a connection open.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// A client that is sent events as they come.
+/// A client that receives events as they are committed.
 struct Subscriber {
     served: Arc<Served>,
     wanted: Wanted,
-    /// Everything of the topic up to here was sent, or is about to be.
+    /// All events of the topic up to this position were sent, or are about to be sent.
     sent: Position,
-    /// What was read already.
+    /// The events that were read but not sent yet.
     coming: Transfer,
-    /// Until when it may take what it was handed last.
+    /// The time at which the client must have taken the last piece.
     deadline: Instant,
     _place: OwnedSemaphorePermit,
 }
 
-/// Places for so many who wait.
-pub(super) fn places(waiters: usize) -> Semaphore {
-    Semaphore::new(waiters.min(Semaphore::MAX_PERMITS))
-}
-
-/// When so much time is over; a day at most, as clocks end somewhere.
-pub(super) fn in_time(duration: Duration) -> Instant {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    Instant::now() + duration.min(DAY)
-}
-
-/// Answers with events as they come. The first are read before it answers, so that a client learns why
-/// there are none to come.
+/// Answers with events as they are committed. The first events are read before the answer begins,
+/// so that a client learns the reason if there cannot be any.
 pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Response, Problem> {
     let place = served.wait()?;
-    // No more than a connection takes at once: there may be many that stand still.
+    // A page is limited to the bytes that a connection takes at once, because many streams may
+    // stand still.
     wanted.bytes = wanted.bytes.min(PIECE);
     wanted.limit = wanted.limit.max(1);
     let taken = served.room.take().await?;
@@ -69,11 +59,11 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
         wanted,
         _place: place,
     };
-    let held = Held::until(subscriber.deadline, subscriber);
+    let held = Budgeted::until(subscriber.deadline, subscriber);
     let pieces = stream::try_unfold(held, async |held| {
         let mut subscriber = held.into_kept()?;
         let piece = subscriber.next_piece().await;
-        let held = Held::until(subscriber.deadline, subscriber);
+        let held = Budgeted::until(subscriber.deadline, subscriber);
         Ok::<_, io::Error>(piece.map(|piece| (piece, held)))
     });
     let headers = [
@@ -85,16 +75,16 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
 }
 
 impl Subscriber {
-    /// The next events, or a heartbeat; the stream ends where the source cannot be read: the client
-    /// comes again, and is told why.
+    /// Returns the next events, or a heartbeat. The stream ends if the source cannot be read. The
+    /// client then reconnects, and learns the reason.
     async fn next_piece(&mut self) -> Option<Bytes> {
-        let heartbeat = in_time(self.served.limits.heartbeat);
+        let heartbeat = in_time(self.served.limits.heartbeat_interval);
         loop {
             if let Some(piece) = self.coming.next_piece() {
                 return Some(piece);
             }
             let topic = &self.wanted.topic;
-            let waiting = self.served.something_behind(topic, self.sent, heartbeat);
+            let waiting = self.served.something_after(topic, self.sent, heartbeat);
             match waiting.await {
                 Some(seen) => self.read_on(Some(seen)).await.ok()?,
                 None => return self.heartbeat().await,
@@ -106,7 +96,7 @@ impl Subscriber {
         if self.served.closing.is_closed() {
             return None;
         }
-        self.deadline = in_time(self.served.limits.longest_transfer);
+        self.deadline = in_time(self.served.limits.transfer_timeout);
         if !self.wanted.topic.is_readable_up_to(self.sent) {
             self.read_on(None).await.ok()?;
         }
@@ -114,7 +104,7 @@ impl Subscriber {
         Some(next.unwrap_or(Bytes::from_static(HEARTBEAT)))
     }
 
-    /// Reads up to what was seen, or looks.
+    /// Reads the next events, up to the given head; if there is none, reads the head first.
     async fn read_on(&mut self, seen: Option<Seen>) -> Result<(), Problem> {
         let taken = self.served.room.take().await?;
         self.wanted.start = Start::Position(self.sent);

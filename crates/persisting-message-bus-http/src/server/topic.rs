@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use persisting_message_bus::{Error, MessageSource, Position, Sightings};
+use persisting_message_bus::backend::{MessageSource, SlotObservations};
+use persisting_message_bus::{Error, Position};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -10,46 +11,48 @@ use super::problem::Problem;
 use super::reader::Reader;
 use crate::wire::segment;
 
-/// A topic, and what is known of how far it can be read.
+/// A topic, and the latest known high-water mark and head.
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: String,
     /// The `source` of its events.
     pub(super) source: String,
-    /// Kept from look to look: on some databases, who looks for the first time sees less.
-    sightings: Mutex<Sightings>,
+    /// Kept between the reads, because on some databases a first read returns a lower high-water
+    /// mark.
+    observations: Mutex<SlotObservations>,
     seen: watch::Sender<Seen>,
     is_watched: Mutex<bool>,
-    /// Whether the last look for those who wait failed.
+    /// Whether the last read for waiting clients failed.
     fails: AtomicBool,
 }
 
-/// Up to where the topic can be read, and where its last message up to there stands.
+/// The high-water mark of a topic, and its head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) horizon: Position,
+    pub(super) high_water_mark: Position,
     pub(super) head: Position,
 }
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 impl Topic {
     pub(super) fn new(name: String, source: &str) -> Self {
         Self {
             source: format!("{source}/{}", segment(&name)),
             name,
-            sightings: Mutex::default(),
+            observations: Mutex::default(),
             seen: watch::Sender::default(),
             is_watched: Mutex::default(),
             fails: AtomicBool::default(),
         }
     }
 
-    /// Looks how far the topic can be read, one at a time, and tells those who wait.
+    /// Reads the high-water mark and the head, one caller at a time, and reports them to waiting
+    /// clients.
     pub(super) fn look(&self, source: &mut dyn MessageSource) -> Result<Seen, Problem> {
-        let mut sightings = lock(&self.sightings);
-        let looked = self.look_with(source, &mut sightings);
+        let mut observations = lock(&self.observations);
+        let looked = self.look_with(source, &mut observations);
         let seen = looked.map_err(|error| Problem::reading(&self.name, &error))?;
         self.seen
             .send_if_modified(|before| std::mem::replace(before, seen) != seen);
@@ -59,16 +62,19 @@ impl Topic {
     fn look_with(
         &self,
         source: &mut dyn MessageSource,
-        sightings: &mut Sightings,
+        observations: &mut SlotObservations,
     ) -> Result<Seen, Error> {
-        let horizon = source.horizon(&self.name, sightings)?;
-        let head = source.head(&self.name, horizon)?;
-        Ok(Seen { horizon, head })
+        let high_water_mark = source.high_water_mark(&self.name, observations)?;
+        let head = source.head(&self.name, high_water_mark)?;
+        Ok(Seen {
+            high_water_mark,
+            head,
+        })
     }
 
-    /// Waits until there is something behind a position; `None` when there was nothing up to the
-    /// deadline.
-    pub(super) async fn something_behind(
+    /// Waits until there is a message after a position; returns `None` if the deadline passes
+    /// first.
+    pub(super) async fn something_after(
         self: &Arc<Self>,
         position: Position,
         reader: &Reader,
@@ -81,13 +87,14 @@ impl Topic {
         seen.ok().map(|seen| *seen)
     }
 
-    /// Whether those who wait behind that position can be sure that they wait for something. Not where the
-    /// source cannot be read any more, or has gone back to an earlier state.
+    /// Returns `true` if clients that wait after that position can receive something. They cannot
+    /// if the source is not readable any more, or has gone back to an earlier state.
     pub(super) fn is_readable_up_to(&self, position: Position) -> bool {
-        !self.fails.load(Ordering::Relaxed) && position <= self.seen.borrow().horizon
+        !self.fails.load(Ordering::Relaxed) && position <= self.seen.borrow().high_water_mark
     }
 
-    /// One task looks for all that wait, as long as somebody does.
+    /// Starts the task that reads for all waiting clients, unless it is running. The task runs as
+    /// long as a client waits.
     fn watch(self: &Arc<Self>, reader: &Reader) {
         let mut is_watched = lock(&self.is_watched);
         if !*is_watched {
@@ -96,7 +103,8 @@ impl Topic {
         }
     }
 
-    /// Whoever comes subscribes before asking whether somebody watches.
+    /// Returns `true` if the watching task must end, because no client waits. A new client
+    /// subscribes before it checks for the task, so no client is missed.
     fn stops_being_watched(&self) -> bool {
         let mut is_watched = lock(&self.is_watched);
         *is_watched = self.seen.receiver_count() > 0;
@@ -105,7 +113,7 @@ impl Topic {
 }
 
 async fn watch(topic: Arc<Topic>, reader: Reader) {
-    let mut pause = SHORTEST_PAUSE;
+    let mut pause = MIN_PAUSE;
     while !topic.stops_being_watched() {
         sleep(pause).await;
         let before = topic.seen.borrow().head;
@@ -113,14 +121,14 @@ async fn watch(topic: Arc<Topic>, reader: Reader) {
         let looked = reader.read(move |source| looked.look(source)).await;
         topic.fails.store(looked.is_err(), Ordering::Relaxed);
         pause = match looked {
-            Ok(seen) if seen.head != before => SHORTEST_PAUSE,
-            Ok(_) => pause.mul_f64(1.5).min(LONGEST_PAUSE),
-            Err(_told) => LONGEST_PAUSE,
+            Ok(seen) if seen.head != before => MIN_PAUSE,
+            Ok(_) => pause.mul_f64(1.5).min(MAX_PAUSE),
+            Err(_told) => MAX_PAUSE,
         };
     }
 }
 
-/// What a panic has left behind is what was last written.
+/// Locks a mutex. A panic leaves the last written value, which is valid.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

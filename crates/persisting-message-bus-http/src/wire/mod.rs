@@ -1,4 +1,4 @@
-//! How messages and requests look on the wire, as both sides know it.
+//! The wire format of messages and requests, which server and client share.
 
 #[cfg(feature = "client")]
 pub(crate) mod read;
@@ -11,10 +11,10 @@ pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
 /// The version of CloudEvents.
 pub(crate) const SPECVERSION: &str = "1.0";
 
-/// Requests can name so many message types.
-pub(crate) const MOST_TYPES: usize = 100;
+/// The maximum number of message types in a request.
+pub(crate) const MAX_TYPES: usize = 100;
 
-/// What a request asks for.
+/// The parameters of a request.
 pub(crate) mod parameter {
     pub(crate) const AFTER: &str = "after";
     #[cfg(feature = "server")]
@@ -26,14 +26,14 @@ pub(crate) mod parameter {
     pub(crate) const EXCEPT_TYPE: &str = "exceptType";
 }
 
-/// What an answer says beside its events.
+/// The headers of an answer.
 pub(crate) mod header {
     pub(crate) const NEXT: &str = "feed-next";
     pub(crate) const HEAD: &str = "feed-head";
-    pub(crate) const HORIZON: &str = "feed-horizon";
+    pub(crate) const HIGH_WATER_MARK: &str = "feed-high-water-mark";
 }
 
-/// A topic as a segment of a path.
+/// Returns a topic as a segment of a path.
 pub(crate) fn segment(topic: &str) -> percent_encoding::PercentEncode<'_> {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC

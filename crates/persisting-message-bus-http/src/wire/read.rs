@@ -1,9 +1,10 @@
-//! A CloudEvent as a message.
+//! Reads a message from a CloudEvent.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use persisting_message_bus::{Position, StoredMessage};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::StoredMessage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -30,17 +31,21 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The message, or what is wrong with it.
+    /// Returns the message, or the problem with the event.
     pub(crate) fn as_stored(&self) -> Result<StoredMessage<'_>, String> {
         if self.specversion != SPECVERSION {
             let found = &self.specversion;
             return Err(format!("has the specversion {found:?} instead of 1.0"));
         }
         if self.messageversion == 0 {
-            return Err("has the version 0, and versions begin at 1".to_owned());
+            return Err("has the version 0, but versions begin at 1".to_owned());
         }
-        let position = position(&self.sequence)
-            .ok_or_else(|| format!("has the sequence {:?}, which is no position", self.sequence))?;
+        let position = position(&self.sequence).ok_or_else(|| {
+            format!(
+                "has the sequence {:?}, which is not a position",
+                self.sequence
+            )
+        })?;
         Ok(StoredMessage {
             position,
             message_id: self.id,
@@ -54,7 +59,7 @@ impl Event<'_> {
     }
 }
 
-/// A position in digits.
+/// Parses a position in digits.
 pub(crate) fn position(text: &str) -> Option<Position> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();

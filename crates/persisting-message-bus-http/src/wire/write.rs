@@ -1,7 +1,8 @@
-//! A message as a CloudEvent.
+//! Writes a message as a CloudEvent.
 
 use chrono::{DateTime, Utc};
-use persisting_message_bus::{Position, StoredMessage};
+use persisting_message_bus::Position;
+use persisting_message_bus::backend::StoredMessage;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ struct Event<'a> {
     data: &'a RawValue,
 }
 
-/// The flow that a message names, or starts.
+/// The flow that a message names, or the flow that it starts.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Flow<'a> {
@@ -64,13 +65,13 @@ impl Serialize for Sequence {
 ///
 /// # Errors
 ///
-/// When the payload is no JSON; then nothing is appended.
+/// When the payload is not JSON. Then nothing is appended.
 pub(crate) fn event(
     out: &mut Vec<u8>,
     source: &str,
     message: &StoredMessage<'_>,
 ) -> Result<(), serde_json::Error> {
-    // Headers that are no object are passed on, and say nothing to others.
+    // Headers that are not an object are passed on as they are, and set no attribute.
     let named: Named<'_> = serde_json::from_str(message.headers).unwrap_or_default();
     let event = Event {
         specversion: SPECVERSION,
@@ -95,7 +96,8 @@ pub(crate) fn event(
     serde_json::to_writer(out, &event)
 }
 
-/// CloudEvents have texts there, and none that are empty.
+/// Returns `true` for a non-empty text, because these attributes of a CloudEvent must be non-empty
+/// texts.
 fn is_text(json: &&RawValue) -> bool {
     json.get().starts_with('"') && json.get() != "\"\""
 }

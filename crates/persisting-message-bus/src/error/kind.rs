@@ -1,15 +1,19 @@
-//! Every way to fail, with its text.
+//! Every kind of failure, with its text.
 
+use std::error::Error as StdError;
 use std::fmt;
 
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{BoxError, Class, Culprit};
-use crate::{EventSet, Message, Position, StoredMessage, TransactionState};
+use crate::error::class::Class;
+use crate::position::Position;
+
+/// The cause of an error, of any type.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 #[derive(Debug, Error)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     #[error("the {what} \"{}\" {problem}", shortened(.name))]
     InvalidName {
         what: &'static str,
@@ -17,8 +21,8 @@ pub(super) enum Kind {
         problem: String,
     },
     #[error(
-        "cannot dispatch {message_type} on topic \"{topic}\": the header {header} is missing, \
-         nothing was written; add the DefaultMessageDecorator or one that sets it"
+        "cannot dispatch {message_type} on topic \"{topic}\": the header {header} is missing; \
+         nothing was written"
     )]
     MissingHeader {
         header: &'static str,
@@ -27,8 +31,7 @@ pub(super) enum Kind {
     },
     #[error(
         "cannot dispatch {message_type} on topic \"{topic}\": the message id {message_id} was \
-         dispatched before, nothing was written; if that is to be expected, say \
-         with_duplicates(Duplicates::Ignore)"
+         dispatched before; nothing was written"
     )]
     Duplicate {
         message_id: Uuid,
@@ -37,7 +40,7 @@ pub(super) enum Kind {
     },
     #[error(
         "cannot dispatch {message_type} on topic \"{topic}\" (message id {message_id}): it cannot \
-         be written as JSON, nothing was written"
+         be written as JSON; nothing was written"
     )]
     Encode {
         topic: String,
@@ -46,28 +49,18 @@ pub(super) enum Kind {
         #[source]
         cause: serde_json::Error,
     },
-    #[error(
-        "{expected} does not know the {at}: add a variant or an alias \
-         for \"{}\"",
-        at.message_type
-    )]
+    #[error("{expected} does not know the {at}")]
     Unknown {
         at: Location,
         expected: &'static str,
     },
-    #[error(
-        "the {at} has version {version}, which is newer than the {current} that this program knows: \
-         deploy a program that knows it, or skip unknown messages"
-    )]
+    #[error("the {at} has version {version}, and this program knows versions up to {current}")]
     NewerVersion {
         at: Location,
         version: u32,
         current: u32,
     },
-    #[error(
-        "cannot turn version {version} of the {at} into the next one: \
-         correct the function in `previous(...)`"
-    )]
+    #[error("cannot convert version {version} of the {at} to the next version")]
     Upcast {
         at: Location,
         version: u32,
@@ -85,8 +78,8 @@ pub(super) enum Kind {
         problem: &'static str,
     },
     #[error(
-        "cannot store {message_type} of topic \"{topic}\" (message id {message_id}, {bytes} bytes): \
-         {problem}; nothing was written"
+        "cannot store {message_type} of topic \"{topic}\" (message id {message_id}, \
+         {bytes} bytes): {problem}; nothing was written"
     )]
     TooLarge {
         topic: String,
@@ -97,13 +90,11 @@ pub(super) enum Kind {
         #[source]
         cause: Option<BoxError>,
     },
-    #[error("cannot decode the {0}: make its struct accept what is stored")]
+    #[error("cannot decode the {0}")]
     Decode(Location, #[source] serde_json::Error),
-    #[error("cannot decode the headers of the {0}: they have to be a JSON object")]
+    #[error("cannot decode the headers of the {0}: they must be a JSON object")]
     DecodeHeaders(Location, #[source] serde_json::Error),
-    #[error(
-        "the row at position {position} of topic \"{topic}\" is not a message: correct the row"
-    )]
+    #[error("the row at position {position} of topic \"{topic}\" is not a message")]
     BrokenRow {
         topic: String,
         position: Position,
@@ -111,27 +102,25 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "there is no message at position {position} of topic \"{topic}\" that this consumer wants to \
-         see: it was pruned, or the event set has changed; discard it"
+        "no message at position {position} of topic \"{topic}\" matches this consumer: it was \
+         pruned, or the event set has changed"
     )]
     NotThere { topic: String, position: Position },
     #[error("the handler failed on the {0}")]
     Handler(Location, #[source] BoxError),
-    #[error("the handler left its transaction on the {at}: {}", left_text(.state))]
+    #[error("the handler left its transaction while it handled the {at}: {left}")]
     LeftTransaction {
         at: Location,
-        state: TransactionState,
+        left: String,
         #[source]
         cause: Option<BoxError>,
     },
     #[error(
-        "the process that handled the {0} ended without a word while nothing else was handled in it: \
-         was it killed, did it abort, or run out of memory? Its own log, and the system's, say more"
+        "the process that handled the {0} ended unexpectedly, and handled nothing else at that \
+         time"
     )]
     Died(Location),
-    #[error(
-        "the attempt to handle the {at} was interrupted{}", class.hint()
-    )]
+    #[error("the attempt to handle the {at} was interrupted")]
     Interrupted {
         at: Location,
         class: Class,
@@ -139,8 +128,9 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "the message at position {position} of topic \"{topic}\" is not attempted again, because its \
-         handler has ended the transaction before its end, and something of it may have taken effect: {error}"
+        "the message at position {position} of topic \"{topic}\" is not attempted again, because \
+         its handler has ended the transaction early, and some of its changes may have taken \
+         effect: {error}"
     )]
     Final {
         topic: String,
@@ -148,13 +138,14 @@ pub(super) enum Kind {
         error: String,
     },
     #[error(
-        "the process that handled the redriven message at position {position} of topic \"{topic}\" ended \
-         without a word while nothing else was handled in it; it is parked again"
+        "the process that handled the redriven message at position {position} of topic \
+         \"{topic}\" ended unexpectedly, and handled nothing else at that time; the message is \
+         parked again"
     )]
     DiedAgain { topic: String, position: Position },
     #[error(
-        "the attempts to handle the redriven message at position {position} of topic \"{topic}\" were \
-         interrupted for so long that this counts as a failure; it is parked again"
+        "the attempts to handle the redriven message at position {position} of topic \"{topic}\" \
+         were interrupted for so long that this counts as a failure; the message is parked again"
     )]
     Counted {
         topic: String,
@@ -162,8 +153,8 @@ pub(super) enum Kind {
         #[source]
         cause: BoxError,
     },
-    #[error("a transaction is not the one that was begun any more: {}", left_text(.0))]
-    TransactionLeft(TransactionState),
+    #[error("the transaction is no longer the one that was begun: {left}")]
+    TransactionLeft { left: String, is_final: bool },
     #[error(
         "the before-replay hook failed on topic \"{topic}\"; nothing was handled and the cursor \
          stays at the start"
@@ -174,8 +165,8 @@ pub(super) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "the before-replay hook was interrupted on topic \"{topic}\"; nothing was handled and the cursor \
-         stays at the start{}", class.hint()
+        "the before-replay hook was interrupted on topic \"{topic}\"; nothing was handled and the \
+         cursor stays at the start"
     )]
     HookInterrupted {
         topic: String,
@@ -185,50 +176,39 @@ pub(super) enum Kind {
     },
     #[error(
         "the cursor {cursor} on topic \"{topic}\" cannot be right: positions begin at 0, and the \
-         last one that was handed out is {last}. Was the message table restored or emptied? Reset \
-         the consumer to where it should go on"
+         last position that was handed out is {last}"
     )]
     BrokenCursor {
         topic: String,
         cursor: Position,
         last: Position,
     },
-    #[error(
-        "locked on topic \"{topic}\": {owner} holds the lease, which expires at {expires_at}; try \
-         again then, or when it was released"
-    )]
+    #[error("locked on topic \"{topic}\": {owner} holds the lease, which expires at {expires_at}")]
     Locked {
         topic: String,
         owner: String,
         expires_at: String,
     },
     #[error(
-        "the lease on topic \"{topic}\" was lost: somebody else took it from {owner} (epoch \
-         {epoch}), and the cursor was not stored; if handling a page takes longer than the lease, \
-         make the lease longer or the page smaller"
+        "the lease on topic \"{topic}\" was lost: another holder took it from {owner} (epoch \
+         {epoch}), and the cursor was not stored"
     )]
     LeaseLost {
         topic: String,
         owner: String,
         epoch: i64,
     },
-    #[error("the repository failed while {doing}{}", class.hint())]
+    #[error("the repository failed while {doing}")]
     Repository {
         doing: String,
         class: Class,
         #[source]
         cause: BoxError,
     },
-    // The cause of the first is the cause of both: see `Error::source`.
-    #[error("{first}; besides, {second:#}")]
-    Twofold {
-        first: super::Error,
-        second: super::Error,
-    },
 }
 
 impl Kind {
-    /// Whether the cursor stays before the message that this is about.
+    /// Returns `true` if the cursor stays before the message that the error is about.
     pub(super) fn stays_before(&self) -> bool {
         matches!(
             self,
@@ -244,33 +224,21 @@ impl Kind {
     }
 }
 
-/// Which message it was.
-#[derive(Debug)]
-pub(super) struct Location {
-    topic: String,
-    pub(super) position: Position,
-    message_id: Uuid,
-    message_type: String,
+/// The message that an error is about.
+pub(crate) struct Culprit<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) position: Position,
+    pub(crate) message_id: Option<Uuid>,
+    pub(crate) message_type: Option<&'a str>,
 }
 
-impl Location {
-    pub(super) fn of_stored(message: &StoredMessage<'_>) -> Self {
-        Self {
-            topic: message.topic.to_owned(),
-            position: message.position,
-            message_id: message.message_id,
-            message_type: message.message_type.to_owned(),
-        }
-    }
-
-    pub(super) fn of<S: EventSet>(message: &Message<S>) -> Self {
-        Self {
-            topic: message.topic().to_owned(),
-            position: message.position(),
-            message_id: message.message_id(),
-            message_type: message.message_type().to_owned(),
-        }
-    }
+/// Identifies a message in the text of an error.
+#[derive(Debug)]
+pub(crate) struct Location {
+    pub(crate) topic: String,
+    pub(crate) position: Position,
+    pub(crate) message_id: Uuid,
+    pub(crate) message_type: String,
 }
 
 impl Location {
@@ -297,31 +265,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// What became of a transaction, and what to do about it.
-fn left_text(state: &TransactionState) -> String {
-    match state {
-        TransactionState::Open => "it is open".to_owned(),
-        TransactionState::Aborted { cause } => format!(
-            "it went on after this, after which the database keeps nothing of a transaction: {cause}. \
-             Nothing has taken effect. Return the error, or run what may fail in a nested transaction"
-        ),
-        TransactionState::Ended {
-            cause,
-            may_be_final: false,
-        } => format!(
-            "the database rolled it back after this, and the error was ignored: {cause}. Nothing has \
-             taken effect. Return the error"
-        ),
-        TransactionState::Ended { cause, .. } => format!(
-            "this ended it: {cause}. What was done before a commit, or after a roll back, has taken \
-             effect and cannot be undone, so that it happens twice if it is tried again. Keep statements \
-             that commit by themselves (DDL, TRUNCATE, LOCK TABLES), COMMIT and ROLLBACK out of it, and \
-             return errors"
-        ),
-    }
-}
-
-/// A name that fits on a line.
+/// Returns a name that fits on a line.
 fn shortened(name: &str) -> String {
     const SHOWN: usize = 60;
     let mut characters = name.chars();

@@ -1,71 +1,69 @@
-//! The one error type of the library: opaque, with predicates to decide by and texts to read.
+//! The one error type of the library: opaque, with predicates for programs and texts for people.
 
+mod about;
 pub(crate) mod class;
 mod construct;
-mod kind;
+mod display;
+mod hint;
+pub(crate) mod kind;
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::time::Duration;
 
-use uuid::Uuid;
+use crate::error::class::Class;
+use crate::error::kind::{Culprit, Kind};
 
-use self::class::Class;
-use self::kind::Kind;
-use crate::{Position, TransactionState};
-
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// What went wrong, where, and what to do next.
+/// A failure: what failed, where, and the next step.
 ///
-/// `{}` prints this error, its [`source`](StdError::source) the cause below it. `{:#}` and `{:?}`
-/// print the whole chain, so that an error returned from `main` can be read.
+/// Programs ask it by predicates, such as [`is_retryable`](Self::is_retryable), and by getters, such as
+/// [`position`](Self::position). More predicates can come in later versions, so no set of them covers
+/// all errors.
+///
+/// `{}` prints this error without its cause, which is its [`source`](StdError::source). `{:#}` and
+/// `{:?}` print the whole chain, so that an error returned from `main` is readable.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     consumer: Option<String>,
     attempt: Option<Attempt>,
     kind: Kind,
+    /// The error that came second, during the clean-up after the first.
+    second: Option<Error>,
 }
 
-/// How often a message was attempted, of how often it may be.
+/// How often a message has failed, and the limit.
 #[derive(Clone, Copy)]
 struct Attempt {
     number: u32,
     most: u32,
-    /// How long to wait for the next one.
+    /// The delay before the next attempt.
     wait: Duration,
 }
 
-/// The message that an error is about.
-pub(crate) struct Culprit<'a> {
-    pub(crate) topic: &'a str,
-    pub(crate) position: Position,
-    pub(crate) message_id: Option<Uuid>,
-    pub(crate) message_type: Option<&'a str>,
-}
-
 impl Error {
-    /// Another holder has the consumer's lease. Try again after it has expired or was released.
+    /// Returns `true` if another holder has the consumer's lease. Retry after it has expired or was
+    /// released.
     #[must_use]
-    pub fn is_locked(&self) -> bool {
+    pub fn is_lease_held(&self) -> bool {
         matches!(self.kind(), Kind::Locked { .. })
     }
 
-    /// Another holder took the lease while this one was at work; it stored nothing since.
+    /// Returns `true` if another holder took the lease from this one, which has stored nothing
+    /// since.
     #[must_use]
     pub fn is_lease_lost(&self) -> bool {
         matches!(self.kind(), Kind::LeaseLost { .. })
     }
 
-    /// A message with that id was dispatched before.
+    /// Returns `true` if a message with the same id was dispatched before.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         matches!(self.kind(), Kind::Duplicate { .. })
     }
 
-    /// The consumer's handler or its before-replay hook returned an error, which is the
-    /// [`source`](StdError::source); or it left its transaction, or ended its process.
+    /// Returns `true` if the consumer's handler or its before-replay hook returned an error, which
+    /// is the [`source`](StdError::source). Also `true` if the handler left its transaction or
+    /// ended its process.
     #[must_use]
     pub fn is_handler_failure(&self) -> bool {
         matches!(
@@ -80,8 +78,8 @@ impl Error {
         )
     }
 
-    /// What is stored cannot be understood: an unknown type, a payload that does not decode, a
-    /// broken row. Repeating it gives the same result.
+    /// Returns `true` if a stored message cannot be read: its type is unknown, its payload does not
+    /// decode, or its row is broken. A retry gives the same result.
     #[must_use]
     pub fn is_bad_message(&self) -> bool {
         matches!(
@@ -96,7 +94,8 @@ impl Error {
         )
     }
 
-    /// A message's type or version is not known to this program. Newer programs may know it.
+    /// Returns `true` if this program does not know the type or version of a message. A newer
+    /// program may know it.
     #[must_use]
     pub fn is_unknown_message(&self) -> bool {
         matches!(
@@ -105,82 +104,92 @@ impl Error {
         )
     }
 
-    /// The stored cursor cannot be right.
+    /// Returns `true` if the stored cursor cannot be right.
     #[must_use]
     pub fn is_broken_cursor(&self) -> bool {
         matches!(self.kind(), Kind::BrokenCursor { .. })
     }
 
-    /// A topic, message type, consumer or header name that cannot be stored.
+    /// Returns `true` if the name of a topic, message type, consumer or header cannot be stored.
     #[must_use]
     pub fn is_invalid_name(&self) -> bool {
         matches!(self.kind(), Kind::InvalidName { .. })
     }
 
-    /// No decorator set a header that every message needs.
+    /// Returns `true` if a header that every message needs is missing, because no decorator has set
+    /// it.
     #[must_use]
     pub fn is_missing_header(&self) -> bool {
         matches!(self.kind(), Kind::MissingHeader { .. })
     }
 
-    /// The same call, or inside a transaction the whole transaction, may succeed when it is made
-    /// again: another writer was in the way, something was short for now, or a server could not be reached.
+    /// Returns `true` if a retry of the same call can succeed. Inside a transaction, retry the
+    /// whole transaction. The cause is another writer in the way, a short resource, or an
+    /// unreachable server.
+    ///
+    /// ```
+    /// use persisting_message_bus::memory::InMemoryMessageBus;
+    /// use persisting_message_bus::{Backoff, Error, Headers, MessageDispatcher, Topic};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct OrderPlaced {}
+    ///
+    /// #[derive(Topic)]
+    /// #[topic(name = "orders")]
+    /// enum Orders { OrderPlaced(OrderPlaced) }
+    ///
+    /// fn with_retries<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    ///     let mut failures = 0;
+    ///     loop {
+    ///         match call() {
+    ///             Err(error) if error.is_retryable() && failures < 7 => failures += 1,
+    ///             result => return result,
+    ///         }
+    ///         std::thread::sleep(Backoff::default().delay_after(failures));
+    ///     }
+    /// }
+    ///
+    /// let (mut bus, orders) = (InMemoryMessageBus::default(), MessageDispatcher::<Orders>::new());
+    /// let id = with_retries(|| orders.dispatch(&mut bus, &OrderPlaced {}))?;
+    /// let again = Headers::new().with_message_id(id);
+    /// let error = orders.dispatch_with(&mut bus, &OrderPlaced {}, again).unwrap_err();
+    /// assert!(error.is_duplicate() && !error.is_retryable());
+    /// # Ok::<(), persisting_message_bus::Error>(())
+    /// ```
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let may_pass = self.class().is_some_and(Class::may_pass);
         match self.kind() {
             Kind::Locked { .. } => true,
-            // Nothing is final.
-            Kind::TransactionLeft(TransactionState::Ended { may_be_final, .. }) => !may_be_final,
+            // Nothing has taken effect.
+            Kind::TransactionLeft { is_final, .. } => !is_final,
             _ => may_pass,
         }
     }
 
-    /// The connection to the database is lost, or of no use any more. Where that was during a commit, nobody
-    /// knows whether it took effect.
+    /// Returns `true` if the connection to the database is lost or unusable. If that happened
+    /// during a commit, it is unknown whether the commit took effect.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.class() == Some(Class::Disconnected)
     }
 
-    /// What was to be stored is larger than the database takes; the error, or its
-    /// [`source`](StdError::source), names the limit. Repeating it gives the same result.
+    /// Returns `true` if a value is larger than the database can store. The error or its
+    /// [`source`](StdError::source) names the limit. A retry gives the same result.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         self.class() == Some(Class::TooLarge)
     }
-
-    /// Where the message stands that this is about.
-    #[must_use]
-    pub fn position(&self) -> Option<Position> {
-        self.culprit().map(|message| message.position)
-    }
-
-    /// How often the message that this is about has failed, where that was noted.
-    #[must_use]
-    pub fn attempts(&self) -> Option<u32> {
-        self.attempt().map(|attempt| attempt.number)
-    }
-
-    /// How long to wait before the message is attempted again. `None` where no attempt was counted, or
-    /// this was the last one. A [`Runner`](crate::Runner) waits by itself; a loop of your own that
-    /// calls [`handle_new_messages`](crate::MessageConsumer::handle_new_messages) sleeps that long.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        let attempt = self
-            .attempt()
-            .filter(|attempt| attempt.number < attempt.most);
-        attempt.map(|attempt| attempt.wait)
-    }
 }
 
 impl Error {
-    /// The repository failed.
+    /// Returns `true` if the repository failed.
     pub(crate) fn is_of_repository(&self) -> bool {
         self.class().is_some()
     }
 
-    /// What is to be expected of the repository, if it was that.
+    /// Returns the class of the failure, if the repository failed.
     pub(crate) fn class(&self) -> Option<Class> {
         match self.kind() {
             Kind::Repository { class, .. }
@@ -191,13 +200,13 @@ impl Error {
         }
     }
 
-    /// The message is not attempted again by itself.
+    /// Returns `true` if the message is not retried automatically.
     pub(crate) fn is_last_attempt(&self) -> bool {
         let attempt = self.attempt();
         attempt.is_some_and(|attempt| attempt.number >= attempt.most)
     }
 
-    /// Who holds the lease that this one does not get, and until when.
+    /// Returns the lease holder and the time of expiry, if another holder has the lease.
     pub(crate) fn holder(&self) -> Option<(&str, &str)> {
         match self.kind() {
             Kind::Locked {
@@ -207,12 +216,12 @@ impl Error {
         }
     }
 
-    /// The before-replay hook was interrupted.
+    /// Returns `true` if the before-replay hook was interrupted.
     pub(crate) fn is_hook_interruption(&self) -> bool {
         matches!(self.kind(), Kind::HookInterrupted { .. })
     }
 
-    /// An attempt was interrupted.
+    /// Returns `true` if an attempt was interrupted.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self.kind(), Kind::Interrupted { .. })
     }
@@ -247,36 +256,13 @@ impl Error {
         }
     }
 
-    /// What failed and why, without what becomes of the consumer.
-    pub(crate) fn failure(&self) -> String {
-        let mut text = self.0.kind.to_string();
-        // A string takes everything.
-        let _written = self.write_causes(&mut text);
-        text
-    }
-
-    fn write_causes(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(out, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-
     fn attempt(&self) -> Option<Attempt> {
-        match &self.0.kind {
-            Kind::Twofold { first, .. } => self.0.attempt.or(first.attempt()),
-            _ => self.0.attempt,
-        }
+        self.0.attempt
     }
 
-    /// What went wrong first.
+    /// Returns the failure that came first.
     fn kind(&self) -> &Kind {
-        match &self.0.kind {
-            Kind::Twofold { first, .. } => first.kind(),
-            kind => kind,
-        }
+        &self.0.kind
     }
 }
 
@@ -286,6 +272,7 @@ impl From<Kind> for Error {
             consumer: None,
             attempt: None,
             kind,
+            second: None,
         }))
     }
 }
@@ -293,30 +280,5 @@ impl From<Kind> for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.kind().source()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(consumer) = &self.0.consumer {
-            write!(formatter, "consumer \"{consumer}\": ")?;
-        }
-        write!(formatter, "{}", self.0.kind)?;
-        if self.0.kind.stays_before() {
-            formatter.write_str("; the cursor stays before it")?;
-        }
-        if let Some(Attempt { number, most, .. }) = self.0.attempt {
-            write!(formatter, "; attempt {number} of {most}")?;
-        }
-        if formatter.alternate() {
-            self.write_causes(formatter)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{self:#}")
     }
 }

@@ -3,24 +3,29 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::shared::Shared;
-use crate::{
-    Error, FailedMessage, FailureState, Lease, LeaseRequest, MessageConsumerState, NoteWork,
-    Position, StoreCursor, StoredConsumer, Work, name,
-};
+use crate::error::Error;
+use crate::memory::shared::Shared;
+use crate::message::name;
+use crate::position::Position;
+use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::failures::{FailedMessage, FailureState};
+use crate::store::key::ConsumerKey;
+use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::work::Work;
 
-/// Keeps cursors, leases, failures and an inbox in memory, by the clock of the process. Clones share them.
+/// Keeps cursors, leases, failures and an inbox in memory. Times come from the clock of the
+/// process. Clones share their content.
 #[derive(Debug, Clone, Default)]
 pub struct InMemoryMessageConsumerState {
     pub(super) consumers: Shared<Consumers>,
 }
 
-/// What changes together.
+/// The values that change together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Consumers {
     /// By consumer and topic.
     pub(super) states: HashMap<(String, String), State>,
-    /// By consumer, source and message id, when it was received.
+    /// The time of receipt, by consumer, source and message id.
     pub(super) inbox: HashMap<[String; 3], DateTime<Utc>>,
 }
 
@@ -28,7 +33,7 @@ pub(super) struct Consumers {
 pub(super) struct State {
     pub(super) cursor: Option<Position>,
     epoch: i64,
-    held: Option<Held>,
+    held: Option<LeaseRow>,
     replay_until: Option<Position>,
     paused_at: Option<DateTime<Utc>>,
     cursor_moved_at: Option<DateTime<Utc>>,
@@ -38,13 +43,13 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Clone)]
-struct Held {
+struct LeaseRow {
     owner: String,
     expires_at: DateTime<Utc>,
 }
 
 impl InMemoryMessageConsumerState {
-    /// No consumer has run yet.
+    /// Creates a state in which no consumer has run.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -57,7 +62,7 @@ impl InMemoryMessageConsumerState {
         change: impl FnOnce(&mut State) -> T,
     ) -> Result<T, Error> {
         self.consumers.write(|consumers| {
-            let key = key(&lease.consumer, &lease.topic);
+            let key = state_key(lease.key());
             match consumers
                 .states
                 .get_mut(&key)
@@ -83,7 +88,7 @@ impl State {
             && held.expires_at > now
         {
             let owner = Some(held.owner.clone());
-            return Err(Error::locked(request, owner, Some(held.expires_at)));
+            return Err(Error::lease_held(request, owner, Some(held.expires_at)));
         }
         if self
             .held
@@ -93,7 +98,7 @@ impl State {
             self.work = None;
         }
         self.epoch += 1;
-        self.held = Some(Held {
+        self.held = Some(LeaseRow {
             owner: request.owner.to_owned(),
             expires_at: expiry(now, request.duration),
         });
@@ -112,7 +117,7 @@ impl State {
     fn note_work(&mut self, note: &NoteWork) {
         self.work = note.work;
         self.suspect_until = note.suspect_until;
-        self.prolong(note.hold);
+        self.renew(note.extend_lease);
     }
 
     pub(super) fn give_back(&mut self) {
@@ -120,32 +125,33 @@ impl State {
         self.work = None;
     }
 
-    pub(super) fn prolong(&mut self, duration: Duration) {
+    pub(super) fn renew(&mut self, duration: Duration) {
         if let Some(held) = &mut self.held {
             held.expires_at = expiry(Utc::now(), duration);
         }
     }
 
-    pub(super) fn store(&mut self, store: &StoreCursor) {
+    pub(super) fn store(&mut self, store: &CursorUpdate) {
         self.cursor = store.cursor;
         self.cursor_moved_at = Some(Utc::now());
-        self.work = store.hold.map(|_| Work::PAGE);
+        self.work = store.extend_lease.map(|_| Work::PAGE);
         self.held = self
             .held
             .take()
-            .zip(store.hold)
-            .map(|(held, duration)| Held {
+            .zip(store.extend_lease)
+            .map(|(held, duration)| LeaseRow {
                 expires_at: expiry(Utc::now(), duration),
                 ..held
             });
     }
 }
 
-pub(super) fn key(consumer: &str, topic: &str) -> (String, String) {
-    (consumer.to_owned(), topic.to_owned())
+pub(super) fn state_key(key: ConsumerKey<'_>) -> (String, String) {
+    (key.consumer.to_owned(), key.topic.to_owned())
 }
 
-/// A duration that is too long for the calendar lasts to its end.
+/// Returns the time of expiry. A duration beyond the calendar ends at the last time of the
+/// calendar.
 fn expiry(now: DateTime<Utc>, duration: std::time::Duration) -> DateTime<Utc> {
     TimeDelta::from_std(duration)
         .ok()
@@ -157,7 +163,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         name::validate("consumer", request.consumer)?;
         name::validate("topic", request.topic)?;
-        let key = key(request.consumer, request.topic);
+        let key = state_key(request.key());
         self.consumers
             .write(|consumers| consumers.states.entry(key).or_default().take(request))
     }
@@ -166,12 +172,12 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
         self.write_fenced(lease, |state| state.note_work(note))
     }
 
-    fn store_cursor(&mut self, lease: &Lease, store: &StoreCursor) -> Result<(), Error> {
+    fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error> {
         self.write_fenced(lease, |state| state.store(store))
     }
 
     fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
-        self.write_fenced(lease, |state| state.prolong(duration))
+        self.write_fenced(lease, |state| state.renew(duration))
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
@@ -188,31 +194,36 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                 .failures
                 .retain(|position, failure| *position <= start && !failure.state.is_in_front());
             state.replay_until = lease.replayed_after_reset();
-            state.store(&StoreCursor { cursor, hold: None });
+            state.store(&CursorUpdate {
+                cursor,
+                extend_lease: None,
+            });
             state.suspect_until = None;
         })
     }
 
-    fn set_paused(&mut self, consumer: &str, topic: &str, paused: bool) -> Result<bool, Error> {
+    fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
         self.consumers.write(|consumers| {
-            let state = consumers.states.get_mut(&key(consumer, topic));
-            let paused_now = paused.then(Utc::now);
+            let state = consumers.states.get_mut(&state_key(key));
             Ok(state
-                .map(|state| state.paused_at = paused_now.map(|now| state.paused_at.unwrap_or(now)))
+                .map(|state| state.paused_at.get_or_insert_with(Utc::now))
                 .is_some())
         })
     }
 
-    fn stored_consumer(
-        &mut self,
-        consumer: &str,
-        topic: &str,
-    ) -> Result<Option<StoredConsumer>, Error> {
+    fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
+        self.consumers.write(|consumers| {
+            let state = consumers.states.get_mut(&state_key(key));
+            Ok(state.map(|state| state.paused_at = None).is_some())
+        })
+    }
+
+    fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {
         Ok(self.consumers.read(|consumers| {
             consumers
                 .states
-                .get(&key(consumer, topic))
-                .map(|state| StoredConsumer {
+                .get(&state_key(key))
+                .map(|state| ConsumerRow {
                     cursor: state.cursor,
                     lease_owner: state.held.as_ref().map(|held| held.owner.clone()),
                     lease_epoch: state.epoch,

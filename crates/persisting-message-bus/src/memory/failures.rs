@@ -2,15 +2,20 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::InMemoryMessageConsumerState;
-use super::consumer_state::{State, key};
-use crate::{
-    Error, FailedMessage, FailedPage, Failure, FailureState, GiveUp, Lease, MessageFailures,
-    Parked, Position, StoreCursor,
+use crate::error::Error;
+use crate::memory::consumer_state::InMemoryMessageConsumerState;
+use crate::memory::consumer_state::{State, state_key};
+use crate::position::Position;
+use crate::store::consumer_state::CursorUpdate;
+use crate::store::failures::{
+    FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
+    ParkedSelector,
 };
+use crate::store::key::ConsumerKey;
+use crate::store::lease::Lease;
 
 impl State {
-    fn record(&mut self, failure: &Failure<'_>) -> u32 {
+    fn record(&mut self, failure: &NewFailure<'_>) -> u32 {
         let now = Utc::now();
         let position = failure.position;
         self.failures.retain(|at, failed| {
@@ -36,20 +41,23 @@ impl State {
         failed.attempts
     }
 
-    /// Says whether its failure was noted.
-    fn give_up(&mut self, position: Position, then: GiveUp) -> bool {
+    /// Returns `true` if the failure was recorded before.
+    fn give_up(&mut self, position: Position, then: FailurePolicy) -> bool {
         let Some(failed) = self.failures.get_mut(&position) else {
             return false;
         };
         match then {
-            GiveUp::Stop => failed.state = FailureState::Stopped,
-            GiveUp::Park => failed.state = FailureState::Parked,
-            GiveUp::Skip => drop(self.failures.remove(&position)),
+            FailurePolicy::Stop => failed.state = FailureState::Stopped,
+            FailurePolicy::Park => failed.state = FailureState::Parked,
+            FailurePolicy::Skip => drop(self.failures.remove(&position)),
         }
         let cursor = Some(position);
         match then {
-            GiveUp::Stop => self.give_back(),
-            GiveUp::Park | GiveUp::Skip => self.store(&StoreCursor { cursor, hold: None }),
+            FailurePolicy::Stop => self.give_back(),
+            FailurePolicy::Park | FailurePolicy::Skip => self.store(&CursorUpdate {
+                cursor,
+                extend_lease: None,
+            }),
         }
         true
     }
@@ -65,7 +73,7 @@ impl State {
         first.map(|failed| failed.position)
     }
 
-    fn parked(&self, which: Parked<'_>) -> Vec<Position> {
+    fn parked(&self, which: ParkedSelector<'_>) -> Vec<Position> {
         let failures = self.failures.values();
         let parked = failures.filter(|failed| failed.state == FailureState::Parked);
         parked
@@ -78,42 +86,46 @@ impl State {
 impl InMemoryMessageConsumerState {
     fn state_of<T: Default>(
         &mut self,
-        consumer: &str,
-        topic: &str,
+        key: ConsumerKey<'_>,
         change: impl FnOnce(&mut State) -> T,
     ) -> Result<T, Error> {
         self.consumers.write(|consumers| {
-            let state = consumers.states.get_mut(&key(consumer, topic));
+            let state = consumers.states.get_mut(&state_key(key));
             Ok(state.map(change).unwrap_or_default())
         })
     }
 }
 
 impl MessageFailures for InMemoryMessageConsumerState {
-    fn record_failure(&mut self, lease: &Lease, failure: &Failure<'_>) -> Result<u32, Error> {
+    fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
         self.write_fenced(lease, |state| {
-            state.prolong(failure.hold);
+            state.renew(failure.extend_lease);
             state.record(failure)
         })
     }
 
-    fn give_up(&mut self, lease: &Lease, position: Position, then: GiveUp) -> Result<(), Error> {
+    fn give_up(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        then: FailurePolicy,
+    ) -> Result<(), Error> {
         if self.write_fenced(lease, |state| state.give_up(position, then))? {
             return Ok(());
         }
-        let doing = format!("giving up the message at position {position}");
-        let problem = "its failure was not noted";
-        Err(Error::repository(doing, problem, false).of_consumer(&lease.consumer))
+        let doing = format!("applying the failure policy to the message at position {position}");
+        let problem = "its failure was not recorded";
+        Err(Error::permanent(doing, problem).of_consumer(&lease.consumer))
     }
 
     fn is_redriven(
         &mut self,
         lease: &Lease,
         position: Position,
-        hold: Duration,
+        extend_lease: Duration,
     ) -> Result<bool, Error> {
         self.write_fenced(lease, |state| {
-            state.prolong(hold);
+            state.renew(extend_lease);
             state.is_redriven(position)
         })
     }
@@ -122,17 +134,20 @@ impl MessageFailures for InMemoryMessageConsumerState {
         &mut self,
         lease: &Lease,
         position: Position,
-        hold: Duration,
+        extend_lease: Duration,
     ) -> Result<bool, Error> {
         self.write_fenced(lease, |state| {
-            state.prolong(hold);
+            state.renew(extend_lease);
             state.is_redriven(position) && state.failures.remove(&position).is_some()
         })
     }
 
-    fn failed_messages(&mut self, request: &FailedPage<'_>) -> Result<Vec<FailedMessage>, Error> {
+    fn failed_messages(
+        &mut self,
+        request: &FailedMessagesRequest<'_>,
+    ) -> Result<Vec<FailedMessage>, Error> {
         Ok(self.consumers.read(|consumers| {
-            let state = consumers.states.get(&key(request.consumer, request.topic));
+            let state = consumers.states.get(&state_key(request.key()));
             let failures = state.into_iter().flat_map(|state| state.failures.values());
             let wanted = failures
                 .filter(|failed| failed.state == request.state && failed.position > request.after);
@@ -140,14 +155,9 @@ impl MessageFailures for InMemoryMessageConsumerState {
         }))
     }
 
-    fn count_failed(
-        &mut self,
-        consumer: &str,
-        topic: &str,
-        state: FailureState,
-    ) -> Result<u64, Error> {
+    fn count_failed(&mut self, key: ConsumerKey<'_>, state: FailureState) -> Result<u64, Error> {
         Ok(self.consumers.read(|consumers| {
-            let stored = consumers.states.get(&key(consumer, topic));
+            let stored = consumers.states.get(&state_key(key));
             let failures = stored
                 .into_iter()
                 .flat_map(|stored| stored.failures.values());
@@ -155,8 +165,8 @@ impl MessageFailures for InMemoryMessageConsumerState {
         }))
     }
 
-    fn redrive(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
-        self.state_of(consumer, topic, |state| {
+    fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
+        self.state_of(key, |state| {
             let parked = state.parked(which);
             for position in &parked {
                 if let Some(failed) = state.failures.get_mut(position) {
@@ -167,8 +177,8 @@ impl MessageFailures for InMemoryMessageConsumerState {
         })
     }
 
-    fn discard(&mut self, consumer: &str, topic: &str, which: Parked<'_>) -> Result<u64, Error> {
-        self.state_of(consumer, topic, |state| {
+    fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
+        self.state_of(key, |state| {
             let parked = state.parked(which);
             for position in &parked {
                 state.failures.remove(position);

@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::InMemoryMessageConsumerState;
-use crate::{Error, MessageInbox, Received};
+use crate::error::Error;
+use crate::memory::consumer_state::InMemoryMessageConsumerState;
+use crate::store::inbox::{InboxEntry, MessageInbox};
 
 impl MessageInbox for InMemoryMessageConsumerState {
-    fn receive(&mut self, received: &Received<'_>) -> Result<bool, Error> {
+    fn receive(&mut self, received: &InboxEntry<'_>) -> Result<bool, Error> {
         let id = [received.consumer, received.source, received.message_id].map(str::to_owned);
         self.consumers.write(|consumers| {
             let is_new = !consumers.inbox.contains_key(&id);
@@ -26,7 +27,7 @@ impl MessageInbox for InMemoryMessageConsumerState {
             let inbox = &mut consumers.inbox;
             let before = inbox.len();
             inbox.retain(|[of, from, _], received_at| {
-                // What is from later than now is as new as can be.
+                // A time of receipt in the future counts as an age of zero.
                 let age = (now - *received_at).to_std().unwrap_or_default();
                 of != consumer || from != source || age < window
             });

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::InMemoryMessageBus;
-use super::shared::Shared;
-use crate::raw_message::validate;
-use crate::{
-    Duplicates, Error, FlowMessage, MessageRepository, MessageSource, PageRequest, Position,
-    RawMessage, Sightings, StoredMessage,
-};
+use crate::error::Error;
+use crate::memory::shared::Shared;
+use crate::message::raw::validate;
+use crate::message::raw::{RawMessage, StoredMessage};
+use crate::position::Position;
+use crate::store::repository::{MessageRepository, OnDuplicate};
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::FlowMessage;
+use crate::store::source::{MessageSource, PageRequest};
 
 /// Keeps messages in memory. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -26,13 +28,13 @@ pub(super) struct Log {
 }
 
 impl InMemoryMessageRepository {
-    /// No messages yet.
+    /// Creates an empty repository.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All messages of all topics, in the order of their positions.
+    /// Returns all messages of all topics, in the order of their positions.
     #[must_use]
     pub fn messages(&self) -> Vec<RawMessage> {
         self.log.read(|log| {
@@ -45,13 +47,13 @@ impl InMemoryMessageRepository {
 }
 
 impl Log {
-    fn append(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+    fn append(&mut self, messages: &[RawMessage], duplicates: OnDuplicate) -> Result<usize, Error> {
         let ids = Arc::make_mut(&mut self.ids);
         let mut new = Vec::with_capacity(messages.len());
         for message in messages {
             if ids.insert(message.message_id) {
                 new.push(Arc::new(message.clone()));
-            } else if duplicates == Duplicates::Fail {
+            } else if duplicates == OnDuplicate::Fail {
                 for persisted in &new {
                     ids.remove(&persisted.message_id);
                 }
@@ -67,7 +69,7 @@ impl Log {
         position(self.messages.len())
     }
 
-    /// The messages after `after` and up to `up_to` with their positions.
+    /// Returns the messages after `after` and up to `up_to` with their positions.
     fn range(
         &self,
         after: Position,
@@ -87,14 +89,19 @@ fn position(count: usize) -> Position {
 }
 
 impl MessageSource for InMemoryMessageRepository {
-    /// There is one writer at a time.
-    fn horizon(&mut self, _topic: &str, _sightings: &mut Sightings) -> Result<Position, Error> {
+    /// Returns the last position: only one writer is active at a time, so nothing before it is in
+    /// flight.
+    fn high_water_mark(
+        &mut self,
+        _topic: &str,
+        _observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
         self.last_position()
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
         Ok(self.log.read(|log| {
-            let up_to = usize::try_from(horizon.get()).unwrap_or(0);
+            let up_to = usize::try_from(high_water_mark.get()).unwrap_or(0);
             let visible = &log.messages[..log.messages.len().min(up_to)];
             let last = visible.iter().rposition(|message| message.topic == topic);
             last.map_or(Position::START, |index| position(index + 1))
@@ -149,15 +156,12 @@ impl MessageSource for InMemoryMessageRepository {
 }
 
 impl MessageRepository for InMemoryMessageRepository {
-    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+    fn persist(
+        &mut self,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
         validate(messages)?;
         self.log.write(|log| log.append(messages, duplicates))
-    }
-}
-
-/// In memory, the messages are in the same transaction as the state.
-impl MessageRepository for InMemoryMessageBus {
-    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
-        self.messages.persist(messages, duplicates)
     }
 }

@@ -1,34 +1,34 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::Error;
+use crate::error::Error;
 
-/// As long as the SQL backends wait by default.
+/// The default timeout of the SQL backends.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A handle to a shared value that changes in transactions, one at a time.
 ///
-/// Readers see what is committed, or their own open transaction.
+/// Readers see committed data, or the data of their own open transaction.
 #[derive(Debug)]
 pub(super) struct Shared<T> {
     cell: Arc<Cell<T>>,
-    /// Copies that this handle's open transactions work on, the innermost last.
+    /// The copies that this handle's open transactions work on, the innermost last.
     open: Vec<Copy<T>>,
-    /// How many transactions were begun.
+    /// The number of transactions that were begun.
     begun: u64,
 }
 
 #[derive(Debug)]
 struct Copy<T> {
     value: T,
-    /// Which transaction of the handle it is.
+    /// The number of the transaction, counted per handle.
     number: u64,
 }
 
 #[derive(Debug, Default)]
 struct Cell<T> {
     committed: Mutex<T>,
-    /// Whether some handle has the right to write.
+    /// Whether a handle has the right to write.
     writing: Mutex<bool>,
     writer_left: Condvar,
 }
@@ -41,8 +41,8 @@ impl<T: Clone> Shared<T> {
         }
     }
 
-    /// Changes the value, in the open transaction or in one of its own. `change` has to leave the
-    /// value as it is where it returns an error.
+    /// Changes the value, in the open transaction or in one of its own. `change` must leave the
+    /// value unchanged if it returns an error.
     pub(super) fn write<R>(
         &mut self,
         change: impl FnOnce(&mut T) -> Result<R, Error>,
@@ -66,11 +66,11 @@ impl<T: Clone> Shared<T> {
         Ok(())
     }
 
-    pub(super) fn open_transactions(&self) -> usize {
+    pub(super) fn transaction_depth(&self) -> usize {
         self.open.len()
     }
 
-    /// Which transaction the one is in which so many are open.
+    /// Returns the number of the transaction at depth `open`.
     pub(super) fn number_of(&self, open: usize) -> Option<u64> {
         let copy = self.open.get(open.checked_sub(1)?)?;
         Some(copy.number)
@@ -87,7 +87,7 @@ impl<T: Clone> Shared<T> {
         Ok(())
     }
 
-    pub(super) fn roll_back(&mut self) -> Result<(), Error> {
+    pub(super) fn rollback(&mut self) -> Result<(), Error> {
         self.open.pop().ok_or_else(no_transaction)?;
         if self.open.is_empty() {
             self.cell.stop_writing();
@@ -104,8 +104,8 @@ impl<T> Cell<T> {
             .wait_timeout_while(writing, BUSY_TIMEOUT, |writing| *writing)
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
-            let cause = "another transaction on the same memory is open";
-            return Err(Error::repository("waiting for another writer", cause, true));
+            let cause = "another transaction on the same in-memory bus is open";
+            return Err(Error::transient("waiting for another writer", cause));
         }
         *writing = true;
         Ok(())
@@ -118,10 +118,11 @@ impl<T> Cell<T> {
 }
 
 fn no_transaction() -> Error {
-    Error::repository("ending a transaction", "there is none", false)
+    Error::permanent("ending a transaction", "no transaction is open")
 }
 
-/// The values behind the locks are whole at all times, also when a holder panicked.
+/// Ignores poisoning: the values are consistent at all times, even if the thread that held the lock
+/// panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -136,7 +137,7 @@ impl<T: Default> Default for Shared<T> {
     }
 }
 
-/// A clone is another handle to the same value, outside of this one's transactions.
+/// A clone is another handle to the same value, outside of this handle's transactions.
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         Self {
@@ -147,7 +148,7 @@ impl<T> Clone for Shared<T> {
     }
 }
 
-/// A handle that goes away in a transaction rolls back.
+/// A handle that is dropped in a transaction rolls back.
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         if !self.open.is_empty() {

@@ -1,14 +1,17 @@
-use super::InMemoryMessageBus;
-use crate::{Error, TransactionMark, TransactionState, Transactions, TransactionsOn};
+use crate::error::Error;
+use crate::memory::bus::InMemoryMessageBus;
+use crate::store::transactions::{
+    TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
+};
 
-/// Messages and state commit together. Everybody takes the messages' right to write first, so that
-/// two transactions cannot wait for each other.
-impl Transactions for InMemoryMessageBus {
+/// Messages and state commit together. Every transaction locks the messages first and the state
+/// second, so that two transactions cannot wait for each other.
+impl TransactionControl for InMemoryMessageBus {
     fn begin(&mut self) -> Result<(), Error> {
         self.messages.log.begin()?;
         match self.state.consumers.begin() {
             Ok(()) => Ok(()),
-            Err(error) => self.messages.log.roll_back().and(Err(error)),
+            Err(error) => self.messages.log.rollback().and(Err(error)),
         }
     }
 
@@ -17,18 +20,18 @@ impl Transactions for InMemoryMessageBus {
         self.state.consumers.commit()
     }
 
-    fn roll_back(&mut self) -> Result<(), Error> {
-        self.messages.log.roll_back()?;
-        self.state.consumers.roll_back()
+    fn rollback(&mut self) -> Result<(), Error> {
+        self.messages.log.rollback()?;
+        self.state.consumers.rollback()
     }
 
-    fn open_transactions(&mut self) -> usize {
-        self.messages.log.open_transactions()
+    fn transaction_depth(&mut self) -> usize {
+        self.messages.log.transaction_depth()
     }
 
     fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
         self.begin()?;
-        let open = self.open_transactions();
+        let open = self.transaction_depth();
         let id = self.messages.log.number_of(open);
         Ok(TransactionMark {
             open,
@@ -37,7 +40,7 @@ impl Transactions for InMemoryMessageBus {
     }
 
     fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
-        let open = self.open_transactions();
+        let open = self.transaction_depth();
         let id = self.messages.log.number_of(mark.open);
         if open == mark.open && id.map(|number| number.to_string()) != mark.id {
             return Ok(mark.state_at(0));
@@ -46,7 +49,7 @@ impl Transactions for InMemoryMessageBus {
     }
 }
 
-impl TransactionsOn<Self> for InMemoryMessageBus {
+impl TransactionControlOn<Self> for InMemoryMessageBus {
     fn connection(&mut self) -> &mut Self {
         self
     }

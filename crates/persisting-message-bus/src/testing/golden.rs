@@ -9,19 +9,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::difference;
-use crate::{MessageDescriptor, MessageOf, Position, StoredMessage, Topic};
+use crate::message::raw::StoredMessage;
+use crate::message::topic::{MessageDescriptor, MessageOf, Topic};
+use crate::position::Position;
+use crate::testing::difference::difference;
 
-/// When set, but not to 0, the files are written instead of checked.
+/// The environment variable that makes the tests write the files instead of checking them. Empty
+/// and 0 count as not set.
 const UPDATE: &str = "UPDATE_GOLDEN";
 
 /// The wire form of a topic, kept in a file.
 ///
-/// The file lists the topic's messages, with names, aliases, versions and samples. A change of any of
-/// them fails, with the lines that changed. Running the test once with `UPDATE_GOLDEN=1` accepts the
-/// change and writes the file; what the wire form was before is then kept in the file as *former*,
-/// and has to decode for ever: so that a rename without an alias, or a changed field without a new
-/// version, cannot be accepted.
+/// The file lists the topic's messages, with names, aliases, versions and samples. Any change of
+/// these fails the check, which prints the changed lines. Run the test once with `UPDATE_GOLDEN=1`
+/// to accept the change and write the file.
+///
+/// The file then keeps the previous wire form as *former*, and every former wire form must decode
+/// for ever. A rename without an alias, or a changed field without a new version, can therefore not
+/// be accepted.
 ///
 /// ```no_run
 /// use persisting_message_bus::testing::Golden;
@@ -51,12 +56,12 @@ pub struct Golden<T> {
     topic: PhantomData<fn() -> T>,
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     topic: String,
     messages: Vec<Form>,
-    /// Earlier wire forms, which have to decode for ever.
+    /// Earlier wire forms, which must decode for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<Form>,
 }
@@ -72,8 +77,8 @@ struct Form {
 }
 
 impl<T: Topic> Golden<T> {
-    /// With the file at this path; a relative one begins at the package's folder, in which tests
-    /// run.
+    /// Creates a check against the file at this path. A relative path begins at the package's
+    /// folder, in which tests run.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
             path: path.as_ref().to_owned(),
@@ -82,12 +87,12 @@ impl<T: Topic> Golden<T> {
         }
     }
 
-    /// Adds a sample. Each message of the topic needs one at least; more of them show what is
-    /// optional.
+    /// Adds a sample. Each message of the topic needs at least one. Add more samples to show
+    /// optional fields.
     ///
     /// # Panics
     ///
-    /// When it cannot be written as JSON.
+    /// If the message cannot be written as JSON.
     pub fn sample<M: MessageOf<T>>(mut self, message: &M) -> Self {
         let payload = message.to_payload().map_err(|error| error.to_string());
         let value = payload.and_then(|payload| {
@@ -100,12 +105,13 @@ impl<T: Topic> Golden<T> {
         self
     }
 
-    /// Compares with the file, or writes it when the environment has `UPDATE_GOLDEN`.
+    /// Compares the samples with the file, or writes the file if `UPDATE_GOLDEN` is set.
     ///
     /// # Panics
     ///
-    /// When a message has no sample, a sample or a former wire form does not decode, or the file
-    /// says something else.
+    /// - If a message has no sample.
+    /// - If a sample or a former wire form does not decode.
+    /// - If the file differs.
     pub fn check(self) {
         self.expect_a_sample_of_each_message();
         let kept = self.read();
@@ -113,8 +119,8 @@ impl<T: Topic> Golden<T> {
         if let Some(kept) = &kept {
             assert!(
                 kept.topic == T::NAME,
-                "the topic \"{}\" of {} is called \"{}\" now: no consumer would find what is stored. \
-                 Keep the name",
+                "the topic \"{}\" of {} is now called \"{}\": no consumer would find the stored \
+                 messages; keep the name",
                 kept.topic,
                 self.path.display(),
                 T::NAME
@@ -147,14 +153,15 @@ impl<T: Topic> Golden<T> {
             let has_sample = self.samples.iter().any(|form| form.name == message.name);
             assert!(
                 has_sample,
-                "{} of topic \"{}\" has no sample: add `.sample(...)` of it",
+                "{} of topic \"{}\" has no sample: add one with `.sample(...)`",
                 message.name,
                 T::NAME
             );
         }
     }
 
-    /// The former wire forms of the file, and those of its messages that are former now.
+    /// Returns the former wire forms of the file, and the file's messages that have now become
+    /// former.
     fn former_after(&self, kept: &File) -> Vec<Form> {
         let mut former = kept.former.clone();
         for form in &kept.messages {
@@ -167,16 +174,19 @@ impl<T: Topic> Golden<T> {
     }
 
     fn compare(&self, kept: Option<&File>, found: &File) {
-        let accept = format!("{UPDATE}=1 accepts it");
+        let accept = format!("run the test once with {UPDATE}=1");
         let Some(kept) = kept else {
-            panic!("there is no file {} yet: {accept}", self.path.display());
+            panic!(
+                "the file {} does not exist: {accept} to write it",
+                self.path.display()
+            );
         };
         let (expected, found) = (kept.to_text(), found.to_text());
         assert!(
             expected == found,
-            "the wire form of topic \"{}\" is not that of {}. Programs that run now may not \
-             understand it: keep the name or add an alias, keep the fields or add a version. \
-             {accept}, if that has been done.\n{}",
+            "the wire form of topic \"{}\" differs from that in {}. Running programs might fail to \
+             read it: keep the name or add an alias, and keep the fields or add a version. \
+             Then {accept} to accept the change.\n{}",
             T::NAME,
             self.path.display(),
             difference(&expected, &found)
@@ -226,7 +236,7 @@ impl Form {
         }
     }
 
-    /// Whether this form says of the message all that the other one says.
+    /// Returns `true` if this form contains everything that the other form says of the message.
     fn covers(&self, other: &Self) -> bool {
         let (own, others) = (&self.aliases, &other.aliases);
         (&self.name, self.version, &self.sample) == (&other.name, other.version, &other.sample)
@@ -246,13 +256,13 @@ impl Form {
         }
     }
 
-    /// Decodes the sample as a message of that name; what is of the current version has to come back
-    /// whole.
+    /// Decodes the sample as a message of that name. A sample of the current version must come back
+    /// complete.
     fn decode<T: Topic>(&self, name: &str) -> Result<(), String> {
         let current = T::index_of(name).map(|index| T::MESSAGES[index].version);
         if current < Some(self.version) {
             return Err(
-                "is not known any more; give its successor an alias or a version".to_owned(),
+                "it is no longer known; give its successor an alias or a version".to_owned(),
             );
         }
         let payload = self.sample.to_string();
@@ -266,20 +276,20 @@ impl Form {
             headers: "{}",
             published_at: DateTime::<Utc>::UNIX_EPOCH,
         });
-        let message = decoded.map_err(|error| format!("does not decode: {error:#}"))?;
+        let message = decoded.map_err(|error| format!("it does not decode: {error:#}"))?;
         let encoded = message.encode().map_err(|error| error.to_string())?;
         let again = serde_json::from_str(&encoded).map_err(|error| error.to_string())?;
         if current > Some(self.version) || keeps(&self.sample, &again) {
             Ok(())
         } else {
             Err(format!(
-                "comes back as {again}; keep the names of its fields, or add a version"
+                "it comes back as {again}; keep the names of its fields, or add a version"
             ))
         }
     }
 }
 
-/// Whether everything in `value` is in `again` too. What is null may be missing.
+/// Returns `true` if `again` contains everything in `value`. A null can be missing.
 fn keeps(value: &Value, again: &Value) -> bool {
     match (value, again) {
         (Value::Object(fields), Value::Object(again)) => fields

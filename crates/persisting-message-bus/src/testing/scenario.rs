@@ -3,14 +3,20 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::difference;
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::handler::PageHandler;
+use crate::error::Error;
 use crate::memory::InMemoryMessageBus;
-use crate::{
-    Error, EventSet, HandlePages, MessageConsumer, MessageConsumerState, MessageDispatcher,
-    MessageOf, MessageRepository, MessageTypes, PageRequest, Position, Topic,
-};
+use crate::message::topic::{EventSet, MessageOf, Topic};
+use crate::position::Position;
+use crate::publish::dispatcher::MessageDispatcher;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::repository::MessageRepository;
+use crate::store::source::{PageRequest, TypeFilter};
+use crate::testing::difference::difference;
 
-/// Given messages on a bus, when a consumer handles them, then something holds.
+/// A test in three steps: given messages on a bus, when a consumer handles them, then a condition
+/// holds.
 ///
 /// ```
 /// use persisting_message_bus::memory::InMemoryMessageBus;
@@ -64,7 +70,7 @@ pub struct Scenario<B = InMemoryMessageBus> {
 }
 
 impl Scenario {
-    /// On an empty bus in memory.
+    /// Starts a scenario on an empty bus in memory.
     #[must_use]
     pub fn new() -> Self {
         Self::on(InMemoryMessageBus::default())
@@ -78,7 +84,8 @@ impl Default for Scenario {
 }
 
 impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
-    /// On a bus of your own: a connection to a database for tests, which may have messages already.
+    /// Starts a scenario on a bus of your own, for example a connection to a test database. The bus
+    /// can already contain messages.
     #[must_use]
     pub fn on(bus: B) -> Self {
         Self {
@@ -92,8 +99,8 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     ///
     /// # Panics
     ///
-    /// When they cannot be dispatched, or a consumer ran already.
-    #[must_use = "a scenario says something only with its `then`"]
+    /// If they cannot be dispatched, or if a consumer ran already.
+    #[must_use = "a scenario checks nothing before its `then`"]
     pub fn given<T, M>(mut self, messages: impl IntoIterator<Item = M>) -> Self
     where
         T: Topic,
@@ -101,7 +108,7 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     {
         assert!(
             self.given_up_to.is_none(),
-            "the consumer ran already: what is given comes before `.when(...)`"
+            "the consumer ran already: call `.given(...)` before `.when(...)`"
         );
         let dispatcher = MessageDispatcher::<T>::new();
         if let Err(error) = dispatcher.dispatch_batch(&mut self.bus, messages) {
@@ -110,17 +117,17 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         self
     }
 
-    /// Lets the consumer handle everything that is there, until it has or fails. There may be several
-    /// of them, one after the other.
+    /// Runs the consumer until it has handled all messages or fails. A scenario can run several
+    /// consumers, one after the other.
     ///
     /// # Panics
     ///
-    /// When the bus cannot be read, or an earlier consumer failed.
-    #[must_use = "a scenario says something only with its `then`"]
+    /// If the bus cannot be read, or if an earlier consumer failed.
+    #[must_use = "a scenario checks nothing before its `then`"]
     pub fn when<S, H>(mut self, mut consumer: MessageConsumer<S, H>) -> Self
     where
         S: EventSet,
-        H: HandlePages<S, B>,
+        H: PageHandler<S, B>,
     {
         self.expect_no_failure();
         let last = match self.bus.last_position() {
@@ -129,7 +136,7 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         };
         self.given_up_to.get_or_insert(last);
         self.failure = loop {
-            match consumer.handle_new_messages(&mut self.bus) {
+            match consumer.handle_page(&mut self.bus) {
                 Ok(0) => break None,
                 Ok(_) => {}
                 Err(error) => break Some(error),
@@ -138,11 +145,13 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         self
     }
 
-    /// Exactly these messages were dispatched on the topic `T` meanwhile, in this order.
+    /// Checks that exactly these messages were dispatched on the topic `T` while the consumers ran,
+    /// in this order.
     ///
     /// # Panics
     ///
-    /// When they were not, with the difference; or when the consumer failed, or none ran.
+    /// If they were not; the panic shows the difference. Also if the consumer failed, or if none
+    /// ran.
     pub fn then_dispatched<T, M>(mut self, expected: impl IntoIterator<Item = M>) -> Self
     where
         T: Topic,
@@ -157,29 +166,29 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         let found = self.dispatched(T::NAME, given_up_to);
         assert!(
             expected == found,
-            "other messages were dispatched on topic \"{}\" than expected:\n{}",
+            "the messages dispatched on topic \"{}\" differ from the expected ones:\n{}",
             T::NAME,
             difference(&expected, &found)
         );
         self
     }
 
-    /// Looks at the state that is there now: on the bus, or in the database behind it.
+    /// Checks the present state: on the bus, or in its database.
     ///
     /// # Panics
     ///
-    /// When the consumer failed, or none ran.
+    /// If the consumer failed, or if none ran.
     pub fn then(mut self, look: impl FnOnce(&mut B)) -> Self {
         self.expect_to_have_run();
         look(&mut self.bus);
         self
     }
 
-    /// The consumer failed, with this error.
+    /// Checks that the consumer failed, and passes the error to `look`.
     ///
     /// # Panics
     ///
-    /// When it did not fail.
+    /// If it did not fail.
     pub fn then_failed(mut self, look: impl FnOnce(&Error)) -> Self {
         match self.failure.take() {
             Some(error) => look(&error),
@@ -202,13 +211,13 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
         }
     }
 
-    /// What was dispatched on a topic while the consumer ran.
+    /// Returns the messages that were dispatched on a topic while the consumer ran, as text.
     fn dispatched(&mut self, topic: &str, after: Position) -> String {
         let mut found = String::new();
         let read = self.bus.last_position().and_then(|last| {
             let request = PageRequest {
                 topic,
-                message_types: MessageTypes::All,
+                message_types: TypeFilter::All,
                 after,
                 up_to: last,
                 limit: usize::MAX,
@@ -225,7 +234,7 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     }
 }
 
-/// A message as people read it.
+/// Returns a message as readable text.
 fn on_paper(message_type: &str, payload: &str) -> String {
     struct Payload<'a>(&'a str);
 

@@ -5,10 +5,11 @@ use crate::backends::{Backend, Database};
 use crate::on_topics::OnTopics;
 use crate::topic::{Orders, names_of_topics};
 
-/// A multiple of all numbers of topics, so that each batch begins with the first.
+/// The size of a batch. It is a multiple of all numbers of topics, so that each batch begins with
+/// the first topic.
 const BATCH: usize = 2_560;
 
-/// Puts so many messages into the database, on these topics in turn, and lets it settle.
+/// Inserts messages into the database, on these topics in turn, and lets the database settle.
 pub fn fill<B: Backend>(
     database: &Database<'_, B>,
     messages: u64,

@@ -1,5 +1,5 @@
-//! What the library does, measured one thing at a time, and what is needed for that. There is nothing here
-//! to compare it with: two programs with the same rows and different libraries are.
+//! Measurements of single operations of the library, and what they need. The package compares
+//! nothing: two programs with the same rows and different versions of the library are compared.
 
 pub mod backends;
 pub mod consume;
@@ -16,5 +16,5 @@ pub use self::done::Done;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Does something for a short time.
+/// A closure that works for a short time.
 pub type Way = Box<dyn FnMut() -> Result<Done, Failure>>;

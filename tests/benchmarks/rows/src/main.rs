@@ -1,4 +1,5 @@
-//! A row server: `./benchmark --against COMMIT` starts two of them, with different libraries.
+//! A row server. `./benchmark --against COMMIT` starts two of them, with different versions of the
+//! library.
 
 use std::io::{stdin, stdout};
 

@@ -1,19 +1,23 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use persisting_message_bus::{
-    Duplicates, Error, MessageRepository, MessageSource, PageRequest, Position, RawMessage,
-    Sightings, StoredMessage,
+use persisting_message_bus::backend::{
+    MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations, StoredMessage,
 };
+use persisting_message_bus::{Error, OnDuplicate, Position};
 
-/// A repository in which messages go on these topics in turn, whatever topic their type is on.
+/// A repository that puts messages on these topics in turn, whatever the topic of their type is.
 pub struct OnTopics<'a, C> {
     pub connection: &'a mut C,
     pub topics: &'a [String],
 }
 
 impl<C: MessageRepository> MessageRepository for OnTopics<'_, C> {
-    fn persist(&mut self, messages: &[RawMessage], duplicates: Duplicates) -> Result<usize, Error> {
+    fn persist(
+        &mut self,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
         let messages = messages.iter().zip(self.topics.iter().cycle());
         let messages = messages.map(|(message, topic)| RawMessage {
             topic: Cow::Owned(topic.clone()),
@@ -25,12 +29,16 @@ impl<C: MessageRepository> MessageRepository for OnTopics<'_, C> {
 }
 
 impl<C: MessageSource> MessageSource for OnTopics<'_, C> {
-    fn horizon(&mut self, topic: &str, sightings: &mut Sightings) -> Result<Position, Error> {
-        self.connection.horizon(topic, sightings)
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.connection.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, horizon: Position) -> Result<Position, Error> {
-        self.connection.head(topic, horizon)
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        self.connection.head(topic, high_water_mark)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::{Done, Failure};
 
-/// Lets each connection do something in a thread of its own, all of them at once. Each returns how many
-/// messages that were.
+/// Runs a closure for each connection, all at once in separate threads. Each closure returns its
+/// number of messages.
 pub fn side_by_side<C: Send>(
     connections: &mut [C],
     work: impl Fn(&mut C, usize) -> Result<usize, Failure> + Sync,

@@ -1,4 +1,4 @@
-//! What is published: about 200 bytes of JSON, and 150 of headers.
+//! The published messages: about 200 bytes of JSON and 150 bytes of headers.
 
 use std::iter;
 
@@ -6,7 +6,7 @@ use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Nine of ten messages.
+/// The type of nine in ten messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OrderPlaced {
     pub order: u64,
@@ -17,7 +17,7 @@ pub struct OrderPlaced {
     pub address: String,
 }
 
-/// One of ten.
+/// The type of one in ten messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OrderCancelled {
     pub order: u64,
@@ -33,21 +33,21 @@ pub enum Orders {
     OrderCancelled(OrderCancelled),
 }
 
-/// What is one of ten.
+/// The messages that are one in ten.
 #[derive(Debug, Clone, EventSet)]
 #[event_set(topic = Orders)]
 pub enum Cancellations {
     OrderCancelled(OrderCancelled),
 }
 
-/// The topic, and so many more beside it that there are `topics`.
+/// Returns the names of the topic and of `topics - 1` more topics.
 pub fn names_of_topics(topics: usize) -> Vec<String> {
     let others = (1..topics).map(|topic| format!("{}-{topic}", Orders::NAME));
     iter::once(Orders::NAME.to_owned()).chain(others).collect()
 }
 
 impl Orders {
-    /// Messages in the order of their numbers.
+    /// Returns messages in the order of their numbers.
     pub fn numbered(numbers: impl IntoIterator<Item = u64>) -> Vec<Self> {
         numbers.into_iter().map(Self::number).collect()
     }
@@ -66,7 +66,7 @@ impl Orders {
                 order,
                 customer,
                 refund_cents: 12_50,
-                reason: "The parcel came back: nobody was at home, three times in a row, and the \
+                reason: "The parcel came back: no one was at home, three times in a row, and the \
                          customer did not answer."
                     .to_owned(),
             });

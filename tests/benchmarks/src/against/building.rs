@@ -1,4 +1,4 @@
-//! Cargo, and what has to be there for it.
+//! Calls of Cargo, and the files that it needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use std::process::{Command, Stdio};
 use benchmark_rows::Failure;
 use serde_json::Value;
 
-/// The folder of what measures, in any checkout.
+/// The folder of the measuring package in any checkout.
 pub const ROWS: &str = "tests/benchmarks/rows";
 
-/// What is in it if it is a program.
+/// The file that the folder contains if the package is a program.
 pub const MAIN: &str = "tests/benchmarks/rows/src/main.rs";
 
 const PACKAGE: &str = "persisting-message-bus-benchmark-rows";
 const PROGRAM: &str = "row-server";
 
-/// Builds a checkout's row server, for where Cargo puts things by itself or for that folder, and returns
-/// where it is. Cargo says on the terminal what it does, and why it cannot.
+/// Builds a checkout's row server into Cargo's default folder or into `target`, and returns the
+/// path of the program. Cargo prints its progress and errors on the terminal.
 pub fn row_server(
     checkout: &Path,
     target: Option<&Path>,
@@ -37,13 +37,13 @@ pub fn row_server(
     }
     let output = cargo.output().map_err(|cause| format!("cargo: {cause}"))?;
     if !output.status.success() {
-        return Err("it does not compile: see above".into());
+        return Err("the checkout does not compile; see above".into());
     }
     program_of(&String::from_utf8(output.stdout)?)
-        .ok_or_else(|| format!("Cargo does not say where it has put {PROGRAM}").into())
+        .ok_or_else(|| format!("Cargo reports no path for {PROGRAM}").into())
 }
 
-/// As Cargo tells it, one JSON text in each line.
+/// Returns the path of the program from Cargo's messages, of which each line is one JSON text.
 fn program_of(messages: &str) -> Option<PathBuf> {
     let messages = messages.lines();
     let mut messages = messages.filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -54,7 +54,7 @@ fn program_of(messages: &str) -> Option<PathBuf> {
     })
 }
 
-/// Makes the folder of what measures a part of a checkout's workspace.
+/// Adds the folder of the measuring package to a checkout's workspace.
 pub fn add_to_workspace(checkout: &Path) -> Result<(), Failure> {
     let path = checkout.join("Cargo.toml");
     let manifest = with_member(&fs::read_to_string(&path)?, ROWS)
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_workspace_gets_none() {
+    fn a_folder_without_a_workspace_gets_no_member() {
         let error = with_member("[package]\nname = \"a\"\n", "b").unwrap_err();
         assert_eq!(error.to_string(), "no workspace with members");
     }

@@ -1,5 +1,5 @@
-//! A folder with the files of another commit: one for all commits, so that Cargo compiles again what is
-//! different from the last one, and not all dependencies.
+//! A folder with the files of another commit. All commits share one folder, so that Cargo
+//! recompiles only the differences from the last commit, and not all dependencies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use super::git::git;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Commit {
-    /// Its whole hash.
+    /// The full hash.
     pub hash: String,
-    /// As much of it as is needed.
+    /// The shortest unique prefix of the hash.
     pub short: String,
     pub subject: String,
 }
 
 impl Commit {
-    /// By any name that git knows, in the repository that the folder is in.
+    /// Finds a commit by any name that git knows, in the repository that contains the folder.
     pub fn find(repository: &Path, name: &str) -> Result<Self, Failure> {
         let name = format!("{name}^{{commit}}");
         let hash = git(
@@ -33,7 +33,7 @@ impl Commit {
         })
     }
 
-    /// Whether it has that file.
+    /// Returns whether the commit has this file.
     pub fn has(&self, repository: &Path, file: &str) -> Result<bool, Failure> {
         let files = git(
             repository,
@@ -43,8 +43,8 @@ impl Commit {
     }
 }
 
-/// Makes the folder a worktree of the repository with the files of the commit: those that were changed are
-/// as they were, those that git does not know are gone, but for the ones in `kept`.
+/// Makes the folder a worktree of the repository with the files of the commit. Changed files are
+/// restored, and files that git does not know are deleted, except those in `kept`.
 pub fn check_out(
     repository: &Path,
     commit: &Commit,
@@ -56,7 +56,7 @@ pub fn check_out(
             fs::remove_dir_all(folder)?;
         }
         let path = folder.to_str().ok_or("a folder whose path is not UTF-8")?;
-        // Twice: if it was one that somebody deleted, git knows it still, and perhaps as locked.
+        // `--force` twice: if the worktree was deleted, git still knows it, perhaps as locked.
         let add = ["worktree", "add", "--force", "--force", "--detach", path];
         git(repository, &[&add[..], &[&commit.hash]].concat())?;
         return Ok(());
@@ -72,7 +72,8 @@ pub fn check_out(
     Ok(())
 }
 
-/// Whether it is one by itself. Otherwise, git would change the worktree around it.
+/// Returns whether the folder itself is a worktree. If not, git would change the worktree around
+/// it.
 fn is_worktree(folder: &Path) -> bool {
     let top = || -> Result<PathBuf, Failure> {
         let top = git(folder, &["rev-parse", "--show-toplevel"])?;
@@ -90,8 +91,8 @@ mod tests {
 
     use super::*;
 
-    /// A repository with commits whose only file is `file`, with these contents; and a folder in it that
-    /// it ignores.
+    /// Creates a repository with commits whose only file is `file`, with these contents, and an
+    /// ignored folder in it.
     fn repository(contents: &[&str]) -> (TempDir, Vec<Commit>) {
         let repository = tempfile::tempdir().unwrap();
         let path = repository.path();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worktree_that_somebody_deleted_is_made_again() {
+    fn a_deleted_worktree_is_recreated() {
         let (repository, commits) = repository(&["one"]);
         let path = repository.path();
         let folder = path.join("target/checkout");

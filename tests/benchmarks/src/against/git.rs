@@ -3,7 +3,7 @@ use std::process::Command;
 
 use benchmark_rows::Failure;
 
-/// What git prints, run in that folder.
+/// Runs git in the folder, and returns its output.
 pub fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
     let output = command(folder)
         .args(arguments)
@@ -17,7 +17,8 @@ pub fn git(folder: &Path, arguments: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
-/// For the repository that the folder is in, whatever a hook that started us says, and without hooks.
+/// Returns a git command for the repository that contains the folder. It ignores the environment of
+/// a git hook that started this program, and runs no hooks.
 fn command(folder: &Path) -> Command {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder);

@@ -1,4 +1,4 @@
-//! Folders of files that are to be the same.
+//! Mirrors of folders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::{fs, io};
 
 use benchmark_rows::Failure;
 
-/// Makes the folder `to` the same as `from`. What is the same already is left alone: Cargo goes by the times
-/// of files.
+/// Makes the folder `to` equal to `from`. Equal files are not touched, because Cargo compares the
+/// times of files.
 pub fn mirror(from: &Path, to: &Path) -> Result<(), Failure> {
     let (wanted, found) = (files_in(from)?, files_in(to)?);
     for file in found.keys().filter(|file| !wanted.contains_key(*file)) {
@@ -25,12 +25,12 @@ pub fn mirror(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether there are the same files in both.
+/// Returns whether both folders have the same files.
 pub fn are_same(one: &Path, other: &Path) -> Result<bool, Failure> {
     Ok(files_in(one)? == files_in(other)?)
 }
 
-/// By their paths in the folder, which may be missing.
+/// Returns the files of a folder by their relative paths. The folder may be missing.
 fn files_in(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>, Failure> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,5 +1,5 @@
-//! The library of this checkout against that of another commit: two programs, each with one of them, measure
-//! the same rows in turn, on the same servers.
+//! Compares the library of this checkout with that of another commit. Two programs, each with one
+//! of the libraries, measure the same rows in turn on the same servers.
 
 mod building;
 mod checkout;
@@ -29,14 +29,14 @@ use self::shared_servers::SharedServers;
 use crate::arguments::Arguments;
 use crate::progress::Progress;
 
-/// In the folder of the report.
+/// The name of the result file in the folder of the report.
 const FILE: &str = "against.json";
 
-/// For the help.
+/// Returns the names of all rows, for the help text.
 pub fn names_of_rows() -> String {
     let names = Load::ALL.map(Load::name);
     let names = names.join("\n  ");
-    format!("Rows, with sqlite/, postgres/ or mariadb/ before them:\n  {names}")
+    format!("Rows, prefixed by sqlite/, postgres/ or mariadb/:\n  {names}")
 }
 
 pub fn run(commit: &str, arguments: &Arguments) -> Result<(), Failure> {
@@ -44,7 +44,7 @@ pub fn run(commit: &str, arguments: &Arguments) -> Result<(), Failure> {
         Some([this, other]) => Programs::named(this, other, commit),
         _ => Programs::build(commit)?,
     };
-    // They end after the programs that are connected to them.
+    // The servers are dropped after the programs that are connected to them.
     let servers = SharedServers::start(&arguments.databases())?;
     let start = |program: &Path, side: &str, name: &str| {
         RowServer::start(program, name, servers.places(side, arguments.tiny))
@@ -66,7 +66,7 @@ pub fn run(commit: &str, arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Those that are chosen: what both sides can measure, and what only one of them can.
+/// Returns the chosen rows: those that both sides can measure, and those that only one side can.
 fn rows(
     of_this: &[String],
     of_other: &[String],
@@ -79,12 +79,14 @@ fn rows(
         chosen(all, patterns)?.into_iter().partition(is_common);
     if common.is_empty() {
         let patterns = patterns.join(", ");
-        return Err(format!("no row of both sides is like {patterns}: --help lists them").into());
+        return Err(
+            format!("no row of both sides matches {patterns}; --help lists the rows").into(),
+        );
     }
     Ok((common, others))
 }
 
-/// Row by row, each of which is written down at once.
+/// Compares row by row, and writes each result at once.
 fn compare(
     rows: &[String],
     arguments: &Arguments,

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
-/// Fewer than that say too little about a few percent, on a machine that does other things too.
+/// The minimum number of pairs. Fewer cannot show a difference of a few percent on a machine with
+/// other load.
 const LEAST_PAIRS: u16 = 20;
 
 #[derive(Args)]
@@ -11,21 +12,21 @@ pub struct Options {
     /// Compares this checkout with that commit, row by row, instead of the library with the drivers
     #[arg(long, value_name = "COMMIT", conflicts_with_all = ["only", "quick", "full", "rounds"])]
     pub against: Option<String>,
-    /// Only the rows whose names contain this or, where there is a * or a ? in it, are like this; can be
-    /// given several times [default: all]
+    /// Measures only the rows whose names contain this text or, if it has a * or a ?, match it; can
+    /// be given several times [default: all]
     #[arg(long, value_name = "PATTERN", requires = "against")]
     pub rows: Vec<String>,
-    /// How often both have a turn at each row, one right after the other; 20 at least
+    /// The number of pairs of turns for each row, at least 20
     #[arg(long, requires = "against", default_value_t = LEAST_PAIRS)]
     #[arg(value_parser = value_parser!(u16).range(1..=1_000))]
     pub pairs: u16,
-    /// Compares these two row servers, which are there already, whatever the commit
+    /// Compares these two existing row servers, whatever the commit
     #[arg(long, num_args = 2, value_names = ["THIS", "OTHER"], requires = "against", hide = true)]
     pub programs: Option<Vec<PathBuf>>,
 }
 
 impl Options {
-    /// Says what is wrong with them.
+    /// Returns an error that names the invalid option.
     pub fn check(&self, tiny: bool) -> Result<(), String> {
         if self.pairs < LEAST_PAIRS && !tiny {
             let pairs = self.pairs;

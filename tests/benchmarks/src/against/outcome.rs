@@ -1,4 +1,4 @@
-//! What came out, for people and for programs.
+//! The results, as a table and as JSON.
 
 use serde::Serialize;
 
@@ -8,15 +8,15 @@ use crate::environment::Environment;
 use crate::report::{Section, rounded};
 use crate::statistics::{Interval, interval_of_median, median};
 
-/// All of a run.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub environment: Environment,
     pub compared: Compared,
-    /// How the intervals are made.
+    /// The method of the intervals.
     pub interval: &'static str,
     pub rows: Vec<Row>,
-    /// Those that only one of both can measure.
+    /// The rows that only one side can measure.
     pub not_compared: Vec<String>,
 }
 
@@ -26,19 +26,19 @@ const INTERVAL: &str =
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub name: String,
-    /// The median of the ratios of the pairs: above 1, this checkout is faster.
+    /// The median of the ratios of the pairs. Above 1, this checkout is faster.
     pub ratio: f64,
     /// `null` for fewer than six pairs.
     pub interval: Option<Interval>,
-    /// This checkout's rate by that of the commit, pair by pair.
+    /// This checkout's rate divided by that of the commit, for each pair.
     pub ratios: Vec<f64>,
-    /// Messages a second, turn by turn.
+    /// The messages a second in each turn.
     pub this: Vec<f64>,
     pub other: Vec<f64>,
 }
 
 impl Row {
-    /// Of one pair at least.
+    /// Computes a row from at least one pair.
     pub fn new(name: &str, pairs: &[Pair]) -> Self {
         let ratios: Vec<_> = pairs.iter().map(|pair| pair.this / pair.other).collect();
         Self {
@@ -51,7 +51,7 @@ impl Row {
         }
     }
 
-    /// What the interval allows to say.
+    /// Returns the verdict that the interval supports.
     fn verdict(&self) -> &'static str {
         match self.interval {
             Some(Interval { low, .. }) if low > 1.0 => "faster",
@@ -79,7 +79,7 @@ impl Row {
 const HEADER: &[&str] = &["row", "is", "this/s", "other/s", "ratio", "95 %"];
 
 impl Outcome {
-    /// No rows yet.
+    /// Returns an outcome without rows.
     pub fn new(compared: Compared, not_compared: Vec<String>) -> Self {
         Self {
             environment: Environment::here(),
@@ -96,7 +96,7 @@ impl Outcome {
         let table = Section::new(format!("{this} by {other}"), HEADER, 2, rows);
         println!("\n{}\n{}", table.title, table.for_terminal());
         for row in &self.not_compared {
-            println!("Not compared, since only one of both has it: {row}");
+            println!("Not compared, because only one side has it: {row}");
         }
     }
 }
@@ -105,7 +105,7 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    /// Of a side that is so many times as fast as the other, give or take.
+    /// Returns a row whose ratios vary around `ratio`.
     fn row(ratio: f64) -> Row {
         let pairs = (0..20).map(|pair| {
             let other = 1_000.0 + f64::from(pair);

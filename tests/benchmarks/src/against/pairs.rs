@@ -1,4 +1,4 @@
-//! Two sides in turn, so that what slows the machine down for a while is shared by both.
+//! Two sides in turn, so that a temporary slowdown of the machine affects both.
 
 use benchmark_rows::Failure;
 
@@ -6,7 +6,7 @@ use benchmark_rows::Failure;
 pub enum Side {
     /// This checkout.
     This,
-    /// The commit that it is compared with.
+    /// The commit with which it is compared.
     Other,
 }
 
@@ -14,16 +14,16 @@ impl Side {
     const BOTH: [Self; 2] = [Self::This, Self::Other];
 }
 
-/// What both sides reached in a pair of turns.
+/// The rates of both sides in a pair of turns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
     pub this: f64,
     pub other: f64,
 }
 
-/// So many pairs of turns, each of which returns a rate. Who begins alternates too: whoever is second may
-/// find a busier disk or a warmer cache. A turn of each before them does not count: it connects, prepares
-/// and gets warm.
+/// Measures pairs of turns, each of which returns a rate. The side that begins alternates, because
+/// the second one may find a busier disk or a warmer cache. One turn of each side before them does
+/// not count: it connects, prepares statements and fills caches.
 pub fn pairs(
     number: usize,
     mut turn: impl FnMut(Side) -> Result<f64, Failure>,
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_begins_alternates_after_a_turn_of_each_that_does_not_count() {
+    fn the_starting_side_alternates_after_an_uncounted_turn_of_each() {
         let mut turns = Vec::new();
         let pairs = pairs(3, |side| {
             turns.push(side);

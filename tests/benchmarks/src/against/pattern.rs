@@ -1,7 +1,7 @@
 use benchmark_rows::Failure;
 use glob::Pattern;
 
-/// Those names that are like one of the patterns, or all if there are none.
+/// Returns the names that match one of the patterns, or all names if there are no patterns.
 pub fn chosen(mut names: Vec<String>, patterns: &[String]) -> Result<Vec<String>, Failure> {
     let patterns = patterns.iter().map(|pattern| parse(pattern));
     let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
@@ -10,7 +10,7 @@ pub fn chosen(mut names: Vec<String>, patterns: &[String]) -> Result<Vec<String>
     Ok(names)
 }
 
-/// One without wildcards matches wherever it stands.
+/// Parses a pattern. One without wildcards matches any part of a name.
 fn parse(pattern: &str) -> Result<Pattern, Failure> {
     let parsed = if pattern.contains(['*', '?', '[']) {
         Pattern::new(pattern)
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn without_patterns_all_are_chosen() {
+    fn all_names_are_chosen_when_there_are_no_patterns() {
         assert_eq!(chosen_of(&[]).len(), 3);
     }
 

@@ -1,4 +1,4 @@
-//! The two programs that are compared, and how they come to be.
+//! The two programs that are compared, and how they are built.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{self, Path, PathBuf};
@@ -12,41 +12,42 @@ use super::checkout::{Commit, check_out};
 use super::git::git;
 use super::mirror::{are_same, mirror};
 
-/// Row servers of this checkout, as it is now, and of the commit.
+/// The row servers of this checkout in its current state, and of the commit.
 pub struct Programs {
     pub this: PathBuf,
     pub other: PathBuf,
     pub compared: Compared,
-    /// As long as it is there, nobody builds others in their place.
+    /// A lock that keeps other processes from replacing the programs.
     _lock: Option<File>,
 }
 
-/// What they are.
+/// The versions that are compared.
 #[derive(Debug, Serialize)]
 pub struct Compared {
-    /// This checkout: the commit that it is at, and whether something was changed since.
+    /// This checkout: its commit, and whether files were changed since.
     pub this: String,
-    /// The commit, briefly.
+    /// The short name of the commit.
     pub other: String,
     /// `null` if no program was built for it.
     commit: Option<Commit>,
-    /// What measures the commit's library.
+    /// The package that measures the commit's library.
     rows: Option<Rows>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Rows {
-    /// This checkout's: the commit has none.
+    /// This checkout's package, because the commit has none.
     Ours,
-    /// The commit's, the same as this checkout's.
+    /// The commit's package, which equals this checkout's.
     Own,
-    /// The commit's: a difference may be one of how it is measured.
+    /// The commit's package, which differs from this checkout's. A difference may come from the
+    /// measurement.
     OwnButDifferent,
 }
 
 impl Programs {
-    /// Those that are there, for a comparison with what is called so.
+    /// Returns existing programs, with a name for the commit.
     pub fn named(this: &Path, other: &Path, commit: &str) -> Self {
         let compared = Compared {
             this: this.display().to_string(),
@@ -62,7 +63,7 @@ impl Programs {
         }
     }
 
-    /// Builds both, and says on the terminal of what.
+    /// Builds both programs, and prints their versions on the terminal.
     pub fn build(commit: &str) -> Result<Self, Failure> {
         let here = env::current_dir()?;
         let commit = Commit::find(&here, commit)?;
@@ -75,7 +76,7 @@ impl Programs {
         let rows = prepare(&here, &commit, &checkout)?;
         let Commit { short, subject, .. } = &commit;
         println!("{short} ({subject}): its library is measured by {rows}");
-        // Cargo.lock does not know the rows that came with us.
+        // The commit's Cargo.lock does not include a package that was copied from this checkout.
         let locked = rows != Rows::Ours;
         let other = row_server(&checkout, Some(&folder.join("target")), locked)
             .map_err(|cause| format!("{short}, measured by {rows}: {cause}"))?;
@@ -95,7 +96,8 @@ impl Programs {
     }
 }
 
-/// Where the other side is built, which stays: the next time, there is less to compile.
+/// Returns the folder in which the other side is built. It is kept, so that the next build is
+/// shorter.
 fn folder() -> Result<PathBuf, Failure> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let folder = path::absolute(target)?.join("against");
@@ -108,13 +110,13 @@ fn lock(folder: &Path) -> Result<File, Failure> {
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {
-            Err("another comparison runs in this checkout: they would disturb each other".into())
+            Err("another comparison runs in this checkout; wait until it ends".into())
         }
         Err(TryLockError::Error(cause)) => Err(cause.into()),
     }
 }
 
-/// Checks the commit out, and sees to it that there is something that measures it.
+/// Checks the commit out, and copies this checkout's measuring package if the commit has none.
 fn prepare(here: &Path, commit: &Commit, checkout: &Path) -> Result<Rows, Failure> {
     let of_this = here.join(ROWS);
     if !commit.has(here, MAIN)? {
@@ -134,7 +136,10 @@ fn prepare(here: &Path, commit: &Commit, checkout: &Path) -> Result<Rows, Failur
 impl fmt::Display for Rows {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ours => write!(formatter, "this checkout's {ROWS}, since it has none"),
+            Self::Ours => write!(
+                formatter,
+                "this checkout's {ROWS}, because the commit has none"
+            ),
             Self::Own => write!(formatter, "its own {ROWS}, the same as this checkout's"),
             Self::OwnButDifferent => write!(
                 formatter,

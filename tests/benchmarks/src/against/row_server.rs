@@ -5,18 +5,18 @@ use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
 use benchmark_rows::serving::{Answer, Command, NAME, Places};
 use benchmark_rows::{Done, Failure};
 
-/// A program with a library of its own, which gives turns to rows until it is dropped.
+/// A running row server with its version of the library. Dropping this ends it.
 pub struct RowServer {
-    /// In errors.
+    /// The name in errors.
     name: String,
     process: Child,
-    /// It ends when this is closed.
+    /// The input of the program, which ends when this is closed.
     commands: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
 impl RowServer {
-    /// Starts one, and returns the names of its rows.
+    /// Starts a row server, and returns it with the names of its rows.
     pub fn start(
         program: &Path,
         name: &str,
@@ -42,7 +42,7 @@ impl RowServer {
         }
     }
 
-    /// Lets it do what the row measures.
+    /// Runs a turn of a row.
     pub fn turn(&mut self, row: &str) -> Result<Done, Failure> {
         match self.ask(&Command::Run(row.to_owned()))? {
             Answer::Done(Done { messages: 0, .. }) => {
@@ -59,7 +59,7 @@ impl RowServer {
             .commands
             .as_ref()
             .map(|mut input| writeln!(input, "{line}"));
-        // A pipe that is closed says less than how the process has ended.
+        // The exit status of the process is a better error than a closed pipe.
         let answer = match told {
             Some(Ok(())) => self.answers.next(),
             _ => None,
@@ -84,7 +84,7 @@ impl RowServer {
 impl Drop for RowServer {
     fn drop(&mut self) {
         self.commands = None;
-        // It removes its databases; they go with their servers at the latest.
+        // The process removes its databases. They disappear with their servers at the latest.
         let _ended = self.process.wait();
     }
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::arguments::Chosen;
 use crate::servers;
 
-/// A server of each kind, on which both sides have databases of their own.
+/// A server of each kind, on which each side has its own databases.
 pub struct SharedServers {
     sqlite: Option<TempDir>,
     postgres: Option<PostgresServer>,
@@ -25,7 +25,7 @@ impl SharedServers {
         })
     }
 
-    /// For a side whose databases have names that begin so.
+    /// Returns the places for a side whose database names begin with `name`.
     pub fn places(&self, name: &str, tiny: bool) -> Places {
         Places {
             name: name.to_owned(),

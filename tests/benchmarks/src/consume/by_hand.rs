@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::raw::{Decode, PageQuery, RawDriver};
 
-/// As a new consumer.
+/// Consumes with a new consumer.
 pub fn consume<S: Decode>(driver: &mut impl RawDriver, task: Task) -> Result<Done, Failure> {
     let consumer = format!("by hand {}", Uuid::now_v7());
     driver.add_consumer(&consumer, Orders::NAME)?;

@@ -1,7 +1,7 @@
-//! How many messages a second one consumer handles that catches up.
+//! The messages a second that a single consumer handles while it catches up.
 
 pub mod by_hand;
-mod safe_head;
+mod high_water_mark;
 
 use benchmark_rows::backends::Database;
 use benchmark_rows::consume::{Kind, Task, consume};
@@ -10,7 +10,7 @@ use benchmark_rows::topic::{Cancellations, Orders};
 use benchmark_rows::{Failure, Way};
 use persisting_message_bus::EventSet;
 
-use self::safe_head::Look;
+use self::high_water_mark::Look;
 
 use crate::raw::Decode;
 use crate::results::Point;
@@ -18,7 +18,7 @@ use crate::run::Run;
 use crate::sizes::Sizes;
 use crate::with_driver::WithDriver;
 
-/// What the consumer wants to see.
+/// The messages that the consumer handles.
 #[derive(Clone, Copy)]
 enum Wanted {
     Topic,
@@ -47,32 +47,31 @@ fn loads(sizes: &Sizes) -> Vec<Load> {
     loads
 }
 
-/// Of the safe head.
+/// The reads of the high-water mark.
 const LOOKS: [(&str, Look); 2] = [
-    ("the safe head, looked at for each page", Look::EachPage),
-    ("the safe head, in a backlog", Look::OnceInAWhile),
+    ("the high-water mark, read for each page", Look::EachPage),
+    ("the high-water mark, in a backlog", Look::OnceInAWhile),
 ];
 
 pub fn steps(sizes: &Sizes) -> usize {
     loads(sizes).len() + LOOKS.len() * sizes.pages.len()
 }
 
-/// Both read the same rows.
+/// Runs the comparisons. Both sides read the same rows.
 pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed, 1)?;
     for load in loads(&run.sizes) {
         let most = run.sizes.most_in_a_turn(load.page);
-        let after = load.wanted.in_front_of_the_last(most, &run.sizes);
+        let after = load.wanted.before_the_last(most, &run.sizes);
         let point = point::<B>(load.series(), load.page);
         run.compare(point, ways(&database, load, after)?)?;
     }
     for (series, look) in LOOKS {
         for page in run.sizes.pages.clone() {
             let point = point::<B>(series.to_owned(), page);
-            let after =
-                Wanted::Topic.in_front_of_the_last(run.sizes.most_in_a_turn(page), &run.sizes);
-            run.compare(point, safe_head::ways(&database, look, page, after)?)?;
+            let after = Wanted::Topic.before_the_last(run.sizes.most_in_a_turn(page), &run.sizes);
+            run.compare(point, high_water_mark::ways(&database, look, page, after)?)?;
         }
     }
     Ok(())
@@ -85,7 +84,7 @@ fn ways<B: WithDriver>(
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
     let task = Task {
         after,
-        ..Task::catch_up(load.kind, load.page)
+        ..Task::handle_new_messages(load.kind, load.page)
     };
     match load.wanted {
         Wanted::Topic => ways_of::<Orders, B>(database, task),
@@ -93,7 +92,7 @@ fn ways<B: WithDriver>(
     }
 }
 
-/// By hand and with the library.
+/// Returns the ways to consume: by hand and with the library.
 pub fn ways_of<S, B>(
     database: &Database<'_, B>,
     task: Task,
@@ -107,13 +106,13 @@ where
     let library = move || consume::<S, _>(&mut connection, task);
     Ok(vec![
         ("pages", Box::new(by_hand)),
-        ("catch_up", Box::new(library)),
+        ("handle_new_messages", Box::new(library)),
     ])
 }
 
 impl Wanted {
-    /// Where a consumer begins, so that so many messages are left for it.
-    fn in_front_of_the_last(self, most: usize, sizes: &Sizes) -> i64 {
+    /// Returns the position after which a consumer begins, so that `most` messages are left for it.
+    fn before_the_last(self, most: usize, sizes: &Sizes) -> i64 {
         let left = match self {
             Self::Topic => most,
             Self::OneInTen => 10 * most,

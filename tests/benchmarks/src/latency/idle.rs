@@ -1,4 +1,4 @@
-//! What a consumer costs that has nothing to do.
+//! The cost of an idle consumer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,11 @@ use persisting_message_bus::{Message, MessageConsumer, Runner};
 
 use crate::with_driver::WithDriver;
 
-/// How long a consumer may take to end.
+/// The time that a consumer has to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many statements a consumer runs in that time, on default settings; after having been idle for as
-/// long as `settling`.
+/// Counts the statements that a consumer with default settings runs in a duration, after it has
+/// been idle for `settling`.
 pub fn statements<B: WithDriver>(
     url: &str,
     settling: Duration,

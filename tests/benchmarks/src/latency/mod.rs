@@ -1,5 +1,5 @@
-//! How long it takes from a commit to the start of an external handler, in a runner on its default
-//! settings, and how many statements such a consumer runs while it has nothing to do.
+//! The time from a commit to the start of an external handler, in a runner with default settings,
+//! and the number of statements that such a consumer runs while it is idle.
 
 mod idle;
 mod pace;
@@ -43,7 +43,7 @@ pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
 fn idle<B: WithDriver>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Failure> {
     run.progress.begin(&format_args!("{}: idle", B::NAME));
     let duration = run.sizes.idle_for;
-    // From then on it looks no less often.
+    // From then on, the polls do not become rarer.
     let settling = duration.min(Duration::from_secs(10));
     let statements = idle::statements::<B>(&database.url, settling, duration)?;
     run.results.idle.push(Idle {
@@ -54,10 +54,10 @@ fn idle<B: WithDriver>(database: &Database<'_, B>, run: &mut Run) -> Result<(), 
     Ok(())
 }
 
-/// There is a message at each pace.
+/// Computes the quantiles. There is at least one message at each pace.
 fn quantiles<B: WithDriver>(pace: Pace, wake: Wake, mut latencies: Vec<Duration>) -> Latency {
     latencies.sort_unstable();
-    // So many of a thousand are not slower.
+    // This many of 1,000 messages are not slower.
     let milliseconds = |thousandths: usize| {
         let rank = (latencies.len() * thousandths).div_ceil(1_000);
         latencies[rank - 1].as_secs_f64() * 1_000.0

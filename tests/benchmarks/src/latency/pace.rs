@@ -1,20 +1,20 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How often something is published.
+/// The rate of publishing.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
-    /// So many a second, in even gaps.
+    /// This many messages a second, in even gaps.
     Even(u32),
-    /// So many a second, in random gaps, as of many that know nothing of each other: exponentially
-    /// distributed.
+    /// This many messages a second, in exponentially distributed gaps, as from many independent
+    /// publishers.
     Random(u32),
-    /// One behind the other.
+    /// Messages without gaps.
     FullLoad,
 }
 
 impl Pace {
-    /// The time until the next message, if that does not follow at once.
+    /// Returns the time until the next message, or `None` if that follows at once.
     pub fn gap(self, random: &mut fastrand::Rng) -> Option<Duration> {
         let seconds = match self {
             Self::Even(per_second) => 1.0 / f64::from(per_second),

@@ -1,4 +1,4 @@
-//! From the commit to the handler.
+//! The time from the commit to the handler.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use benchmark_rows::Failure;
 use benchmark_rows::topic::Orders;
-use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner, Running};
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, RunHandle, Runner};
 
 use super::{Pace, Wake};
 use crate::with_driver::WithDriver;
 
-/// How long a message may take.
+/// The time that a message may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Publishes for some time, and returns how long each message took until it was handled.
+/// Publishes for some time, and returns the time that each message took until it was handled.
 pub fn latencies<B: WithDriver>(
     url: &str,
     pace: Pace,
@@ -26,7 +26,7 @@ pub fn latencies<B: WithDriver>(
     let orders = MessageDispatcher::<Orders>::new();
     let mut connection = B::connect(url)?;
     let mut publish = || orders.dispatch(&mut connection, &Orders::number(0));
-    // The first one is there to connect and to prepare.
+    // The first message makes both sides connect and prepare statements.
     publish()?;
     handled.recv_timeout(PATIENCE)?;
     let mut committed = Vec::new();
@@ -44,7 +44,7 @@ pub fn latencies<B: WithDriver>(
         };
     }
     let latencies = committed.into_iter().map(|committed| {
-        // It may be handled before we are told of the commit.
+        // A message may be handled before the publisher gets the answer to its commit.
         let handled = handled.recv_timeout(PATIENCE)?;
         Ok(handled.saturating_duration_since(committed))
     });
@@ -53,8 +53,8 @@ pub fn latencies<B: WithDriver>(
     latencies
 }
 
-/// A consumer on default settings, and when it handles something.
-fn start_consumer<B: WithDriver>(url: &str) -> (Running, Receiver<Instant>) {
+/// Starts a consumer with default settings, and returns a receiver of the times of its calls.
+fn start_consumer<B: WithDriver>(url: &str) -> (RunHandle, Receiver<Instant>) {
     let (sender, handled) = channel();
     let consumer = MessageConsumer::external("latency", move |_: &Message<Orders>| {
         Ok(sender.send(Instant::now())?)

@@ -1,37 +1,37 @@
 use std::fmt;
 
-use persisting_message_bus::Running;
+use persisting_message_bus::RunHandle;
 
 use crate::with_driver::WithDriver;
 
-/// What makes the consumer look.
+/// The event that makes the consumer poll.
 #[derive(Debug, Clone, Copy)]
 pub enum Wake {
-    /// The runner's own pace.
+    /// The runner's own interval.
     Polling,
-    /// The publisher is in the same process and says that there is something.
-    Nudge,
-    /// As if it were in another process: by what the database has for that.
+    /// The publisher is in the same process and wakes the runner.
+    Waker,
+    /// The publisher wakes the runner through the database, as from another process.
     Notification,
 }
 
 impl Wake {
-    /// Those that the database can do.
+    /// Returns the events that the database supports.
     pub fn all<B: WithDriver>() -> Vec<Self> {
-        let mut all = vec![Self::Polling, Self::Nudge];
+        let mut all = vec![Self::Polling, Self::Waker];
         if B::NOTIFIES {
             all.push(Self::Notification);
         }
         all
     }
 
-    /// What the publisher does behind each commit.
-    pub fn by_publisher<B: WithDriver>(self, url: &str, running: &Running) -> Box<dyn Fn()> {
-        let nudge = running.nudge();
+    /// Returns a closure that the publisher calls after each commit.
+    pub fn by_publisher<B: WithDriver>(self, url: &str, running: &RunHandle) -> Box<dyn Fn()> {
+        let waker = running.waker();
         match self {
             Self::Polling => Box::new(|| ()),
-            Self::Nudge => Box::new(move || nudge.nudge()),
-            Self::Notification => B::notification(url, nudge),
+            Self::Waker => Box::new(move || waker.wake()),
+            Self::Notification => B::notification(url, waker),
         }
     }
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Wake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Polling => "polling",
-            Self::Nudge => "nudged",
+            Self::Waker => "woken",
             Self::Notification => "notified",
         })
     }

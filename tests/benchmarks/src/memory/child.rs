@@ -1,4 +1,4 @@
-//! The process that consumes.
+//! The consuming process.
 
 use std::fs;
 
@@ -10,11 +10,11 @@ use benchmark_rows::topic::Orders;
 use crate::consume::by_hand;
 use crate::with_driver::WithDriver;
 
-/// What the process is called with, before the name of the database, its address, the way, the size of
-/// the pages and how many messages to consume.
+/// The first argument of the process. The name of the database, its address, the way, the size of
+/// the pages and the number of messages follow.
 pub const NAME: &str = "consume-and-tell-memory";
 
-/// Prints by how many KiB it grew, if that is what this process is for.
+/// If this process is such a child, consumes and prints the growth of its memory in KiB.
 pub fn run(arguments: &[String]) -> Option<Result<(), Failure>> {
     let [name, backend, url, way, page, most] = arguments else {
         return None;
@@ -50,7 +50,8 @@ fn grown_by<B: WithDriver>(url: &str, way: &str, page: &str, most: &str) -> Resu
     }
 }
 
-/// What the system says about this process: now, or at its highest.
+/// Returns a figure in KiB that the system reports for this process: the current or the peak
+/// memory.
 fn kib(name: &str) -> Result<u64, Failure> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));

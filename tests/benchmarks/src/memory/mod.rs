@@ -1,4 +1,4 @@
-//! How much memory a consumer needs, in a process of its own.
+//! The memory of a consumer, measured in its own process.
 
 mod child;
 
@@ -42,7 +42,7 @@ pub fn run<B: WithDriver>(
     Ok(())
 }
 
-/// How much a process grows that consumes.
+/// Returns the growth of a consuming process in KiB.
 fn child<B: WithDriver>(url: &str, way: &str, page: usize, most: usize) -> Result<u64, Failure> {
     let output = Command::new(env::current_exe()?)
         .args([child::NAME, B::NAME, url, way])

@@ -1,4 +1,4 @@
-//! One publisher with batches.
+//! A single publisher of batches.
 
 use std::time::Duration;
 

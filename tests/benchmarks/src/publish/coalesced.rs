@@ -1,4 +1,4 @@
-//! Publishers side by side on one coalescer, against the driver's own connections.
+//! Concurrent publishers on one coalescer, compared with the driver's own connections.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use persisting_message_bus::{Coalescer, MessageDispatcher};
 use super::singles::by_hand;
 use crate::with_driver::WithDriver;
 
-/// By hand, with as many connections as the database takes most from.
+/// Returns the ways to publish. By hand, as many connections are used as give the highest rate on
+/// the database.
 pub fn coalesced<B: WithDriver>(
     library: &Database<'_, B>,
     raw: &Database<'_, B>,

@@ -1,4 +1,4 @@
-//! How many messages a second are published.
+//! The messages a second that are published.
 
 mod batches;
 mod coalesced;
@@ -18,14 +18,14 @@ use self::coalesced::coalesced;
 pub use self::batches::batches;
 pub use self::singles::singles;
 
-/// How it is published.
+/// The way of publishing.
 #[derive(Clone, Copy)]
 enum Load {
-    /// One message in a transaction.
+    /// One message in each transaction.
     Single { publishers: usize, topics: usize },
-    /// One message, in a transaction with those of others.
+    /// One message at a time, in a group commit with other callers.
     Coalesced { producers: usize },
-    /// Many, by one publisher.
+    /// Many messages at a time, by one publisher.
     Batch { size: usize },
 }
 

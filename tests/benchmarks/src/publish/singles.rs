@@ -1,4 +1,4 @@
-//! Publishers side by side, who commit each message.
+//! Concurrent publishers that commit each message.
 
 use benchmark_rows::backends::Database;
 use benchmark_rows::publish::{Publishers, dispatched_one_by_one};

@@ -27,7 +27,7 @@ const ADD_CONSUMER: &str =
 const STORE_CURSOR: &str =
     "UPDATE message_consumer_state SET `cursor` = ? WHERE consumer = ? AND topic = ?";
 
-/// By the crate `mysql`.
+/// A connection of the crate `mysql`.
 pub struct Mariadb {
     connection: Conn,
     insert: Statement,
@@ -48,7 +48,7 @@ impl Mariadb {
         })
     }
 
-    /// So many at most in each statement.
+    /// Inserts rows, at most `MOST` in each statement.
     fn many_rows<const MOST: usize>(
         &mut self,
         topic: &str,
@@ -74,7 +74,7 @@ impl Mariadb {
 
     fn insert_part(&mut self, topic: &str, rows: &[NewRow]) -> Result<(), Failure> {
         let values = vec![VALUES; rows.len()].join(", ");
-        // The connection keeps what it has prepared.
+        // The connection caches prepared statements.
         let statement = self.connection.prep(format!("{INSERT}{values}"))?;
         let values = rows.iter().flat_map(|row| values_of(topic, row)).collect();
         self.connection
@@ -94,7 +94,7 @@ fn values_of(topic: &str, row: &NewRow) -> [Value; 6] {
     ]
 }
 
-/// Numbers of a calendar fit.
+/// Converts a time. Calendar fields fit into the integer types.
 fn date(time: DateTime<Utc>) -> Value {
     Value::Date(
         time.year() as u16,

@@ -1,4 +1,4 @@
-//! Between messages and rows, as the library does it too.
+//! Conversions between messages and rows, equal to those of the library.
 
 use benchmark_rows::Failure;
 use benchmark_rows::topic::{Cancellations, Orders};
@@ -7,7 +7,7 @@ use persisting_message_bus::Topic;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// A message as it is inserted.
+/// A message to insert.
 pub struct NewRow {
     pub message_id: Uuid,
     pub message_type: &'static str,
@@ -55,7 +55,7 @@ impl NewRow {
     }
 }
 
-/// A message as it is read: all that a handler can ask for.
+/// A message as it is read, with everything that a handler can use.
 #[derive(Debug)]
 #[expect(
     dead_code,
@@ -71,9 +71,9 @@ pub struct Row<'a> {
     pub published_at: DateTime<Utc>,
 }
 
-/// By the name of its type.
+/// Decodes a message by the name of its type.
 pub trait Decode: Sized {
-    /// What to ask the database for, if not for all.
+    /// The message type to query for, or `None` for all types.
     const MESSAGE_TYPE: Option<&'static str>;
 
     fn decode(row: &Row<'_>) -> Result<Self, Failure>;

@@ -1,5 +1,5 @@
-//! What a careful engineer writes by hand with the database's driver: the same rows, the same tables,
-//! and nothing that makes sure that no reader passes over a message that is committed late.
+//! The code that a careful engineer writes by hand with the database's driver. It uses the same
+//! rows and tables, but it does not keep readers from skipping messages that commit late.
 
 mod mariadb;
 mod message;
@@ -13,22 +13,22 @@ pub use self::message::{Decode, NewRow, Row};
 pub use self::postgres::Postgres;
 pub use self::sqlite::Sqlite;
 
-/// A connection by the database's driver, with its statements prepared.
+/// A connection of the database's driver, with prepared statements.
 pub trait RawDriver: Send + 'static {
-    /// How a batch can be written.
+    /// The ways to insert a batch.
     const BATCHES: &'static [(&'static str, PublishBatch<Self>)];
 
-    /// Inserts a row in a transaction of its own.
+    /// Inserts a row in its own transaction.
     fn publish(&mut self, topic: &str, row: &NewRow) -> Result<(), Failure>;
 
-    /// Reads a page, and returns how many rows that were.
+    /// Reads a page, and returns its number of rows.
     fn read_page(
         &mut self,
         page: &PageQuery<'_>,
         receive: &mut dyn FnMut(Row<'_>) -> Result<(), Failure>,
     ) -> Result<usize, Failure>;
 
-    /// Inserts a cursor before all messages.
+    /// Inserts a cursor at the start.
     fn add_consumer(&mut self, consumer: &str, topic: &str) -> Result<(), Failure>;
 
     fn store_cursor(&mut self, consumer: &str, topic: &str, cursor: i64) -> Result<(), Failure>;
@@ -38,12 +38,12 @@ pub trait RawDriver: Send + 'static {
     fn commit(&mut self) -> Result<(), Failure>;
 }
 
-/// Inserts rows of a topic in one transaction.
+/// A function that inserts rows of a topic in one transaction.
 pub type PublishBatch<D> = fn(&mut D, &str, &[NewRow]) -> Result<(), Failure>;
 
 pub struct PageQuery<'a> {
     pub topic: &'a str,
-    /// Of one type, or of all.
+    /// One message type, or `None` for all types.
     pub message_type: Option<&'a str>,
     pub after: i64,
     pub limit: usize,

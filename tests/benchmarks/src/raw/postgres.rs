@@ -49,7 +49,7 @@ const ADD_CONSUMER: &str =
 const STORE_CURSOR: &str =
     "UPDATE message_consumer_state SET cursor = $1 WHERE consumer = $2 AND topic = $3";
 
-/// By the crate `postgres`.
+/// A connection of the crate `postgres`.
 pub struct Postgres {
     client: Client,
     insert: Statement,
@@ -171,7 +171,7 @@ impl RawDriver for Postgres {
     }
 }
 
-/// JSON as text, not parsed here.
+/// JSON as text, which is not parsed here.
 #[derive(Debug)]
 struct Json<'a>(&'a str);
 

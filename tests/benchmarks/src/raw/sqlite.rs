@@ -14,7 +14,7 @@ const INSERT: &str = "
 
 const VALUES: &str = "(?, ?, ?, 1, ?, ?, ?)";
 
-/// The most rows of a statement.
+/// The maximum number of rows in a statement.
 const MOST_ROWS: usize = 500;
 
 const PAGE: &str = "
@@ -31,11 +31,11 @@ const ADD_CONSUMER: &str =
 const STORE_CURSOR: &str =
     "UPDATE message_consumer_state SET \"cursor\" = ? WHERE consumer = ? AND topic = ?";
 
-/// By the crate `rusqlite`.
+/// A connection of the crate `rusqlite`.
 pub struct Sqlite(Connection);
 
 impl Sqlite {
-    /// With the settings that the library recommends.
+    /// Connects with the settings that the library recommends.
     pub fn connect(path: &str, synchronous: &str, busy_timeout: Duration) -> Result<Self, Failure> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(busy_timeout)?;
@@ -94,7 +94,7 @@ impl Sqlite {
                 &row.headers,
                 published_at,
             ];
-            // So that they do not borrow what does not live as long.
+            // The conversion avoids a borrow of values that do not live long enough.
             values.map(|value| value.to_sql())
         });
         let values = values.collect::<Result<Vec<_>, _>>()?;

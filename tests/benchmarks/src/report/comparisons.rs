@@ -14,7 +14,7 @@ const HEADER: &[&str] = &[
     "min..max",
 ];
 
-/// A section for each scenario on each database.
+/// Returns a section for each scenario on each database.
 pub fn sections(comparisons: &[Comparison]) -> Vec<Section> {
     let parts = comparisons
         .chunk_by(|one, next| (one.backend, one.scenario) == (next.backend, next.scenario));

@@ -1,4 +1,4 @@
-//! What is left of a run: tables in the terminal, and a folder.
+//! The report of a run: tables in the terminal, and files in a folder.
 
 mod comparisons;
 mod numbers;
@@ -18,10 +18,10 @@ use crate::environment::Environment;
 use crate::results::Results;
 
 const EXPLANATION: &str = "\
-Messages a second, as the median of the rounds, with the slowest and the fastest of them beside it. *driver* is
-what one writes by hand with the database's driver, without anything that keeps a reader from passing over
-messages that are committed late; of several ways the fastest. *ratio* is the library by the driver: above 1 the
-library is faster; beside it, the lowest and the highest of a single round.
+Messages a second: the median of the rounds, with the slowest and the fastest round. *driver* is code written by
+hand with the database's driver, which does not keep a reader from skipping messages that commit late. Of several
+ways, it is the fastest. *ratio* is the library's rate divided by that of the driver: above 1, the library is
+faster. The lowest and the highest ratio of a single round follow.
 ";
 
 /// Prints the tables.
@@ -31,7 +31,7 @@ pub fn print(results: &Results) {
     }
 }
 
-/// Writes all there is into the folder.
+/// Writes the whole report into the folder.
 pub fn write(results: &Results, folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
     let json = serde_json::to_string_pretty(results)?;

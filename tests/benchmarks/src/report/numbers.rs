@@ -1,4 +1,4 @@
-/// So that three digits count at least.
+/// Formats a number with at least three significant digits.
 pub fn rounded(number: f64) -> String {
     match number {
         small if small < 10.0 => format!("{small:.2}"),

@@ -20,7 +20,7 @@ const MEMORY: &[&str] = &["database", "rows", "page", "library KiB", "driver KiB
 
 const IDLE: &[&str] = &["database", "statements/s"];
 
-/// What is no comparison of rates.
+/// Returns the sections that are not comparisons of rates.
 pub fn sections(results: &Results) -> Vec<Section> {
     let work = results.work.iter().map(work);
     work.chain([latencies(results), idle(results), memory(results)])
@@ -84,7 +84,7 @@ fn idle(results: &Results) -> Section {
         let statements = format!("{:.2}", of.statements_per_second);
         vec![of.backend.to_owned(), statements]
     });
-    Section::new("A consumer that has nothing to do", IDLE, 1, rows)
+    Section::new("An idle consumer", IDLE, 1, rows)
 }
 
 fn memory(results: &Results) -> Section {
@@ -93,5 +93,5 @@ fn memory(results: &Results) -> Section {
         let numbers = numbers.map(with_separators);
         [of.backend.to_owned()].into_iter().chain(numbers).collect()
     });
-    Section::new("By how much a process grows that consumes", MEMORY, 1, rows)
+    Section::new("Growth of a consuming process", MEMORY, 1, rows)
 }

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 pub struct Section {
     pub title: String,
     header: &'static [&'static str],
-    /// How many of the columns are texts; the others are numbers.
+    /// The number of text columns. The other columns are numbers.
     texts: usize,
     rows: Vec<Vec<String>>,
 }

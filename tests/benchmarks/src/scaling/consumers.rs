@@ -1,4 +1,4 @@
-//! Consumers at once.
+//! Concurrent consumers.
 
 use benchmark_rows::backends::Database;
 use benchmark_rows::consume::{Kind, Task, consume};
@@ -34,7 +34,7 @@ fn ways<B: WithDriver>(
     database: &Database<'_, B>,
     consumers: usize,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
-    let task = Task::catch_up(Kind::External, PAGE);
+    let task = Task::handle_new_messages(Kind::External, PAGE);
     let drivers = (0..consumers).map(|_| B::connect_raw(&database.url));
     let mut drivers = drivers.collect::<Result<Vec<_>, _>>()?;
     let by_hand = move || {
@@ -51,6 +51,6 @@ fn ways<B: WithDriver>(
     };
     Ok(vec![
         ("pages", Box::new(by_hand)),
-        ("catch_up", Box::new(library)),
+        ("handle_new_messages", Box::new(library)),
     ])
 }

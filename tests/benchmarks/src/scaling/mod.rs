@@ -1,4 +1,4 @@
-//! What becomes of all that when there is more of everything.
+//! Publishing and consuming with more rows, topics and consumers.
 
 mod consumers;
 mod rows;

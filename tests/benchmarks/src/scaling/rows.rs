@@ -1,4 +1,4 @@
-//! Rows in the table.
+//! More rows in the table.
 
 use benchmark_rows::Failure;
 use benchmark_rows::backends::Database;
@@ -6,7 +6,7 @@ use benchmark_rows::consume::{Kind, Task};
 use benchmark_rows::fill::fill;
 use benchmark_rows::publish::Publishers;
 use benchmark_rows::topic::Orders;
-use persisting_message_bus::MessageSource;
+use persisting_message_bus::backend::MessageSource;
 
 use super::point;
 use crate::consume::ways_of;
@@ -61,7 +61,7 @@ fn consume<B: WithDriver>(
     Ok(())
 }
 
-/// Both on the same table.
+/// Measures single messages and batches on the same table.
 fn publish<B: WithDriver>(
     database: &Database<'_, B>,
     rows: u64,

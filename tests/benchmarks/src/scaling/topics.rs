@@ -1,4 +1,4 @@
-//! Topics in one table.
+//! More topics in one table.
 
 use benchmark_rows::Failure;
 use benchmark_rows::backends::Database;
@@ -29,7 +29,7 @@ pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
             .begin(&format_args!("{}: {topics} topics", B::NAME));
         let database = Database::create(backend, &run.name_of_database())?;
         fill(&database, run.sizes.messages_of_a_topic * at, topics)?;
-        let task = Task::catch_up(Kind::External, PAGE);
+        let task = Task::handle_new_messages(Kind::External, PAGE);
         let consume = point::<B>("consume one of the topics", AXIS, at);
         run.compare(consume, ways_of::<Orders, B>(&database, task)?)?;
         let four = Publishers {

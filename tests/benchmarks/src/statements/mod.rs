@@ -1,4 +1,4 @@
-//! Where the library's time goes: which statements it runs, and how long each takes.
+//! The statements that the library runs, and the time that each takes.
 
 mod recorder;
 
@@ -20,7 +20,7 @@ use crate::with_driver::WithDriver;
 const PAGE: usize = 500;
 const BATCH: u64 = 1_000;
 
-/// What is done: a unit of it is a message, a batch or a page.
+/// A unit of work: a message, a batch or a page.
 #[derive(Clone, Copy)]
 enum Unit {
     Message,
@@ -46,7 +46,7 @@ pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
         run.progress
             .begin(&format_args!("{}: statements of {}", B::NAME, unit.name()));
         let mut connection = database.connect()?;
-        // Once to prepare.
+        // A first unit prepares the statements.
         unit.work::<B>(&mut connection, Duration::ZERO)?;
         let begun = Instant::now();
         let units = unit.work::<B>(&mut connection, run.sizes.publish_for)? as f64;
@@ -71,7 +71,7 @@ impl Unit {
         }
     }
 
-    /// Does as many as there is time for, but one at least; returns how many.
+    /// Does at least one unit, and as many as the time allows. Returns their number.
     fn work<B: WithDriver>(
         self,
         connection: &mut B::Connection,
@@ -86,7 +86,7 @@ impl Unit {
                 Self::Message => drop(dispatcher.dispatch(connection, &batch[0])?),
                 Self::Batch => drop(dispatcher.dispatch_batch(connection, &batch)?),
                 Self::Page(kind) => {
-                    let task = Task::catch_up(kind, PAGE);
+                    let task = Task::handle_new_messages(kind, PAGE);
                     let handled = consume::<Orders, _>(connection, task)?.messages;
                     done += handled.div_ceil(PAGE) - 1;
                 }
@@ -96,7 +96,7 @@ impl Unit {
         Ok(done)
     }
 
-    /// Recording takes time too, which is not part of the statements.
+    /// Measures the statements. The time of the recording itself is not part of theirs.
     fn statements<B: WithDriver>(
         self,
         connection: &mut B::Connection,

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
-/// How much of a statement is kept.
+/// The maximum length of a recorded statement.
 const LENGTH: usize = 90;
 
-/// How long a connection's statements take.
+/// A recorder of the times of a connection's statements.
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Mutex<Recording>>);
 
@@ -17,7 +17,7 @@ struct Recording {
     statements: HashMap<String, Recorded>,
 }
 
-/// What was recorded of one statement.
+/// The record of one statement.
 #[derive(Clone, Copy, Default)]
 pub struct Recorded {
     pub times: u64,
@@ -25,7 +25,7 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// By how they begin; the longest first.
+    /// Returns the statements by their beginnings, by decreasing time.
     pub fn statements(&self) -> Vec<(String, Recorded)> {
         let recording = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let statements = recording.statements.iter();
@@ -57,7 +57,7 @@ impl Instrumentation for Recorder {
     }
 }
 
-/// Without the values, which are different each time.
+/// Returns the beginning of a statement without its values, which differ each time.
 fn beginning_of(query: &str) -> String {
     let sql = query.split("-- binds").next().unwrap_or_default();
     let words: Vec<_> = sql.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Controls: owner, epoch, and the cursor with the effects.
+//! Controls: the owner, the epoch, and the cursor with the effects.
 
 use persisting_message_bus_models::lease::Step::*;
 use persisting_message_bus_models::lease::*;
@@ -69,7 +69,9 @@ fn with_nothing_compared_and_a_reset() {
     );
 }
 
-/// A statement of its own that takes the lease comes late, and revives the lease that it took before.
+/// A process sends a statement that takes the lease, and loses the connection. It takes the lease
+/// on another connection. After another process has taken it over, the late statement arrives: the
+/// first process is the owner again.
 #[test]
 fn with_the_owner_only() {
     let leases = TRANSACTIONAL;
@@ -106,7 +108,7 @@ fn with_the_owner_only() {
     );
 }
 
-/// A cursor of its own comes late, after the reset.
+/// The cursor that a process sent on a lost connection arrives late, after the reset.
 #[test]
 fn with_the_owner_only_and_a_reset() {
     let leases = Leases {
@@ -139,7 +141,7 @@ fn with_the_owner_only_and_a_reset() {
     );
 }
 
-/// The server forgets that the lease was taken: two owners have the same epoch.
+/// A crash undoes the taking of the lease, so two owners have the same epoch.
 #[test]
 fn with_the_epoch_only() {
     let leases = Leases {

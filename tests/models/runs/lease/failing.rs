@@ -1,4 +1,5 @@
-//! Controls: messages that fail, and are redriven. And what remains.
+//! Controls for messages that fail and are redriven, and the violation that remains in the complete
+//! protocol.
 
 use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::lease::Step::*;
@@ -6,8 +7,8 @@ use persisting_message_bus_models::lease::*;
 
 use super::{ALL, EXTERNAL, TRANSACTIONAL, control, parks};
 
-/// In READ UNCOMMITTED, both processes see that the note of a redriven message is taken, by a
-/// transaction of a lost connection that is rolled back then.
+/// In READ UNCOMMITTED, both processes see that a transaction has taken the note of a redriven
+/// message. That transaction is on a lost connection, and is then rolled back.
 #[test]
 fn what_remains() {
     let leases = Leases {
@@ -39,7 +40,8 @@ fn what_remains() {
     finds(bounds, leases, REDRIVEN_IS_NOT_FORGOTTEN, &expected);
 }
 
-/// A message is given up late, and handled twice: once in its turn, and once redriven.
+/// The failure policy is applied to a message late, so the message is handled twice: once in its
+/// turn, and once redriven.
 #[test]
 fn with_failures_without_the_lease() {
     let leases = Leases {

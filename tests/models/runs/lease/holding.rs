@@ -1,4 +1,4 @@
-//! What holds.
+//! The laws hold.
 
 use persisting_message_bus_models::check::{all_are_wanted, holds};
 use persisting_message_bus_models::lease::*;
@@ -98,7 +98,7 @@ fn leases_that_outlive_the_connection() {
     });
 }
 
-/// As long as no connection is lost in the middle of a redriven message: see `what_remains`.
+/// This holds only if no connection is lost during a redriven message: see `what_remains`.
 #[test]
 fn lists_that_see_what_is_not_committed() {
     let leases = Leases {

@@ -1,5 +1,5 @@
-//! The lease, the cursor, and what failed: nothing is skipped, effects come once, and what is redriven
-//! is not forgotten.
+//! The lease, the cursor, and failed messages: no message is skipped, effects come once, and
+//! redriven messages are not forgotten.
 
 mod comparing;
 mod failing;
@@ -8,7 +8,7 @@ mod holding;
 use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::lease::*;
 
-/// A page of two messages. A lease expires, and a connection is lost.
+/// A page of two messages. A lease can expire, and a connection can be lost.
 const TRANSACTIONAL: Leases = Leases {
     handler: Handler::Transactional,
     messages: 2,
@@ -32,7 +32,7 @@ const EXTERNAL: Leases = Leases {
     ..TRANSACTIONAL
 };
 
-/// A message that fails is parked at once.
+/// Returns the same model with one message, which is parked at its first failure.
 const fn parks(leases: Leases) -> Leases {
     Leases {
         messages: 1,
@@ -44,7 +44,7 @@ const fn parks(leases: Leases) -> Leases {
 
 const ALL: Mechanisms = Mechanisms::ALL;
 
-/// Checks a control.
+/// Checks that a control violates a law.
 fn control(
     lacks: &str,
     leases: Leases,

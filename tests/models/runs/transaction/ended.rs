@@ -1,4 +1,5 @@
-//! Controls: what becomes of messages whose transaction has ended early. And what remains.
+//! Controls for messages whose transaction has ended early, and the violation that remains in the
+//! complete protocol.
 
 use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::transaction::Step::*;
@@ -6,8 +7,8 @@ use persisting_message_bus_models::transaction::*;
 
 use super::{ALL, TWO, control};
 
-/// A handler whose transaction is rolled back, whose next statement is committed by itself, and whose
-/// process dies before that can be noted.
+/// A handler's transaction is rolled back, and its next statement commits by itself. The process
+/// dies before it can note this.
 #[test]
 fn what_remains() {
     let page = Page { deaths: 1, ..TWO };
@@ -35,7 +36,7 @@ fn what_remains() {
     );
 }
 
-/// An early commit is taken for a rollback.
+/// The library takes an early commit for a rollback.
 #[test]
 fn without_the_mark() {
     let page = TWO;
@@ -59,7 +60,7 @@ fn without_the_mark() {
     control("no mark", page, mechanisms, EFFECTS_COME_ONCE, &expected);
 }
 
-/// The mark of a dead process is taken for one's own: a rollback is taken for an early commit.
+/// The library takes the mark of a dead process for its own, and so a rollback for an early commit.
 #[test]
 fn with_a_mark_of_any_epoch() {
     let page = Page {
@@ -101,8 +102,8 @@ fn with_a_mark_of_any_epoch() {
     );
 }
 
-/// The page is made again up to a message that fails, which takes the mark away; what comes after that
-/// message comes again, and nobody knows that it may.
+/// The page is handled again up to a message that fails, which removes the mark. Effects after that
+/// message are repeated, and no process has announced this.
 #[test]
 fn with_a_mark_without_an_end() {
     let page = Page {
@@ -151,7 +152,7 @@ fn with_a_mark_without_an_end() {
 }
 
 #[test]
-fn with_a_mark_that_nobody_looks_at() {
+fn with_a_mark_that_is_not_announced() {
     let page = Page { deaths: 1, ..TWO };
     let mechanisms = Mechanisms {
         mark_is_announced: false,
@@ -251,7 +252,8 @@ fn with_the_cursor_and_the_note_apart() {
     );
 }
 
-/// While the page is made again, a message before the guilty one fails, so that the guilty one is forgotten.
+/// While the page is handled again, a message before the guilty one fails, so the guilty one is
+/// forgotten.
 #[test]
 fn with_the_note_after_the_page() {
     let page = Page { errors: 1, ..TWO };
@@ -320,7 +322,7 @@ fn without_the_search() {
         "no search",
         page,
         mechanisms,
-        NOBODY_IS_BLAMED_FOR_ANOTHER,
+        ONLY_THE_GUILTY_IS_BLAMED,
         &expected,
     );
 }

@@ -1,4 +1,4 @@
-//! What holds.
+//! The laws hold.
 
 use persisting_message_bus_models::check::{all_are_wanted, holds, holds_but_for};
 use persisting_message_bus_models::transaction::*;
@@ -81,8 +81,8 @@ fn effects_that_cannot_be_committed() {
     }
 }
 
-/// What a process has done outside of the transaction is final, and nobody knows, if it dies just
-/// then: see `what_remains`.
+/// If a process dies just after its handler had effects outside of the transaction, they are final
+/// and no other process knows of them: see `what_remains`.
 #[test]
 fn processes_that_die() {
     for server in SERVERS {
@@ -103,7 +103,8 @@ fn processes_that_die() {
     }
 }
 
-/// Without rollbacks, nothing is final that the mark does not tell of: whatever comes twice is announced.
+/// Without rollbacks, the mark shows all effects that can be final, so each repetition is
+/// announced.
 #[test]
 fn processes_that_die_after_early_commits() {
     const DEEDS: &[Deed] = &[Deed::RunsDdl, Deed::Commits, Deed::CommitsAndBegins];

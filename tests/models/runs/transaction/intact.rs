@@ -1,11 +1,12 @@
-//! Controls: when the library asks, and what the cursor is stored with.
+//! Controls: when the library asks about the transaction, and in which transaction it stores the
+//! cursor.
 
 use persisting_message_bus_models::transaction::Step::*;
 use persisting_message_bus_models::transaction::*;
 
 use super::{ALL, TWO, control};
 
-/// The page is lost in silence, as soon as another one follows under the same lease.
+/// The page is lost without an error, as soon as another page follows under the same lease.
 #[test]
 fn where_commit_is_believed() {
     let page = Page {
@@ -32,7 +33,7 @@ fn where_commit_is_believed() {
         Commits(0),
     ];
     control(
-        "COMMIT is believed, as it was",
+        "COMMIT is believed",
         page,
         mechanisms,
         NOTHING_IS_SKIPPED,
@@ -67,7 +68,7 @@ fn with_the_cursor_outside_of_the_transaction() {
     );
 }
 
-/// No attempt is counted: the consumer tries for ever.
+/// No attempt is counted, so the consumer retries without end.
 #[test]
 fn where_an_aborted_transaction_is_no_failure() {
     let page = Page {
@@ -104,7 +105,7 @@ fn where_an_aborted_transaction_is_no_failure() {
         ReturnsOk(0),
     ];
     control(
-        "an abort is nobody's",
+        "an abort is no failure",
         page,
         mechanisms,
         ATTEMPTS_ARE_BOUNDED,
@@ -135,12 +136,12 @@ fn where_the_last_message_is_blamed() {
         "asks after the last message",
         page,
         mechanisms,
-        NOBODY_IS_BLAMED_FOR_ANOTHER,
+        ONLY_THE_GUILTY_IS_BLAMED,
         &expected,
     );
 }
 
-/// Innocent messages are handled outside of any transaction, and come again.
+/// Innocent messages are handled outside of any transaction, so their effects are repeated.
 #[test]
 fn where_later_messages_run_outside() {
     let page = Page {
@@ -183,7 +184,7 @@ fn where_later_messages_run_outside() {
 }
 
 #[test]
-fn where_nobody_asks_after_an_error() {
+fn where_no_check_follows_an_error() {
     let page = Page { errors: 1, ..TWO };
     let mechanisms = Mechanisms {
         asks: Asks::AfterOk,
@@ -244,7 +245,7 @@ fn with_the_cursor_first() {
     );
 }
 
-/// COMMIT, BEGIN, and a statement that fails.
+/// The handler runs COMMIT, BEGIN, and a statement that fails.
 #[test]
 fn where_any_abort_is_that_of_the_page() {
     let page = Page {
@@ -273,7 +274,7 @@ fn where_any_abort_is_that_of_the_page() {
         Commits(0),
     ];
     control(
-        "whose abort it is, is not told",
+        "aborts are not told apart",
         page,
         mechanisms,
         EFFECTS_COME_ONCE,

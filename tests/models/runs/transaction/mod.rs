@@ -1,5 +1,5 @@
-//! What handlers do to their transaction: nothing is skipped, nothing comes twice, nobody is blamed for
-//! another's deed, and all ends.
+//! Handlers that do something to their transaction: no message is skipped, effects come once, only
+//! the guilty message is blamed, and every run ends.
 
 mod ended;
 mod holding;
@@ -8,7 +8,8 @@ mod intact;
 use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::transaction::*;
 
-/// A page of three messages. Their handlers do two things to their transaction, and fail once.
+/// A page of three messages. Their handlers do two deeds to their transaction, and return an error
+/// once.
 const THREE: Page = Page {
     server: Server::Mysql,
     messages: 3,
@@ -27,7 +28,7 @@ const THREE: Page = Page {
     mechanisms: Mechanisms::ALL,
 };
 
-/// A page of two messages. A handler does something to its transaction.
+/// A page of two messages. A handler does one deed to its transaction.
 const TWO: Page = Page {
     messages: 2,
     page_size: 2,
@@ -38,7 +39,7 @@ const TWO: Page = Page {
 
 const ALL: Mechanisms = Mechanisms::ALL;
 
-/// Checks a control.
+/// Checks that a control violates a law.
 fn control(lacks: &str, page: Page, mechanisms: Mechanisms, law: &'static str, expected: &[Step]) {
     let page = Page { mechanisms, ..page };
     finds(&format!("control, {lacks}"), page, law, expected);

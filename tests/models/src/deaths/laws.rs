@@ -4,21 +4,21 @@ use super::state::{Note, Phase, State, bit};
 use super::{CONSUMERS, Deaths};
 use crate::check::Checked;
 
-/// What is given up has ended its process.
-pub const NOBODY_IS_BLAMED_FOR_ANOTHER: &str = "only the deadly message is given up";
+/// Only a message that ends its process is blamed.
+pub const ONLY_THE_GUILTY_IS_BLAMED: &str = "only the deadly message is blamed";
 
-/// A message has no more attempts than it was handed out alone when its process died, or the lease
-/// expired.
-pub const ONLY_WHAT_IS_HANDED_OUT_COUNTS: &str = "only what is handed out counts";
+/// A message has at most one attempt for each time that its process died, or the lease expired,
+/// while the message was handed out alone.
+pub const ONLY_WHAT_IS_HANDED_OUT_COUNTS: &str = "only messages that are handed out get attempts";
 
-/// A deadly message ends a process once in a page, and once for each attempt.
+/// A deadly message ends a process at most once in a page, and once for each attempt.
 pub const DEATHS_ARE_BOUNDED: &str = "deaths are bounded";
 
 pub(super) fn properties(deaths: &Deaths) -> Vec<Property<Checked<Deaths>>> {
     let mut properties = vec![
         Property::always(
-            NOBODY_IS_BLAMED_FOR_ANOTHER,
-            |deaths: &Checked<Deaths>, state| nobody_is_blamed(deaths, state),
+            ONLY_THE_GUILTY_IS_BLAMED,
+            |deaths: &Checked<Deaths>, state| only_the_guilty_is_blamed(deaths, state),
         ),
         Property::always(ONLY_WHAT_IS_HANDED_OUT_COUNTS, |_, state: &State| {
             let mut consumers = state.consumers.iter();
@@ -33,7 +33,7 @@ pub(super) fn properties(deaths: &Deaths) -> Vec<Property<Checked<Deaths>>> {
             deaths_are_bounded(deaths, state)
         }),
         Property::always(
-            "who is not done can go on",
+            "unfinished work can continue",
             |deaths: &Checked<Deaths>, state| is_done(deaths, state) || !deaths.is_at_an_end(state),
         ),
         Property::sometimes(
@@ -43,20 +43,20 @@ pub(super) fn properties(deaths: &Deaths) -> Vec<Property<Checked<Deaths>>> {
     ];
     if deaths.deadly.is_some() {
         properties.push(Property::sometimes(
-            "the deadly message is given up",
+            "the failure policy is applied to the deadly message",
             |_, state: &State| state.consumers[0].given_up != 0,
         ));
     }
     if deaths.consumers == 2 && deaths.deadly.is_some() {
         properties.push(Property::sometimes(
             "an innocent consumer waits for a suspicious one",
-            |_, state: &State| somebody_waits(state),
+            |_, state: &State| a_consumer_waits(state),
         ));
     }
     properties
 }
 
-fn nobody_is_blamed(deaths: &Deaths, state: &State) -> bool {
+fn only_the_guilty_is_blamed(deaths: &Deaths, state: &State) -> bool {
     (0..CONSUMERS).all(|consumer| {
         let deadly = deaths.deadly.filter(|_| consumer == 0);
         let guilty = deadly.map_or(0, bit);
@@ -64,7 +64,7 @@ fn nobody_is_blamed(deaths: &Deaths, state: &State) -> bool {
     })
 }
 
-/// What happens meanwhile may cost the suspicion, and so another death in a page.
+/// Each other fault can remove the suspicion, which allows one more death in a page.
 fn deaths_are_bounded(deaths: &Deaths, state: &State) -> bool {
     let left = state.left;
     let others =
@@ -77,7 +77,7 @@ fn is_done(deaths: &Deaths, state: &State) -> bool {
     consumers.all(|consumer| consumer.cursor == deaths.messages)
 }
 
-fn somebody_waits(state: &State) -> bool {
+fn a_consumer_waits(state: &State) -> bool {
     state.processes.iter().any(|process| {
         let [one, other] = process.threads;
         let waits = |thread: super::state::Thread| thread.phase == Phase::Notes;

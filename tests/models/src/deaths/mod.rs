@@ -1,17 +1,24 @@
-//! Who is to blame for a process that died.
+//! Which message to blame for a process that died.
 //!
-//! The protocol: before messages are handed out, the lease's row notes what is: a *page*, or a message
-//! *alone*. The note goes with the cursor, and when the lease is given back; a process that dies leaves
-//! it. Who takes such a lease after another holder counts nothing after a page, but hands out one
-//! message at a time up to the page's end, while nothing else is handed out in its process. After a
-//! message that was alone, that message gets an attempt, and is given up when it has had them all.
+//! The protocol: before a consumer hands messages out, it notes them in the lease's row (`Work`): a
+//! *page*, or a message *alone*. The note is removed when the cursor moves, and when the lease is
+//! released. A process that dies leaves its note. The next holder reads it:
 //!
-//! Who hands out a message alone has its process's *turn*, until it knows that the note is gone: also
-//! while its connection is lost, and nothing is handed out. Otherwise the others could end the process
-//! in the meantime, and the note would blame that message.
+//! - After a page, no attempt is counted. The holder hands out one message at a time up to the
+//!   page's end, while no other consumer of its process hands messages out.
+//! - After a message alone, an attempt of that message is counted. After its last attempt, the
+//!   failure policy is applied to it.
 //!
-//! Taken as given: a deadly message ends its process each time. Who holds a lease is told by the epoch
-//! only; the model of leases has the rest. What handlers do to the database is left out.
+//! A consumer that hands out a message alone has the *turn* of its process, until it knows that the
+//! note is removed. It keeps the turn even while its connection is lost and it hands out nothing.
+//! Otherwise, another consumer could end the process meanwhile, and the note would blame the
+//! message.
+//!
+//! Assumptions and simplifications:
+//!
+//! - A deadly message ends its process each time.
+//! - The epoch and the process identify the lease holder; the model of leases has the rest.
+//! - The effects of handlers are omitted.
 
 mod laws;
 mod state;
@@ -19,71 +26,71 @@ mod steps;
 mod thread;
 
 pub use self::laws::{
-    DEATHS_ARE_BOUNDED, NOBODY_IS_BLAMED_FOR_ANOTHER, ONLY_WHAT_IS_HANDED_OUT_COUNTS,
+    DEATHS_ARE_BOUNDED, ONLY_THE_GUILTY_IS_BLAMED, ONLY_WHAT_IS_HANDED_OUT_COUNTS,
 };
 pub use self::state::State;
 pub use self::steps::Step;
 
-/// How many consumers there are at most.
+/// The maximum number of consumers.
 pub const CONSUMERS: usize = 2;
 
-/// How many processes there are at most.
+/// The maximum number of processes.
 pub const PROCESSES: usize = 2;
 
-/// How many messages a consumer has at most.
+/// The maximum number of messages of a consumer.
 pub const MESSAGES: usize = 3;
 
-/// What is modelled.
+/// The bounds and mechanisms of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Deaths {
-    /// How many consumers each process runs, a thread for each.
+    /// The number of consumers of each process. Each has a thread.
     pub consumers: usize,
-    /// How many processes there are.
+    /// The number of processes.
     pub processes: usize,
-    /// How many messages each consumer has, all of them visible from the start.
+    /// The number of messages of each consumer. All are visible from the start.
     pub messages: u8,
-    /// How many of them a page has.
+    /// The number of messages of a page.
     pub page_size: u8,
-    /// Which message of the first consumer ends the process, if one does.
+    /// The message of the first consumer that ends the process, if there is one.
     pub deadly: Option<u8>,
-    /// How often a process is killed from outside, at most.
+    /// The maximum number of times that a process is killed from outside.
     pub kills: u8,
-    /// How often a connection is lost, at most.
+    /// The maximum number of lost connections.
     pub losses: u8,
-    /// How often the lease of a living process expires, at most.
+    /// The maximum number of times that the lease of a living process expires.
     pub expiries: u8,
-    /// How often a message is attempted.
+    /// The number of attempts of a message.
     pub attempts: u8,
-    /// What is done so that the guilty one is found.
+    /// The mechanisms that find the guilty message.
     pub mechanisms: Mechanisms,
 }
 
-/// What is done so that the guilty one is found. A control lacks one of these.
+/// The mechanisms that find the guilty message. A control lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
-    /// What is handed out is noted.
+    /// Messages that are handed out are noted.
     pub note: bool,
-    /// It is noted before that, not after the first message.
+    /// They are noted before they are handed out, not after the first one.
     pub note_first: bool,
-    /// The note goes with the cursor.
+    /// The note is removed when the cursor moves.
     pub note_goes: bool,
-    /// A page is no message's attempt.
-    pub page_is_nobodys: bool,
-    /// What is handed out alone is alone in its process.
+    /// A page does not count as an attempt of its first message.
+    pub page_is_no_attempt: bool,
+    /// While a message is handed out alone, no other consumer of the process hands messages out.
     pub alone_in_process: bool,
-    /// The turn is kept until the note is gone, not only while the handler is at work.
+    /// A consumer keeps the turn until the note is removed, not only while its handler runs.
     pub turn_outlasts_connection: bool,
-    /// Who takes its own lease again counts nothing: it has not died.
+    /// A process that takes its own lease again counts no attempt, because it has not died.
     pub own_lease_is_no_death: bool,
 }
 
 impl Mechanisms {
-    /// The protocol as it is meant.
+    /// The complete protocol.
     pub const ALL: Self = Self {
         note: true,
         note_first: true,
         note_goes: true,
-        page_is_nobodys: true,
+        page_is_no_attempt: true,
         alone_in_process: true,
         turn_outlasts_connection: true,
         own_lease_is_no_death: true,

@@ -1,16 +1,16 @@
 use super::{CONSUMERS, Deaths, MESSAGES, PROCESSES};
 
-/// What the database and the processes know.
+/// The contents of the database and the memory of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) consumers: [Consumer; CONSUMERS],
     pub(super) processes: [Process; PROCESSES],
     pub(super) left: Left,
-    /// How often the deadly message was. For the laws only.
+    /// The number of deaths by the deadly message. For the laws only.
     pub(super) deaths: u8,
 }
 
-/// What may still go wrong.
+/// The number of faults of each kind that can still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Left {
     pub(super) kills: u8,
@@ -27,25 +27,25 @@ pub(super) struct Consumer {
     pub(super) has_expired: bool,
     pub(super) note: Note,
     pub(super) attempts: [u8; MESSAGES],
-    /// Of messages, as bits.
+    /// The messages to which the failure policy was applied, as bits.
     pub(super) given_up: u8,
-    /// How often each message was handed out alone when its process died or lost the lease. For the
-    /// laws only.
+    /// How often each message was handed out alone when its process died or its lease expired. For
+    /// the laws only.
     pub(super) unlucky: [u8; MESSAGES],
 }
 
-/// A process, between two deaths.
+/// A process between two deaths.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Owner {
     pub(super) process: usize,
     pub(super) life: u8,
 }
 
-/// What is handed out.
+/// The messages that are handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Note {
     Nothing,
-    /// What is after the cursor, up to here.
+    /// The messages after the cursor, up to this one.
     Page(u8),
     /// The message after the cursor.
     Alone,
@@ -54,7 +54,7 @@ pub(super) enum Note {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Process {
     pub(super) life: u8,
-    /// Of each consumer.
+    /// The thread of each consumer.
     pub(super) threads: [Thread; CONSUMERS],
 }
 
@@ -62,25 +62,25 @@ pub(super) struct Process {
 pub(super) struct Thread {
     pub(super) phase: Phase,
     pub(super) epoch: u8,
-    /// What it knows of the cursor.
+    /// The cursor, as far as the thread knows.
     pub(super) handled: u8,
-    /// Up to where messages are handed out one at a time.
+    /// The last message that must be handed out alone.
     pub(super) suspect: u8,
-    /// Whether the row may say, as its own note, that a message is alone.
+    /// Whether the row can have a note of this thread that a message is alone.
     pub(super) has_turn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Phase {
     Idle,
-    /// The message after the cursor has had an attempt.
+    /// The thread counts an attempt of the message after the cursor.
     RecordsAttempt,
     GivesUp,
-    /// It is about to note what it hands out.
+    /// The thread notes the messages that it hands out next.
     Notes,
-    /// It hands out the message after those handled.
+    /// The thread hands out the next message.
     Handles {
-        /// Up to where.
+        /// The last message to hand out.
         end: u8,
     },
     StoresCursor {
@@ -116,7 +116,7 @@ impl Thread {
         has_turn: false,
     };
 
-    /// Whether it hands out one message at a time.
+    /// Returns `true` if the thread must hand out one message at a time.
     pub(super) fn is_suspicious(&self) -> bool {
         self.handled < self.suspect
     }
@@ -155,7 +155,7 @@ impl State {
     }
 }
 
-/// A message as a bit.
+/// Returns a message as a bit.
 pub(super) fn bit(message: u8) -> u8 {
     1 << message
 }

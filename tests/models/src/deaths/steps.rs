@@ -3,17 +3,18 @@ use stateright::Property;
 use super::{Deaths, State, laws};
 use crate::check::{Checked, Protocol};
 
-/// What somebody does without anybody coming between. The numbers are those of a process and of a
-/// consumer.
+/// An action of one participant, during which no other participant acts. The numbers identify a
+/// process and a consumer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// `acquire`, which returns the note that the last holder left.
     Takes(usize, usize),
-    /// `record_failure` of the message that was alone, which stays suspect.
+    /// `record_failure` of the message that was alone. The message stays suspect.
     RecordsAttempt(usize, usize),
     /// `give_up`: the cursor, the note of the failed message, and the lease.
     GivesUp(usize, usize),
-    /// UPDATE of the lease's row under owner and epoch: what is handed out from now on.
+    /// `NOTE_WORK`: UPDATE of the lease's row under owner and epoch, with the messages that are
+    /// handed out next.
     NotesWhatIsHandedOut(usize, usize),
     /// The handler is called.
     Handles(usize, usize),
@@ -21,9 +22,9 @@ pub enum Step {
     StoresCursor(usize, usize),
     /// The thread's connection is lost; the process goes on.
     LosesConnection(usize, usize),
-    /// With another connection, a thread looks at the row after that: the lease is another's.
+    /// With another connection, the thread reads the row, and finds that it has lost the lease.
     FindsLeaseGone(usize, usize),
-    /// The process is killed from outside, and started anew.
+    /// The process is killed from outside, and restarts.
     IsKilled(usize),
     /// The lease on a consumer expires, although its holder lives.
     LeaseExpires(usize),

@@ -1,10 +1,10 @@
-//! What the thread of a consumer does, from the lease to the cursor.
+//! The actions of a consumer's thread, from the lease to the cursor.
 
 use super::state::{Note, Phase, State, Thread, bit};
 use super::{Deaths, Step};
 
 impl Deaths {
-    /// `acquire`, with a look at the note.
+    /// `acquire`, which returns the note.
     pub(super) fn takes(&self, state: &State, process: usize, consumer: usize) -> Option<State> {
         let row = state.consumers[consumer];
         let owner = state.owner(process);
@@ -32,7 +32,7 @@ impl Deaths {
             Note::Nothing => {}
             Note::Page(end) => {
                 thread.suspect = end;
-                if counts && !self.mechanisms.page_is_nobodys {
+                if counts && !self.mechanisms.page_is_no_attempt {
                     thread.phase = Phase::RecordsAttempt;
                 }
             }
@@ -46,7 +46,7 @@ impl Deaths {
         Some(next)
     }
 
-    /// Does something under the lease, if it is still held, and prolongs it.
+    /// Writes under the lease, if the thread still holds it, and renews it.
     fn under_lease(
         &self,
         state: &State,
@@ -64,7 +64,7 @@ impl Deaths {
         next
     }
 
-    /// `record_failure`. The message stays suspect, also if the process is killed now.
+    /// `record_failure`. The message stays suspect, even if the process is killed now.
     pub(super) fn records_attempt(&self, state: &State, at: [usize; 2]) -> Option<State> {
         let [process, consumer] = at;
         let thread = state.processes[process].threads[consumer];
@@ -99,8 +99,8 @@ impl Deaths {
         })
     }
 
-    /// The note of what is handed out then. Who is suspicious waits until nobody else hands anything
-    /// out in the process, and the others wait for it.
+    /// Notes the messages that are handed out next. A suspicious thread waits until no other thread
+    /// of the process hands messages out, and the other threads wait for it.
     pub(super) fn notes(&self, state: &State, at: [usize; 2]) -> Option<State> {
         let [process, consumer] = at;
         let threads = state.processes[process].threads;
@@ -128,7 +128,7 @@ impl Deaths {
         }))
     }
 
-    /// A handler's call, which may end the process.
+    /// Calls the handler, which ends the process if the message is deadly.
     pub(super) fn handles(&self, state: &State, at: [usize; 2]) -> Option<State> {
         let [process, consumer] = at;
         let thread = state.processes[process].threads[consumer];
@@ -159,7 +159,8 @@ impl Deaths {
         Some(next)
     }
 
-    /// `store_cursor`, with the note of what is suspect still; the lease is given back at the end.
+    /// `store_cursor`, with a note of the messages that are still suspect. After the last message,
+    /// this releases the lease.
     pub(super) fn stores_cursor(&self, state: &State, at: [usize; 2]) -> Option<State> {
         let [process, consumer] = at;
         let thread = state.processes[process].threads[consumer];
@@ -200,7 +201,7 @@ impl Deaths {
         Some(next)
     }
 
-    /// With another connection: the lease is another's, and so is the note.
+    /// Finds, with another connection, that another process has the lease, and so the note.
     pub(super) fn finds_lease_gone(&self, state: &State, at: [usize; 2]) -> Option<State> {
         let [process, consumer] = at;
         let thread = state.processes[process].threads[consumer];
@@ -221,7 +222,8 @@ impl Deaths {
         is_busy.then_some(next)
     }
 
-    /// It is started anew. Its leases expire with time, and until then nobody takes them.
+    /// Ends a process and restarts it. No process can take its leases before they expire, so they
+    /// expire in this step.
     fn process_ends(&self, state: &State, process: usize) -> State {
         let mut next = *state;
         for consumer in 0..self.consumers {
@@ -244,7 +246,7 @@ impl Deaths {
         Some(next)
     }
 
-    /// Remembers, for the laws, what was handed out alone.
+    /// Records for the laws that a message was handed out alone.
     fn is_unlucky(&self, state: &mut State, [process, consumer]: [usize; 2]) {
         let thread = state.processes[process].threads[consumer];
         let before = state.consumers[consumer].cursor;
@@ -255,7 +257,7 @@ impl Deaths {
         }
     }
 
-    /// What a step of a thread is about.
+    /// Returns the steps of a consumer's thread.
     pub(super) fn at(process: usize, consumer: usize) -> [Step; 8] {
         [
             Step::Takes,

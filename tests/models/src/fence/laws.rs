@@ -5,7 +5,7 @@ use super::{Fence, State, TOPICS};
 use crate::check::Checked;
 use crate::positions::{highest, up_to};
 
-/// No committed message is at or before the cursor and was not handed out.
+/// Every committed message at or before the cursor was handed out.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
 pub(super) fn properties(fence: &Fence) -> Vec<Property<Checked<Fence>>> {
@@ -15,18 +15,18 @@ pub(super) fn properties(fence: &Fence) -> Vec<Property<Checked<Fence>>> {
             all_is_delivered(fence, state)
         }),
         Property::sometimes("a publisher holds a reader back", |_, state| {
-            somebody_is_held_back(state)
+            a_reader_is_held_back(state)
         }),
     ];
     if fence.publishers.iter().any(|publisher| publisher.savepoint) {
         properties.push(Property::sometimes(
-            "a transaction goes on after a savepoint that was rolled back",
-            |_, state| somebody_goes_on(state),
+            "a transaction continues after a rollback to its savepoint",
+            |_, state| a_transaction_goes_on(state),
         ));
     }
     if fence.crashes > 0 {
         properties.push(Property::sometimes(
-            "a crash would take what was delivered",
+            "a crash would undo a delivery",
             |fence: &Checked<Fence>, state: &State| {
                 let delivered = state.database.delivered;
                 state.crashes < fence.crashes && state.on_disk.delivered != delivered
@@ -55,15 +55,15 @@ fn all_is_delivered(fence: &Fence, state: &State) -> bool {
         })
 }
 
-/// A committed message is beyond the horizon.
-fn somebody_is_held_back(state: &State) -> bool {
+/// Returns `true` if a committed message is after the high-water mark of its reader.
+fn a_reader_is_held_back(state: &State) -> bool {
     (0..TOPICS).any(|topic| match state.readers[topic].doing {
-        Reading::Horizon(horizon) => highest(state.database.committed[topic]) > horizon,
+        Reading::HighWaterMark(mark) => highest(state.database.committed[topic]) > mark,
         _ => false,
     })
 }
 
-fn somebody_goes_on(state: &State) -> bool {
+fn a_transaction_goes_on(state: &State) -> bool {
     let mut publishers = state.publishers.iter();
     publishers.any(|publisher| {
         publisher.savepoint == Savepoint::RolledBack

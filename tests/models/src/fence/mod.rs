@@ -1,12 +1,20 @@
-//! How readers know on PostgreSQL what can still be committed. The protocol is described in the
-//! library's `diesel/postgres/fence.rs`; publishers keep to it in `insert_one.rs`, `insert.rs`,
-//! `single.rs` and `copy.rs`.
+//! How readers on PostgreSQL determine which messages can still be committed. The library's
+//! `sql/postgres/fence.rs` describes the protocol. Publishers follow it in `publish_one.rs`,
+//! `unnested_rows.rs`, `publish_autocommit.rs` and `publish_copy.rs`.
 //!
-//! Taken as given: a commit is visible before its locks go; one statement sees the locks of a moment;
-//! what a server keeps after a crash is what it had at some moment before, and its sequence is then
-//! at or beyond the rows. A page is handed out in the step that reads it: the cursor is the other
-//! models' matter. A transaction that is prepared is one that takes its time. A message alone
-//! (`single.rs`) and a copy take the same steps as the others.
+//! Assumptions:
+//!
+//! - A commit is visible before its locks are released.
+//! - One statement sees the locks of one moment.
+//! - After a crash, the server has the state of some earlier moment, and its sequence is at or
+//!   after the last row.
+//!
+//! Simplifications:
+//!
+//! - A page is handed out in the step that reads it, because other models cover the cursor.
+//! - A prepared transaction is a slow transaction.
+//! - A message in a transaction of its own (`publish_autocommit.rs`) and a copy take the same steps
+//!   as other messages.
 
 mod laws;
 mod publisher;
@@ -18,24 +26,24 @@ pub use self::laws::NOTHING_IS_SKIPPED;
 pub use self::state::State;
 pub use self::steps::Step;
 
-/// How many topics there are at most.
+/// The maximum number of topics.
 pub const TOPICS: usize = 2;
 
-/// How many publishers there are at most.
+/// The maximum number of publishers.
 pub const PUBLISHERS: usize = 3;
 
-/// What is modelled.
+/// The bounds and mechanisms of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Fence {
     /// The topics, of one message table or of several.
     pub topics: [Topic; TOPICS],
-    /// Whose messages are read, and by a consumer each.
+    /// Whether a consumer reads the topic. Each topic has a consumer of its own.
     pub read: [bool; TOPICS],
-    /// Who publishes what.
+    /// The publishers, with their messages.
     pub publishers: [Publisher; PUBLISHERS],
-    /// How often the server crashes, at most.
+    /// The maximum number of crashes of the server.
     pub crashes: u8,
-    /// What is done against messages being skipped.
+    /// The mechanisms that keep messages from being skipped.
     pub mechanisms: Mechanisms,
 }
 
@@ -44,42 +52,43 @@ pub struct Fence {
 pub struct Topic {
     /// The sequence of the table's positions.
     pub sequence: usize,
-    /// The lock's class: `hash_of(topic) # sequence.id`, of which two can be the same.
+    /// The class of the lock: the part of its key that stands for the topic and the sequence,
+    /// `key_of(topic) # sequence.id << 40`. Two topics can have the same class.
     pub class: u8,
 }
 
-/// What somebody publishes.
+/// The messages of a publisher.
 #[derive(Debug, Clone, Copy)]
 pub struct Publisher {
-    /// In how many transactions.
+    /// The number of transactions.
     pub transactions: u8,
-    /// With how many messages each, at most.
+    /// The maximum number of messages in each transaction.
     pub messages: u8,
-    /// On which topics.
+    /// The topics of the messages.
     pub topics: [bool; TOPICS],
-    /// Whether it may roll a transaction back to a savepoint, once.
+    /// Whether the publisher can roll a transaction back to a savepoint, once.
     pub savepoint: bool,
 }
 
-/// What is done against messages being skipped. A control lacks one of these.
+/// The mechanisms that keep messages from being skipped. A control lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
-    /// Publishers take a shared lock that says how far the sequence was.
+    /// Publishers take a shared lock that announces the last value of the sequence.
     pub lock: bool,
-    /// They take it before they draw a position.
+    /// Publishers take it before they draw a position.
     pub lock_before_drawing: bool,
-    /// A reader looks at the sequence before it looks at the locks.
+    /// A reader reads the sequence before it reads the locks.
     pub sequence_before_locks: bool,
-    /// A reader reads rows in a snapshot that is made after the look at the locks.
+    /// A reader reads rows in a snapshot that is taken after it has read the locks.
     pub rows_in_later_snapshot: bool,
-    /// The setting that remembers a lock is undone with a savepoint, as the lock is.
+    /// A rollback to a savepoint undoes the setting that remembers a lock, as it undoes the lock.
     pub setting_ends_with_savepoint: bool,
-    /// That setting is named after the lock's class and the sequence, not after the class only.
+    /// The name of that setting contains the sequence, not only the lock's class.
     pub setting_names_sequence: bool,
 }
 
 impl Mechanisms {
-    /// The protocol as it is meant.
+    /// The complete protocol.
     pub const ALL: Self = Self {
         lock: true,
         lock_before_drawing: true,
@@ -109,7 +118,7 @@ impl Topic {
         class: 0,
     }; TOPICS];
 
-    /// Topics of two tables, whose locks have the same class.
+    /// Topics of two tables. Their locks have the same class.
     pub const OF_ONE_CLASS: [Self; TOPICS] = [
         Self {
             sequence: 0,
@@ -123,10 +132,10 @@ impl Topic {
 }
 
 impl Publisher {
-    /// One that publishes nothing.
+    /// A publisher of nothing.
     pub const NONE: Self = Self::of_first_topic(0, 0);
 
-    /// One that publishes on the first topic.
+    /// Creates a publisher on the first topic.
     #[must_use]
     pub const fn of_first_topic(transactions: u8, messages: u8) -> Self {
         Self {
@@ -137,7 +146,7 @@ impl Publisher {
         }
     }
 
-    /// One that publishes on the second topic.
+    /// Creates a publisher on the second topic.
     #[must_use]
     pub const fn of_second_topic(transactions: u8, messages: u8) -> Self {
         Self {
@@ -146,7 +155,7 @@ impl Publisher {
         }
     }
 
-    /// One that publishes on both topics.
+    /// Creates a publisher on both topics.
     #[must_use]
     pub const fn of_both_topics(transactions: u8, messages: u8) -> Self {
         Self {
@@ -155,7 +164,7 @@ impl Publisher {
         }
     }
 
-    /// One that may roll back to a savepoint.
+    /// Returns the same publisher, which can roll back to a savepoint.
     #[must_use]
     pub const fn with_savepoint(self) -> Self {
         Self {

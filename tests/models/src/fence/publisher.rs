@@ -1,4 +1,4 @@
-//! What a publisher's statements do.
+//! The statements of a publisher.
 
 use super::state::{Publisher, Publishing, Savepoint, Transaction};
 use super::{Fence, State};
@@ -31,7 +31,7 @@ impl Fence {
         Some(next)
     }
 
-    /// Begins a transaction where there is none.
+    /// Begins a transaction if none is open.
     fn is_in_transaction(&self, it: &mut Publisher, publisher: usize) -> Option<()> {
         if !it.transaction.is_open {
             it.transactions_left = it.transactions_left.checked_sub(1)?;
@@ -41,7 +41,8 @@ impl Fence {
         Some(())
     }
 
-    /// The setting that remembers the lock for a topic: as the first topic that has the same one.
+    /// Returns the setting that remembers the lock for a topic. Its number is that of the first
+    /// topic with the same setting.
     fn setting(&self, topic: usize) -> usize {
         let of = |topic: usize| {
             let topic = self.topics[topic];
@@ -100,7 +101,7 @@ impl Fence {
         Some(next)
     }
 
-    /// What the transaction has done since then is undone: its rows, its locks, and its settings.
+    /// Undoes the rows, locks and settings of the transaction since the savepoint.
     pub(super) fn rolls_back_to_savepoint(&self, state: &State, publisher: usize) -> Option<State> {
         let mut next = *state;
         let it = &mut next.publishers[publisher];
@@ -137,7 +138,7 @@ impl Fence {
         is_open.then(|| self.ends(state, publisher))
     }
 
-    /// The transaction's rows, locks and settings are gone.
+    /// Ends the transaction, without its rows, locks and settings.
     pub(super) fn ends(&self, state: &State, publisher: usize) -> State {
         let mut next = *state;
         let left = next.publishers[publisher].transactions_left;

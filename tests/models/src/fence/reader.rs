@@ -1,11 +1,11 @@
-//! What a reader's statements do.
+//! The statements of a reader.
 
 use super::state::{Reader, Reading};
 use super::{Fence, State, TOPICS};
 use crate::positions::{highest, up_to};
 
 impl Fence {
-    /// In a control: rows are read in the snapshot that is made before the look at the locks.
+    /// Only in a control: takes the snapshot for the rows before the locks are read.
     pub(super) fn makes_snapshot(&self, state: &State, topic: usize) -> Option<State> {
         if self.mechanisms.rows_in_later_snapshot || state.readers[topic] != Reader::RESTING {
             return None;
@@ -21,7 +21,7 @@ impl Fence {
         let doing = match reader.doing {
             Reading::Nothing if self.mechanisms.sequence_before_locks => Reading::Sequence(last),
             Reading::Locks(lowest) => {
-                Reading::Horizon(lowest.map_or(last, |lowest| last.min(lowest)))
+                Reading::HighWaterMark(lowest.map_or(last, |lowest| last.min(lowest)))
             }
             _ => return None,
         };
@@ -35,14 +35,14 @@ impl Fence {
             Reading::Nothing if !self.mechanisms.sequence_before_locks => {
                 Reading::Locks(lowest(u8::MAX))
             }
-            // A lock that is ahead of the last value looks far behind, and is left out.
-            Reading::Sequence(last) => Reading::Horizon(lowest(last).unwrap_or(last)),
+            // A lock with a value after the last value does not count: `LOWEST_ANNOUNCED`.
+            Reading::Sequence(last) => Reading::HighWaterMark(lowest(last).unwrap_or(last)),
             _ => return None,
         };
         Some(with(state, topic, doing))
     }
 
-    /// What the locks of a topic's class say.
+    /// Returns the values that the locks of a topic's class announce.
     fn locks(&self, state: &State, topic: usize) -> impl Iterator<Item = u8> {
         let class = self.topics[topic].class;
         let of_class = (0..TOPICS).filter(move |other| self.topics[*other].class == class);
@@ -54,10 +54,10 @@ impl Fence {
     }
 
     pub(super) fn reads_head(&self, state: &State, topic: usize) -> Option<State> {
-        let Reading::Horizon(horizon) = state.readers[topic].doing else {
+        let Reading::HighWaterMark(high_water_mark) = state.readers[topic].doing else {
             return None;
         };
-        let head = highest(visible(state, topic) & up_to(horizon));
+        let head = highest(visible(state, topic) & up_to(high_water_mark));
         if head > state.database.cursors[topic] {
             return Some(with(state, topic, Reading::Head(head)));
         }
@@ -79,7 +79,7 @@ impl Fence {
     }
 }
 
-/// The rows that a reader sees now.
+/// Returns the rows that a reader sees now.
 fn visible(state: &State, topic: usize) -> u8 {
     let snapshot = state.readers[topic].snapshot;
     snapshot.unwrap_or(state.database.committed[topic])

@@ -1,30 +1,30 @@
 use super::{Fence, PUBLISHERS, TOPICS};
 use crate::positions::Positions;
 
-/// How many sequences there are at most.
+/// The maximum number of sequences.
 const SEQUENCES: usize = 2;
 
-/// What the database and the processes know.
+/// The contents of the database and the memory of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) database: Database,
     pub(super) publishers: [Publisher; PUBLISHERS],
     pub(super) readers: [Reader; TOPICS],
-    /// What a crash of the server leaves.
+    /// The contents of the database after a crash.
     pub(super) on_disk: Database,
     pub(super) crashes: u8,
 }
 
-/// What everybody sees.
+/// The contents of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Database {
     /// The sequences' last values.
     pub(super) last: [u8; SEQUENCES],
     /// The committed messages of each topic.
     pub(super) committed: [Positions; TOPICS],
-    /// How far each topic's consumer is.
+    /// The cursor of each topic's consumer.
     pub(super) cursors: [u8; TOPICS],
-    /// What it was handed.
+    /// The messages that were handed to each consumer.
     pub(super) delivered: [Positions; TOPICS],
 }
 
@@ -38,31 +38,31 @@ pub(super) struct Publisher {
     pub(super) savepoint: Savepoint,
 }
 
-/// Where it is in the statement that publishes.
+/// The progress of the statement that publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Publishing {
     Nothing,
-    /// It has read the sequence's last value, and is about to lock.
+    /// The statement has read the sequence's last value, and takes the lock next.
     Locks {
         topic: usize,
         last: u8,
     },
-    /// It is about to draw a position; afterwards to lock, if that comes last.
+    /// The statement draws a position next. In a control, it takes the lock after that.
     Draws {
         topic: usize,
         locks: Option<u8>,
     },
 }
 
-/// What ends with a transaction, and is undone with a savepoint.
+/// The state that ends with a transaction, and that a rollback to a savepoint undoes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Transaction {
     pub(super) is_open: bool,
-    /// Its messages of each topic.
+    /// The messages of each topic.
     pub(super) rows: [Positions; TOPICS],
-    /// The locks that it took for each topic: what the sequence's last value was.
+    /// The lock that it took for each topic, with the last value that the lock announces.
     pub(super) locks: [Option<u8>; TOPICS],
-    /// The settings that say `held`, each by the first topic that has it.
+    /// The settings with the value `held`, each by the first topic that has it.
     pub(super) held: [bool; TOPICS],
 }
 
@@ -73,24 +73,26 @@ pub(super) enum Savepoint {
     RolledBack,
 }
 
-/// Where a reader is in its look.
+/// The progress of a reader's poll.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Reader {
     pub(super) doing: Reading,
-    /// What is committed in the snapshot that it reads rows in, where that is an early one.
+    /// The committed messages in the snapshot that it reads rows in, if it took that snapshot
+    /// early.
     pub(super) snapshot: Option<Positions>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Reading {
     Nothing,
-    /// It knows the sequence's last value.
+    /// The reader knows the sequence's last value.
     Sequence(u8),
-    /// It knows, by the locks, up to where nothing can be committed, if there are any.
+    /// Only in a control: the reader knows the lowest value that the locks announce, if there is
+    /// one.
     Locks(Option<u8>),
-    /// It knows the horizon.
-    Horizon(u8),
-    /// It knows the last message up to the horizon.
+    /// The reader knows the high-water mark.
+    HighWaterMark(u8),
+    /// The reader knows the head.
     Head(u8),
 }
 

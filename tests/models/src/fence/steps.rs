@@ -3,20 +3,21 @@ use stateright::Property;
 use super::{Fence, PUBLISHERS, State, TOPICS, laws};
 use crate::check::{Checked, Protocol};
 
-/// What somebody does without anybody coming between. Numbers are those of publishers and of topics.
+/// An action of one participant, during which no other participant acts. The numbers identify
+/// publishers or topics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// `INSERT ...` of a message begins: `current_setting(setting, true)` and, where that does not say
-    /// `held`, `pg_sequence_last_value(id)`. Begins a transaction where there is none.
+    /// `INSERT ...` of a message begins: `current_setting(setting, true)` and, if its value is not
+    /// `held`, `pg_sequence_last_value(id)`. Begins a transaction if none is open.
     Dispatches {
-        /// Who publishes.
+        /// The publisher.
         publisher: usize,
-        /// On which topic.
+        /// The topic of the message.
         topic: usize,
     },
-    /// `pg_advisory_xact_lock_shared(class, last)` and `set_config(setting, 'held', true)`.
+    /// `pg_advisory_xact_lock_shared(key)` and `set_config(setting, 'held', true)`.
     TakesLock(usize),
-    /// `nextval`, as the row is made.
+    /// `nextval`, when the row is made.
     DrawsPosition(usize),
     /// `SAVEPOINT`.
     SetsSavepoint(usize),
@@ -24,24 +25,24 @@ pub enum Step {
     RollsBackToSavepoint(usize),
     /// `COMMIT`.
     Commits(usize),
-    /// `ROLLBACK`, or the connection is gone.
+    /// `ROLLBACK`, or the connection is lost.
     RollsBack(usize),
-    /// Only in a control: a transaction of the reader makes its snapshot.
+    /// Only in a control: a transaction of the reader takes its snapshot.
     MakesSnapshot(usize),
-    /// `pg_sequence_last_value(seqrelid)` in the statement of `horizon`.
+    /// `pg_sequence_last_value(seqrelid)` in the statement of `high_water_mark`.
     ReadsSequence(usize),
     /// `SELECT ... FROM pg_locks` in the same statement.
     LooksAtLocks(usize),
-    /// `SELECT max(id) ... WHERE id <= horizon`: `head`.
+    /// `SELECT id ... WHERE id <= high_water_mark ORDER BY id DESC LIMIT 1`: `head`.
     ReadsHead(usize),
-    /// `SELECT ... WHERE id > cursor AND id <= head`: `read_page`. It is handled, and the cursor
-    /// stored.
+    /// `SELECT ... WHERE id > cursor AND id <= head`: `read_page`. The same step handles the page
+    /// and stores the cursor.
     ReadsPage(usize),
-    /// All that was committed would outlast a crash from now on.
+    /// From now on, a crash cannot undo the commits so far.
     DiskIsFlushed,
-    /// The server crashes and comes back, without what was not on the disk.
+    /// The server crashes and restarts, without the commits that were not on the disk.
     ServerCrashes {
-        /// Whether its sequence has gone further than the rows that are there.
+        /// Whether the sequence is after the value that it had with these rows.
         sequence_is_ahead: bool,
     },
 }
@@ -141,7 +142,7 @@ impl Fence {
             .last
             .map(|last| last + u8::from(sequence_is_ahead));
         next.on_disk = next.database;
-        // All connections are gone.
+        // All connections are lost.
         for topic in 0..TOPICS {
             next.readers[topic] = super::state::Reader::RESTING;
         }

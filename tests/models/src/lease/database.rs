@@ -1,18 +1,19 @@
-//! What statements do to the rows.
+//! The changes that statements make to rows.
 
 use super::Leases;
 use super::state::{Database, Lease, Note, State, Statement, Transaction};
 
-/// What a statement has come to.
+/// The result of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Done,
-    /// It has found nothing to change: the lease is another's, or the row.
+    /// It has found no row to change: another holder has the lease, or the message is not in the
+    /// expected state.
     Nothing,
 }
 
 impl Leases {
-    /// `WHERE owner = ? AND epoch = ?`
+    /// `WHERE owner = ? AND epoch = ?`.
     pub(super) fn is_held(&self, database: &Database, lease: Lease) -> bool {
         let Lease { owner, epoch } = lease;
         (!self.mechanisms.owner_is_compared || database.owner == Some(owner))

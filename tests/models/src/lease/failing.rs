@@ -1,11 +1,11 @@
-//! What becomes of a message whose handler fails.
+//! The consequences for a message whose handler fails.
 
 use super::database::Outcome;
 use super::state::{Note, Phase, State, Statement};
 use super::{GiveUp, Handler, Leases};
 
 impl Leases {
-    /// A transactional page is rolled back, and made again up to the message.
+    /// A transactional page is rolled back, and handled again up to the message.
     pub(super) fn handler_fails(&self, state: &State, process: usize) -> Option<State> {
         let mut next = *state;
         let it = &mut next.processes[process];
@@ -55,7 +55,7 @@ impl Leases {
             Note::Failing(attempts) if outcome == Outcome::Done && attempts >= self.attempts => {
                 next.processes[process].phase = Phase::GivesUp;
             }
-            // It keeps the lease, and takes it again when it attempts the message again.
+            // The process keeps the lease. It takes the lease again for the next attempt.
             _ => next.processes[process].rests(),
         }
         Some(next)

@@ -1,11 +1,11 @@
-//! What goes wrong: leases expire, processes die, connections are lost with what is on its way, the
-//! server forgets.
+//! Faults: leases expire, processes die, connections are lost while a statement is on its way, and
+//! a crash of the server undoes commits.
 
 use super::state::{Late, Phase, State, Statement};
 use super::{Handler, Leases, PROCESSES};
 
 impl Leases {
-    /// That of a dead process expires in any case.
+    /// Expires the lease. For the lease of a dead process, this is not limited by the bounds.
     pub(super) fn lease_expires(&self, state: &State) -> Option<State> {
         let owner = state
             .database
@@ -21,7 +21,7 @@ impl Leases {
         Some(next)
     }
 
-    /// What it has sent may arrive later, or not at all.
+    /// Loses a connection. The statement on its way can arrive later, or never.
     pub(super) fn loses_connection(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
         if it.phase == Phase::Idle || it.late.is_some() {
@@ -34,7 +34,8 @@ impl Leases {
         Some(next)
     }
 
-    /// What it remembers, and whether it goes on under the lease that it has.
+    /// Gives a process a new connection. Decides what the process remembers, and whether it keeps
+    /// its lease.
     fn has_new_connection(&self, state: &mut State, process: usize) {
         let it = &mut state.processes[process];
         if self.mechanisms.new_connection_forgets_count {
@@ -49,7 +50,7 @@ impl Leases {
         if !keeps_lease || !self.lease_outlives_connection {
             it.rests();
         } else if self.handler == Handler::Transactional {
-            // The page is made again.
+            // The page is handled again.
             it.work.handled -= it.handled_in_transaction();
             it.transaction = None;
             it.phase = Phase::Begins;
@@ -63,7 +64,7 @@ impl Leases {
         }
         let mut next = *state;
         next.left.deaths = next.left.deaths.checked_sub(1)?;
-        // Until it does, nobody takes the lease.
+        // No process can take the lease before it expires, so it expires in this step.
         next.database.has_expired |= state.database.owner == Some(state.owner(process));
         let it = &mut next.processes[process];
         it.late = self.on_its_way(state, process);
@@ -85,7 +86,7 @@ impl Leases {
         self.sends(state, process).map(Late::Statement)
     }
 
-    /// What a process sends that is committed by itself.
+    /// Returns the statement that a process has sent, if it commits by itself.
     fn sends(&self, state: &State, process: usize) -> Option<Statement> {
         let it = &state.processes[process];
         let (lease, message) = (it.lease, it.work.message);
@@ -116,7 +117,8 @@ impl Leases {
         let mut next = *state;
         match next.processes[process].late.take()? {
             Late::Statement(statement) => {
-                // A lease is not waited for, and anything else is.
+                // Other statements wait for the lock. `TAKE` does not wait: it changes nothing
+                // then, as if it were lost.
                 let is_locked = state.row_is_locked_for(None);
                 if is_locked {
                     return None;
@@ -132,7 +134,7 @@ impl Leases {
         Some(next)
     }
 
-    /// It never arrives: the server notices that the connection is lost, and rolls back.
+    /// Discards the statement on its way: the server notices the lost connection, and rolls back.
     pub(super) fn late_is_lost(&self, state: &State, process: usize) -> Option<State> {
         let mut next = *state;
         next.processes[process].late.take()?;

@@ -4,14 +4,14 @@ use super::state::{Late, Note, Phase, State, bit};
 use super::{Handler, Leases};
 use crate::check::Checked;
 
-/// Messages up to the cursor are handled, parked, or redriven.
+/// Messages up to the cursor are handled, parked or redriven.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
-/// Effects of a transactional handler take effect at most once since the last reset.
+/// The effects of a transactional handler are committed at most once since the last reset.
 pub const EFFECTS_COME_ONCE: &str = "effects come once";
 
-/// Where all rest, somebody will look for a message that was redriven.
-pub const REDRIVEN_IS_NOT_FORGOTTEN: &str = "what is redriven is not forgotten";
+/// If all processes are idle and a message is redriven, a process will list redriven messages.
+pub const REDRIVEN_IS_NOT_FORGOTTEN: &str = "redriven messages are not forgotten";
 
 pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
     let mut properties = vec![
@@ -22,12 +22,13 @@ pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
             redriven_is_not_forgotten(state)
         }),
         Property::always(
-            "who is not done can go on",
+            "unfinished work can continue",
             |leases: &Checked<Leases>, state| is_done(leases, state) || !leases.is_at_an_end(state),
         ),
-        Property::sometimes("all is handled", |leases: &Checked<Leases>, state| {
-            is_done(leases, state)
-        }),
+        Property::sometimes(
+            "all messages are handled",
+            |leases: &Checked<Leases>, state| is_done(leases, state),
+        ),
     ];
     if leases.handler == Handler::Transactional {
         properties.push(Property::always(EFFECTS_COME_ONCE, |_, state: &State| {
@@ -52,7 +53,7 @@ pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
     }
     if leases.losses > 0 && leases.handler == Handler::Transactional {
         properties.push(Property::sometimes(
-            "a COMMIT comes late",
+            "a COMMIT can arrive late",
             |_, state: &State| {
                 state
                     .processes
@@ -63,7 +64,7 @@ pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
     }
     if leases.resets > 0 {
         properties.push(Property::sometimes(
-            "all is replayed",
+            "all messages are replayed",
             |leases: &Checked<Leases>, state: &State| {
                 state.left.resets == 0 && state.reset.is_none() && is_done(leases, state)
             },
@@ -71,7 +72,7 @@ pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
     }
     if leases.crashes > 0 {
         properties.push(Property::sometimes(
-            "a crash would take a cursor",
+            "a crash would undo a cursor",
             |_, state: &State| {
                 state.left.crashes > 0 && state.on_disk.cursor < state.database.cursor
             },

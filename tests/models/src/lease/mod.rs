@@ -1,15 +1,29 @@
-//! The lease on a consumer, its cursor, and the messages that failed: two processes, connections that
-//! are lost with what is on its way, and an operator. The statements are those of the library's
-//! `diesel/leases.rs`, `diesel/failed_messages.rs` and `diesel/*/consumer_state.rs`; who runs them when
-//! is in its `consumer/`.
+//! The lease on a consumer, its cursor, and the messages that failed. There are two processes and
+//! an operator. A connection can be lost while a statement is on its way. The statements are in the
+//! library's `sql/statements/leases.rs`, `sql/statements/failures.rs` and `sql/*/leases.rs`. The
+//! library's `consume/` runs them.
 //!
-//! A transactional page begins with the touch of the row, which keeps others from it, and ends with the
-//! cursor. What a handler can do to its transaction is another model's matter.
+//! A transactional page begins with the touch, a write on the consumer's row, so that no other
+//! process can take the lease. It ends with the cursor. Another model covers what a handler can do
+//! to its transaction.
 //!
-//! Taken as given: a statement and a transaction of the library's own are one step; SKIP LOCKED passes
-//! over a row that a transaction has written, and the lease is taken in one statement (MySQL's compares
-//! more, and so comes late less often); what a server keeps after a crash is what it had at some
-//! moment before. All messages are there from the start. Redriven messages are read one at a time.
+//! Assumptions:
+//!
+//! - A statement is one step, and so is a transaction of the library's own.
+//! - SKIP LOCKED passes over a row that a transaction has written.
+//! - The lease is taken in one statement. MySQL's statement compares more, so fewer late ones
+//!   succeed.
+//! - After a crash, the server has the state of some earlier moment.
+//!
+//! Simplifications:
+//!
+//! - All messages exist from the start.
+//! - Redriven messages are read one at a time.
+//!
+//! The library differs in two places. It keeps no count of redrives: each poll reads the first
+//! redriven message with the consumer's row (`STATUS`). And in the transaction of a redriven
+//! message, it locks the note first (`KEEP_REDRIVEN`), and takes it after the handler
+//! (`TAKE_REDRIVEN`).
 
 mod database;
 mod failing;
@@ -25,107 +39,110 @@ pub use self::laws::{EFFECTS_COME_ONCE, NOTHING_IS_SKIPPED, REDRIVEN_IS_NOT_FORG
 pub use self::state::State;
 pub use self::steps::Step;
 
-/// How many processes there are.
+/// The number of processes.
 pub const PROCESSES: usize = 2;
 
-/// How many messages there are at most.
+/// The maximum number of messages.
 pub const MESSAGES: usize = 3;
 
-/// What is modelled.
+/// The bounds and mechanisms of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Leases {
-    /// What kind of handler the consumer has.
+    /// The kind of handler that the consumer has.
     pub handler: Handler,
-    /// How many messages there are.
+    /// The number of messages.
     pub messages: u8,
-    /// How many of them a page has.
+    /// The number of messages of a page.
     pub page_size: u8,
-    /// From which message on handlers may fail.
+    /// The first message on which handlers can fail.
     pub may_fail_from: u8,
-    /// How often handlers fail, at most.
+    /// The maximum number of failures of handlers.
     pub failures: u8,
-    /// How often a message is attempted before it is parked.
+    /// The number of attempts before a message is parked.
     pub attempts: u8,
-    /// How often the operator redrives what is parked, at most.
+    /// The maximum number of times that the operator redrives the parked messages.
     pub redrives: u8,
-    /// How often the operator resets the consumer to the start, at most. Not with crashes.
+    /// The maximum number of times that the operator resets the consumer to the start. Must be zero
+    /// if there are crashes.
     pub resets: u8,
-    /// How often a lease expires, at most.
+    /// The maximum number of times that the lease of a living holder expires.
     pub expiries: u8,
-    /// How often a process dies, at most.
+    /// The maximum number of deaths of processes.
     pub deaths: u8,
-    /// How often a connection is lost, at most.
+    /// The maximum number of lost connections.
     pub losses: u8,
-    /// How often the server crashes, and may forget commits, at most.
+    /// The maximum number of crashes of the server, each of which can undo commits.
     pub crashes: u8,
-    /// Whether redriven messages are looked for in READ UNCOMMITTED.
+    /// Whether redriven messages are listed in READ UNCOMMITTED.
     pub lists_uncommitted: bool,
-    /// Whether a process that has lost its connection keeps the lease, and goes on with another one.
+    /// Whether a process that has lost its connection keeps the lease, and continues with another
+    /// connection.
     pub lease_outlives_connection: bool,
-    /// What is done against messages being skipped, and effects coming twice.
+    /// The mechanisms that keep messages from being skipped, and effects from being repeated.
     pub mechanisms: Mechanisms,
 }
 
 /// The kinds of handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handler {
-    /// Its effects are in the transaction of the page.
+    /// The effects are in the transaction of the page.
     Transactional,
-    /// Its effects are elsewhere, and final at once.
+    /// The effects are outside of the page's transaction, and final at once.
     External,
 }
 
-/// What is done against messages being skipped, and effects coming twice. A control lacks one of these.
+/// The mechanisms that keep messages from being skipped, and effects from being repeated. A control
+/// lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
-    /// What is written under a lease names its owner.
+    /// Writes under a lease name its owner.
     pub owner_is_compared: bool,
-    /// It names its epoch.
+    /// Writes under a lease name its epoch.
     pub epoch_is_compared: bool,
-    /// When the cursor of a transactional page is stored.
+    /// The time at which the cursor of a transactional page is stored.
     pub cursor: Cursor,
-    /// Failures are recorded, and messages given up, under the lease.
+    /// Failures are recorded, and the failure policy is applied, under the lease.
     pub failures_under_lease: bool,
-    /// How a message is given up.
+    /// The order of the writes that apply the failure policy.
     pub give_up: GiveUp,
-    /// The note of an external handler's redriven message is taken in the transaction that prolongs
-    /// the lease.
+    /// The transaction that renews the lease also takes the note of an external handler's redriven
+    /// message.
     pub taken_with_renewal: bool,
-    /// Redriving counts up what consumers compare.
+    /// Redriving increases a count that consumers compare.
     pub redrive_is_counted: bool,
-    /// What a consumer remembers of that is what it read before it looked for redriven messages.
+    /// A consumer remembers the count that it read before it listed redriven messages.
     pub count_is_read_first: bool,
-    /// A consumer with a new connection remembers nothing of it.
+    /// A consumer with a new connection forgets the count.
     pub new_connection_forgets_count: bool,
-    /// Where the lease outlives the connection: not if COMMIT was on its way. The cursor comes with the
-    /// lease, and only the row tells it then.
+    /// A lease that outlives the connection ends if COMMIT was on its way. Only the row shows
+    /// whether the cursor has moved, and a consumer reads the row when it takes the lease.
     pub lost_commit_ends_lease: bool,
 }
 
-/// When the cursor of a transactional page is stored.
+/// The time at which the cursor of a transactional page is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {
     /// In the page's transaction.
     WithEffects,
-    /// Before it.
+    /// Before the page's transaction.
     Before,
-    /// After it.
+    /// After the page's transaction.
     After,
 }
 
-/// How a message is given up.
+/// The order of the writes that apply the failure policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GiveUp {
-    /// The cursor and the note in one transaction.
+    /// One transaction writes the cursor and the note.
     AtOnce,
-    /// The cursor, and then the note.
+    /// The cursor is written first, and the note later.
     CursorFirst,
-    /// The note, and then the cursor.
+    /// The note is written first, and the cursor later.
     NoteFirst,
 }
 
 impl Mechanisms {
-    /// The protocol as it is meant.
+    /// The complete protocol.
     pub const ALL: Self = Self {
         owner_is_compared: true,
         epoch_is_compared: true,

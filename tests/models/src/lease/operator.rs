@@ -1,14 +1,14 @@
-//! Redriving, and resets.
+//! Redrives and resets.
 
 use super::Leases;
 use super::database::Outcome;
 use super::state::{Lease, Note, State, Statement};
 
-/// Who resets.
+/// The owner of a lease that is taken for a reset.
 const OPERATOR: u8 = u8::MAX;
 
 impl Leases {
-    /// `redrive`: the count, and all that is parked.
+    /// `redrive`: increases the count, and redrives all parked messages.
     pub(super) fn redrives(&self, state: &State) -> Option<State> {
         let parked = |note: &Note| *note == Note::Parked;
         if !state.database.notes.iter().any(parked) || state.row_is_locked_for(None) {
@@ -38,7 +38,8 @@ impl Leases {
         Some(next)
     }
 
-    /// `RESET` and `FORGET_VOID`, if the lease is still held. What comes from now on is a replay.
+    /// `RESET` and `FORGET_VOID`, if the operator still holds the lease. Messages that come from
+    /// now on are replays.
     pub(super) fn reset_moves_cursor(&self, state: &State) -> Option<State> {
         let lease = state.reset?;
         if state.row_is_locked_for(None) {

@@ -1,11 +1,11 @@
-//! A page, from the look to the cursor.
+//! A page, from the poll to the cursor.
 
 use super::database::Outcome;
 use super::state::{Lease, Phase, State, Statement, Transaction, Work, bit};
 use super::{Cursor, Handler, Leases};
 
 impl Leases {
-    /// Without the lease: `stored`, `check_holders`, `is_caught_up`.
+    /// Polls without the lease: `stored`, `check_holders`, `is_caught_up`.
     pub(super) fn looks(&self, state: &State, process: usize) -> Option<State> {
         let row = &state.database;
         let it = &state.processes[process];
@@ -31,7 +31,7 @@ impl Leases {
         };
         let mut next = *state;
         let owner = state.owner(process);
-        // A row that is locked is passed over.
+        // SKIP LOCKED passes over a locked row.
         let is_locked = state.row_is_locked_for(Some(process));
         if is_locked || self.run(&mut next.database, Statement::Take { owner }) == Outcome::Nothing
         {
@@ -106,7 +106,7 @@ impl Leases {
         Some(next)
     }
 
-    /// On its own connection, a process stores the cursor in its transaction, if it has one.
+    /// Stores the cursor, in the transaction of the process if it has one.
     pub(super) fn stores_cursor(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
         if it.phase != Phase::StoresCursor || state.row_is_locked_for(Some(process)) {
@@ -149,7 +149,7 @@ impl Leases {
         match self.mechanisms.cursor {
             Cursor::WithEffects => self.ends_page(&mut next, process),
             Cursor::After => next.processes[process].phase = Phase::StoresCursor,
-            // It has been stored without giving the lease back.
+            // The cursor was stored without a release of the lease.
             Cursor::Before if next.processes[process].work.message == 0 => {
                 next.processes[process].phase = Phase::Releases;
             }
@@ -158,7 +158,7 @@ impl Leases {
         Some(next)
     }
 
-    /// Everything before the failing message is handled, or all.
+    /// Ends the page. All messages are handled, or all before the failing one.
     fn ends_page(&self, state: &mut State, process: usize) {
         let it = &mut state.processes[process];
         if it.work.message > 0 {

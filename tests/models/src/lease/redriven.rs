@@ -1,11 +1,12 @@
-//! Messages that were parked, and are to be handled again.
+//! Parked messages that the consumer must handle again.
 
 use super::database::Outcome;
 use super::state::{Late, Note, Phase, State, Statement, Transaction, bit};
 use super::{Handler, Leases};
 
 impl Leases {
-    /// Without the lease: whether there are any. If not, what was read before that is remembered.
+    /// Lists redriven messages without the lease. If there are none, the process remembers the
+    /// count that it read before.
     pub(super) fn lists_redriven(&self, state: &State, process: usize) -> Option<State> {
         let Phase::Lists(seen) = state.processes[process].phase else {
             return None;
@@ -31,7 +32,7 @@ impl Leases {
         Some(next)
     }
 
-    /// Only in a control.
+    /// Only in a control: reads the count after the list.
     pub(super) fn reads_count(&self, state: &State, process: usize) -> Option<State> {
         let mut next = *state;
         let it = &mut next.processes[process];
@@ -43,7 +44,7 @@ impl Leases {
         Some(next)
     }
 
-    /// Under the lease.
+    /// Lists redriven messages under the lease.
     pub(super) fn reads_redriven(&self, state: &State, process: usize) -> Option<State> {
         let mut next = *state;
         let it = &mut next.processes[process];
@@ -59,7 +60,7 @@ impl Leases {
         Some(next)
     }
 
-    /// BEGIN, `RENEW`, and `TAKE_REDRIVEN`.
+    /// BEGIN, `RENEW` and `TAKE_REDRIVEN`.
     pub(super) fn begins_redriven(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
         if it.phase != Phase::BeginsRedriven || state.row_is_locked_for(Some(process)) {
@@ -112,7 +113,7 @@ impl Leases {
         Some(next)
     }
 
-    /// Only in a control: `renew`, and then the note.
+    /// Only in a control: `renew`, before the note is taken in another step.
     pub(super) fn renews(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
         let statement = Statement::Renew { lease: it.lease };

@@ -1,20 +1,20 @@
 use super::{Leases, MESSAGES, PROCESSES};
 
-/// What the database and the processes know.
+/// The contents of the database and the memory of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) database: Database,
-    /// What a crash of the server leaves.
+    /// The contents of the database after a crash.
     pub(super) on_disk: Database,
-    /// The messages that an external handler was called for, since the last reset. As bits.
+    /// The messages for which an external handler was called since the last reset, as bits.
     pub(super) called: u8,
     pub(super) processes: [Process; PROCESSES],
-    /// An operator that has taken the lease for a reset.
+    /// The lease of an operator that resets the consumer.
     pub(super) reset: Option<Lease>,
     pub(super) left: Left,
 }
 
-/// What may still happen.
+/// The number of events of each kind that can still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Left {
     pub(super) failures: u8,
@@ -33,24 +33,24 @@ pub(super) struct Database {
     pub(super) owner: Option<u8>,
     pub(super) epoch: u8,
     pub(super) has_expired: bool,
-    /// How often messages were redriven.
+    /// The number of redrives.
     pub(super) redrives: u8,
-    /// Of each message. Numbers begin at 1, indices at zero.
+    /// The note of each message. Numbers begin at 1, indices at zero.
     pub(super) notes: [Note; MESSAGES],
-    /// How often each message's effects are committed, since the last reset.
+    /// The number of commits of each message's effects since the last reset.
     pub(super) effects: [u8; MESSAGES],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Note {
     None,
-    /// After so many attempts.
+    /// The message has failed this number of times.
     Failing(u8),
     Parked,
     Redriven,
 }
 
-/// What a process knows of its lease.
+/// A lease, as its holder knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Lease {
     pub(super) owner: u8,
@@ -59,28 +59,28 @@ pub(super) struct Lease {
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Process {
-    /// How often it was started anew.
+    /// The number of restarts.
     pub(super) life: u8,
-    /// What it remembers of how often messages were redriven.
+    /// The number of redrives that it remembers.
     pub(super) known: u8,
     pub(super) phase: Phase,
     pub(super) lease: Lease,
-    /// What it works on.
+    /// The messages that it works on.
     pub(super) work: Work,
     pub(super) transaction: Option<Transaction>,
-    /// What is on its way on a connection that it has lost.
+    /// The statement or transaction on its way on a lost connection.
     pub(super) late: Option<Late>,
 }
 
-/// What a process does next.
+/// The next action of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Phase {
     Idle,
-    /// It has read how often messages were redriven.
+    /// The process has read the number of redrives, and lists redriven messages next.
     Lists(u8),
-    /// Only in a control: it has found none, and reads the count.
+    /// Only in a control: the process has found none, and reads the count.
     ReadsCount,
-    /// The lease, for redriven messages or for a page.
+    /// It takes the lease, for redriven messages or for a page.
     Takes {
         redriven: bool,
     },
@@ -91,7 +91,7 @@ pub(super) enum Phase {
     Commits,
     RecordsFailure,
     GivesUp,
-    /// Only in controls: what is left of that.
+    /// Only in controls: the second write of `GivesUp`.
     GivesUpRest,
     ReadsRedriven,
     BeginsRedriven,
@@ -104,27 +104,27 @@ pub(super) enum Phase {
     Releases,
 }
 
-/// The page, or the redriven message. Zeros where there is none.
+/// The page, or the redriven message. All fields are zero if there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Hash, Default)]
 pub(super) struct Work {
-    /// Where the page begins.
+    /// The cursor before the page.
     pub(super) start: u8,
-    /// What is handled of it.
+    /// The last handled message.
     pub(super) handled: u8,
-    /// Where the attempt ends.
+    /// The last message of the attempt.
     pub(super) end: u8,
-    /// The message that fails, or is redriven.
+    /// The message that fails or is redriven.
     pub(super) message: u8,
 }
 
-/// What a connection has not committed. It has written the consumer's row.
+/// The uncommitted writes of a connection. It has written the consumer's row.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Transaction {
-    /// Messages as bits.
+    /// The effects of messages, as bits.
     pub(super) effects: u8,
     pub(super) cursor: Option<u8>,
     pub(super) releases: bool,
-    /// The redriven message whose note it has taken.
+    /// The redriven message whose note it has taken, or zero.
     pub(super) taken: u8,
 }
 
@@ -133,12 +133,12 @@ pub(super) enum Late {
     Statement(Statement),
     Transaction {
         transaction: Transaction,
-        /// Whether COMMIT is on its way.
+        /// Whether COMMIT is on its way, too.
         commits: bool,
     },
 }
 
-/// What is committed by itself: a statement, or a transaction of the library's.
+/// A statement that commits by itself, or a transaction of the library's own.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Statement {
     /// `TAKE`.
@@ -149,19 +149,19 @@ pub(super) enum Statement {
         cursor: u8,
         releases: bool,
     },
-    /// `record`: `RENEW`, and the note.
+    /// `record`: `RENEW` and the note.
     RecordFailure {
         lease: Lease,
         message: u8,
         parks: bool,
     },
-    /// `give_up`: `STORE_AND_RELEASE`, and `SET_STATE`.
+    /// `give_up`: `STORE_AND_RELEASE` and `SET_STATE`.
     GiveUp { lease: Lease, message: u8 },
     /// Only in controls: `SET_STATE` alone.
     SetParked { message: u8 },
     /// `RENEW`.
     Renew { lease: Lease },
-    /// `RENEW`, and `TAKE_REDRIVEN`; in a control, without the first.
+    /// `RENEW` and `TAKE_REDRIVEN`. In a control, only the second.
     TakeRedriven { lease: Lease, message: u8 },
     /// `RELEASE`.
     Release { lease: Lease },
@@ -217,7 +217,7 @@ impl Process {
         late: None,
     };
 
-    /// How many messages of the page its transaction has handled.
+    /// Returns the number of messages that its transaction has handled.
     pub(super) fn handled_in_transaction(&self) -> u8 {
         let effects = self
             .transaction
@@ -225,7 +225,7 @@ impl Process {
         u8::try_from(effects.count_ones()).unwrap_or(0)
     }
 
-    /// It has no lease any more.
+    /// Ends the work of a process that no longer has a lease.
     pub(super) fn rests(&mut self) {
         self.phase = Phase::Idle;
         self.lease = Self::NEW.lease;
@@ -235,13 +235,13 @@ impl Process {
 }
 
 impl State {
-    /// A process that is started anew is another owner.
+    /// Returns the owner that a process is. After a restart, a process is another owner.
     pub(super) fn owner(&self, process: usize) -> u8 {
         let number = u8::from(process == 1);
         number + 2 * self.processes[process].life
     }
 
-    /// Whether a transaction keeps the row locked, but for that of one process.
+    /// Returns `true` if a transaction locks the row, other than that of `process`.
     pub(super) fn row_is_locked_for(&self, process: Option<usize>) -> bool {
         let mut processes = self.processes.iter().enumerate();
         processes.any(|(other, it)| {
@@ -256,14 +256,14 @@ impl Database {
         &mut self.notes[usize::from(message) - 1]
     }
 
-    /// The first message that is to be handled again.
+    /// Returns the first redriven message.
     pub(super) fn redriven(&self) -> Option<u8> {
         let mut notes = (1..).zip(self.notes);
         notes.find_map(|(message, note)| (note == Note::Redriven).then_some(message))
     }
 }
 
-/// A message as a bit.
+/// Returns a message as a bit.
 pub(super) fn bit(message: u8) -> u8 {
     1 << message
 }

@@ -3,24 +3,25 @@ use stateright::Property;
 use super::{Leases, PROCESSES, State, laws};
 use crate::check::{Checked, Protocol};
 
-/// What somebody does without anybody coming between. Numbers are those of processes.
+/// An action of one participant, during which no other participant acts. The numbers identify
+/// processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// `STATUS`, without the lease: `stored`, `check_holders`, `is_caught_up`.
     Looks(usize),
     /// `LIST` of redriven messages, without the lease.
     ListsRedriven(usize),
-    /// Only in a control: the count of redrives is read after that.
+    /// Only in a control: the count of redrives is read after the list.
     ReadsCount(usize),
-    /// `TAKE`: `acquire`; and the page is read, if it is for a page.
+    /// `TAKE`: `acquire`. If the lease is for a page, the same step reads the page.
     Takes(usize),
-    /// BEGIN, and the touch of the row under owner and epoch.
+    /// BEGIN, and the touch: a write on the row under owner and epoch (`begin_work`).
     Begins(usize),
     /// The handler returns `Ok`.
     Handles(usize),
-    /// The handler fails; a transaction is rolled back.
+    /// The handler fails. Its transaction, if any, is rolled back.
     HandlerFails(usize),
-    /// `STORE_AND_HOLD` or `STORE_AND_RELEASE`; of a transactional page in its transaction.
+    /// `STORE_AND_HOLD` or `STORE_AND_RELEASE`, for a transactional page in its transaction.
     StoresCursor(usize),
     /// COMMIT of a page.
     Commits(usize),
@@ -28,11 +29,11 @@ pub enum Step {
     RecordsFailure(usize),
     /// `give_up`: `STORE_AND_RELEASE` and the note, in a transaction.
     GivesUp(usize),
-    /// Only in controls: the other half of that.
+    /// Only in controls: the second write of `give_up`.
     GivesUpRest(usize),
     /// `LIST` of redriven messages, under the lease.
     ReadsRedriven(usize),
-    /// BEGIN, `RENEW`, `TAKE_REDRIVEN`: `handle_redriven` of a transactional handler.
+    /// BEGIN, `RENEW` and `TAKE_REDRIVEN`: `handle_redriven` of a transactional handler.
     BeginsRedriven(usize),
     /// The handler returns `Ok` for a redriven message.
     HandlesRedriven(usize),
@@ -48,13 +49,14 @@ pub enum Step {
     Releases(usize),
     /// A lease expires.
     LeaseExpires,
-    /// A process ends at once, and is started anew. Its lease expires with time.
+    /// A process dies and restarts. Its lease expires later.
     Dies(usize),
-    /// A connection is lost. What was sent on it may arrive later.
+    /// A connection is lost. A statement that was sent on it can arrive later.
     LosesConnection(usize),
-    /// What was sent on a lost connection arrives.
+    /// A statement that was sent on a lost connection arrives.
     LateArrives(usize),
-    /// What was sent on a lost connection never arrives, and its transaction is rolled back.
+    /// A statement that was sent on a lost connection never arrives. Its transaction is rolled
+    /// back.
     LateIsLost(usize),
     /// `redrive`.
     OperatorRedrives,
@@ -62,9 +64,9 @@ pub enum Step {
     ResetTakesLease,
     /// `reset`: `RESET` to the start, and `FORGET_VOID`, in a transaction.
     ResetMovesCursor,
-    /// All that was committed would outlast a crash from now on.
+    /// From now on, a crash cannot undo the commits so far.
     DiskIsFlushed,
-    /// The server crashes and comes back, without what was not on the disk.
+    /// The server crashes and restarts, without the commits that were not on the disk.
     ServerCrashes,
 }
 

@@ -5,7 +5,7 @@ use super::{Slots, State};
 use crate::check::Checked;
 use crate::positions::{highest, up_to};
 
-/// No committed message is at or before the cursor and was not handed out.
+/// Every committed message at or before the cursor was handed out.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
 pub(super) fn properties(slots: &Slots) -> Vec<Property<Checked<Slots>>> {
@@ -15,25 +15,25 @@ pub(super) fn properties(slots: &Slots) -> Vec<Property<Checked<Slots>>> {
             passed & !state.database.delivered == 0
         }),
         Property::always(
-            "only what is committed is handed out",
+            "only committed messages are handed out",
             |_, state: &State| state.database.delivered & !state.database.committed == 0,
         ),
         Property::sometimes("all is delivered", |slots: &Checked<Slots>, state| {
             all_is_delivered(slots, state)
         }),
         Property::sometimes("a publisher holds a reader back", |_, state| {
-            somebody_is_held_back(state)
+            a_reader_is_held_back(state)
         }),
     ];
     if slots.topic_is_new {
         properties.push(Property::sometimes(
-            "the topic's slots are all that a publisher left",
+            "a topic has slots and no message",
             |_, state: &State| state.database.has_slots && state.database.drawn == 0,
         ));
     }
     if slots.crashes > 0 {
         properties.push(Property::sometimes(
-            "a crash would take what was delivered",
+            "a crash would undo a delivery",
             |slots: &Checked<Slots>, state: &State| {
                 let delivered = state.database.delivered;
                 state.run < slots.crashes && state.on_disk.delivered != delivered
@@ -51,11 +51,11 @@ fn all_is_delivered(_: &Slots, state: &State) -> bool {
         && database.committed == database.delivered
 }
 
-/// A committed message is beyond the horizon.
-fn somebody_is_held_back(state: &State) -> bool {
+/// Returns `true` if a committed message is after the high-water mark of a reader.
+fn a_reader_is_held_back(state: &State) -> bool {
     let mut readers = state.readers.iter();
     readers.any(|reader| match reader.doing {
-        Reading::Horizon(horizon) => highest(state.database.committed) > horizon,
+        Reading::HighWaterMark(mark) => highest(state.database.committed) > mark,
         _ => false,
     })
 }

@@ -1,11 +1,20 @@
-//! How readers know on MySQL and MariaDB what can still be committed. The protocol is described in the
-//! library's `diesel/mysql/slots.rs`; publishers keep to it there and in `single.rs`, readers in
-//! `horizon.rs` and `sightings.rs`.
+//! How readers on MySQL and MariaDB determine which messages can still be committed. The library's
+//! `sql/mysql/slots.rs` describes the protocol. Publishers follow it there and in
+//! `publish_autocommit.rs`, readers in `sql/mysql/high_water_mark.rs` and
+//! `store/slot_observations.rs`.
 //!
-//! Taken as given: a commit is visible before its locks go; SKIP LOCKED passes over what others have
-//! locked; what a server keeps after a crash is what it had at some moment before. A topic has two or
-//! three slots instead of 64. That a reader's look keeps publishers from a slot for a moment is left
-//! out: so publishers come more often than they can. A page is handed out in the step that reads it.
+//! Assumptions:
+//!
+//! - A commit is visible before its locks are released.
+//! - SKIP LOCKED passes over rows that another transaction has locked.
+//! - After a crash, the server has the state of some earlier moment.
+//!
+//! Simplifications:
+//!
+//! - A topic has two or three slots instead of 64.
+//! - A reader that reads the slots keeps publishers from a slot for a moment. The model omits this,
+//!   so its publishers can do more than real ones.
+//! - A page is handed out in the step that reads it.
 
 mod laws;
 mod publisher;
@@ -17,70 +26,70 @@ pub use self::laws::NOTHING_IS_SKIPPED;
 pub use self::state::State;
 pub use self::steps::Step;
 
-/// How many publishers there are at most.
+/// The maximum number of publishers.
 pub const PUBLISHERS: usize = 3;
 
-/// How many readers there are at most.
+/// The maximum number of readers.
 pub const READERS: usize = 2;
 
-/// How many slots a topic has at most.
+/// The maximum number of slots of a topic.
 pub const SLOTS: usize = 3;
 
-/// What is modelled.
+/// The bounds and mechanisms of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Slots {
-    /// Who publishes what.
+    /// The publishers, with their messages.
     pub publishers: [Publisher; PUBLISHERS],
-    /// How many slots the topic has.
+    /// The number of slots of the topic.
     pub slots: usize,
-    /// Whether its slots have to be inserted first.
+    /// Whether the topic's slots must be inserted first.
     pub topic_is_new: bool,
-    /// How many processes of one consumer there are. Each remembers what it has seen; they share the
+    /// The number of processes of one consumer. Each has observations of its own; they share the
     /// cursor.
     pub readers: usize,
-    /// How often a reader's process is started anew, at most.
+    /// The maximum number of restarts of a reader's process.
     pub reader_restarts: u8,
-    /// Whether readers see what is not committed: READ UNCOMMITTED.
+    /// Whether readers see uncommitted rows: READ UNCOMMITTED.
     pub reads_uncommitted: bool,
-    /// How often the server crashes, at most.
+    /// The maximum number of crashes of the server.
     pub crashes: u8,
-    /// What is done against messages being skipped.
+    /// The mechanisms that keep messages from being skipped.
     pub mechanisms: Mechanisms,
 }
 
-/// What somebody publishes.
+/// The messages of a publisher.
 #[derive(Debug, Clone, Copy)]
 pub struct Publisher {
-    /// In how many transactions.
+    /// The number of transactions.
     pub transactions: u8,
-    /// With how many messages each, at most.
+    /// The maximum number of messages in each transaction.
     pub messages: u8,
-    /// Whether on another topic, which has slots of its own and takes its positions from the same
-    /// numbers.
+    /// Whether the messages are on another topic. That topic has slots of its own, and draws its
+    /// positions from the same sequence.
     pub on_other_topic: bool,
 }
 
-/// What is done against messages being skipped. A control lacks one of these.
+/// The mechanisms that keep messages from being skipped. A control lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
     /// Publishers lock a slot.
     pub slot: bool,
-    /// They lock it before they draw a position.
+    /// Publishers lock it before they draw a position.
     pub slot_before_drawing: bool,
-    /// A reader reads the last position before it looks at the slots.
+    /// A reader reads the last position before it reads the slots.
     pub last_before_slots: bool,
-    /// A reader reads rows in a snapshot that is made after the look at the slots.
+    /// A reader reads rows in a snapshot that is taken after it has read the slots.
     pub rows_in_later_snapshot: bool,
-    /// A slot that is held holds a reader where it was last seen free.
+    /// A slot that is not free holds a reader at the position where it was last seen free.
     pub held_slots_count: bool,
     /// A slot that was never seen free holds a reader at the start.
     pub unseen_slots_count: bool,
-    /// What was seen in another run of the server is forgotten.
-    pub sightings_are_of_one_run: bool,
+    /// Observations of another run of the server are forgotten.
+    pub observations_are_of_one_run: bool,
 }
 
 impl Mechanisms {
-    /// The protocol as it is meant.
+    /// The complete protocol.
     pub const ALL: Self = Self {
         slot: true,
         slot_before_drawing: true,
@@ -88,15 +97,15 @@ impl Mechanisms {
         rows_in_later_snapshot: true,
         held_slots_count: true,
         unseen_slots_count: true,
-        sightings_are_of_one_run: true,
+        observations_are_of_one_run: true,
     };
 }
 
 impl Publisher {
-    /// One that publishes nothing.
+    /// A publisher of nothing.
     pub const NONE: Self = Self::of(0, 0);
 
-    /// One that publishes on the topic.
+    /// Creates a publisher on the topic.
     #[must_use]
     pub const fn of(transactions: u8, messages: u8) -> Self {
         Self {
@@ -106,7 +115,7 @@ impl Publisher {
         }
     }
 
-    /// One that publishes on the other topic.
+    /// Creates a publisher on the other topic.
     #[must_use]
     pub const fn of_other_topic(transactions: u8, messages: u8) -> Self {
         Self {

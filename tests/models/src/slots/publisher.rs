@@ -1,11 +1,11 @@
-//! What a publisher's statements do.
+//! The statements of a publisher.
 
 use super::state::{Held, Publisher};
 use super::{Slots, State};
 use crate::positions::bit;
 
 impl Slots {
-    /// Begins a transaction where there is none.
+    /// Begins a transaction if none is open.
     fn is_in_transaction(&self, it: &mut Publisher, publisher: usize) -> Option<()> {
         if !it.is_open {
             it.transactions_left = it.transactions_left.checked_sub(1)?;
@@ -79,7 +79,7 @@ impl Slots {
     }
 }
 
-/// The transaction's rows and locks are gone.
+/// Ends a publisher's transaction, without its rows and locks.
 pub(super) fn ends(state: &State, publisher: usize) -> State {
     let mut next = *state;
     let left = next.publishers[publisher].transactions_left;
@@ -88,13 +88,13 @@ pub(super) fn ends(state: &State, publisher: usize) -> State {
 }
 
 impl State {
-    /// Whether a slot is there, and nobody holds it.
+    /// Returns `true` if a slot exists and no publisher holds it.
     pub(super) fn is_free(&self, slot: usize) -> bool {
         let mut publishers = self.publishers.iter();
         self.database.has_slots && publishers.all(|other| other.holds != Held::Slot(slot))
     }
 
-    /// Whether somebody may insert the slots now.
+    /// Returns `true` if a transaction can insert the slots now.
     pub(super) fn gate_is_open(&self) -> bool {
         let mut publishers = self.publishers.iter();
         !self.database.has_slots && publishers.all(|other| other.holds != Held::All)

@@ -1,11 +1,11 @@
-//! What a reader's statements do, and what it remembers.
+//! The statements of a reader, and its observations.
 
-use super::state::{Reader, Reading, Sightings};
+use super::state::{Observations, Reader, Reading};
 use super::{SLOTS, Slots, State};
 use crate::positions::{Positions, highest, up_to};
 
 impl Slots {
-    /// In a control: rows are read in the snapshot that is made before the look at the slots.
+    /// Only in a control: takes the snapshot for the rows before the slots are read.
     pub(super) fn makes_snapshot(&self, state: &State, reader: usize) -> Option<State> {
         let is_early = !self.mechanisms.rows_in_later_snapshot;
         let it = state.readers[reader];
@@ -29,7 +29,7 @@ impl Slots {
                 looked_at,
                 free,
             } if looked_at == self.slots => {
-                Reading::Horizon(self.look(&mut it.sightings, state.run, now, free))
+                Reading::HighWaterMark(self.look(&mut it.observations, state.run, now, free))
             }
             _ => return None,
         };
@@ -37,7 +37,8 @@ impl Slots {
         (it.snapshot.is_some() == is_early).then_some(next)
     }
 
-    /// What a statement of a reader sees of what is committed.
+    /// Returns the rows that a reader's statement sees: `committed`, and in READ UNCOMMITTED also
+    /// the uncommitted ones.
     fn visible(&self, state: &State, committed: Positions) -> Positions {
         let open = state.publishers.iter().map(|publisher| publisher.rows);
         let open = open.fold(0, |one, other| one | other);
@@ -62,7 +63,7 @@ impl Slots {
         let looked_at = looked_at + 1;
         it.doing = match last {
             Some(last) if looked_at == self.slots => {
-                Reading::Horizon(self.look(&mut it.sightings, state.run, last, free))
+                Reading::HighWaterMark(self.look(&mut it.observations, state.run, last, free))
             }
             _ => Reading::Slots {
                 last,
@@ -73,19 +74,19 @@ impl Slots {
         (looked_at <= self.slots).then_some(next)
     }
 
-    /// `Sightings::look`.
-    fn look(&self, sightings: &mut Sightings, run: u8, last: u8, free: [bool; SLOTS]) -> u8 {
-        let is_other_run = self.mechanisms.sightings_are_of_one_run && run != sightings.run;
-        if is_other_run || last < sightings.last {
-            sightings.free_at = [None; SLOTS];
+    /// `SlotObservations::look`.
+    fn look(&self, observations: &mut Observations, run: u8, last: u8, free: [bool; SLOTS]) -> u8 {
+        let is_other_run = self.mechanisms.observations_are_of_one_run && run != observations.run;
+        if is_other_run || last < observations.last {
+            observations.free_at = [None; SLOTS];
         }
-        sightings.run = if self.mechanisms.sightings_are_of_one_run {
+        observations.run = if self.mechanisms.observations_are_of_one_run {
             run
         } else {
             0
         };
-        sightings.last = last;
-        for (free_at, free) in sightings.free_at.iter_mut().zip(free) {
+        observations.last = last;
+        for (free_at, free) in observations.free_at.iter_mut().zip(free) {
             if free {
                 *free_at = Some(last);
             }
@@ -93,7 +94,7 @@ impl Slots {
         if !self.mechanisms.held_slots_count {
             return last;
         }
-        let seen = sightings.free_at[..self.slots].iter();
+        let seen = observations.free_at[..self.slots].iter();
         if !self.mechanisms.unseen_slots_count {
             return seen.flatten().min().copied().unwrap_or(0);
         }
@@ -101,7 +102,7 @@ impl Slots {
     }
 
     pub(super) fn reader_inserts_slots(&self, state: &State, reader: usize) -> Option<State> {
-        let found_none = state.readers[reader].doing == Reading::Horizon(0);
+        let found_none = state.readers[reader].doing == Reading::HighWaterMark(0);
         let mut next = *state;
         next.database.has_slots = true;
         (found_none && state.gate_is_open()).then_some(next)
@@ -110,10 +111,10 @@ impl Slots {
     pub(super) fn reads_head(&self, state: &State, reader: usize) -> Option<State> {
         let mut next = *state;
         let it = &mut next.readers[reader];
-        let Reading::Horizon(horizon) = it.doing else {
+        let Reading::HighWaterMark(high_water_mark) = it.doing else {
             return None;
         };
-        let head = highest(self.rows(state, it) & up_to(horizon));
+        let head = highest(self.rows(state, it) & up_to(high_water_mark));
         if head > state.database.cursor {
             it.doing = Reading::Head(head);
         } else {
@@ -138,7 +139,7 @@ impl Slots {
         Some(next)
     }
 
-    /// The topic's rows that a reader sees now.
+    /// Returns the rows of the topic that a reader sees now.
     fn rows(&self, state: &State, reader: &Reader) -> Positions {
         let own = (0..state.publishers.len()).filter(|publisher| {
             self.reads_uncommitted && !self.publishers[*publisher].on_other_topic
@@ -160,7 +161,7 @@ impl Slots {
 }
 
 impl Reading {
-    /// At the beginning of the look at the slots.
+    /// Returns the state before the first slot is read.
     fn looks(last: Option<u8>) -> Self {
         Self::Slots {
             last,

@@ -1,33 +1,33 @@
 use super::{PUBLISHERS, READERS, SLOTS, Slots};
 use crate::positions::Positions;
 
-/// What the database and the processes know.
+/// The contents of the database and the memory of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) database: Database,
-    /// What a crash of the server leaves.
+    /// The contents of the database after a crash.
     pub(super) on_disk: Database,
     pub(super) publishers: [Publisher; PUBLISHERS],
     pub(super) readers: [Reader; READERS],
     pub(super) reader_restarts: u8,
-    /// Which run of the server it is: how often it has crashed.
+    /// The run of the server: the number of its crashes so far.
     pub(super) run: u8,
 }
 
-/// What everybody sees.
+/// The contents of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Database {
-    /// The last position that was drawn.
+    /// The position that was drawn last.
     pub(super) drawn: u8,
     /// The topic's committed messages.
     pub(super) committed: Positions,
-    /// Those of the other topic.
+    /// The committed messages of the other topic.
     pub(super) committed_elsewhere: Positions,
-    /// Whether the topic's slots are there.
+    /// Whether the topic's slots exist.
     pub(super) has_slots: bool,
-    /// How far the consumer is.
+    /// The cursor of the consumer.
     pub(super) cursor: u8,
-    /// What it was handed.
+    /// The messages that were handed to the consumer.
     pub(super) delivered: Positions,
 }
 
@@ -46,42 +46,43 @@ pub(super) struct Publisher {
 pub(super) enum Held {
     Nothing,
     Slot(usize),
-    /// It has inserted them.
+    /// The transaction has inserted the slots.
     All,
 }
 
-/// A process that reads.
+/// A process of the consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Reader {
     pub(super) doing: Reading,
-    /// What is committed in the snapshot that it reads rows in, where that is an early one.
+    /// The committed messages in the snapshot that it reads rows in, if it took that snapshot
+    /// early.
     pub(super) snapshot: Option<Positions>,
-    pub(super) sightings: Sightings,
+    pub(super) observations: Observations,
 }
 
-/// Where a reader is in its look.
+/// The progress of a reader's poll.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Reading {
     Nothing,
-    /// It looks at the slots, one after the other.
+    /// The reader reads the slots, one after the other.
     Slots {
-        /// The last position, if it knows that already.
+        /// The last position, if the reader knows it already.
         last: Option<u8>,
         looked_at: usize,
         free: [bool; SLOTS],
     },
-    /// It knows the horizon.
-    Horizon(u8),
-    /// It knows the last message up to the horizon.
+    /// The reader knows the high-water mark.
+    HighWaterMark(u8),
+    /// The reader knows the head.
     Head(u8),
 }
 
-/// The library's `Sightings`.
+/// The library's `SlotObservations`.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
-pub(super) struct Sightings {
+pub(super) struct Observations {
     pub(super) free_at: [Option<u8>; SLOTS],
     pub(super) last: u8,
-    /// The run of the server that this is about.
+    /// The run of the server in which they were made.
     pub(super) run: u8,
 }
 
@@ -121,11 +122,11 @@ impl Publisher {
 }
 
 impl Reader {
-    /// A process that remembers nothing.
+    /// A process without observations.
     pub(super) const NEW: Self = Self {
         doing: Reading::Nothing,
         snapshot: None,
-        sightings: Sightings {
+        observations: Observations {
             free_at: [None; SLOTS],
             last: 0,
             run: 0,

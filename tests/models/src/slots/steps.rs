@@ -5,14 +5,15 @@ use super::{PUBLISHERS, Slots, State, laws};
 use crate::check::{Checked, Protocol};
 use crate::positions::highest;
 
-/// What somebody does without anybody coming between. Numbers are those of publishers or of readers.
+/// An action of one participant, during which no other participant acts. The numbers identify
+/// publishers or readers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// `SELECT ... FOR UPDATE SKIP LOCKED`: `lock_free`. Begins a transaction where there is none.
+    /// `SELECT ... FOR UPDATE SKIP LOCKED`: `lock_free`. Begins a transaction if none is open.
     LocksFreeSlot {
-        /// Who publishes.
+        /// The publisher.
         publisher: usize,
-        /// What it finds.
+        /// The slot that it finds.
         slot: usize,
     },
     /// `INSERT IGNORE INTO message_publisher_slots ...` in the transaction: `create`.
@@ -21,29 +22,29 @@ pub enum Step {
     DrawsPosition(usize),
     /// `COMMIT`.
     Commits(usize),
-    /// `ROLLBACK`, or the connection is gone.
+    /// `ROLLBACK`, or the connection is lost.
     RollsBack(usize),
-    /// Only in a control: a transaction of the reader makes its snapshot.
+    /// Only in a control: a transaction of the reader takes its snapshot.
     MakesSnapshot(usize),
-    /// `SELECT coalesce(max(id), 0), ...`: `last`.
+    /// `SELECT coalesce(max(id), 0), ...`: `Last::read`.
     ReadsLast(usize),
-    /// `SELECT slot ... LOCK IN SHARE MODE SKIP LOCKED` comes to the next row: `free`; at the last
-    /// one, `Sightings::look`.
+    /// `SELECT slot ... LOCK IN SHARE MODE SKIP LOCKED` reads the next row: `free`. After the last
+    /// row, `SlotObservations::look`.
     LooksAtSlot(usize),
     /// `create_without_waiting`.
     ReaderInsertsSlots(usize),
-    /// `SELECT max(id) ... WHERE id <= horizon`: `head`.
+    /// `SELECT id ... WHERE id <= high_water_mark ORDER BY id DESC LIMIT 1`: `head`.
     ReadsHead(usize),
-    /// `SELECT ... WHERE id > cursor AND id <= head`: `read_page`. It is handled, and the cursor
-    /// stored.
+    /// `SELECT ... WHERE id > cursor AND id <= head`: `read_page`. The same step handles the page
+    /// and stores the cursor.
     ReadsPage(usize),
-    /// The process of a reader is started anew, and remembers nothing.
+    /// The process of a reader restarts, and loses its observations.
     ReaderRestarts(usize),
-    /// All that was committed would outlast a crash from now on.
+    /// From now on, a crash cannot undo the commits so far.
     LogIsFlushed,
-    /// The server crashes and comes back, without what was not on the disk.
+    /// The server crashes and restarts, without the commits that were not on the disk.
     ServerCrashes {
-        /// Whether it hands out the positions again that no row has.
+        /// Whether the server hands out again the positions after the last row.
         positions_are_reused: bool,
     },
 }
@@ -145,7 +146,7 @@ impl Slots {
             run: state.run + 1,
             ..*state
         };
-        // All connections are gone; the readers' processes are not.
+        // All connections are lost, but the readers' processes keep running.
         for reader in &mut next.readers {
             reader.rests();
         }

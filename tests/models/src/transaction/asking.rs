@@ -1,5 +1,5 @@
-//! After a handler has returned: whether the transaction is still the one that was begun, and what became
-//! of it.
+//! The questions after a handler has returned: whether the transaction is still the one that was
+//! begun, and, if not, whether it was committed.
 
 use super::Page;
 use super::library::Next;
@@ -17,7 +17,7 @@ impl Page {
         };
     }
 
-    /// `is_intact`.
+    /// `state_of`: asks whether the transaction is still the one that was begun.
     pub(super) fn asks(&self, state: &State, process: usize) -> Option<State> {
         let Phase::Asks(run, returned) = state.processes[process].phase else {
             return None;
@@ -40,7 +40,7 @@ impl Page {
         Some(next)
     }
 
-    /// The row tells whether the transaction was committed or rolled back.
+    /// `was_committed`: the row shows whether the transaction was committed or rolled back.
     pub(super) fn looks_for_mark(&self, state: &State, process: usize) -> Option<State> {
         let Phase::LooksForMark(run, returned) = state.processes[process].phase else {
             return None;

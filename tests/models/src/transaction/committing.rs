@@ -5,7 +5,7 @@ use super::state::{Phase, Process, Returned, Run, Search, State};
 use super::{Page, Server};
 
 impl Page {
-    /// The cursor, under the lease, in the transaction that was begun.
+    /// Moves the cursor, under the lease, in the transaction that was begun.
     pub(super) fn moves_cursor(&self, state: &State, process: usize) -> Option<State> {
         let it = state.processes[process];
         if it.phase != Phase::MovesCursor || !self.may_settle(state, process) {
@@ -14,7 +14,7 @@ impl Page {
         let mut next = *state;
         let is_intact = it.transaction.is_some_and(|it| it.is_intact());
         if !is_intact && self.mechanisms.cursor_in_transaction {
-            // By what message, it does not know.
+            // The library does not know which message ended it.
             let run = Run {
                 ran_after: true,
                 ..Run::of(it.search.end)
@@ -75,14 +75,14 @@ impl Page {
         } else if search.handled < search.all {
             state.processes[process].phase = Phase::Begins;
         } else if search.all < self.messages {
-            // Another page, under the same lease: from where the library believes that it is.
+            // Another page, under the same lease. The library does not read the cursor again.
             self.reads_page(state, process, Some(search.all));
         } else {
             self.releases(state, process);
         }
     }
 
-    /// What a lasting error of COMMIT leads to: a search for the message.
+    /// COMMIT fails with a permanent error, so the library searches for the guilty message.
     pub(super) fn commit_fails(&self, state: &State, process: usize) -> Option<State> {
         let it = state.processes[process];
         if it.phase != Phase::Commits || !self.commit_is_refused(state, process) {
@@ -104,7 +104,7 @@ impl Page {
         Some(next)
     }
 
-    /// Nobody knows whether the COMMIT arrived.
+    /// The connection is lost at COMMIT. The library does not know whether the COMMIT arrived.
     pub(super) fn loses_connection(
         &self,
         state: &State,

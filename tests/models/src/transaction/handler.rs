@@ -1,11 +1,11 @@
-//! What a handler does, and what it leaves behind.
+//! The actions of a handler, and the state in which it leaves its transaction.
 
 use super::library::Next;
 use super::state::{Phase, Process, Returned, Run, State, bit, effect};
 use super::{Asks, Deed, Page};
 
 impl Page {
-    /// One of its two statements that have effects.
+    /// Runs one of the handler's two statements with effects.
     pub(super) fn writes(&self, state: &State, process: usize) -> Option<State> {
         let Phase::Handles(run) = state.processes[process].phase else {
             return None;
@@ -76,8 +76,8 @@ impl Page {
         }
     }
 
-    /// The process, or its lease, goes. What its handler has done outside of the transaction is known
-    /// to nobody, unless the mark tells.
+    /// A process dies or loses its lease. No other process knows of effects that its handler had
+    /// outside of the transaction, unless the mark shows them.
     pub(super) fn forgets(&self, state: &mut State, process: usize) {
         let message = match state.processes[process].phase {
             Phase::Handles(run) | Phase::Asks(run, _) | Phase::LooksForMark(run, _) => run.message,
@@ -99,7 +99,7 @@ impl Page {
         self.forgets(&mut next, process);
         next.roll_back(process);
         next.processes[process] = Process::NEW;
-        // Until it does, nobody takes the lease.
+        // No process can take the lease before it expires, so it expires in this step.
         if next.row.holder == Some(process) {
             next.row.has_expired = true;
         }
@@ -116,7 +116,7 @@ impl Page {
         Some(next)
     }
 
-    /// Without a question, after a handler has returned.
+    /// Continues after a handler has returned, without a question.
     fn goes_on(&self, mut next: State, process: usize, run: Run, returned: Returned) -> State {
         match returned {
             Returned::Ok => self.next_message(&mut next, process, run.message),

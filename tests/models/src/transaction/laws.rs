@@ -4,27 +4,29 @@ use super::state::{Note, Phase, State, bit, effect};
 use super::{Deed, MESSAGES, Page, Server};
 use crate::check::Checked;
 
-/// The effects of all messages up to the cursor are final, but of those that were given up.
+/// The effects of each message up to the cursor are final, unless the failure policy was applied to
+/// the message.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
-/// No effect of a message is committed twice, unless who commits it again knows that it might be. A hook
-/// that has failed is called again, and its effects come again.
+/// No effect of a message is committed twice, unless the process that commits it again has
+/// announced this. A hook that has failed is called again, and its effects are repeated.
 pub const EFFECTS_COME_ONCE: &str = "effects come once, or are announced";
 
-/// The same without what a process has done outside of the transaction just before it died, or lost
-/// the lease.
-pub const EFFECTS_COME_ONCE_IF_NOTED: &str = "effects come once, are announced, or nobody knows";
+/// As `EFFECTS_COME_ONCE`, except for effects that a handler had outside of the transaction just
+/// before its process died or lost the lease.
+pub const EFFECTS_COME_ONCE_IF_NOTED: &str =
+    "effects come once, are announced, or could not be noted";
 
-/// What is noted of a message is about what its own handler has done.
-pub const NOBODY_IS_BLAMED_FOR_ANOTHER: &str = "nobody is blamed for another's deed";
+/// A message has a note only if its own handler has misbehaved.
+pub const ONLY_THE_GUILTY_IS_BLAMED: &str = "only the guilty message is blamed";
 
-/// No two handlers are at work in transactions of the library.
+/// At most one handler runs in a transaction of the library.
 pub const ONE_AT_A_TIME: &str = "one transaction is handled at a time";
 
-/// No handler misbehaves on a message more often than the message may be attempted.
+/// The number of times that a handler misbehaves on a message is bounded.
 pub const ATTEMPTS_ARE_BOUNDED: &str = "attempts are bounded";
 
-/// A hook that returned Ok, and whose effects are final, is not called again.
+/// A hook that returned `Ok`, and whose effects are final, is not called again.
 pub const THE_HOOK_IS_NOT_REPEATED: &str = "a hook that counts is not called again";
 
 pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
@@ -38,10 +40,9 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
         Property::always(EFFECTS_COME_ONCE_IF_NOTED, |_, state: &State| {
             state.history.unannounced & !state.history.unnoted == 0
         }),
-        Property::always(
-            NOBODY_IS_BLAMED_FOR_ANOTHER,
-            |page: &Checked<Page>, state| nobody_is_blamed(page, state),
-        ),
+        Property::always(ONLY_THE_GUILTY_IS_BLAMED, |page: &Checked<Page>, state| {
+            only_the_guilty_is_blamed(page, state)
+        }),
         Property::always(ONE_AT_A_TIME, |_, state| one_at_a_time(state)),
         Property::always(ATTEMPTS_ARE_BOUNDED, |page: &Checked<Page>, state| {
             attempts_are_bounded(page, state)
@@ -50,7 +51,7 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
             !state.history.hook_was_repeated
         }),
         Property::always(
-            "who is not done can go on",
+            "unfinished work can continue",
             |page: &Checked<Page>, state| is_done(page, state) || !page.is_at_an_end(state),
         ),
     ];
@@ -64,7 +65,7 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
     }
     if page.poison.is_some() || page.most_deeds + page.errors >= page.attempts {
         properties.push(Property::sometimes(
-            "a message is given up",
+            "the failure policy is applied",
             |_, state: &State| state.notes.contains(&Note::GivenUp),
         ));
     }
@@ -75,7 +76,7 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
     });
     if page.most_deeds > 0 && page.deaths > 0 && commits_early {
         properties.push(Property::sometimes(
-            "a mark is found by whoever takes the lease",
+            "a new holder finds a mark",
             |_, state: &State| state.processes.iter().any(|it| it.may_repeat_until > 0),
         ));
     }
@@ -92,7 +93,7 @@ fn nothing_is_skipped(page: &Page, state: &State) -> bool {
         && (1..=cursor).all(|message| is_handled(message) || is_given_up(message))
 }
 
-fn nobody_is_blamed(page: &Page, state: &State) -> bool {
+fn only_the_guilty_is_blamed(page: &Page, state: &State) -> bool {
     (1..=page.messages).all(|message| {
         let is_guilty = state.history.guilty & bit(message) != 0 || page.poison == Some(message);
         state.notes[usize::from(message)] == Note::None || is_guilty
@@ -107,8 +108,9 @@ fn one_at_a_time(state: &State) -> bool {
     at_work.count() <= 1
 }
 
-/// As often as is allowed, and once more for each time that nobody was there to count, or that a message
-/// before it failed when the page was made again.
+/// Compares with the allowed attempts. Another failure is allowed for each fault that kept the
+/// library from counting, and attempts are allowed again for each message before it, which can fail
+/// when the page is handled again.
 fn attempts_are_bounded(page: &Page, state: &State) -> bool {
     let left = state.left;
     let uncounted =

@@ -1,19 +1,19 @@
-//! What the library does around handlers: from the lease to the cursor.
+//! The actions of the library around handlers, from the lease to the cursor.
 
 use super::state::{Failing, Mark, Note, Phase, Process, Run, Search, State, Transaction};
 use super::{MESSAGES, Page};
 
-/// What becomes of a message that has failed.
+/// The consequence for a message that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is an attempt.
+    /// The failure counts as an attempt.
     Attempt,
-    /// It is given up.
+    /// The failure policy is applied.
     GiveUp,
 }
 
 impl Page {
-    /// The lease, and the page.
+    /// Takes the lease, and reads the page.
     pub(super) fn takes(&self, state: &State, process: usize) -> Option<State> {
         let row = state.row;
         let is_free = row.holder.is_none_or(|holder| holder == process) || row.has_expired;
@@ -42,7 +42,7 @@ impl Page {
         Some(next)
     }
 
-    /// Whether a process may write the consumer's row now.
+    /// Returns `true` if a process can write the consumer's row now.
     pub(super) fn may_settle(&self, state: &State, process: usize) -> bool {
         self.may_write(state, process) && !state.row_is_locked_for(process)
     }
@@ -100,7 +100,8 @@ impl Page {
         Some(next)
     }
 
-    /// What the touch writes: until the end of the attempt, or of what may be repeated in any case.
+    /// Returns the mark that the touch writes. It names the last message of the attempt, or a later
+    /// one whose effects can be repeated anyway.
     fn mark(&self, it: &Process) -> Mark {
         Mark {
             epoch: self.epoch_of_mark(it),
@@ -116,18 +117,18 @@ impl Page {
         }
     }
 
-    /// The mark that remains when the cursor is stored: that of an earlier lease, until the cursor has
-    /// come to its end.
+    /// Returns the mark that remains when the cursor is stored: that of an earlier lease, until the
+    /// cursor has reached the message that it names.
     pub(super) fn mark_after(&self, it: &Process, cursor: u8) -> Option<Mark> {
         let until = it.may_repeat_until;
         let remains = self.mechanisms.mark_names_end && until > cursor;
         remains.then_some(Mark { epoch: 0, until })
     }
 
-    /// A message has failed: what is before it is made again first.
+    /// Records that a message has failed. The messages before it are handled again first.
     pub(super) fn failed(&self, state: &mut State, process: usize, message: u8, then: Next) {
         if message == 0 {
-            // There is nobody to blame: the hook is called again.
+            // There is no message to blame. The hook is called again.
             self.releases(state, process);
             return;
         }
@@ -153,7 +154,7 @@ impl Page {
         };
     }
 
-    /// Gives the lease back, if it still has it.
+    /// Releases the lease, if the process still has it.
     pub(super) fn releases(&self, state: &mut State, process: usize) {
         if state.holds_lease(process) {
             state.row.holder = None;

@@ -1,33 +1,49 @@
-//! What becomes of a page whose handler does something to the transaction that it is handled in.
+//! The outcome for a page whose handler does something to its transaction.
 //!
-//! The protocol: BEGIN; the lease's row is *touched* under the lease, which writes into it the *mark* that
-//! work has begun, of which epoch, and up to which message; handler after handler; the cursor is moved
-//! under the lease, if the transaction is still the one that was begun, which takes the mark away; COMMIT.
-//! After a message during which a statement failed, or was none that only reads or writes rows, the
-//! library asks whether the transaction is still that one. Where it is not, no later message runs, and:
+//! An attempt has these steps:
 //!
-//! - it is aborted: it is rolled back, the page is made again up to the message, and the message has
-//!   failed, as with an error of its own;
-//! - it has ended, and the row has the mark of this epoch: it was committed. The cursor is stored up to
-//!   the message, which is given up at once, as what it did up to then is final: both in one transaction;
-//! - it has ended, and the row does not have that mark: it was rolled back. The page is made again up to
-//!   the message. Where statements ran after the rollback, which are final, the message is given up
-//!   at once. That is noted before the page is made again, as a message before it may fail then.
+//! 1. BEGIN.
+//! 2. The library *touches* the lease's row, under the lease (`begin_work`). This writes the *mark*
+//!    into the row: that work has begun, in which epoch, and up to which message.
+//! 3. The library calls the handler with one message after the other.
+//! 4. If the transaction is still the one that was begun, the library moves the cursor, under the
+//!    lease. This removes the mark.
+//! 5. COMMIT.
 //!
-//! A process that dies between such a commit and the cursor leaves the mark. Who takes the lease sees
-//! it, and knows that effects may come again. The mark stays until the cursor has come to its end.
+//! The library asks whether the transaction is still the one that was begun. It asks after each
+//! message during which a statement failed, or during which a statement did more than read or write
+//! rows. If it is not the same transaction, no later message runs. There are three cases:
 //!
-//! Every run ends: each lease raises the epoch, so that no state comes again, and the states are finitely
-//! many; and who is not done can go on.
+//! - The transaction is aborted. The library rolls it back, and handles the page again up to the
+//!   message. The message has failed, as with an error of its own.
+//! - The transaction has ended, and the row has the mark of this epoch, so it was committed. The
+//!   effects of the message up to then are final. One transaction stores the cursor up to the
+//!   message and applies the failure policy to the message, without another attempt.
+//! - The transaction has ended, and the row does not have that mark, so it was rolled back. The
+//!   library handles the page again up to the message. If statements ran after the rollback, their
+//!   effects are final, and the failure policy is applied without another attempt. The library
+//!   notes this before it handles the page again, because a message before it can fail then.
 //!
-//! The code differs in two places, which makes it no worse. It gives a message up in a transaction after the one
-//! that stores the cursor before it and the note that it is final: who dies between the two finds the note. And its
-//! mark goes when another holder hands messages out: that holder has announced that effects may come again.
+//! A process that dies between such a commit and the cursor leaves the mark. The next holder sees
+//! it, and knows that effects can be repeated. The mark stays until the cursor has reached the last
+//! message that the mark names.
 //!
-//! Taken as given: the library sees each statement that a handler runs and whether it failed (on SQLite, the
-//! database is asked at the end instead, where Diesel hides errors), and can tell the transaction that
-//! it has begun from others. Who holds the lease is told by the epoch only; the model of leases has the
-//! rest. A handler gets one message at a time.
+//! Every run ends. Each lease raises the epoch, so no state occurs twice, and the number of states
+//! is finite. Unfinished work can continue.
+//!
+//! The library differs in two places, and neither makes it weaker. It applies the failure policy in
+//! a second transaction, after the one that stores the cursor before the message and notes that the
+//! message is final. If a process dies between the two, the next holder finds the note. And the
+//! mark is removed when another holder hands messages out, because that holder has announced that
+//! effects can be repeated.
+//!
+//! Assumptions:
+//!
+//! - The library sees each statement that a handler runs, and whether it failed. On SQLite, where
+//!   Diesel hides errors, the library asks the database at the end instead.
+//! - The library can tell the transaction that it has begun from others.
+//! - The epoch and the process identify the lease holder; the model of leases has the rest.
+//! - A handler receives one message at a time.
 
 mod asking;
 mod committing;
@@ -40,65 +56,65 @@ mod state;
 mod steps;
 
 pub use self::laws::{
-    ATTEMPTS_ARE_BOUNDED, EFFECTS_COME_ONCE, EFFECTS_COME_ONCE_IF_NOTED,
-    NOBODY_IS_BLAMED_FOR_ANOTHER, NOTHING_IS_SKIPPED, ONE_AT_A_TIME, THE_HOOK_IS_NOT_REPEATED,
+    ATTEMPTS_ARE_BOUNDED, EFFECTS_COME_ONCE, EFFECTS_COME_ONCE_IF_NOTED, NOTHING_IS_SKIPPED,
+    ONE_AT_A_TIME, ONLY_THE_GUILTY_IS_BLAMED, THE_HOOK_IS_NOT_REPEATED,
 };
 pub use self::state::State;
 pub use self::steps::Step;
 
-/// How many messages there are at most. They are numbered from 1: zero is the before-replay hook.
+/// The maximum number of messages. They are numbered from 1: zero is the before-replay hook.
 pub const MESSAGES: usize = 3;
 
-/// How many processes there are at most.
+/// The maximum number of processes.
 pub const PROCESSES: usize = 2;
 
-/// What is modelled.
+/// The bounds and mechanisms of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// How the database behaves.
+    /// The database.
     pub server: Server,
-    /// How many messages there are, all of them visible from the start.
+    /// The number of messages. All are visible from the start.
     pub messages: u8,
-    /// How many of them a page has.
+    /// The number of messages of a page.
     pub page_size: u8,
     /// Whether there is a before-replay hook.
     pub hook: bool,
-    /// How many processes run the consumer.
+    /// The number of processes that run the consumer.
     pub processes: usize,
-    /// What handlers do to their transaction.
+    /// The deeds that handlers can do to their transaction.
     pub deeds: &'static [Deed],
-    /// How often, at most, all of them together.
+    /// The maximum number of deeds of all kinds together.
     pub most_deeds: u8,
-    /// How often a handler returns an error, at most.
+    /// The maximum number of errors that handlers return.
     pub errors: u8,
-    /// Whose effects make every COMMIT fail, if somebody's do.
+    /// The message whose effects make every COMMIT fail, if there is one.
     pub poison: Option<u8>,
-    /// How often a process dies, at most.
+    /// The maximum number of deaths of processes.
     pub deaths: u8,
-    /// How often the lease of a living process expires, at most.
+    /// The maximum number of times that the lease of a living process expires.
     pub expiries: u8,
-    /// How often a connection is lost at COMMIT, at most.
+    /// The maximum number of connections that are lost at COMMIT.
     pub losses: u8,
-    /// How often a message is attempted.
+    /// The number of attempts of a message.
     pub attempts: u8,
-    /// What is done then.
+    /// The failure policy.
     pub give_up: GiveUp,
-    /// What is done against messages being skipped, and effects coming twice.
+    /// The mechanisms that keep messages from being skipped, and effects from being repeated.
     pub mechanisms: Mechanisms,
 }
 
-/// How a database behaves.
+/// The behaviour of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
-    /// A statement that fails aborts the transaction; COMMIT then rolls back, and reports no error.
+    /// A statement that fails aborts the transaction. COMMIT then rolls back, and reports no error.
     Postgres,
-    /// A statement that fails leaves the transaction as it was; DDL commits it.
+    /// A statement that fails leaves the transaction as it was. DDL commits the transaction.
     Mysql,
-    /// A statement that fails leaves the transaction as it was; one transaction writes at a time.
+    /// A statement that fails leaves the transaction as it was. One transaction writes at a time.
     Sqlite,
 }
 
-/// What a handler does to its transaction. It ignores errors that come of it.
+/// A deed of a handler to its transaction. The handler ignores the resulting errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed {
     /// A statement fails.
@@ -107,74 +123,78 @@ pub enum Deed {
     RunsDdl,
     /// COMMIT as text.
     Commits,
-    /// COMMIT and BEGIN as text; on MySQL, BEGIN is enough.
+    /// COMMIT and BEGIN as text. On MySQL, BEGIN is enough.
     CommitsAndBegins,
     /// ROLLBACK as text.
     RollsBack,
     /// ROLLBACK and BEGIN as text.
     RollsBackAndBegins,
-    /// A statement fails so that the database rolls back all: a deadlock on MySQL, INSERT OR ROLLBACK
-    /// on SQLite. On PostgreSQL, it is like others.
+    /// A statement fails so that the database rolls back the whole transaction: a deadlock on
+    /// MySQL, INSERT OR ROLLBACK on SQLite. On PostgreSQL, it is like any other failure.
     MakesServerRollBack,
 }
 
-/// What becomes of a message that is not attempted again.
+/// The failure policy for a message that is not attempted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GiveUp {
     /// The consumer stops before it.
     Stop,
-    /// It is set aside, and the consumer goes on after it.
+    /// The message is parked, and the consumer continues after it.
     Park,
 }
 
-/// What is done against messages being skipped, and effects coming twice. A control lacks one of these.
+/// The mechanisms that keep messages from being skipped, and effects from being repeated. A control
+/// lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
-    /// The lease's row is written first: nobody takes the lease until the transaction ends.
+    /// The lease's row is written first, so no process can take the lease until the transaction
+    /// ends.
     pub touch: bool,
-    /// The touch leaves a mark in the row, which tells a commit from a rollback.
+    /// The touch writes a mark into the row, which distinguishes a commit from a rollback.
     pub mark: bool,
-    /// The mark says of which epoch it is.
+    /// The mark names its epoch.
     pub mark_names_epoch: bool,
-    /// The mark says up to which message effects may be final, and stays until the cursor is there.
+    /// The mark names the last message whose effects can be final, and stays until the cursor has
+    /// reached it.
     pub mark_names_end: bool,
-    /// Whoever takes a lease with a mark announces that effects may come again.
+    /// A holder that takes a lease with a mark announces that effects can be repeated.
     pub mark_is_announced: bool,
     /// The cursor is moved after the last message, not before the first.
     pub cursor_last: bool,
-    /// It is moved only in the transaction that was begun.
+    /// The cursor is moved only in the transaction that was begun.
     pub cursor_in_transaction: bool,
     /// The library asks whether the transaction is still the one begun.
     pub asks: Asks,
-    /// The answer tells an abort of the transaction that was begun from that of a later one.
+    /// The answer distinguishes an abort of the transaction that was begun from that of a later
+    /// one.
     pub tells_whose_abort: bool,
     /// A message whose effects are final is not attempted again.
     pub final_is_given_up: bool,
-    /// The cursor before such a message and its note are stored together.
+    /// One transaction stores the cursor before such a message and the note of the message.
     pub given_up_together: bool,
-    /// Where statements ran after a rollback, that is noted before the page is made again.
+    /// If statements ran after a rollback, this is noted before the page is handled again.
     pub noted_first: bool,
-    /// Where COMMIT fails, the message is searched for.
+    /// If COMMIT fails, the library searches for the guilty message.
     pub searches: bool,
-    /// A hook that returned Ok and whose transaction was committed early counts as called.
+    /// A hook that returned `Ok`, and whose transaction was committed early, counts as called.
     pub hook_counts: bool,
 }
 
-/// When the library asks whether the transaction is still the one that was begun.
+/// The time at which the library asks whether the transaction is still the one that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
-    /// After each message that has done more than read and write rows.
+    /// After each message whose statements failed, or did more than read and write rows.
     AfterEach,
     /// After the last message of an attempt.
     AfterLast,
-    /// After messages whose handler returned Ok.
+    /// Only after messages whose handler returned `Ok`.
     AfterOk,
-    /// It believes COMMIT.
+    /// Never. The library trusts the result of COMMIT.
     Never,
 }
 
 impl Mechanisms {
-    /// The protocol as it is meant.
+    /// The complete protocol.
     pub const ALL: Self = Self {
         touch: true,
         mark: true,
@@ -194,7 +214,7 @@ impl Mechanisms {
 }
 
 impl Deed {
-    /// All of them.
+    /// All deeds.
     pub const ALL: &'static [Self] = &[
         Self::FailsStatement,
         Self::RunsDdl,

@@ -1,4 +1,4 @@
-//! What the database does with statements.
+//! The effects of statements on the database.
 
 use super::state::{Effects, Phase, State, Transaction, bit, effect, message_of};
 use super::{Deed, Page, Server};
@@ -15,19 +15,19 @@ impl Transaction {
         }
     }
 
-    /// Whether it is the one that the library has begun, and can be committed.
+    /// Returns `true` if the library has begun this transaction, and can commit it.
     pub(super) fn is_intact(&self) -> bool {
         self.is_own && !self.is_aborted
     }
 }
 
 impl State {
-    /// Ends the transaction of a connection, and keeps what it has done.
+    /// Commits the transaction of a connection.
     pub(super) fn commit(&mut self, process: usize) {
         let Some(transaction) = self.processes[process].transaction.take() else {
             return;
         };
-        // PostgreSQL says nothing of it.
+        // PostgreSQL rolls back, and reports no error.
         if transaction.is_aborted {
             return;
         }
@@ -43,7 +43,7 @@ impl State {
     }
 
     fn make_final(&mut self, process: usize, effects: Effects) {
-        // Who has taken the lease meanwhile cannot know.
+        // The new holder took the lease before this commit, so it cannot know of it.
         if let Phase::Handles(run) = self.processes[process].phase
             && !self.holds_lease(process)
         {
@@ -60,7 +60,7 @@ impl State {
         }
     }
 
-    /// A statement of a handler that writes: in the transaction that is there, or by itself.
+    /// Runs a statement of a handler that writes, in the open transaction or by itself.
     pub(super) fn write(&mut self, process: usize, message: u8, second: bool) {
         let effects = 1 << effect(message, second);
         match &mut self.processes[process].transaction {
@@ -72,14 +72,15 @@ impl State {
 }
 
 impl Page {
-    /// Whether a connection may write now. SQLite's others wait, as do those for whom the row is locked.
+    /// Returns `true` if a connection can write now. On SQLite, it waits until no other connection
+    /// has a transaction.
     pub(super) fn may_write(&self, state: &State, process: usize) -> bool {
         let mut others = state.processes.iter().enumerate();
         self.server != Server::Sqlite
             || others.all(|(other, it)| other == process || it.transaction.is_none())
     }
 
-    /// What a handler does to its transaction.
+    /// Applies the deed of a handler to its transaction.
     pub(super) fn do_deed(&self, state: &mut State, process: usize, deed: Deed) {
         let transaction = &mut state.processes[process].transaction;
         match (deed, self.server) {
@@ -101,7 +102,7 @@ impl Page {
         }
     }
 
-    /// Whether COMMIT fails, and the transaction is rolled back.
+    /// Returns `true` if COMMIT fails, and rolls the transaction back.
     pub(super) fn commit_is_refused(&self, state: &State, process: usize) -> bool {
         let effects = state.processes[process].transaction.map(|it| it.effects);
         self.poison

@@ -1,12 +1,12 @@
-//! What is stored under the lease when a message has failed, or the hook's transaction has ended early:
-//! each of it in a transaction.
+//! The writes under the lease after a message has failed, or after the hook's transaction has ended
+//! early. Each is a transaction.
 
 use super::library::Next;
 use super::state::{Note, Phase, State};
 use super::{GiveUp, Page};
 
 impl Page {
-    /// Does something under the lease, if it is still held.
+    /// Writes under the lease, if the process still holds it.
     fn under_lease(
         &self,
         state: &State,
@@ -25,7 +25,8 @@ impl Page {
         Some(next)
     }
 
-    /// Only in controls: the cursor before a message whose effects are final, alone.
+    /// Only in controls: stores the cursor before a message whose effects are final, without the
+    /// note.
     pub(super) fn stores_cursor(&self, state: &State, process: usize) -> Option<State> {
         let Phase::StoresCursor(message) = state.processes[process].phase else {
             return None;
@@ -41,7 +42,7 @@ impl Page {
         })
     }
 
-    /// That effects of a message are final, before what is before it is made again.
+    /// Notes that effects of a message are final, before the messages before it are handled again.
     pub(super) fn notes_final(&self, state: &State, process: usize) -> Option<State> {
         let Phase::NotesFinal(failing) = state.processes[process].phase else {
             return None;
@@ -72,7 +73,7 @@ impl Page {
         })
     }
 
-    /// `give_up`: the cursor, the note, and the lease.
+    /// `give_up`: writes the cursor and the note, and releases the lease.
     pub(super) fn gives_up(&self, state: &State, process: usize) -> Option<State> {
         let Phase::GivesUp(message) = state.processes[process].phase else {
             return None;
@@ -90,7 +91,7 @@ impl Page {
         })
     }
 
-    /// The hook has returned Ok, and its effects are final.
+    /// Stores that the hook was called: it has returned `Ok`, and its effects are final.
     pub(super) fn counts_hook(&self, state: &State, process: usize) -> Option<State> {
         if state.processes[process].phase != Phase::CountsHook {
             return None;

@@ -1,25 +1,25 @@
 use super::{MESSAGES, PROCESSES, Page};
 
-/// How many effects are told apart: two of each message, and two of the hook.
+/// The number of effects: two of each message, and two of the hook.
 pub(super) const EFFECTS: usize = 2 * (MESSAGES + 1);
 
 /// Effects as bits.
 pub(super) type Effects = u8;
 
-/// What the database and the processes know.
+/// The contents of the database and the memory of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) row: Row,
-    /// What is noted of each message.
+    /// The note of each message.
     pub(super) notes: [Note; MESSAGES + 1],
-    /// How often each effect is committed.
+    /// The number of commits of each effect.
     pub(super) effects: [u8; EFFECTS],
     pub(super) processes: [Process; PROCESSES],
     pub(super) left: Left,
     pub(super) history: History,
 }
 
-/// What may still go wrong.
+/// The number of faults of each kind that can still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Left {
     pub(super) deeds: u8,
@@ -29,27 +29,27 @@ pub(super) struct Left {
     pub(super) losses: u8,
 }
 
-/// What the laws have to know, and nobody else does. Of messages, as bits.
+/// Facts that only the laws need. Sets of messages are bits.
 #[derive(Debug, Clone, Copy, PartialEq, Hash, Default)]
 pub(super) struct History {
-    /// Whose handler has done something to its transaction, or has returned an error.
+    /// The messages whose handler has done something to its transaction, or has returned an error.
     pub(super) guilty: u8,
-    /// Whose effects have come again, in a process that did not know that they might.
+    /// The messages whose effects were repeated by a process that did not know that they can be.
     pub(super) unannounced: u8,
-    /// Who had effects outside of any transaction when its process died, or lost the lease, before
-    /// that could be noted.
+    /// The messages that had effects outside of any transaction when their process died, or lost
+    /// the lease, before it could note this.
     pub(super) unnoted: u8,
-    /// How often the handler of each message has misbehaved.
+    /// The number of times that the handler of each message has misbehaved.
     pub(super) misbehaved: [u8; MESSAGES + 1],
-    /// Whether the hook was called again although it had returned Ok, its effects were committed, and
-    /// nothing came between.
+    /// Whether the hook was called again, although it had returned `Ok`, its effects were
+    /// committed, and its process still had the lease.
     pub(super) hook_was_repeated: bool,
 }
 
 /// The consumer's row.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Row {
-    /// `None` at the start.
+    /// `None` before the hook has been called.
     pub(super) cursor: Option<u8>,
     pub(super) holder: Option<usize>,
     pub(super) epoch: u8,
@@ -58,21 +58,21 @@ pub(super) struct Row {
     pub(super) has_stopped: bool,
 }
 
-/// That work has begun.
+/// The mark that work has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Mark {
-    /// In which epoch; zero where that is not said, or where it was an earlier one.
+    /// The epoch of the work. Zero if the mark does not name it, or if it was an earlier one.
     pub(super) epoch: u8,
-    /// Up to which message effects may be final.
+    /// The last message whose effects can be final.
     pub(super) until: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Note {
     None,
-    /// After so many attempts.
+    /// The message has failed this number of times.
     Failing(u8),
-    /// It is to be given up when the consumer comes to it, as effects of it are final.
+    /// Effects of the message are final, so the failure policy is applied without an attempt.
     Final,
     GivenUp,
 }
@@ -81,9 +81,9 @@ pub(super) enum Note {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Process {
     pub(super) phase: Phase,
-    /// That of its lease.
+    /// The epoch of its lease.
     pub(super) epoch: u8,
-    /// Up to which message effects may come again, as the mark of an earlier lease has told.
+    /// The last message whose effects can be repeated, according to the mark of an earlier lease.
     pub(super) may_repeat_until: u8,
     pub(super) search: Search,
     pub(super) transaction: Option<Transaction>,
@@ -92,18 +92,19 @@ pub(super) struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Phase {
     Idle,
-    /// It is to begin a transaction for the range.
+    /// The process begins a transaction for the range.
     Begins,
     Handles(Run),
     /// The handler has returned.
     Asks(Run, Returned),
-    /// The transaction is not there any more.
+    /// The transaction has ended.
     LooksForMark(Run, Returned),
     MovesCursor,
     Commits,
-    /// The cursor before the message first, in a transaction of its own.
+    /// Only in controls: the process stores the cursor before the message, in a transaction of its
+    /// own.
     StoresCursor(u8),
-    /// The note first.
+    /// The process notes that effects of the message are final.
     NotesFinal(Failing),
     RecordsFailure(u8),
     GivesUp(u8),
@@ -115,11 +116,11 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Run {
     pub(super) message: u8,
-    /// How many statements it has run that have effects.
+    /// The number of its statements with effects so far.
     pub(super) written: u8,
-    /// Whether it has done something to the transaction.
+    /// Whether the handler has done something to the transaction.
     pub(super) has_done: bool,
-    /// Whether one of these statements ran after that.
+    /// Whether a statement with effects ran after that.
     pub(super) ran_after: bool,
 }
 
@@ -129,36 +130,36 @@ pub(super) enum Returned {
     Error,
 }
 
-/// The library's `Search`, with positions for indices.
+/// The library's `FailureBisection`, with positions for indices.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Search {
-    /// Up to where the page is handled.
+    /// The last handled message.
     pub(super) handled: u8,
-    /// Where the attempt ends.
+    /// The last message of the attempt.
     pub(super) end: u8,
-    /// Some message up to here fails, or it is the page's end.
+    /// A message up to this one fails, or this is the last message of the page.
     pub(super) limit: u8,
-    /// Where the page ends.
+    /// The last message of the page.
     pub(super) all: u8,
     pub(super) failing: Option<Failing>,
 }
 
-/// The message that is known to fail, when those before it are handled.
+/// The message that is known to fail. It is settled after the messages before it are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Failing {
     pub(super) message: u8,
-    /// Whether it is given up without another attempt.
+    /// Whether the failure policy is applied without another attempt.
     pub(super) at_once: bool,
 }
 
-/// What a connection has not committed.
+/// The uncommitted writes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Transaction {
-    /// Whether it is the one that the library has begun.
+    /// Whether the library has begun this transaction.
     pub(super) is_own: bool,
     pub(super) is_aborted: bool,
     pub(super) effects: Effects,
-    /// Whether it has written the consumer's row, which it keeps locked.
+    /// Whether the transaction has written, and so locks, the consumer's row.
     pub(super) has_row: bool,
     pub(super) begun: Option<Mark>,
     pub(super) cursor: Option<u8>,
@@ -207,12 +208,12 @@ impl Process {
 }
 
 impl State {
-    /// Whether a process still has its lease.
+    /// Returns `true` if a process still has its lease.
     pub(super) fn holds_lease(&self, process: usize) -> bool {
         self.row.holder == Some(process) && self.row.epoch == self.processes[process].epoch
     }
 
-    /// Whether another one's transaction keeps the row locked.
+    /// Returns `true` if a transaction of another process locks the row.
     pub(super) fn row_is_locked_for(&self, process: usize) -> bool {
         let mut others = self.processes.iter().enumerate();
         others.any(|(other, it)| {
@@ -224,17 +225,17 @@ impl State {
     }
 }
 
-/// The first effect of a message, or its second.
+/// Returns the first or the second effect of a message.
 pub(super) fn effect(message: u8, second: bool) -> usize {
     2 * usize::from(message) + usize::from(second)
 }
 
-/// Whose effect it is.
+/// Returns the message of an effect.
 pub(super) fn message_of(effect: usize) -> u8 {
     u8::try_from(effect / 2).unwrap_or(u8::MAX)
 }
 
-/// A message as a bit.
+/// Returns a message as a bit.
 pub(super) fn bit(message: u8) -> u8 {
     1 << message
 }

@@ -4,15 +4,16 @@ use super::state::Returned;
 use super::{Deed, Page, State, laws};
 use crate::check::{Checked, Protocol};
 
-/// What somebody does without anybody coming between. Numbers are those of processes.
+/// An action of one participant, during which no other participant acts. The numbers identify
+/// processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// The lease is taken, and the page is read: `acquire`, `read_page`.
+    /// The process takes the lease and reads the page: `acquire`, `read_page`.
     Takes(usize),
-    /// BEGIN, and the touch: UPDATE of the lease's row under owner and epoch, with the mark. The
-    /// first handler is called; with a hook, that.
+    /// BEGIN, and the touch: UPDATE of the lease's row under owner and epoch, with the mark
+    /// (`begin_work`). The handler of the first message is called, or the hook.
     Begins(usize),
-    /// One of the handler's statements that have effects: there are one or two.
+    /// The handler runs one of its statements with effects. There are one or two.
     Writes(usize),
     /// The handler does something to its transaction.
     Does(usize, Deed),
@@ -20,9 +21,10 @@ pub enum Step {
     ReturnsOk(usize),
     /// The handler returns an error.
     ReturnsError(usize),
-    /// `is_intact`; ROLLBACK where it is not, or the handler has failed.
+    /// `state_of`. ROLLBACK follows if the transaction is not the one that was begun, or if the
+    /// handler has failed.
     AsksWhetherIntact(usize),
-    /// SELECT of the lease's row, when the transaction is not there any more.
+    /// SELECT of the lease's row, after the transaction has ended: `was_committed`.
     LooksForMark(usize),
     /// UPDATE of the cursor under owner and epoch, in the transaction that was begun.
     MovesCursor(usize),
@@ -32,22 +34,25 @@ pub enum Step {
     CommitFails(usize),
     /// The connection is lost at COMMIT.
     LosesConnection {
-        /// Whose.
+        /// The process of the connection.
         process: usize,
         /// Whether the COMMIT arrived.
         arrived: bool,
     },
-    /// Only in controls: the cursor before a message whose effects are final, alone.
+    /// Only in controls: stores the cursor before a message whose effects are final, without the
+    /// note.
     StoresCursor(usize),
-    /// The note that effects of a message are final, before what is before it is made again.
+    /// Notes that effects of a message are final, before the messages before it are handled again:
+    /// `note_final`.
     NotesFinal(usize),
     /// `record_failure`.
     RecordsFailure(usize),
     /// `give_up`: the cursor and the note.
     GivesUp(usize),
-    /// UPDATE of the cursor to the start under owner and epoch, for a hook that was committed early.
+    /// UPDATE of the cursor to the start under owner and epoch, for a hook that was committed
+    /// early: `leave_start`.
     CountsHook(usize),
-    /// The process ends at once, and its lease with time.
+    /// The process dies. Its lease expires later.
     Dies(usize),
     /// The lease of a living process expires.
     LeaseExpires,

@@ -2,12 +2,12 @@ use diesel::connection::SimpleConnection;
 use diesel::{
     Connection, ExpressionMethods, MysqlConnection, QueryResult, RunQueryDsl, insert_into,
 };
-use persisting_message_bus::diesel::migrate;
+use persisting_message_bus::sql::migrate;
 
 use super::{Backend, handled};
 use crate::Failure;
 
-/// The address of one of a server's databases.
+/// The address of a database on the server.
 pub struct Mariadb(pub String);
 
 impl Mariadb {

@@ -1,4 +1,4 @@
-//! Databases that keep what is committed when the power goes, if their servers were started so.
+//! Databases whose commits survive a power failure if their servers are configured for that.
 
 mod mariadb;
 mod postgres;
@@ -6,7 +6,9 @@ mod sqlite;
 
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
-use persisting_message_bus::{MessageConsumerState, MessageRepository, TransactionsOn};
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageRepository, TransactionControlOn,
+};
 
 pub use self::mariadb::Mariadb;
 pub use self::postgres::Postgres;
@@ -14,33 +16,33 @@ pub use self::sqlite::{BUSY_TIMEOUT, Sqlite};
 
 use crate::Failure;
 
-/// A server, or what stands for one.
+/// A server, or a folder of files that replaces one.
 pub trait Backend: Sync {
     const NAME: &'static str;
 
-    /// How many rows a handler inserts one by one in some tenths of a second: as many as there are round
-    /// trips to a server in that time.
+    /// The number of rows that a handler inserts one by one in a few hundred milliseconds. On a
+    /// server, this is the number of round trips in that time.
     const INSERTS: u64 = 5_000;
 
-    /// The library's way to it.
+    /// The connection type that the library uses.
     type Connection: LoadConnection
         + MessageRepository
         + MessageConsumerState
-        + TransactionsOn<Self::Connection>
+        + TransactionControlOn<Self::Connection>
         + Send
         + 'static;
 
-    /// Makes a database with the bus's tables, and returns its address.
+    /// Creates a database with the bus's tables, and returns its address.
     fn create(&self, name: &str) -> Result<String, Failure>;
 
     fn remove(&self, url: &str) -> Result<(), Failure>;
 
     fn connect(url: &str) -> Result<Self::Connection, Failure>;
 
-    /// Does what the database would do some time after many rows were inserted.
+    /// Does the maintenance that the database would do some time after many inserts.
     fn settle(url: &str) -> Result<(), Failure>;
 
-    /// Inserts a row into the table `handled`, by a statement that stays prepared.
+    /// Inserts a row into the table `handled` with a statement that stays prepared.
     fn insert_handled(connection: &mut Self::Connection, order: i64) -> QueryResult<usize>;
 }
 
@@ -50,7 +52,7 @@ diesel::table! {
     }
 }
 
-/// A database that goes away when it is dropped.
+/// A database. Dropping this removes it.
 pub struct Database<'a, B: Backend> {
     pub url: String,
     backend: &'a B,
@@ -69,7 +71,7 @@ impl<'a, B: Backend> Database<'a, B> {
 
 impl<B: Backend> Drop for Database<'_, B> {
     fn drop(&mut self) {
-        // It goes with its server at the latest.
-        let _left_behind = self.backend.remove(&self.url);
+        // The database disappears with its server at the latest.
+        let _not_removed = self.backend.remove(&self.url);
     }
 }

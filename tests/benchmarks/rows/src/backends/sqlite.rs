@@ -6,16 +6,16 @@ use diesel::connection::SimpleConnection;
 use diesel::{
     Connection, ExpressionMethods, QueryResult, RunQueryDsl, SqliteConnection, insert_into,
 };
-use persisting_message_bus::diesel::migrate;
-use persisting_message_bus::diesel::sqlite::{Durability, Settings};
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus::sql::sqlite::{Durability, Settings};
 
 use super::{Backend, handled};
 use crate::Failure;
 
-/// Writers wait as long as it takes.
+/// The time that a writer waits for another one; long enough for every benchmark.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A folder for the files: with `synchronous = FULL`, as the library recommends, or with NORMAL.
+/// A folder for the files, which use `synchronous = FULL`, as the library recommends, or NORMAL.
 pub struct Sqlite<const FULL: bool>(pub PathBuf);
 
 impl<const FULL: bool> Backend for Sqlite<FULL> {

@@ -7,7 +7,8 @@ use crate::backends::Backend;
 use crate::topic::Orders;
 use crate::{Done, Failure};
 
-/// As a new consumer, whose transactional handler inserts a row for each message, as a projection does.
+/// Consumes with a new consumer. Its transactional handler inserts a row for each message, as a
+/// projection does.
 pub fn consume_inserting<B: Backend>(
     connection: &mut B::Connection,
     page: usize,
@@ -21,7 +22,7 @@ pub fn consume_inserting<B: Backend>(
     let consumer = MessageConsumer::transactional(name, handler);
     until_done(
         connection,
-        Task::catch_up(Kind::Transactional, page),
+        Task::handle_new_messages(Kind::Transactional, page),
         consumer,
     )
 }

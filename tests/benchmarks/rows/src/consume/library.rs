@@ -1,20 +1,19 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use persisting_message_bus::{
-    EventSet, HandlePages, Message, MessageConsumer, MessageConsumerState, MessageSource, Position,
-    ResetTo, TransactionsOn,
-};
+use persisting_message_bus::backend::{MessageConsumerState, MessageSource, TransactionControlOn};
+use persisting_message_bus::handler::PageHandler;
+use persisting_message_bus::{EventSet, Message, MessageConsumer, Position, ResetTo};
 use uuid::Uuid;
 
 use super::{Kind, Task};
 use crate::{Done, Failure};
 
-/// As a new consumer.
+/// Consumes with a new consumer.
 pub fn consume<S, C>(connection: &mut C, task: Task) -> Result<Done, Failure>
 where
     S: EventSet,
-    C: MessageSource + MessageConsumerState + TransactionsOn<C>,
+    C: MessageSource + MessageConsumerState + TransactionControlOn<C>,
 {
     let name = format!("library {}", Uuid::now_v7());
     match task.kind {
@@ -46,8 +45,8 @@ pub(super) fn until_done<S, C, H>(
 ) -> Result<Done, Failure>
 where
     S: EventSet,
-    C: MessageSource + MessageConsumerState + TransactionsOn<C>,
-    H: HandlePages<S, C>,
+    C: MessageSource + MessageConsumerState + TransactionControlOn<C>,
+    H: PageHandler<S, C>,
 {
     let mut consumer = consumer.page_size(task.page);
     if task.after > 0 {
@@ -56,11 +55,14 @@ where
     }
     let begun = Instant::now();
     if task.most == usize::MAX {
-        return Ok(Done::since(begun, consumer.catch_up(connection)?));
+        return Ok(Done::since(
+            begun,
+            consumer.handle_new_messages(connection)?,
+        ));
     }
     let mut handled = 0;
     while handled < task.most {
-        match consumer.handle_new_messages(connection)? {
+        match consumer.handle_page(connection)? {
             0 => break,
             more => handled += more,
         }

@@ -1,4 +1,4 @@
-//! One consumer that catches up.
+//! A single consumer that catches up.
 
 mod inserting;
 mod library;

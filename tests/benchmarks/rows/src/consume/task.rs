@@ -1,26 +1,26 @@
-/// What a consumer is to do.
+/// The task of a consumer.
 #[derive(Clone, Copy)]
 pub struct Task {
     pub kind: Kind,
     pub page: usize,
-    /// After which position it begins.
+    /// The position after which the consumer begins.
     pub after: i64,
-    /// How many messages it handles, if there are as many.
+    /// The maximum number of messages to handle.
     pub most: usize,
 }
 
-/// When the cursor is stored.
+/// The kind of the handler, which decides when the cursor is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// After the page.
+    /// The cursor is stored after the page.
     External,
-    /// In the same transaction.
+    /// The cursor is stored in the handler's transaction.
     Transactional,
 }
 
 impl Task {
-    /// From the start until there is no more.
-    pub fn catch_up(kind: Kind, page: usize) -> Self {
+    /// Returns the task to handle all messages from the start.
+    pub fn handle_new_messages(kind: Kind, page: usize) -> Self {
         Self {
             kind,
             page,

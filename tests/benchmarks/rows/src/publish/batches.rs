@@ -1,4 +1,4 @@
-//! One publisher with batches.
+//! A single publisher of batches.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub fn dispatched_in_batches<B: Backend>(
     }))
 }
 
-/// Publishes the same batch for some time.
+/// Publishes the same batch repeatedly for some time.
 pub fn over_and_over(
     size: usize,
     duration: Duration,

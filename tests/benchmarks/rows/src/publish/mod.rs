@@ -1,4 +1,4 @@
-//! Publishing by the library, for some time.
+//! Publishing with the library for some time.
 
 mod batches;
 mod singles;

@@ -1,4 +1,4 @@
-//! Publishers side by side, who commit each message.
+//! Concurrent publishers that commit each message.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::side_by_side::side_by_side;
 use crate::topic::{Orders, names_of_topics};
 use crate::{Failure, Way};
 
-/// Who publishes.
+/// The publishers.
 #[derive(Clone, Copy)]
 pub struct Publishers {
     pub publishers: usize,
-    /// Each has some of these topics to itself, or they share them.
+    /// The number of topics. Each publisher has some topics to itself, or all share them.
     pub topics: usize,
     pub duration: Duration,
 }
@@ -44,8 +44,8 @@ pub fn dispatched_one_by_one<B: Backend>(
 }
 
 impl Publishers {
-    /// One publisher's messages, one after the other. `publish` is told the number of the message, and
-    /// which topic it is for.
+    /// Publishes one publisher's messages in sequence. `publish` gets the number of the message and
+    /// its topic.
     pub fn publish(
         self,
         publisher: usize,

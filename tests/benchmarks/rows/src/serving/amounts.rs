@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-/// How much is done in a turn: so much that it takes some tenths of a second, so that two turns are close
-/// together in time.
+/// The amounts of work in a turn. A turn takes a few hundred milliseconds, so that two turns are
+/// close together in time.
 #[derive(Clone, Copy)]
 pub struct Amounts {
-    /// How many messages there are to be consumed.
+    /// The number of messages to consume.
     pub consumed: u64,
-    /// The most that are there for a handler that inserts a row for each.
+    /// The maximum number of messages for a handler that inserts a row for each.
     pub inserted: u64,
-    /// How long is published.
+    /// The duration of publishing.
     pub publish_for: Duration,
 }
 
@@ -19,7 +19,7 @@ impl Amounts {
         publish_for: Duration::from_millis(200),
     };
 
-    /// Just enough to see that everything runs.
+    /// Amounts that only show that everything runs.
     pub const TINY: Self = Self {
         consumed: 200,
         inserted: 100,

@@ -1,15 +1,15 @@
 use crate::consume::Kind;
 
-/// What a row measures, on any of the databases.
+/// The work that a row measures, on any database.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Load {
-    /// A backlog, of the whole topic.
+    /// Consumes a backlog of the whole topic.
     Consume { kind: Kind, page: usize },
-    /// A shorter one, by a handler that inserts a row for each message.
+    /// Consumes a shorter backlog with a handler that inserts a row for each message.
     ConsumeInserting { page: usize },
-    /// Each message in a transaction of its own.
+    /// Publishes each message in its own transaction.
     PublishSingle { publishers: usize },
-    /// By one publisher.
+    /// Publishes batches with one publisher.
     PublishBatch { size: usize },
 }
 
@@ -38,7 +38,8 @@ impl Load {
         Self::PublishBatch { size: 1_000 },
     ];
 
-    /// It never changes: rows of two commits are compared by it.
+    /// Returns the name of the row. A name never changes, because rows of two commits are matched
+    /// by it.
     pub fn name(self) -> String {
         match self {
             Self::Consume {

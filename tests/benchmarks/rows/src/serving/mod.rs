@@ -1,4 +1,5 @@
-//! A program that gives turns to single rows, as often as it is told to, with all connections open in between.
+//! A program that runs turns of single rows on command, and keeps all connections open between
+//! them.
 
 mod amounts;
 mod load;
@@ -14,17 +15,18 @@ use self::turns::{Turns, TurnsOn};
 use crate::Failure;
 use crate::backends::{Mariadb, Postgres, Sqlite};
 
-/// Does what the input says, and answers on the output, until the input ends.
+/// Executes the commands of the input, and writes answers to the output, until the input ends.
 ///
 /// # Errors
 ///
-/// When the input is no command, or the output is closed. What fails in a turn is an answer.
+/// If a line of the input is no command, or if the output is closed. A failure in a turn is an
+/// answer.
 pub fn serve(input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
     let mut commands = input.lines().map(|line| Ok(serde_json::from_str(&line?)?));
     let places = match commands.next() {
         Some(Ok(Command::Begin(places))) => places,
         Some(Err(cause)) => return Err(cause),
-        _ => return Err("the first command has to be `begin`".into()),
+        _ => return Err("the first command must be `begin`".into()),
     };
     let backends = Backends::at(&places);
     let mut turns = backends.turns(&places);
@@ -53,7 +55,7 @@ fn say(output: &mut impl Write, answer: &Answer) -> Result<(), Failure> {
     Ok(output.flush()?)
 }
 
-/// Those that have an address.
+/// The backends that have an address.
 struct Backends {
     sqlite: Option<Sqlite<true>>,
     postgres: Option<Postgres>,

@@ -1,5 +1,6 @@
-//! What a row server is told on its standard input, and says on its standard output: one JSON text in each
-//! line. It starts with [`Command::Begin`]; each command has one answer, and the end of the input ends it.
+//! The protocol of a row server: commands on its standard input, and answers on its standard
+//! output. Each line is one JSON text. The first command is [`Command::Begin`]. Each command has
+//! one answer, and the server ends when the input ends.
 
 use std::path::PathBuf;
 
@@ -7,29 +8,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::Done;
 
-/// What a program is called with that is to be a row server.
+/// The argument that makes a program a row server.
 pub const NAME: &str = "serve-rows";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Answered by [`Answer::Rows`].
+    /// Starts the server. The answer is [`Answer::Rows`].
     Begin(Places),
-    /// Answered by [`Answer::Done`]. A row that is not the one before has its databases made and filled
-    /// first.
+    /// Runs a turn of a row. The answer is [`Answer::Done`]. If the row is not that of the last
+    /// turn, its databases are created and filled first.
     Run(String),
 }
 
-/// Where databases are made, of those kinds that have an address.
+/// The places in which databases are created, for each kind that has an address.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Places {
-    /// What the names of databases begin with: there is another row server.
+    /// The prefix of database names, which differs from that of the other row server.
     pub name: String,
-    /// A folder.
+    /// The folder of SQLite files.
     pub sqlite: Option<PathBuf>,
     pub postgres: Option<String>,
     pub mariadb: Option<String>,
-    /// Only to see that everything runs.
+    /// Uses amounts that only show that everything runs.
     pub tiny: bool,
 }
 
@@ -39,6 +40,6 @@ pub enum Answer {
     /// The names of all rows that can be run.
     Rows(Vec<String>),
     Done(Done),
-    /// Why not.
+    /// The reason of a failure.
     Failed(String),
 }

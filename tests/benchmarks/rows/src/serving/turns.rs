@@ -9,27 +9,27 @@ use crate::publish::{Publishers, dispatched_in_batches, dispatched_one_by_one};
 use crate::topic::Orders;
 use crate::{Done, Failure, Way};
 
-/// Gives turns to rows of one database.
+/// Runs turns of the rows of one database.
 pub trait Turns {
-    /// The names of all of them.
+    /// Returns the names of all rows.
     fn rows(&self) -> Vec<String>;
 
-    /// `None` if there is no such row.
+    /// Runs a turn of a row. Returns `None` if there is no such row.
     fn turn(&mut self, row: &str) -> Option<Result<Done, Failure>>;
 }
 
 pub struct TurnsOn<'a, B: Backend> {
     backend: &'a B,
-    /// What the names of its databases begin with.
+    /// The prefix of the names of its databases.
     name: String,
     amounts: Amounts,
     databases: u32,
     ready: Option<Ready<'a, B>>,
-    /// For all rows that only read messages.
+    /// The database of all rows that only read messages.
     backlog: Option<Database<'a, B>>,
 }
 
-/// A row with its connections, which are closed before their database goes away.
+/// A row with its connections, which are closed before their database is removed.
 struct Ready<'a, B: Backend> {
     load: Load,
     way: Way,
@@ -63,7 +63,7 @@ impl<'a, B: Backend> TurnsOn<'a, B> {
         let (way, database) = match load {
             Load::Consume { kind, page } => {
                 let mut connection = self.backlog()?.connect()?;
-                let task = Task::catch_up(kind, page);
+                let task = Task::handle_new_messages(kind, page);
                 let way = move || consume::<Orders, _>(&mut connection, task);
                 (Box::new(way) as Way, None)
             }

@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::message::name;
+use crate::store::inbox::{InboxEntry, MessageInbox};
+use crate::store::transactions::TransactionControl;
+
+/// Handles messages from outside once, however often they arrive: from a webhook, a broker, a feed.
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::{Error, Inbox};
+///
+/// let mut bus = InMemoryMessageBus::default();
+/// let inbox = Inbox::new("billing", "https://payments.example/webhook")?;
+/// let mut bookings = 0;
+/// for _delivery in 0..3 {
+///     inbox.process_once(&mut bus, "evt_4711", |_bus| {
+///         bookings += 1; // through the bus's connection, in the same transaction
+///         Ok::<(), Error>(())
+///     })?;
+/// }
+/// assert_eq!(bookings, 1);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbox {
+    consumer: String,
+    source: String,
+    retention: Duration,
+}
+
+impl Inbox {
+    /// Creates an inbox for the messages that a consumer receives from a source.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_invalid_name`] if a name is empty, is longer than
+    /// [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH), has control characters, or starts or ends with
+    /// white space.
+    pub fn new(consumer: impl Into<String>, source: impl Into<String>) -> Result<Self, Error> {
+        let (consumer, source) = (consumer.into(), source.into());
+        name::validate("consumer", &consumer)?;
+        name::validate("source", &source)?;
+        Ok(Self {
+            consumer,
+            source,
+            retention: Duration::from_secs(7 * 24 * 60 * 60),
+        })
+    }
+
+    /// Sets how long the inbox remembers messages. Default: 7 days. It must not be shorter than the
+    /// time within which the source can send a message again. Zero means that each call of
+    /// [`prune`](Self::prune) forgets every message.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Runs `handle` in a transaction. Returns `None` if the message was handled before.
+    ///
+    /// The id has at most [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH) characters. The effects that
+    /// `handle` has through the bus happen exactly once. If `handle` fails, they are rolled back,
+    /// and the message can be received again.
+    ///
+    /// # Errors
+    ///
+    /// - The error that `handle` returns.
+    /// - [`Error::is_invalid_name`] if the id cannot be stored.
+    /// - If the inbox cannot be written.
+    pub fn process_once<B, T, E>(
+        &self,
+        bus: &mut B,
+        message_id: &str,
+        handle: impl FnOnce(&mut B) -> Result<T, E>,
+    ) -> Result<Option<T>, E>
+    where
+        B: MessageInbox + TransactionControl,
+        E: From<Error>,
+    {
+        name::validate("message id", message_id)?;
+        bus.in_transaction(|bus| {
+            let received = InboxEntry {
+                consumer: &self.consumer,
+                source: &self.source,
+                message_id,
+            };
+            if bus.receive(&received)? {
+                handle(bus).map(Some)
+            } else {
+                Ok(None)
+            }
+        })
+    }
+
+    /// Forgets messages that were received longer ago than the [`retention`](Self::retention);
+    /// returns their number. Call it from time to time, for example once a day.
+    ///
+    /// # Errors
+    ///
+    /// If the inbox cannot be written.
+    pub fn prune<B>(&self, bus: &mut B) -> Result<u64, Error>
+    where
+        B: MessageInbox + ?Sized,
+    {
+        bus.prune_inbox(&self.consumer, &self.source, self.retention)
+    }
+}

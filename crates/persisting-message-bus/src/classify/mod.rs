@@ -1,0 +1,10 @@
+//! Classifies database errors: what a caller can expect of a retry, in every language of the
+//! server.
+
+pub(crate) mod chain;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod database;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) mod fingerprint;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod texts;

@@ -1,0 +1,396 @@
+//! One cycle of a consumer, from the lease to the cursor. Start at `run_cycle`.
+
+use std::time::{Duration, Instant};
+
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::handler::PageHandler;
+use crate::consume::leases::{LeaseDisposition, Leases};
+use crate::consume::page::Page;
+use crate::consume::progress::{Next, Progress};
+use crate::consume::suspicion::Suspicion;
+use crate::consume::unstored::Unstored;
+use crate::error::Error;
+use crate::message::name;
+use crate::message::topic::EventSet;
+use crate::observe;
+use crate::position::Position;
+use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
+use crate::store::key::ConsumerKey;
+use crate::store::lease::LeaseRequest;
+use crate::store::source::MessageSource;
+use crate::store::work::Work;
+
+/// The number of pages that a consumer handles under one lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batching {
+    OnePage,
+    /// The consumer reads heads and pause only before it takes the lease, so both wait this long.
+    For(Duration),
+}
+
+impl Batching {
+    fn goes_on(self, begun: Instant) -> bool {
+        match self {
+            Self::OnePage => false,
+            Self::For(time_slice) => begun.elapsed() < time_slice,
+        }
+    }
+}
+
+fn first_final(stored: &Option<ConsumerRow>) -> Option<Position> {
+    stored.as_ref()?.first_final
+}
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Handles the next page of messages. Returns the number of handled messages: zero if there are
+    /// no new ones.
+    ///
+    /// If there are new messages, the consumer takes the lease, and releases it before it returns.
+    /// If there are none, or the consumer is paused, it only reads. Messages of several topics come
+    /// in the order of their positions. Redriven messages come first, as a page of their own.
+    ///
+    /// If a message fails, the messages before it are handled and the consumer stays before it.
+    /// After the attempts that [`retry`](Self::retry) allows, it applies the failure policy.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_held`]: another holder of the same name holds the lease.
+    /// - [`Error::is_handler_failure`]: the handler failed. The cursor stands before the message.
+    /// - [`Error::is_bad_message`]: a message is unknown or does not decode. The same applies.
+    /// - [`Error::is_lease_lost`]: handling took longer than the lease, and another holder took it.
+    ///   Messages after the stored cursor will be handled again.
+    /// - [`Error::is_broken_cursor`]: the stored cursor cannot be right. Nothing was handled.
+    /// - When the bus cannot be read or written.
+    pub fn handle_page<B>(&mut self, bus: &mut B) -> Result<usize, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        let handled = self.run_cycle(bus, Batching::OnePage);
+        let handled = handled.map_err(|error| error.of_consumer(&self.name));
+        handled.map(Option::unwrap_or_default)
+    }
+
+    /// Handles all new messages, page by page, and returns the number of handled messages.
+    ///
+    /// This is faster than one page at a time: the consumer takes the lease and reads the
+    /// high-water mark once per 200 ms, not once per page.
+    /// The second example of [`MessageConsumer`] calls it.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_page`](Self::handle_page). The pages before are handled.
+    pub fn handle_new_messages<B>(&mut self, bus: &mut B) -> Result<usize, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        let mut all = 0;
+        while let Some(handled) = self.handle_pages_if_any(bus)? {
+            all += handled;
+        }
+        Ok(all)
+    }
+
+    /// Handles pages for 200 ms and the current page. Returns `None` if there was nothing to do.
+    pub(crate) fn handle_pages_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        self.run_cycle(bus, Batching::For(self.settings.time_slice))
+            .map_err(|error| error.of_consumer(&self.name))
+    }
+
+    fn run_cycle<B>(&mut self, bus: &mut B, batching: Batching) -> Result<Option<usize>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        name::validate("consumer", &self.name)?;
+        // Without these cursors, the consumer would handle messages with final effects again.
+        self.store_unstored(bus)?;
+        loop {
+            // Heads read before the lease remain valid: a range that is complete stays complete.
+            let heads = self.heads(bus)?;
+            let stored = self.stored(bus)?;
+            self.give_turn_back(&stored);
+            self.check_holders(&stored)?;
+            let mut known = stored.iter().flatten();
+            if known.any(|stored| stored.paused_at.is_some()) {
+                return Ok(None);
+            }
+            let suspicion = self.suspicion(&stored);
+            // A page that an earlier holder left unfinished is settled before redriven messages.
+            let redriven = match suspicion {
+                Suspicion::Page => None,
+                _ => self.handle_redriven(bus, &stored, suspicion)?,
+            };
+            if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
+                return Ok(redriven);
+            }
+            let finals: Vec<_> = stored.iter().map(first_final).collect();
+            let progress = self.run_pages(bus, &heads, batching, suspicion, &finals)?;
+            // Skipped or parked messages are no empty poll: more can follow, so poll again.
+            let goes_on = progress.handled == 0 && progress.next != Next::CaughtUp;
+            if !goes_on || self.signals.is_stopping() {
+                return Ok(Some(progress.handled));
+            }
+        }
+    }
+
+    /// Returns the position up to which each topic is read. Messages of several topics come in one
+    /// order, so the lowest high-water mark limits all topics.
+    fn heads<B>(&mut self, bus: &mut B) -> Result<Vec<Position>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let marks = self
+            .topics
+            .iter_mut()
+            .map(|reader| reader.high_water_mark(bus));
+        let high_water_mark = marks.reduce(|one, other| Ok(one?.min(other?)));
+        let high_water_mark = high_water_mark.unwrap_or(Ok(Position::START))?;
+        let heads = self
+            .topics
+            .iter()
+            .map(|reader| bus.head(reader.topic, high_water_mark));
+        heads.collect()
+    }
+
+    /// Returns the stored rows of the consumer on each topic. This needs no lease, because a
+    /// consumer that has nothing to do writes nothing.
+    fn stored<B>(&self, bus: &mut B) -> Result<Vec<Option<ConsumerRow>>, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let topics = self.topics.iter();
+        topics
+            .map(|reader| bus.stored_consumer(self.key(reader.topic)))
+            .collect()
+    }
+
+    fn key(&self, topic: &'static str) -> ConsumerKey<'_> {
+        ConsumerKey {
+            consumer: &self.name,
+            topic,
+        }
+    }
+
+    /// Fails if another holder has an unexpired lease. So a standby does not write or wait.
+    fn check_holders(&self, stored: &[Option<ConsumerRow>]) -> Result<(), Error> {
+        for (reader, stored) in self.topics.iter().zip(stored) {
+            if let Some(stored) = stored
+                && stored
+                    .lease_owner
+                    .as_ref()
+                    .is_some_and(|owner| *owner != self.owner)
+                && stored.lease_expires_at > Some(stored.now)
+            {
+                let request = self.request(reader.topic);
+                let owner = stored.lease_owner.clone();
+                return Err(Error::lease_held(&request, owner, stored.lease_expires_at));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn request(&self, topic: &'static str) -> LeaseRequest<'_> {
+        LeaseRequest {
+            consumer: &self.name,
+            topic,
+            owner: &self.owner,
+            duration: self.settings.lease_duration,
+        }
+    }
+
+    /// Checks the cursors. Each page checks them again: they can move before the lease is taken.
+    fn is_caught_up<B>(
+        &self,
+        bus: &mut B,
+        stored: &[Option<ConsumerRow>],
+        heads: &[Position],
+    ) -> Result<bool, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        for ((reader, stored), head) in self.topics.iter().zip(stored).zip(heads) {
+            let cursor = stored.as_ref().and_then(|stored| stored.cursor);
+            let cursor = cursor.unwrap_or_default();
+            reader.check_cursor(bus, cursor, *head)?;
+            if cursor < *head {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Handles pages under one lease, until there are no more or the time slice is over.
+    fn run_pages<B>(
+        &mut self,
+        bus: &mut B,
+        heads: &[Position],
+        batching: Batching,
+        suspicion: Suspicion,
+        finals: &[Option<Position>],
+    ) -> Result<Progress, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        self.with_leases(bus, suspicion, |consumer, bus, leases, pass| {
+            let begun = Instant::now();
+            let mut handled = 0;
+            loop {
+                let mut page = consumer.next_page(bus, leases, heads)?;
+                if let Some(noted) = leases.first_final(finals, &mut page) {
+                    // Its effects are final: apply the failure policy without an attempt.
+                    consumer.give_up_final(bus, leases, noted)?;
+                    return Ok(Progress::poll(handled));
+                }
+                let one_at_a_time = leases.are_suspect();
+                // The last page stores its cursor and releases the lease in one write.
+                let then = if !page.caught_up && !one_at_a_time && batching.goes_on(begun) {
+                    LeaseDisposition::Extend
+                } else {
+                    LeaseDisposition::Release
+                };
+                let alone = one_at_a_time && pass.is_alone();
+                let progress = consumer.run_page(bus, leases, &mut page, then, alone)?;
+                handled += progress.handled;
+                if progress.next != Next::Page {
+                    return Ok(Progress::poll(handled));
+                }
+                if then == LeaseDisposition::Release {
+                    return Ok(if page.caught_up {
+                        Progress::caught_up(handled)
+                    } else {
+                        Progress::poll(handled)
+                    });
+                }
+                // A slow page can use up the time slice, and the lease with it.
+                if !batching.goes_on(begun) {
+                    return Ok(Progress::poll(handled));
+                }
+            }
+        })
+    }
+
+    /// Reads the page after the cursors. If an earlier holder ended without releasing its lease,
+    /// all messages of its page are suspect.
+    fn next_page<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &mut Leases,
+        heads: &[Position],
+    ) -> Result<Page<S>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        let usual = self.settings.page_size;
+        if let Some(left) = leases.left_page() {
+            let all = self.read(bus, leases, heads, usual)?;
+            leases.suspect(&all);
+            let page = self.read(bus, leases, heads, 1)?;
+            self.warn_of_what_was_left(leases, left);
+            // At the start, the hook can be the culprit.
+            let handed_out = leases.has_left_start() || !self.handler.has_hook();
+            if left.alone
+                && handed_out
+                && let Some(message) = page.messages.first()
+            {
+                let died = Error::died(message);
+                self.settle(bus, leases, died)?;
+                // The message is parked or skipped, and the consumer continues after it.
+                return Ok(Page::nothing(&page));
+            }
+            return Ok(page);
+        }
+        let size = if leases.are_suspect() {
+            1
+        } else {
+            self.caution.page_size(leases.cursor(), usual)
+        };
+        self.read(bus, leases, heads, size)
+    }
+
+    /// Handles a page, and settles its failure.
+    fn run_page<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &mut Leases,
+        page: &mut Page<S>,
+        then: LeaseDisposition,
+        alone: bool,
+    ) -> Result<Progress, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        let _span = observe::page(&self.name).entered();
+        let begun = Instant::now();
+        // This failure could not be noted on the lost connection: note it now, without an attempt.
+        if let Some(message) = page.messages.first()
+            && let Some(owed) = self.caution.owed(message.position())
+        {
+            let failed = Error::handler(message, owed);
+            return self.settle_failure(bus, leases, page, 0, failed);
+        }
+        // Noted before the handler runs: after a crash, the next holder knows what is suspect.
+        if !page.messages.is_empty() {
+            leases.hand_out(bus, Work::PAGE.alone(alone))?;
+        }
+        let outcome = self.handler.handle_page(bus, leases, page, then);
+        if outcome.released {
+            leases.are_settled();
+        }
+        self.skipped += outcome.skipped as u64;
+        observe::page_handled(&self.name, outcome.handled, begun);
+        let handled = outcome.handled;
+        if let Some(final_up_to) = outcome.unstored {
+            // The consumer keeps the leases until their cursors are stored.
+            self.unstored = Some(Unstored::of(leases, page, final_up_to));
+            leases.are_settled();
+        }
+        let Some(error) = outcome.failure else {
+            let goes_on = page.caught_up || !page.makes_no_progress();
+            leases.advance(page, handled);
+            self.caution.passed(leases.cursor());
+            return Ok(if goes_on && !self.signals.is_stopping() {
+                Progress::page(handled)
+            } else {
+                Progress::poll(handled)
+            });
+        };
+        if error.is_hook_interruption() {
+            return Err(self.settle_hook(leases, error));
+        }
+        if let Some(attempts) = outcome.noted {
+            return self.settle_final(bus, leases, page, handled, error, attempts);
+        }
+        if let Some(tried) = outcome.interrupted {
+            return self.settle_interruption(bus, leases, page, handled, tried, error);
+        }
+        self.settle_failure(bus, leases, page, handled, error)
+    }
+
+    fn read<B>(
+        &self,
+        bus: &mut B,
+        leases: &Leases,
+        heads: &[Position],
+        size: usize,
+    ) -> Result<Page<S>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let topics = self.topics.iter().zip(&leases.leases).zip(heads);
+        let read = topics.map(|((reader, lease), head)| {
+            let page = reader.read(bus, lease, *head, size, self.settings.unknown)?;
+            Ok((reader.topic, lease.cursor, page))
+        });
+        let read = read.collect::<Result<_, Error>>()?;
+        Ok(Page::merge(read, size))
+    }
+}

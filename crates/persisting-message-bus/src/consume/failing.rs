@@ -1,0 +1,140 @@
+//! The consequences for a message that cannot be handled.
+
+use std::time::Duration;
+
+use crate::backoff::full_jitter;
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::errors::storable_text;
+use crate::consume::leases::Leases;
+use crate::error::Error;
+use crate::message::topic::EventSet;
+use crate::observe;
+use crate::position::Position;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::failures::{FailedMessagesRequest, FailurePolicy, FailureState, NewFailure};
+use crate::store::lease::Lease;
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Notes that a message failed, and applies the failure policy after the last attempt. Returns
+    /// the topic and position after which the consumer continues, or else the error.
+    ///
+    /// This must be called under the lease, after all messages before the failing one are handled.
+    pub(super) fn settle<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &mut Leases,
+        error: Error,
+    ) -> Result<(&'static str, Position), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let retry = self.settings.retry.unwrap_or_default();
+        let culprit = error.culprit();
+        let Some((message, lease)) = culprit.and_then(|message| {
+            let lease = leases.on(message.topic)?.clone();
+            Some((message, lease))
+        }) else {
+            return Err(error);
+        };
+        let position = message.position;
+        let text = storable_text(&error);
+        let failure = NewFailure {
+            position,
+            message_id: message.message_id,
+            message_type: message.message_type,
+            error: &text,
+            extend_lease: self.settings.lease_duration,
+            state: FailureState::Failing,
+        };
+        let attempts = match bus.record_failure(&lease, &failure) {
+            Ok(attempts) => attempts,
+            // The error of the bus decides how the consumer continues.
+            Err(second) => return Err(second.followed_by(error)),
+        };
+        let then = retry.exhausted_after(attempts);
+        let wait = match then {
+            None => full_jitter(retry.backoff.max_delay_after(attempts)),
+            Some(_) => Duration::ZERO,
+        };
+        let error = error.attempted(attempts, retry.at_most(), wait);
+        observe::failed(&lease, position, attempts, &text);
+        let Some(then) = then else {
+            // The lease keeps other processes from attempting the message before the retry is due.
+            return Err(match leases.hold_until_retry(bus, wait) {
+                Ok(()) => error,
+                Err(second) => second.followed_by(error),
+            });
+        };
+        // All at once: this notes the policy, moves the cursor unless the consumer stops, and
+        // releases the lease.
+        if let Err(second) = bus.give_up(&lease, position, then) {
+            return Err(second.followed_by(error));
+        }
+        observe::gave_up(&lease, position, then);
+        if then == FailurePolicy::Stop {
+            return Err(error);
+        }
+        self.skipped += u64::from(then == FailurePolicy::Skip);
+        let mut topics = self.topics.iter().map(|reader| reader.topic);
+        let topic = topics.find(|topic| *topic == lease.topic);
+        Ok((topic.unwrap_or_default(), position))
+    }
+
+    /// Applies the failure policy to a message that has final effects, without another attempt.
+    ///
+    /// If the consumer stops before the message, the message stays noted as final, and each start
+    /// returns the error again. An operator must move the cursor, or let the consumer park or skip
+    /// the message.
+    pub(super) fn give_up<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        error: Error,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let then = self.settings.retry.unwrap_or_default().on_exhausted;
+        let culprit = error.culprit();
+        let at = culprit.and_then(|it| leases.on(it.topic).map(|lease| (lease, it.position)));
+        let (Some((lease, position)), false) = (at, then == FailurePolicy::Stop) else {
+            return Err(error);
+        };
+        if let Err(second) = bus.give_up(lease, position, then) {
+            return Err(second.followed_by(error));
+        }
+        observe::gave_up(lease, position, then);
+        self.skipped += u64::from(then == FailurePolicy::Skip);
+        Ok(())
+    }
+
+    /// Applies the failure policy to a message that was noted as final, after the messages before
+    /// it are handled.
+    pub(super) fn give_up_final<B>(
+        &mut self,
+        bus: &mut B,
+        leases: &Leases,
+        (lease, position): (&Lease, Position),
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let noted = bus.failed_messages(&FailedMessagesRequest {
+            consumer: &self.name,
+            topic: &lease.topic,
+            state: FailureState::Final,
+            after: position.before(),
+            limit: 1,
+        })?;
+        let Some(noted) = noted.into_iter().next() else {
+            return Ok(());
+        };
+        let attempts = noted.attempts;
+        let error = Error::noted_final(lease, noted);
+        self.give_up(
+            bus,
+            leases,
+            error.attempted(attempts, attempts, Duration::ZERO),
+        )
+    }
+}

@@ -1,0 +1,88 @@
+use crate::consume::attempt::{Failure, judge};
+use crate::consume::errors::HandlerError;
+use crate::consume::handler::call_handler;
+use crate::consume::leases::Leases;
+use crate::message::topic::EventSet;
+use crate::message::typed::Message;
+use crate::observe;
+use crate::panics::catch_panic;
+use crate::publish::correlation::CauseGuard;
+use crate::store::transactions::Guarded;
+use crate::store::transactions::TransactionControlOn;
+
+/// Hands messages to a transactional handler one at a time.
+#[derive(Debug)]
+pub struct PerMessage<F>(pub(super) F);
+
+/// Hands messages to a transactional handler one page at a time.
+#[derive(Debug)]
+pub struct PerPage<F>(pub(super) F);
+
+/// A way to hand a range of messages to a closure.
+#[doc(hidden)]
+pub trait HandleMessages<S, C: ?Sized> {
+    /// Handles messages and returns the number of handled ones: all, unless the consumer must stop.
+    /// It hands out messages only while the transaction is still the one that was begun.
+    fn handle<B>(
+        &mut self,
+        transaction: &mut Guarded<'_, B>,
+        messages: &[Message<S>],
+        leases: &Leases,
+    ) -> Result<usize, Failure>
+    where
+        B: TransactionControlOn<C> + ?Sized;
+}
+
+impl<S, C, F> HandleMessages<S, C> for PerMessage<F>
+where
+    S: EventSet,
+    C: ?Sized,
+    F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
+{
+    fn handle<B>(
+        &mut self,
+        transaction: &mut Guarded<'_, B>,
+        messages: &[Message<S>],
+        leases: &Leases,
+    ) -> Result<usize, Failure>
+    where
+        B: TransactionControlOn<C> + ?Sized,
+    {
+        let caused = CauseGuard::by_messages();
+        for (offset, message) in messages.iter().enumerate() {
+            if leases.is_stopping() {
+                return Ok(offset);
+            }
+            let handled = call_handler(leases, &caused, message, || {
+                (self.0)(transaction.bus().connection(), message)
+            });
+            judge(transaction, Some(offset), handled)?;
+        }
+        Ok(messages.len())
+    }
+}
+
+impl<S, C, F> HandleMessages<S, C> for PerPage<F>
+where
+    S: EventSet,
+    C: ?Sized,
+    F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
+{
+    fn handle<B>(
+        &mut self,
+        transaction: &mut Guarded<'_, B>,
+        messages: &[Message<S>],
+        leases: &Leases,
+    ) -> Result<usize, Failure>
+    where
+        B: TransactionControlOn<C> + ?Sized,
+    {
+        if let Some(last) = messages.last() {
+            let alone = (messages.len() == 1).then_some(0);
+            let _handling = observe::handling(&leases.handler_times, last);
+            let handled = catch_panic(|| (self.0)(transaction.bus().connection(), messages));
+            judge(transaction, alone, handled)?;
+        }
+        Ok(messages.len())
+    }
+}

@@ -1,0 +1,196 @@
+//! From taking the leases to releasing them.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::gate::{self, Pass};
+use crate::consume::handler::PageHandler;
+use crate::consume::leases::Leases;
+use crate::consume::suspicion::Suspicion;
+use crate::consume::unstored::Unstored;
+use crate::error::Error;
+use crate::message::topic::EventSet;
+use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState};
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Takes the leases, does the work that needs them, and releases them.
+    pub(super) fn with_leases<B, T>(
+        &mut self,
+        bus: &mut B,
+        suspicion: Suspicion,
+        work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
+    ) -> Result<T, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        // The gate comes before the leases, so that no consumer holds a lease while it waits.
+        let kept = self.turn.take();
+        let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
+        let acquired = self.acquire(bus);
+        let mut leases = match acquired {
+            Ok(leases) => leases,
+            Err(error) => {
+                self.keep_turn(pass, &error);
+                return Err(error);
+            }
+        };
+        if H::NEEDS_HEARTBEAT {
+            self.held.set(&leases.leases);
+        }
+        let result = work(self, bus, &mut leases, &pass);
+        // A consumer with unstored cursors still needs its leases renewed.
+        if self.unstored.is_none() {
+            self.held.clear();
+        }
+        // The note of a message that is tried alone stays until the cursor is stored.
+        if self.unstored.is_some() && pass.is_alone() {
+            self.turn = Some(pass);
+            return result;
+        }
+        match (result, leases.release(bus)) {
+            // Without a connection, the consumer cannot release the leases.
+            (Err(error), Err(_)) if error.is_disconnected() => {
+                self.keep_turn(pass, &error);
+                Err(error)
+            }
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (result, released) => released.and(result),
+        }
+    }
+
+    /// Keeps the right to work alone if the connection is lost, because the note of a message that
+    /// is tried alone stays in the consumer's row. Until it is removed, no other consumer of the
+    /// process can work. Otherwise this message would be blamed if another message ended the
+    /// process.
+    fn keep_turn(&mut self, pass: Pass, error: &Error) {
+        if pass.is_alone() && error.is_disconnected() {
+            self.turn = Some(pass);
+        }
+    }
+
+    /// Ends the turn if the note is gone: another holder has taken the lease, or this one has
+    /// released it.
+    pub(super) fn give_turn_back(&mut self, stored: &[Option<ConsumerRow>]) {
+        let is_noted = |stored: &ConsumerRow| {
+            stored.work.is_some() && stored.lease_owner.as_ref() == Some(&self.owner)
+        };
+        if !stored.iter().flatten().any(is_noted) {
+            self.turn = None;
+        }
+    }
+
+    /// Takes the leases on all topics, or none.
+    pub(super) fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let (duration, signals) = (self.settings.lease_duration, Arc::clone(&self.signals));
+        let mut acquired = Leases::of(&self.name, duration, signals);
+        for reader in &self.topics {
+            match bus.acquire(&self.request(reader.topic)) {
+                Ok(lease) => acquired.leases.push(lease),
+                Err(error) => {
+                    return Err(match acquired.release(bus) {
+                        Ok(()) => error,
+                        Err(second) => error.followed_by(second),
+                    });
+                }
+            }
+        }
+        Ok(acquired)
+    }
+}
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Returns whether there are unstored cursors of final effects.
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.unstored.is_some()
+    }
+
+    /// Stores these cursors and releases the leases. After an error other than a lost lease, the
+    /// next call tries again.
+    pub(crate) fn store_unstored<B>(&mut self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(Unstored(cursors)) = &self.unstored else {
+            return Ok(());
+        };
+        let stored = cursors.iter().try_for_each(|(lease, cursor)| {
+            let store = CursorUpdate {
+                cursor: *cursor,
+                extend_lease: Some(self.settings.lease_duration),
+            };
+            bus.store_cursor(lease, &store)
+        });
+        // All cursors are stored before a lease is released, because a stored cursor can be stored
+        // again.
+        let stored = stored.and_then(|()| {
+            let mut leases = cursors.iter();
+            leases.try_for_each(|(lease, _)| bus.release(lease))
+        });
+        match &stored {
+            Ok(()) => info!(
+                messaging.consumer.group.name = self.name,
+                "cursors of handled messages stored after an earlier error"
+            ),
+            Err(error) if !error.is_lease_lost() => return stored,
+            Err(_) => {}
+        }
+        self.unstored = None;
+        self.held.clear();
+        stored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::memory::InMemoryMessageBus;
+    use crate::message::raw::StoredMessage;
+    use crate::message::topic::{TopicFilter, WantedMessages};
+    use crate::message::typed::Message;
+    use crate::store::lease::LeaseRequest;
+
+    /// An event set without the derive macro.
+    struct Nothing;
+
+    impl EventSet for Nothing {
+        const SELECTIONS: &'static [TopicFilter] = &[TopicFilter {
+            topic: "orders",
+            wanted: WantedMessages::All,
+        }];
+
+        fn decode(message: &StoredMessage<'_>) -> Result<Self, Error> {
+            Err(Error::unknown_message(message, "Nothing"))
+        }
+
+        fn message_type(&self) -> &str {
+            "Nothing"
+        }
+    }
+
+    #[test]
+    fn a_turn_ends_when_another_holder_has_the_lease() -> Result<(), Error> {
+        let mut bus = InMemoryMessageBus::default();
+        let handler = |_: &Message<Nothing>| Ok(());
+        let mut consumer = MessageConsumer::<Nothing>::external("all", handler);
+        consumer.turn = Some(gate::enter(true, &consumer.signals));
+        let other = LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            owner: "another process",
+            duration: Duration::from_secs(60),
+        };
+        bus.acquire(&other)?;
+        let handled = consumer.handle_page(&mut bus);
+        assert!(handled.is_err_and(|error| error.is_lease_held()));
+        assert!(consumer.turn.is_none());
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! The leases of a consumer on its topics, and the consumer's writes under them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::consume::errors::storable_text;
+use crate::consume::page::Page;
+use crate::error::Error;
+use crate::message::topic::EventSet;
+use crate::message::typed::Message;
+use crate::observe;
+use crate::observe::HandlerTimes;
+use crate::position::Position;
+use crate::signals::Signals;
+use crate::store::consumer_state::{CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::failures::{FailureState, NewFailure};
+use crate::store::lease::Lease;
+use crate::store::work::{Work, WorkMessages};
+
+/// The leases on the topics of a page, in the same order.
+#[derive(Debug)]
+pub struct Leases {
+    pub(super) leases: Vec<Lease>,
+    pub(super) duration: Duration,
+    /// The work that is noted in the consumer's rows.
+    pub(super) work: Option<Work>,
+    /// Signals that can end the consumer in the middle of a page.
+    pub(super) signals: Arc<Signals>,
+    /// Whether the leases were released, or are kept for later. In both cases they are not released
+    /// at the end.
+    is_settled: bool,
+    pub(crate) handler_times: HandlerTimes,
+}
+
+/// Whether a stored cursor extends or releases its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseDisposition {
+    Extend,
+    Release,
+}
+
+impl Leases {
+    /// Returns an empty list of leases.
+    pub(super) fn of(consumer: &str, duration: Duration, signals: Arc<Signals>) -> Self {
+        Self {
+            leases: Vec::new(),
+            duration,
+            work: None,
+            signals,
+            is_settled: false,
+            handler_times: HandlerTimes::of(consumer),
+        }
+    }
+
+    /// Records that the leases were released, or that the consumer keeps them.
+    pub(super) fn are_settled(&mut self) {
+        self.is_settled = true;
+    }
+
+    /// Stores the cursors after the first `handled` messages of the page.
+    pub(super) fn store<S, B>(
+        &self,
+        bus: &mut B,
+        page: &Page<S>,
+        handled: usize,
+        then: LeaseDisposition,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        // This includes topics without a message, because their leases must be held as long.
+        let mut cursors = self.leases.iter().zip(page.cursors_after(handled));
+        cursors.try_for_each(|(lease, (_, cursor))| self.store_one(bus, lease, cursor, then))
+    }
+
+    /// Notes the work that is handed out from now on, unless it is already noted.
+    pub(super) fn hand_out<B>(&mut self, bus: &mut B, work: Work) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        if self.work != Some(work) {
+            self.note(bus, Some(work), self.duration)?;
+            self.work = Some(work);
+        }
+        Ok(())
+    }
+
+    /// Notes in a transaction that it has begun. If another transaction sees the note, this one was
+    /// committed. No other holder can take the leases until the transaction ends.
+    pub(super) fn begin_work<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let begun = self.work.unwrap_or(Work::PAGE).begun();
+        self.note(bus, Some(begun), self.duration)
+    }
+
+    /// Returns whether an ended transaction was committed, although the cursor has not moved.
+    pub(super) fn was_committed<B>(&self, bus: &mut B) -> Result<bool, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(lease) = self.leases.first() else {
+            return Ok(false);
+        };
+        let stored = bus.stored_consumer(lease.key())?;
+        let stored = stored.filter(|stored| stored.lease_epoch == lease.epoch);
+        Ok(stored
+            .and_then(|stored| stored.work)
+            .is_some_and(|work| work.begun))
+    }
+
+    /// Notes that a message must not be attempted again. Returns how often it has failed.
+    pub(super) fn note_final<S, B>(
+        &self,
+        bus: &mut B,
+        message: &Message<S>,
+        error: &Error,
+    ) -> Result<u32, Error>
+    where
+        S: EventSet,
+        B: MessageConsumerState + ?Sized,
+    {
+        let Some(lease) = self.on(message.topic()) else {
+            return Ok(0);
+        };
+        let failure = NewFailure {
+            position: message.position(),
+            message_id: Some(message.message_id()),
+            message_type: Some(message.message_type()),
+            error: &storable_text(error),
+            extend_lease: self.duration,
+            state: FailureState::Final,
+        };
+        let attempts = bus.record_failure(lease, &failure)?;
+        observe::failed(lease, message.position(), attempts, failure.error);
+        Ok(attempts)
+    }
+
+    fn note<B>(&self, bus: &mut B, work: Option<Work>, extend_lease: Duration) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| {
+            let suspect_until = lease
+                .suspect_until
+                .filter(|until| Some(*until) > lease.cursor);
+            let note = NoteWork {
+                work,
+                suspect_until,
+                extend_lease,
+            };
+            bus.note_work(lease, &note)
+        })
+    }
+
+    /// Returns whether messages are handed out one at a time, because an earlier holder ended while
+    /// they were at work and did not release its lease.
+    pub(super) fn are_suspect(&self) -> bool {
+        let mut leases = self.leases.iter();
+        leases.any(|lease| lease.left.is_some() || lease.suspect_until > lease.cursor)
+    }
+
+    /// Returns the work that an earlier holder had handed out when it ended, if that was a page.
+    pub(super) fn left_page(&self) -> Option<Work> {
+        let left = self.leases.iter().filter_map(|lease| lease.left);
+        left.min_by_key(|left| !left.alone)
+            .filter(|left| left.messages == WorkMessages::Page)
+    }
+
+    /// Returns the redriven message that an earlier holder had handed out when it ended.
+    pub(super) fn left_redriven(lease: &Lease) -> Option<(Position, Work)> {
+        let left = lease.left?;
+        match left.messages {
+            WorkMessages::Redriven(position) => Some((position, left)),
+            WorkMessages::Page => None,
+        }
+    }
+
+    /// Ends a page before the first message that has final effects. Returns that message if it is
+    /// the first one of the page.
+    pub(super) fn first_final<S>(
+        &self,
+        finals: &[Option<Position>],
+        page: &mut Page<S>,
+    ) -> Option<(&Lease, Position)> {
+        let mut first = None;
+        for (lease, position) in self.leases.iter().zip(finals) {
+            if let Some(position) = *position
+                && Some(position) > lease.cursor
+                && page.end_before(&lease.topic, position)
+            {
+                first = Some((lease, position));
+            }
+        }
+        first
+    }
+
+    /// Marks all messages of the page as suspect.
+    pub(super) fn suspect<S>(&mut self, page: &Page<S>) {
+        for (lease, span) in self.leases.iter_mut().zip(&page.spans) {
+            lease.suspect_until = lease.suspect_until.max(span.end);
+            lease.left = None;
+        }
+    }
+
+    /// Returns the consumer's name, for logs.
+    pub(super) fn consumer(&self) -> &str {
+        self.leases.first().map_or("", |lease| &lease.consumer)
+    }
+
+    /// Returns whether a message, or the hook, has been handled.
+    pub(super) fn has_left_start(&self) -> bool {
+        self.leases.iter().any(|lease| lease.cursor.is_some())
+    }
+
+    /// Returns the lowest cursor.
+    pub(super) fn cursor(&self) -> Position {
+        let cursors = self.leases.iter().map(|lease| lease.cursor);
+        cursors.min().flatten().unwrap_or_default()
+    }
+
+    /// Moves the cursors of the leases to the position after the first `handled` messages of a
+    /// page.
+    pub(super) fn advance<S>(&mut self, page: &Page<S>, handled: usize) {
+        let cursors = page.cursors_after(handled);
+        for (lease, (_, cursor)) in self.leases.iter_mut().zip(cursors) {
+            lease.cursor = cursor;
+        }
+    }
+
+    /// Stores that the consumer has left the start.
+    pub(super) fn leave_start<B>(&self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let start = Some(Position::START);
+        let mut leases = self.leases.iter();
+        leases.try_for_each(|lease| self.store_one(bus, lease, start, LeaseDisposition::Extend))
+    }
+
+    fn store_one<B>(
+        &self,
+        bus: &mut B,
+        lease: &Lease,
+        cursor: Option<Position>,
+        then: LeaseDisposition,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let extend_lease = (then == LeaseDisposition::Extend).then_some(self.duration);
+        bus.store_cursor(
+            lease,
+            &CursorUpdate {
+                cursor,
+                extend_lease,
+            },
+        )
+    }
+
+    /// Keeps the leases for the retry delay, so that no consumer attempts the message earlier. They
+    /// are released because they expire then.
+    pub(super) fn hold_until_retry<B>(
+        &mut self,
+        bus: &mut B,
+        duration: Duration,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        self.is_settled = true;
+        self.note(bus, None, duration)
+    }
+
+    /// Returns the interval at which a slow page stores its cursor.
+    pub(super) fn store_interval(&self) -> Duration {
+        const MAX_STORE_INTERVAL: Duration = Duration::from_secs(1);
+        MAX_STORE_INTERVAL.min(self.duration / 3)
+    }
+
+    /// Returns the lease on a topic.
+    pub(super) fn on(&self, topic: &str) -> Option<&Lease> {
+        self.leases.iter().find(|lease| lease.topic == topic)
+    }
+
+    /// Returns whether the consumer must end after the current message.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.signals.is_stopping()
+    }
+
+    /// Releases the leases, unless they are settled. Stops at the first error.
+    pub(super) fn release<B>(&mut self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        if self.is_settled {
+            return Ok(());
+        }
+        self.is_settled = true;
+        // A lease that cannot be released expires; the others must not wait for that.
+        let released = self.leases.iter().map(|lease| bus.release(lease));
+        released.fold(Ok(()), Result::and)
+    }
+
+    /// Returns the topics, for errors.
+    pub(super) fn topics(&self) -> String {
+        let topics: Vec<_> = self
+            .leases
+            .iter()
+            .map(|lease| lease.topic.as_str())
+            .collect();
+        topics.join(", ")
+    }
+}

@@ -1,0 +1,53 @@
+//! Consumers: how messages are read, handed to a handler, and passed by the cursor.
+//!
+//! Start with `cycle.rs`. It runs one cycle of a consumer, from the lease to the cursor, and calls
+//! the other files in this order:
+//!
+//! | step | files |
+//! |---|---|
+//! | Poll the heads and the consumer's rows, without a lease | `topic_reader.rs`, `suspicion.rs` |
+//! | Handle redriven messages | `redriven.rs` |
+//! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
+//! | Read a page from one or several topics | `topic_reader.rs`, `page.rs` |
+//! | Hand over the page, store the cursors | `handler.rs`: `external.rs` or `transactional.rs` |
+//! | Settle a failure | `settling.rs`, `failing.rs`, `caution.rs` |
+//! | Choose the next step | `progress.rs` |
+//!
+//! An external handler works outside of the database, so its cursors follow its effects. If they
+//! cannot be stored, `unstored.rs` keeps them for the next connection. `shared_leases.rs` shows the
+//! leases to the heartbeat in `run/` while the handler is at work.
+//!
+//! A transactional handler shares one transaction with the cursors. `hand_over.rs` calls it,
+//! `attempt.rs` judges the transaction afterwards, and `bisect.rs` finds the failing message.
+//!
+//! `consumer.rs` has the consumer and its builder, with `settings.rs`, `retry_policy.rs` and
+//! `unknown.rs`. `pause.rs` and `reset.rs` have the methods for operators.
+
+pub(crate) mod attempt;
+pub(crate) mod bisect;
+pub(crate) mod caution;
+pub(crate) mod consumer;
+pub(crate) mod cycle;
+pub(crate) mod deadline;
+pub(crate) mod errors;
+pub(crate) mod external;
+pub(crate) mod failing;
+pub(crate) mod gate;
+pub(crate) mod hand_over;
+pub(crate) mod handler;
+pub(crate) mod holding;
+pub(crate) mod leases;
+pub(crate) mod page;
+pub(crate) mod pause;
+pub(crate) mod progress;
+pub(crate) mod redriven;
+pub(crate) mod reset;
+pub(crate) mod retry_policy;
+pub(crate) mod settings;
+pub(crate) mod settling;
+pub(crate) mod shared_leases;
+pub(crate) mod suspicion;
+pub(crate) mod topic_reader;
+pub(crate) mod transactional;
+pub(crate) mod unknown;
+pub(crate) mod unstored;

@@ -1,0 +1,66 @@
+//! The next step after each kind of failure, where there is one that the library knows.
+
+use std::borrow::Cow;
+
+use crate::error::class::Class;
+use crate::error::kind::Kind;
+
+impl Kind {
+    /// Returns what to do next.
+    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Unknown { at, .. } => {
+                let of_type = format!("add a variant or an alias for \"{}\"", at.message_type);
+                return Some(of_type.into());
+            }
+            Self::MissingHeader { .. } => {
+                "add the DefaultMessageDecorator, or a decorator that sets the header"
+            }
+            Self::Duplicate { .. } => {
+                "if duplicates are expected, call on_duplicate(OnDuplicate::Ignore)"
+            }
+            Self::NewerVersion { .. } => "deploy a newer program, or skip unknown messages",
+            Self::Upcast { .. } => "correct the function in `previous(...)`",
+            Self::Decode(..) => "make its struct accept the stored payload",
+            Self::BrokenRow { .. } => "correct the row",
+            Self::NotThere { .. } => "discard the failure",
+            Self::Died(..) => {
+                "it may have been killed, have aborted, or have run out of memory: read its log and \
+                 the system's"
+            }
+            Self::BrokenCursor { .. } => {
+                "the message table may have been restored or emptied: reset the consumer to the \
+                 position after which it must continue"
+            }
+            Self::Locked { .. } => "retry then, or after a release",
+            Self::LeaseLost { .. } => {
+                "if handling a page takes longer than the lease, make the lease longer or the page \
+                 smaller"
+            }
+            Self::Interrupted { class, .. }
+            | Self::HookInterrupted { class, .. }
+            | Self::Repository { class, .. } => return class.hint().map(Cow::Borrowed),
+            _ => return None,
+        };
+        Some(Cow::Borrowed(hint))
+    }
+}
+
+impl Class {
+    /// Returns what to do after a database failed like this.
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Permanent | Self::Refused => None,
+            Self::Transient => Some("a retry can succeed"),
+            Self::Disconnected => Some("a retry can succeed on another connection"),
+            Self::Aborted => Some(
+                "an earlier statement of the transaction has failed, and its error names the cause: \
+                 roll the transaction back",
+            ),
+            Self::TooLarge => Some(
+                "it is larger than the database can store (on MySQL and MariaDB, max_allowed_packet \
+                 limits the size of a statement)",
+            ),
+        }
+    }
+}

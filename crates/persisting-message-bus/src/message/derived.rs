@@ -1,0 +1,189 @@
+//! Functions and traits that the derives' output calls. Not part of the public interface.
+#![expect(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    reason = "only the output of the derives calls it"
+)]
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::error::kind::BoxError;
+use crate::message::raw::{RawMessage, StoredMessage};
+
+/// A message struct that has a variant on the topic `T`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a message of topic `{T}`",
+    label = "not a message of topic `{T}`",
+    note = "an event set is a subset of its topic: use one of the structs in the variants of `{T}`, or add this one to `{T}`"
+)]
+pub trait Registered<T>: Sized {
+    /// Its index in `Topic::MESSAGES`.
+    const INDEX: usize;
+
+    /// Decodes a message of its type, of any version up to the current one.
+    fn decode(message: &StoredMessage<'_>) -> Result<Self, Error>;
+}
+
+/// A type that can be in the variant for unknown messages.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold an unknown message",
+    label = "write `RawMessage`",
+    note = "an unknown message is kept as it is stored: `#[message(unknown)] Unknown(RawMessage)`"
+)]
+pub trait HoldsUnknown {
+    /// Keeps the message.
+    fn hold(message: &StoredMessage<'_>) -> Self;
+
+    /// Returns the message as it was stored.
+    fn stored(&self) -> &RawMessage;
+}
+
+impl HoldsUnknown for RawMessage {
+    fn hold(message: &StoredMessage<'_>) -> Self {
+        message.to_raw()
+    }
+
+    fn stored(&self) -> &RawMessage {
+        self
+    }
+}
+
+impl HoldsUnknown for Box<RawMessage> {
+    fn hold(message: &StoredMessage<'_>) -> Self {
+        Box::new(message.to_raw())
+    }
+
+    fn stored(&self) -> &RawMessage {
+        self
+    }
+}
+
+/// A version of a message that can become the next one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot become the next version, `{Next}`",
+    label = "there is no `From<{Self}>` for `{Next}`",
+    note = "write `impl From<{Self}> for {Next} {{ ... }}`"
+)]
+pub trait Upcast<Next> {
+    /// Converts this version to the next.
+    fn upcast(self) -> Next;
+}
+
+#[diagnostic::do_not_recommend]
+impl<V, Next: From<V>> Upcast<Next> for V {
+    fn upcast(self) -> Next {
+        Next::from(self)
+    }
+}
+
+/// Converts a message to its next version.
+pub fn upcast<V: Upcast<Next>, Next>(payload: V) -> Next {
+    payload.upcast()
+}
+
+/// A payload as JSON.
+pub type EncodedPayload = Result<String, serde_json::Error>;
+
+/// Serialises a payload.
+pub fn encode_payload<M: Serialize>(message: &M) -> EncodedPayload {
+    serde_json::to_string(message)
+}
+
+/// Decodes a payload. The error names the message.
+pub fn decode_payload<M: DeserializeOwned>(message: &StoredMessage<'_>) -> Result<M, Error> {
+    serde_json::from_str(message.payload).map_err(|cause| Error::decode(message, cause))
+}
+
+/// Decodes a payload for a function on JSON. Integers of more than 64 bits become floats.
+pub fn payload_as_json(message: &StoredMessage<'_>) -> Result<Value, Error> {
+    decode_payload(message)
+}
+
+/// Calls the function that converts the JSON of `version` to that of the next version.
+pub fn upcast_json<E: Into<BoxError>>(
+    message: &StoredMessage<'_>,
+    version: u32,
+    upcast: impl FnOnce(Value) -> Result<Value, E>,
+    payload: Value,
+) -> Result<Value, Error> {
+    upcast(payload).map_err(|cause| Error::upcast(message, version, cause.into()))
+}
+
+/// Decodes the result of a function on JSON.
+pub fn decode_json<M: DeserializeOwned>(
+    message: &StoredMessage<'_>,
+    payload: Value,
+) -> Result<M, Error> {
+    serde_json::from_value(payload).map_err(|cause| Error::decode(message, cause))
+}
+
+/// Creates the error for a message whose type is unknown.
+#[must_use]
+pub fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Error {
+    Error::unknown_message(message, expected)
+}
+
+/// Creates the error for a message whose version is newer than `current`.
+#[must_use]
+pub fn newer_version(message: &StoredMessage<'_>, current: u32) -> Error {
+    Error::newer_version(message, current)
+}
+
+/// Refuses an event set that contains a message twice, under different paths.
+pub const fn refuse_repeated(indices: &[usize]) {
+    let mut index = 0;
+    while index < indices.len() {
+        let mut earlier = 0;
+        while earlier < index {
+            assert!(
+                indices[earlier] != indices[index],
+                "two variants of this event set hold the same message: leave one"
+            );
+            earlier += 1;
+        }
+        index += 1;
+    }
+}
+
+/// Refuses an event set that contains a topic under two paths.
+pub const fn refuse_repeated_topics(names: &[&str]) {
+    assert!(
+        are_distinct(names),
+        "two topics of this event set have the same name: write the path of a topic in the same way"
+    );
+}
+
+/// Returns `true` if no two of the names are equal.
+pub const fn are_distinct(names: &[&str]) -> bool {
+    let mut index = 0;
+    while index < names.len() {
+        let mut earlier = 0;
+        while earlier < index {
+            if is_same(names[earlier], names[index]) {
+                return false;
+            }
+            earlier += 1;
+        }
+        index += 1;
+    }
+    true
+}
+
+/// `==` on strings is not available in constants yet.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < one.len() {
+        if one[index] != other[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}

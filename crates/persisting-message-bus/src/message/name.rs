@@ -1,0 +1,33 @@
+//! Names that every backend can store and compare in the same way.
+
+use crate::error::Error;
+
+/// The maximum length of the name of a topic, message type, consumer or header, in characters.
+pub const MAX_NAME_LENGTH: usize = 255;
+
+/// Checks that every backend can store `name`.
+///
+/// `what` is the kind of name, for the error: "topic", "message type", "consumer", "header",
+/// "channel".
+pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
+    let problem = if name.is_empty() {
+        "is empty".to_owned()
+    } else if let Some(length) = too_long(name) {
+        format!("has {length} characters; the limit is {MAX_NAME_LENGTH}")
+    } else if name.chars().any(char::is_control) {
+        "contains a control character".to_owned()
+    } else if name.trim() != name {
+        "starts or ends with white space".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_name(what, name, problem))
+}
+
+fn too_long(name: &str) -> Option<usize> {
+    // A name has at least as many bytes as characters, so the common case counts no characters.
+    if name.len() <= MAX_NAME_LENGTH {
+        return None;
+    }
+    Some(name.chars().count()).filter(|length| *length > MAX_NAME_LENGTH)
+}

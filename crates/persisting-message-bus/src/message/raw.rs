@@ -1,0 +1,103 @@
+use std::borrow::Cow;
+
+use chrono::{DateTime, Datelike, Utc};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::message::name;
+use crate::message::stored_headers::correlation_id;
+use crate::position::Position;
+
+/// A message as it is persisted, before it has a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// The id of the message. A copy elsewhere keeps it.
+    pub message_id: Uuid,
+    /// The name of its topic.
+    pub topic: Cow<'static, str>,
+    /// Its stable wire name on the topic.
+    pub message_type: Cow<'static, str>,
+    /// The version of its schema; the first is 1.
+    pub message_version: u32,
+    /// The message, as JSON.
+    pub payload: String,
+    /// Its headers, as a JSON object.
+    pub headers: String,
+    /// The time of recording.
+    pub published_at: DateTime<Utc>,
+    /// The id of the flow that it belongs to, which is also in the headers; `None` if it starts a
+    /// flow.
+    pub correlation_id: Option<String>,
+}
+
+/// A message as a source returns it: with its position, and with texts borrowed from the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredMessage<'a> {
+    /// Its position in the repository.
+    pub position: Position,
+    /// The id of the message, which is the same everywhere.
+    pub message_id: Uuid,
+    /// The name of its topic.
+    pub topic: &'a str,
+    /// Its stable wire name on the topic.
+    pub message_type: &'a str,
+    /// The version of its schema; the first is 1.
+    pub message_version: u32,
+    /// The message, as JSON.
+    pub payload: &'a str,
+    /// Its headers, as a JSON object.
+    pub headers: &'a str,
+    /// The time of recording.
+    pub published_at: DateTime<Utc>,
+}
+
+impl StoredMessage<'_> {
+    /// Copies everything but the position, so that the message can be persisted elsewhere.
+    #[must_use]
+    pub fn to_raw(&self) -> RawMessage {
+        RawMessage {
+            message_id: self.message_id,
+            topic: Cow::Owned(self.topic.to_owned()),
+            message_type: Cow::Owned(self.message_type.to_owned()),
+            message_version: self.message_version,
+            payload: self.payload.to_owned(),
+            headers: self.headers.to_owned(),
+            published_at: self.published_at,
+            correlation_id: correlation_id(self.headers).map(Cow::into_owned),
+        }
+    }
+}
+
+impl RawMessage {
+    /// Returns the message as a source that has it at `position` returns it.
+    #[must_use]
+    pub fn stored_at(&self, position: Position) -> StoredMessage<'_> {
+        StoredMessage {
+            position,
+            message_id: self.message_id,
+            topic: &self.topic,
+            message_type: &self.message_type,
+            message_version: self.message_version,
+            payload: &self.payload,
+            headers: &self.headers,
+            published_at: self.published_at,
+        }
+    }
+}
+
+/// Refuses messages that some backend could not store or could not return unchanged. Every backend
+/// must call this.
+pub(crate) fn validate(messages: &[RawMessage]) -> Result<(), Error> {
+    messages.iter().try_for_each(|message| {
+        name::validate("topic", &message.topic)?;
+        name::validate("message type", &message.message_type)?;
+        if message.message_version == 0 {
+            return Err(Error::unstorable(message, "versions begin at 1"));
+        }
+        if !(0..=9999).contains(&message.published_at.year()) {
+            let problem = "the time of recording is outside of the years 0 to 9999";
+            return Err(Error::unstorable(message, problem));
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,12 @@
+//! Tools for operators: the state of consumers, failed messages, and the flow of causes.
+
+mod flow;
+mod status;
+
+pub use crate::operate::flow::Flow;
+pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
+pub use crate::store::failures::{
+    FailedMessage, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
+};
+pub use crate::store::key::ConsumerKey;
+pub use crate::store::source::FlowMessage;

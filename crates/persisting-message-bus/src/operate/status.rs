@@ -1,0 +1,229 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
+use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState};
+use crate::store::key::ConsumerKey;
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::MessageSource;
+
+/// The state of a consumer on one topic, for operators and for programs that monitor it.
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
+///
+/// let mut bus = InMemoryMessageBus::default();
+/// let key = ConsumerKey { consumer: "mailer", topic: "orders" };
+/// let status = ConsumerStatus::read(&mut bus, key)?;
+/// assert_eq!(status.condition, ConsumerCondition::NeverRan);
+/// assert_eq!(status.lag_messages, 0);
+/// # Ok::<(), persisting_message_bus::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ConsumerStatus {
+    /// Its name.
+    pub consumer: String,
+    /// The topic.
+    pub topic: String,
+    /// Its condition.
+    pub condition: ConsumerCondition,
+    /// The position up to which it has finished; `None` while it has not left the start.
+    pub cursor: Option<Position>,
+    /// The topic's head. `None` if it is unknown because publishers are in flight.
+    pub head: Option<Position>,
+    /// The number of the topic's messages after the cursor, of all types.
+    pub lag_messages: u64,
+    /// The age of the first message after the cursor, in seconds since it was recorded; zero if
+    /// there is none. The clock is that of the consumer state, or of this process if the consumer
+    /// never ran.
+    pub lag_seconds: f64,
+    /// The lease holder, or the last one if the lease has expired; `None` after a release.
+    pub lease_owner: Option<String>,
+    /// The time at which the lease expires or has expired.
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    /// The time at which the cursor last moved; `None` if it never did.
+    pub cursor_moved_at: Option<DateTime<Utc>>,
+    /// The time at which it was paused; `None` if it is not paused.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// The message on which it fails, with the last error; `None` if it does not fail.
+    pub failure: Option<FailedMessage>,
+    /// The number of parked messages.
+    pub parked_messages: u64,
+    /// The number of redriven messages, which wait to be handled again.
+    pub redriven_messages: u64,
+}
+
+/// The condition of a consumer. The first variant that applies is used.
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
+/// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, RetryPolicy, Topic};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders { OrderPlaced(OrderPlaced) }
+///
+/// let mut bus = InMemoryMessageBus::default();
+/// MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced {})?;
+/// let failing = |_: &Message<Orders>| Err("out of stock".into());
+/// let mut consumer = MessageConsumer::<Orders>::external("mailer", failing)
+///     .retry(RetryPolicy::default().max_attempts(1));
+/// consumer.handle_page(&mut bus).unwrap_err();
+///
+/// let status = ConsumerStatus::read(&mut bus, ConsumerKey::on::<Orders>("mailer"))?;
+/// assert_eq!(status.condition, ConsumerCondition::Stopped);
+/// assert!(status.failure.is_some_and(|failed| failed.error.contains("out of stock")));
+/// # Ok::<(), persisting_message_bus::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ConsumerCondition {
+    /// No consumer of that name has handled anything on the topic.
+    NeverRan,
+    /// It was paused.
+    Paused,
+    /// It has stopped before a message that keeps failing.
+    Stopped,
+    /// It has failed on a message and retries it.
+    Failing,
+    /// A lease holder has moved the cursor in the last 10 seconds.
+    Working,
+    /// The lease is held, and the cursor has not moved for 10 seconds. One message takes long, or
+    /// the holder has ended unexpectedly and its lease has not expired yet.
+    Held,
+    /// Messages wait, and no consumer holds the lease.
+    Lagging,
+    /// No messages wait.
+    CaughtUp,
+}
+
+/// The longest time without progress that counts as working. A slow page stores its cursor every
+/// second.
+const RECENT: TimeDelta = TimeDelta::seconds(10);
+
+impl ConsumerStatus {
+    /// Reads the status without disturbing the consumer.
+    ///
+    /// The cost of counting grows with the number of messages after the cursor.
+    ///
+    /// # Errors
+    ///
+    /// If the bus cannot be read, or cannot determine the topic's high-water mark
+    /// ([`MessageSource::high_water_mark`]).
+    pub fn read<B>(bus: &mut B, key: ConsumerKey<'_>) -> Result<Self, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        let stored = bus.stored_consumer(key)?;
+        let cursor = stored.as_ref().and_then(|stored| stored.cursor);
+        let after = cursor.unwrap_or_default();
+        let failure = failure_after(bus, key, after)?;
+        let backlog = bus.backlog(key.topic, after)?;
+        let now = stored.as_ref().map_or_else(Utc::now, |stored| stored.now);
+        let age = backlog.oldest.map(|oldest| now - oldest);
+        let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
+        let redriven_messages = bus.count_failed(key, FailureState::Redriven)?;
+        let waiting = backlog.messages + redriven_messages;
+        let condition = condition(stored.as_ref(), failure.as_ref(), waiting);
+        let cursor_moved_at = stored.as_ref().and_then(|stored| stored.cursor_moved_at);
+        let (lease_owner, lease_expires_at, paused_at) = stored
+            .map(|stored| {
+                (
+                    stored.lease_owner,
+                    stored.lease_expires_at,
+                    stored.paused_at,
+                )
+            })
+            .unwrap_or_default();
+        Ok(Self {
+            consumer: key.consumer.to_owned(),
+            topic: key.topic.to_owned(),
+            condition,
+            cursor,
+            head: head(bus, key.topic)?,
+            lag_messages: backlog.messages,
+            lag_seconds: age.as_secs_f64(),
+            lease_owner,
+            lease_expires_at,
+            cursor_moved_at,
+            paused_at,
+            failure,
+            parked_messages: bus.count_parked(key)?,
+            redriven_messages,
+        })
+    }
+}
+
+/// Returns the message on which the consumer fails. Only messages after the cursor count, because
+/// the state keeps overcome failures until the next failure.
+fn failure_after<B>(
+    bus: &mut B,
+    key: ConsumerKey<'_>,
+    after: Position,
+) -> Result<Option<FailedMessage>, Error>
+where
+    B: MessageConsumerState + ?Sized,
+{
+    for state in [
+        FailureState::Stopped,
+        FailureState::Failing,
+        FailureState::Final,
+    ] {
+        let failed = bus.failed_messages(&FailedMessagesRequest {
+            consumer: key.consumer,
+            topic: key.topic,
+            state,
+            after,
+            limit: 1,
+        })?;
+        if let Some(failed) = failed.into_iter().next() {
+            return Ok(Some(failed));
+        }
+    }
+    Ok(None)
+}
+
+fn head<B>(bus: &mut B, topic: &str) -> Result<Option<Position>, Error>
+where
+    B: MessageSource + ?Sized,
+{
+    let mut observations = SlotObservations::default();
+    let high_water_mark = bus.high_water_mark(topic, &mut observations)?;
+    if observations.is_complete() {
+        bus.head(topic, high_water_mark).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn condition(
+    stored: Option<&ConsumerRow>,
+    failure: Option<&FailedMessage>,
+    waiting: u64,
+) -> ConsumerCondition {
+    let Some(stored) = stored else {
+        return ConsumerCondition::NeverRan;
+    };
+    let is_held = stored.lease_owner.is_some() && stored.lease_expires_at > Some(stored.now);
+    let progress = stored.cursor_moved_at.map(|moved_at| stored.now - moved_at);
+    let has_moved = progress.is_some_and(|since| since < RECENT);
+    match failure.map(|failure| failure.state) {
+        _ if stored.paused_at.is_some() => ConsumerCondition::Paused,
+        Some(FailureState::Stopped | FailureState::Final) => ConsumerCondition::Stopped,
+        Some(_) => ConsumerCondition::Failing,
+        None if is_held && has_moved => ConsumerCondition::Working,
+        None if is_held => ConsumerCondition::Held,
+        None if waiting > 0 => ConsumerCondition::Lagging,
+        None => ConsumerCondition::CaughtUp,
+    }
+}

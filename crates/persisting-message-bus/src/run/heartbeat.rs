@@ -1,0 +1,192 @@
+//! Renews the leases of a slow handler, on a connection of its own.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::consume::shared_leases::SharedLeases;
+use crate::error::Error;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::lease::Lease;
+
+/// The shortest interval at which a lease is renewed.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The number of connections that can hang at the same time. The operating system ends each of them
+/// eventually.
+const MAX_HANGING: usize = 3;
+
+pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
+
+/// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
+/// Each consumer has its own heartbeat, so that no consumer waits for another one.
+///
+/// A connection that is cut without notice does not answer, and hangs. So each renewal has a
+/// deadline of one sixth of the lease duration. After the deadline, another thread renews the
+/// leases on another connection, before they expire.
+pub(super) struct Heartbeat {
+    /// When this is dropped, the heartbeat ends at once.
+    _ended: Sender<()>,
+}
+
+impl Heartbeat {
+    pub(super) fn start<B: MessageConsumerState + 'static>(
+        held: Arc<SharedLeases>,
+        lease_duration: Duration,
+        connect: Arc<Connect<B>>,
+    ) -> Self {
+        let (_ended, is_ended) = channel();
+        let beat = Beat {
+            held,
+            lease_duration,
+            connect,
+            worker: None,
+            hanging: Vec::new(),
+        };
+        thread::spawn(move || beat.run(&is_ended));
+        Self { _ended }
+    }
+}
+
+/// The state of the heartbeat's thread.
+struct Beat<B> {
+    held: Arc<SharedLeases>,
+    lease_duration: Duration,
+    connect: Arc<Connect<B>>,
+    worker: Option<Worker>,
+    /// Workers that did not answer in time.
+    hanging: Vec<Worker>,
+}
+
+/// A thread with a connection, which renews leases and reports when it has done so.
+struct Worker {
+    leases: Sender<Vec<Lease>>,
+    done: Receiver<()>,
+}
+
+impl<B: MessageConsumerState + 'static> Beat<B> {
+    fn run(mut self, is_ended: &Receiver<()>) {
+        let interval = (self.lease_duration / 3).max(MIN_INTERVAL);
+        let mut before = Vec::new();
+        while is_ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            let now = self.held.now();
+            // A lease that is new since the last beat was just taken, and is mostly released soon.
+            let kept = now.iter().filter(|lease| before.contains(*lease));
+            let kept: Vec<_> = kept.cloned().collect();
+            if !kept.is_empty() {
+                // At the second beat, a lease that was taken right after a beat has a third of its
+                // time left.
+                self.renew(kept, interval / 2);
+            }
+            before = now;
+        }
+    }
+
+    fn renew(&mut self, leases: Vec<Lease>, deadline: Duration) {
+        self.hanging.retain(Worker::hangs);
+        if self.hanging.len() >= MAX_HANGING {
+            warn_of(&leases, "no connection answered in time");
+            return;
+        }
+        let worker = self.worker.take();
+        let worker = worker.unwrap_or_else(|| self.new_worker());
+        if worker.leases.send(leases.clone()).is_err() {
+            warn_of(&leases, "the renewing thread panicked");
+            return;
+        }
+        match worker.done.recv_timeout(deadline) {
+            Ok(()) => self.worker = Some(worker),
+            Err(RecvTimeoutError::Timeout) => {
+                warn_of(
+                    &leases,
+                    "the connection did not answer in time; another connection is tried",
+                );
+                self.hanging.push(worker);
+                // The worker starts at once, because the next beat can be too late.
+                let worker = self.new_worker();
+                if worker.leases.send(leases).is_ok() && worker.done.recv_timeout(deadline).is_ok()
+                {
+                    self.worker = Some(worker);
+                } else {
+                    self.hanging.push(worker);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                warn_of(&leases, "the renewing thread panicked");
+            }
+        }
+    }
+
+    fn new_worker(&self) -> Worker {
+        let (leases, asked) = channel();
+        let (tell, done) = channel();
+        let (connect, duration) = (Arc::clone(&self.connect), self.lease_duration);
+        thread::spawn(move || work(&asked, &tell, duration, &*connect));
+        Worker { leases, done }
+    }
+}
+
+impl Worker {
+    /// Returns whether the worker has still not given its late answer.
+    fn hangs(&self) -> bool {
+        matches!(
+            self.done.recv_timeout(Duration::ZERO),
+            Err(RecvTimeoutError::Timeout)
+        )
+    }
+}
+
+/// Renews leases on request, until the heartbeat ends.
+fn work<B: MessageConsumerState>(
+    asked: &Receiver<Vec<Lease>>,
+    tell: &Sender<()>,
+    duration: Duration,
+    connect: &Connect<B>,
+) {
+    let mut bus = None;
+    while let Ok(leases) = asked.recv() {
+        for lease in &leases {
+            renew(lease, duration, &mut bus, connect);
+        }
+        if tell.send(()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Renews one lease. The next beat retries a failed renewal. The holder notices a lost lease when
+/// it stores its cursor.
+fn renew<B: MessageConsumerState>(
+    lease: &Lease,
+    duration: Duration,
+    bus: &mut Option<B>,
+    connect: &Connect<B>,
+) {
+    let connected = match bus.take() {
+        Some(bus) => Ok(bus),
+        None => connect().map_err(|cause| Error::permanent("connecting", cause)),
+    };
+    let renewed = connected.and_then(|mut connected| {
+        connected.renew(lease, duration)?;
+        *bus = Some(connected);
+        Ok(())
+    });
+    if let Err(error) = renewed
+        && !error.is_lease_lost()
+    {
+        warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
+    }
+}
+
+fn warn_of(leases: &[Lease], error: &str) {
+    for lease in leases {
+        warn!(
+            messaging.consumer.group.name = lease.consumer,
+            error, "lease not renewed"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! Consumers that run until they are stopped, each on a thread of its own.
+
+pub(crate) mod heartbeat;
+pub(crate) mod holder;
+pub(crate) mod step;
+pub(crate) mod thread;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::run::thread::ConsumerExit;
+pub(crate) use crate::signals::Signals;
+use crate::signals::{Shutdown, Waker};
+
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::handler::PageHandler;
+use crate::consume::retry_policy::RetryPolicy;
+use crate::message::topic::EventSet;
+use crate::panics::catch_panic;
+use crate::run::heartbeat::Connect;
+use crate::run::step::Pace;
+use crate::signals::holds_until;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::source::MessageSource;
+
+/// The body of a consumer's thread.
+type Run = Box<dyn FnOnce(Pace) -> ConsumerExit + Send>;
+
+/// Runs consumers, each on a thread and a connection of its own.
+///
+/// While there are messages, a consumer handles one page after another. Otherwise it polls for new
+/// ones at growing intervals. It continues after an error, and with a new connection after the
+/// database was unreachable.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner, Topic};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {
+///     order: u32,
+/// }
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+/// }
+///
+/// let bus = InMemoryMessageBus::default();
+/// let (sender, handled) = std::sync::mpsc::channel();
+/// let mailer = MessageConsumer::<Orders>::external("mailer", move |message: &Message<Orders>| {
+///     let Orders::OrderPlaced(placed) = message.payload();
+///     Ok(sender.send(placed.order)?)
+/// });
+///
+/// let connection = bus.clone();
+/// let running = Runner::new(move || Ok::<_, std::io::Error>(connection.clone()))
+///     .consumer(mailer)
+///     .start();
+///
+/// MessageDispatcher::<Orders>::new().dispatch(&mut bus.clone(), &OrderPlaced { order: 7 })?;
+/// running.waker().wake();
+/// assert_eq!(handled.recv()?, 7);
+/// let ended = running.stop_within(Duration::from_secs(10)).expect("it ends in time");
+/// assert!(ended.iter().all(|consumer| consumer.error.is_none()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Runner<B> {
+    connect: Arc<Connect<B>>,
+    signals: Arc<Signals>,
+    pace: Pace,
+    consumers: Vec<(String, Run)>,
+}
+
+impl<B> Runner<B>
+where
+    B: MessageSource + MessageConsumerState + 'static,
+{
+    /// Creates a runner without consumers. `connect` opens a connection for each consumer, or takes
+    /// one from a pool. It is called again when the connection is lost.
+    ///
+    /// The consumers keep their connections. A pool needs three connections for each external
+    /// consumer, and one for each other consumer. The second connection renews the lease while the
+    /// handler is slow. The third one does so if the second does not answer.
+    pub fn new<E>(connect: impl Fn() -> Result<B, E> + Send + Sync + 'static) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        Self {
+            connect: Arc::new(move || catch_panic(|| connect().map_err(Into::into))),
+            signals: Arc::default(),
+            pace: Pace {
+                idle_interval: Duration::from_secs(2),
+                retry: RetryPolicy::default(),
+            },
+            consumers: Vec::new(),
+        }
+    }
+
+    /// Sets the longest interval between polls of an idle consumer. Default: 2 seconds. Zero polls
+    /// all the time.
+    ///
+    /// After activity, the interval is 1 ms. It then grows by half each time, up to this value. So
+    /// a message waits for at most about half of the idle time before it.
+    ///
+    /// If the bus has a [change token](MessageSource::change_token), an idle consumer checks the
+    /// token three times per idle interval. It polls when the token has changed, and at the latest
+    /// after four idle intervals.
+    ///
+    /// A standby also checks at this interval whether the lease of another holder has expired.
+    #[must_use]
+    pub fn idle_interval(mut self, interval: Duration) -> Self {
+        self.pace.idle_interval = interval;
+        self
+    }
+
+    /// Sets the retry policy of consumers that do not set their own with
+    /// [`MessageConsumer::retry`]. The policy's backoff also applies before a consumer reconnects.
+    /// Default: [`RetryPolicy::default`].
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.pace.retry = retry;
+        self
+    }
+
+    /// Adds a consumer.
+    #[must_use]
+    pub fn consumer<S, H>(mut self, consumer: MessageConsumer<S, H>) -> Self
+    where
+        S: EventSet + 'static,
+        H: PageHandler<S, B> + Send + 'static,
+    {
+        let name = consumer.name().to_owned();
+        let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
+        let consumer = consumer.stopped_by(Arc::clone(&signals));
+        let run = move |pace| thread::run(consumer, &connect, &signals, &pace);
+        self.consumers.push((name, Box::new(run)));
+        self
+    }
+
+    /// Returns the handle that ends the consumers. It can be passed on before they start.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown(Arc::clone(&self.signals))
+    }
+
+    /// Starts the threads.
+    #[must_use = "the consumers end when this is dropped"]
+    pub fn start(self) -> RunHandle {
+        let pace = self.pace;
+        let start = |(name, run): (String, Run)| {
+            let thread = std::thread::spawn(move || run(pace));
+            (name, thread)
+        };
+        let threads = self.consumers.into_iter().map(start).collect();
+        RunHandle {
+            signals: self.signals,
+            threads,
+        }
+    }
+}
+
+/// Running consumers. Dropping this asks them to end, and does not wait for them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::{Message, MessageConsumer, Runner, Topic};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders")]
+/// enum Orders { OrderPlaced(OrderPlaced) }
+///
+/// let bus = InMemoryMessageBus::default();
+/// let mailer = MessageConsumer::<Orders>::external("mailer", |_: &Message<Orders>| Ok(()));
+/// let connect = move || Ok::<_, std::io::Error>(bus.clone());
+/// let running = Runner::new(connect).consumer(mailer).start();
+///
+/// // When the program must end, for example after SIGTERM:
+/// let exits = running.stop_within(Duration::from_secs(10))?;
+/// assert_eq!(exits[0].consumer, "mailer");
+/// assert!(exits[0].error.is_none());
+/// # Ok::<(), persisting_message_bus::StopTimedOut>(())
+/// ```
+#[derive(Debug)]
+pub struct RunHandle {
+    signals: Arc<Signals>,
+    threads: Vec<(String, JoinHandle<ConsumerExit>)>,
+}
+
+impl RunHandle {
+    /// Returns the handle that ends the consumers.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        Shutdown(Arc::clone(&self.signals))
+    }
+
+    /// Returns the handle that makes the consumers poll for new messages at once.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.signals))
+    }
+
+    /// Waits until all consumers have ended, because of a shutdown or because of an error each.
+    #[must_use]
+    pub fn join(mut self) -> Vec<ConsumerExit> {
+        self.collect()
+    }
+
+    /// Asks the consumers to end, and waits for them.
+    ///
+    /// # Errors
+    ///
+    /// When some consumers do not end in time because a handler is still at work. They end after
+    /// its message, if the process runs that long. Otherwise their messages are handled again, as
+    /// after a crash.
+    pub fn stop_within(mut self, deadline: Duration) -> Result<Vec<ConsumerExit>, StopTimedOut> {
+        self.signals.stop();
+        // A deadline after the end of the clock's range is as good as none.
+        let deadline = Instant::now().checked_add(deadline);
+        let have_ended = || self.threads.iter().all(|(_, thread)| thread.is_finished());
+        if holds_until(deadline, have_ended) {
+            return Ok(self.collect());
+        }
+        let running = self
+            .threads
+            .iter()
+            .filter(|(_, thread)| !thread.is_finished());
+        Err(StopTimedOut {
+            consumers: running.map(|(name, _)| name.clone()).collect(),
+        })
+    }
+
+    fn collect(&mut self) -> Vec<ConsumerExit> {
+        let threads = std::mem::take(&mut self.threads);
+        let ended = threads.into_iter().map(|(name, thread)| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| ConsumerExit::by_panic(name, &*panic))
+        });
+        ended.collect()
+    }
+}
+
+impl Drop for RunHandle {
+    fn drop(&mut self) {
+        self.signals.stop();
+    }
+}
+
+/// Consumers that did not end in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "stopping timed out for the consumers {}: each is still handling a message; wait longer, or \
+     end the process, after which the next holder handles that message again",
+    consumers.join(", ")
+)]
+pub struct StopTimedOut {
+    /// The names of the consumers.
+    pub consumers: Vec<String>,
+}

@@ -1,0 +1,213 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{debug, error, info, warn};
+
+use crate::backoff::full_jitter;
+use crate::consume::consumer::MessageConsumer;
+use crate::consume::handler::PageHandler;
+use crate::error::Error;
+use crate::message::topic::EventSet;
+use crate::panics::panic_message;
+use crate::run::heartbeat::{Connect, Heartbeat};
+use crate::run::holder::Holder;
+use crate::run::step::{Next, Outcome, Pace, Progress, Sign};
+use crate::signals::Signals;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::source::MessageSource;
+
+/// A consumer that has ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConsumerExit {
+    /// The name of the consumer.
+    pub consumer: String,
+    /// The error that stopped the consumer, or `None` after a shutdown.
+    pub error: Option<Error>,
+}
+
+impl ConsumerExit {
+    /// Returns the exit after a panic outside of the handler. A handler's panic is the failure of a
+    /// message.
+    pub(super) fn by_panic(consumer: String, panic: &(dyn Any + Send)) -> Self {
+        let cause = panic_message(panic);
+        let error = Error::permanent("running", cause).of_consumer(&consumer);
+        Self {
+            consumer,
+            error: Some(error),
+        }
+    }
+}
+
+/// Runs a consumer until it ends.
+pub(super) fn run<B, S, H>(
+    mut consumer: MessageConsumer<S, H>,
+    connect: &Arc<Connect<B>>,
+    signals: &Signals,
+    pace: &Pace,
+) -> ConsumerExit
+where
+    B: MessageSource + MessageConsumerState + 'static,
+    S: EventSet,
+    H: PageHandler<S, B>,
+{
+    let pace = Pace {
+        retry: consumer.retry_or(pace.retry),
+        ..*pace
+    };
+    info!(
+        messaging.consumer.group.name = consumer.name(),
+        "consumer started"
+    );
+    let _heartbeat = H::NEEDS_HEARTBEAT.then(|| {
+        let (held, lease_duration) = consumer.held_leases();
+        Heartbeat::start(Arc::clone(held), lease_duration, Arc::clone(connect))
+    });
+    let mut bus = None;
+    let mut progress = Progress::default();
+    let mut error = None;
+    let mut holder = Holder::default();
+    let (_, lease_duration) = consumer.held_leases();
+    while !signals.is_stopping() {
+        // Read before the poll, so that a wake during the poll is not missed.
+        let wakes = signals.wakes();
+        let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, wakes);
+        let next = progress.step(&outcome, &pace);
+        if let Outcome::Failed(error) = &outcome {
+            if error.is_lease_held() {
+                holder.tell(consumer.name(), error, lease_duration, Instant::now());
+            } else {
+                let failed_often = progress.failures() >= pace.retry.at_most();
+                tell(consumer.name(), error, failed_often, next);
+            }
+        }
+        match next {
+            Next::GoOn => {}
+            Next::Poll(wait) => signals.wait(wait, Some(wakes)),
+            // A wake does not shorten the delay before a retry.
+            Next::RetryAfter(wait) => signals.wait(wait, None),
+            Next::RetryWithin(longest) => signals.wait(full_jitter(longest), None),
+            Next::ReconnectWithin(longest) => {
+                bus = None;
+                signals.wait(full_jitter(longest), None);
+            }
+            Next::Stop => {
+                if let Outcome::Failed(reason) = outcome {
+                    error = Some(reason);
+                }
+                break;
+            }
+        }
+    }
+    if consumer.has_unstored() {
+        store_at_the_end(&mut consumer, &**connect);
+    }
+    let consumer = consumer.name().to_owned();
+    match &error {
+        Some(error) => error!(
+            messaging.consumer.group.name = consumer,
+            error = %format_args!("{error:#}"),
+            "consumer stopped because of an error"
+        ),
+        None => info!(messaging.consumer.group.name = consumer, "consumer ended"),
+    }
+    ConsumerExit { consumer, error }
+}
+
+/// Stores the cursors of final effects once more, so that the effects do not happen again.
+fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connect: &Connect<B>)
+where
+    B: MessageSource + MessageConsumerState,
+    S: EventSet,
+{
+    let connected = connect().map_err(|cause| Error::permanent("connecting", cause));
+    let stored = connected.and_then(|mut bus| consumer.store_unstored(&mut bus));
+    if let Err(error) = stored {
+        warn!(
+            messaging.consumer.group.name = consumer.name(),
+            error = %format_args!("{error:#}"),
+            "cursors of handled messages not stored: these messages will be handled again"
+        );
+    }
+}
+
+/// Logs an error. The failure of a message is already logged. Contention is normal, unless it does
+/// not end.
+fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
+    let text = format_args!("{error:#}");
+    let is_common = error.is_retryable() && !error.is_disconnected();
+    let is_usual = is_common && !failed_often;
+    if is_usual || error.attempts().is_some() {
+        debug!(
+            messaging.consumer.group.name = consumer,
+            error = %text,
+            ?next,
+            "consumer iteration failed"
+        );
+    } else {
+        warn!(
+            messaging.consumer.group.name = consumer,
+            error = %text,
+            ?next,
+            "consumer iteration failed"
+        );
+    }
+}
+
+/// Handles pages if there are new messages, on the current connection or a new one.
+fn attempt<B, S, H>(
+    consumer: &mut MessageConsumer<S, H>,
+    bus: &mut Option<B>,
+    connect: &Connect<B>,
+    progress: &Progress,
+    wakes: u64,
+) -> Outcome
+where
+    B: MessageSource + MessageConsumerState,
+    S: EventSet,
+    H: PageHandler<S, B>,
+{
+    let bus = match bus {
+        Some(bus) => bus,
+        None => match connect() {
+            Ok(connected) => bus.insert(connected),
+            Err(cause) => {
+                let error = Error::permanent("connecting", cause);
+                return Outcome::Failed(error.of_consumer(consumer.name()));
+            }
+        },
+    };
+    // Handlers are guarded where they are called, so that the failing message is known.
+    let looked = catch_unwind(AssertUnwindSafe(|| look(consumer, bus, progress, wakes)));
+    let looked = looked.unwrap_or_else(|panic| {
+        let panicked = format!("it panicked: {}", panic_message(&*panic));
+        Err(Error::permanent("handling a page", panicked))
+    });
+    looked.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())))
+}
+
+/// Polls, unless the change token shows that a poll would be empty. The token is read before the
+/// poll, so that a later commit changes the next one.
+fn look<B, S, H>(
+    consumer: &mut MessageConsumer<S, H>,
+    bus: &mut B,
+    progress: &Progress,
+    wakes: u64,
+) -> Result<Outcome, Error>
+where
+    B: MessageSource + MessageConsumerState,
+    S: EventSet,
+    H: PageHandler<S, B>,
+{
+    let changes = bus.change_token()?;
+    let sign = changes.map(|changes| Sign { changes, wakes });
+    if progress.can_rest(sign) {
+        return Ok(Outcome::Unchanged);
+    }
+    Ok(match consumer.handle_pages_if_any(bus)? {
+        None => Outcome::Nothing(sign),
+        Some(handled) => Outcome::Handled(handled),
+    })
+}

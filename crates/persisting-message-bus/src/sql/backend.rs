@@ -1,0 +1,101 @@
+use std::ops::ControlFlow;
+
+use diesel::backend::Backend;
+use diesel::result::QueryResult;
+
+use crate::error::Error;
+use crate::message::raw::{RawMessage, StoredMessage};
+use crate::position::Position;
+use crate::sql::dialect::Dialect;
+use crate::sql::rows::ReadValue;
+use crate::sql::schema::TableSchema;
+use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::repository::OnDuplicate;
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::PageRequest;
+use crate::store::transactions::TransactionMark;
+
+/// The state of a transaction, as the database reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// The transaction can be committed.
+    Open,
+    /// The transaction can only be rolled back.
+    Aborted,
+    /// The transaction has ended.
+    Ended,
+}
+
+/// The behaviour of a database, and of Diesel's connection to it, when a statement fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// Whether Diesel hides the errors of statements whose rows are loaded.
+    pub is_hidden_when_loaded: bool,
+    /// Whether a violated constraint undoes only its statement and leaves the transaction as it is.
+    pub violations_are_harmless: bool,
+    /// Whether the probe distinguishes a transaction from one that was begun after it, whether or
+    /// not the statements are watched.
+    pub probe_is_exact: bool,
+}
+
+/// The operations that differ between databases, on any connection to the database. The features
+/// `sqlite`, `postgres` and `mysql` implement this trait.
+///
+/// The functions are those of [`MessageSource`](crate::backend::MessageSource),
+/// [`MessageRepository`](crate::backend::MessageRepository) and
+/// [`MessageConsumerState`](crate::backend::MessageConsumerState). They also take the connection
+/// and the names of its tables.
+#[diagnostic::on_unimplemented(
+    message = "the feature for this database is not enabled",
+    note = "enable the feature with the name of the database on `persisting-message-bus`: `sqlite`, `postgres` or `mysql`"
+)]
+#[expect(missing_docs, reason = "each function is described where its trait is")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "each function is described where its trait is"
+)]
+pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
+    const FAILING: Failing;
+
+    /// Begins a transaction and marks it. Returns the id that the database gives the transaction,
+    /// where the mark needs the id because no watch observes the statements.
+    fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>>;
+
+    /// Asks the database for the state of the transaction that `mark` identifies.
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>;
+
+    fn migrate(connection: &mut C) -> Result<(), Error>;
+
+    fn high_water_mark(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error>;
+
+    fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;
+
+    fn change_token(_connection: &mut C, _schema: &TableSchema) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+
+    fn persist(
+        connection: &mut C,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error>;
+
+    fn acquire(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &LeaseRequest<'_>,
+    ) -> Result<Lease, Error>;
+}

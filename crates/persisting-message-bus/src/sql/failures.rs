@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::sql::statements::{failures, parked};
+use crate::sql::tables::Tables;
+use crate::store::failures::{
+    FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
+    ParkedSelector,
+};
+use crate::store::key::ConsumerKey;
+use crate::store::lease::Lease;
+
+impl<T: Tables> MessageFailures for T {
+    fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
+        let (connection, schema) = self.parts();
+        failures::record(connection, schema, lease, failure)
+    }
+
+    fn give_up(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        then: FailurePolicy,
+    ) -> Result<(), Error> {
+        let (connection, schema) = self.parts();
+        failures::give_up(connection, schema, lease, position, then)
+    }
+
+    fn is_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        extend_lease: Duration,
+    ) -> Result<bool, Error> {
+        let (connection, schema) = self.parts();
+        failures::is_redriven(connection, schema, lease, position, extend_lease)
+    }
+
+    fn take_redriven(
+        &mut self,
+        lease: &Lease,
+        position: Position,
+        extend_lease: Duration,
+    ) -> Result<bool, Error> {
+        let (connection, schema) = self.parts();
+        failures::take_redriven(connection, schema, lease, position, extend_lease)
+    }
+
+    fn failed_messages(
+        &mut self,
+        request: &FailedMessagesRequest<'_>,
+    ) -> Result<Vec<FailedMessage>, Error> {
+        let (connection, schema) = self.parts();
+        failures::list(connection, &schema.failures, request)
+    }
+
+    fn count_failed(&mut self, key: ConsumerKey<'_>, state: FailureState) -> Result<u64, Error> {
+        let (connection, schema) = self.parts();
+        let table = &schema.failures;
+        failures::count_failed(connection, table, key, state)
+    }
+
+    fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
+        let (connection, schema) = self.parts();
+        parked::redrive(connection, &schema.failures, key, which)
+    }
+
+    fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
+        let (connection, schema) = self.parts();
+        parked::discard(connection, &schema.failures, key, which)
+    }
+}

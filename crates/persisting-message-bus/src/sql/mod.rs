@@ -1,0 +1,48 @@
+//! Messages and consumer state in SQL, through Diesel.
+//!
+//! A connection *is* a repository and a consumer state: pass `&mut PgConnection`, or a pooled
+//! connection, wherever a [`MessageRepository`](crate::backend::MessageRepository) or a
+//! [`MessageConsumerState`](crate::backend::MessageConsumerState) is expected. A [`TableSchema`]
+//! describes tables with other names; [`TableSchema::bind`] joins it with the connection.
+
+pub(crate) mod backend;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) mod chunks;
+pub(crate) mod columns;
+pub(crate) mod consumer_state;
+pub(crate) mod dialect;
+pub(crate) mod error;
+pub(crate) mod failures;
+pub(crate) mod inbox;
+pub(crate) mod migrations;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+pub(crate) mod oversized;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) mod plain;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub(crate) mod repository;
+mod row_writer;
+pub(crate) mod rows;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub(crate) mod savepoint;
+pub(crate) mod schema;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub(crate) mod statements;
+mod table_names;
+pub(crate) mod tables;
+pub(crate) mod transactions;
+pub(crate) mod watch;
+
+/// Used by the tool that writes the tables of the databases' error texts (`texts.txt`).
+#[doc(hidden)]
+pub use crate::classify::fingerprint::fingerprint_of;
+pub use crate::sql::backend::{Probe, StoreBackend};
+pub use crate::sql::migrations::migrate;
+pub use crate::sql::schema::{
+    ConsumerStateTable, FailureTable, InboxTable, MessageTable, PublisherSlotsTable, TableSchema,
+    WithTables,
+};
+pub use crate::sql::watch::StatementWatch;

@@ -1,0 +1,22 @@
+use diesel::mysql::Mysql;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+
+use crate::sql::dialect::{self, Dialect, Value};
+
+/// Times are in UTC, because Diesel sets the time zone of each session.
+///
+/// A table that this library did not create may compare texts regardless of case. A text is looked
+/// up there by its index first, and then compared letter by letter.
+impl Dialect for Mysql {
+    const NOW: &'static str = "utc_timestamp(6)";
+    const NOW_PLUS_MILLIS: &'static str = "utc_timestamp(6) + INTERVAL (? * 1000) MICROSECOND";
+    const TEXT: &'static str = "? COLLATE utf8mb4_bin";
+    const OR_NOTHING: &'static str = "";
+    const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
+    const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
+
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        dialect::bind(value, out)
+    }
+}

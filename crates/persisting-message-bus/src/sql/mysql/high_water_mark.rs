@@ -1,0 +1,106 @@
+//! How readers determine which messages can still be committed: the readers' part. For the
+//! publishers' part, see `slots.rs`.
+
+use std::thread;
+use std::time::Duration;
+
+use diesel::connection::LoadConnection;
+use diesel::mysql::Mysql;
+use diesel::result::Error::DeserializationError;
+use diesel::result::QueryResult;
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::sql::dialect::Statement;
+use crate::sql::dialect::Value::Text;
+use crate::sql::error::failed_while;
+use crate::sql::mysql::last::{Last, name_run};
+use crate::sql::mysql::server::Server;
+use crate::sql::mysql::slots::{SLOTS, create_without_waiting, is_marked};
+use crate::sql::rows::with_columns;
+use crate::sql::schema::PublisherSlotsTable;
+use crate::sql::schema::TableSchema;
+use crate::sql::transactions::is_in_transaction;
+use crate::store::slot_observations::SlotObservations;
+
+pub(super) fn high_water_mark<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    topic: &str,
+    observations: &mut SlotObservations,
+) -> Result<Position, Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let doing = || format!("reading the high-water mark of topic \"{topic}\"");
+    if is_in_transaction(connection) {
+        let problem = "a transaction does not see concurrent commits: read messages outside of it";
+        return Err(Error::permanent(doing(), problem));
+    }
+    // A new reader gets an answer as soon as it has seen each slot free once.
+    for _ in 0..20 {
+        let high_water_mark = look(connection, schema, topic, observations, &doing)?;
+        if observations.is_complete() {
+            return Ok(high_water_mark);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(Position::START)
+}
+
+fn look<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    topic: &str,
+    observations: &mut SlotObservations,
+    doing: &dyn Fn() -> String,
+) -> Result<Position, Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let failed = |cause| failed_while(doing(), cause);
+    let refused = |problem: String| Error::permanent(doing(), problem);
+    let mut last = Last::read(connection, &schema.messages).map_err(failed)?;
+    let server = last.server().map_err(refused)?;
+    if last.run.is_none() {
+        name_run(connection, &schema.messages, server).map_err(failed)?;
+        last = Last::read(connection, &schema.messages).map_err(failed)?;
+    }
+    let source = last.source().map_err(refused)?;
+    let slots = &schema.publisher_slots;
+    let free = free(connection, slots, server, topic).map_err(failed)?;
+    if free.is_empty() {
+        // The topic has no slots if only programs that do not use this library have published on
+        // it.
+        is_marked(connection, slots, topic)
+            .and_then(|is_marked| {
+                if is_marked {
+                    return Ok(());
+                }
+                create_without_waiting(connection, slots, topic)
+            })
+            .map_err(failed)?;
+    }
+    let last_position = Position::new(last.position);
+    Ok(observations.look(&source, last_position, 0..SLOTS, free))
+}
+
+/// Returns the slots that no publisher holds.
+fn free<C>(
+    connection: &mut C,
+    table: &PublisherSlotsTable,
+    server: Server,
+    topic: &str,
+) -> QueryResult<Vec<i64>>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let lock = server.lock_in_share_mode();
+    let sql =
+        format!("SELECT {{slot}} FROM {{table}} WHERE {{topic}} = ? AND {{slot}} >= 0 {lock}");
+    let rows = connection.load(Statement::new(sql, table, [Text(topic)]))?;
+    let slots = rows.map(|row| with_columns(&row?, |[slot]| Ok(slot.integer("slot"))));
+    slots
+        .map(|slot: QueryResult<_>| slot?.map_err(|broken| DeserializationError(Box::new(broken))))
+        .collect()
+}

@@ -1,0 +1,50 @@
+use diesel::connection::LoadConnection;
+use diesel::migration::MigrationConnection;
+use diesel::mysql::Mysql;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::error::Error;
+use crate::sql::dialect::Statement;
+use crate::sql::error::failed_while;
+use crate::sql::rows::first_row;
+use crate::sql::schema::TableSchema;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/mysql");
+
+/// Creating a table commits the transaction, so only a lock of the connection lasts long enough.
+/// The lock ends with the connection at the latest.
+const LOCK: &str = "SELECT get_lock(concat('persisting_message_bus ', md5(database())), 3600)";
+const UNLOCK: &str = "SELECT release_lock(concat('persisting_message_bus ', md5(database())))";
+
+pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql>,
+{
+    run(connection, LOCK, "waiting for another migration")?;
+    let migrated = connection
+        .setup()
+        .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))
+        .and_then(|_| {
+            let migrated = connection.run_pending_migrations(MIGRATIONS).map(drop);
+            migrated.map_err(|cause| Error::permanent("migrating its tables", cause))
+        });
+    let unlocked = run(connection, UNLOCK, "releasing the lock of the migrations");
+    match (migrated, unlocked) {
+        (Err(error), Err(second)) => Err(error.followed_by(second)),
+        (migrated, unlocked) => migrated.and(unlocked),
+    }
+}
+
+fn run<C>(connection: &mut C, sql: &'static str, doing: &str) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let names = &TableSchema::DEFAULT.messages;
+    let done = first_row(connection, Statement::new(sql, names, []), |[done]| {
+        done.optional_integer("lock")
+    });
+    match done.map_err(|cause| failed_while(doing, cause))? {
+        Some(Some(1)) => Ok(()),
+        _ => Err(Error::transient(doing, "the server did not confirm it")),
+    }
+}

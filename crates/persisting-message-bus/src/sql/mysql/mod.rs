@@ -1,0 +1,153 @@
+//! MySQL from 8.0.1 and MariaDB from 10.6: publishers hold slots, which show readers which
+//! publishers are active.
+//!
+//! - Positions come from AUTO_INCREMENT, before the commit. A publisher's transaction holds one of
+//!   64 slots of each topic that it publishes on; further publishers wait. Readers see which slots
+//!   are free, and remember when they last saw each of the other slots free. A program that inserts
+//!   rows by itself, and does not use this library, holds no slot, so readers skip the messages
+//!   that it commits late.
+//! - The first publisher or reader of a topic creates the topic's slots. Other first publishers
+//!   wait for the end of that transaction, once in the topic's lifetime.
+//! - A message can be dispatched in any isolation level. Consumers read outside of transactions, in
+//!   sessions with `autocommit`. Begin transactions through Diesel, because the library does not
+//!   notice other transactions.
+//! - A deadlock, or a lock wait timeout, is an error that [is
+//!   retryable](crate::Error::is_retryable): run the transaction again. If the application ignores
+//!   the error, or the transaction has ended early in another way, the library refuses to dispatch
+//!   in it. Only MariaDB can report such an end; MySQL cannot.
+//! - A reader forgets its observations of the publishers' slots when the server restarts.
+//! - A message that is larger than the server's `max_allowed_packet` is refused
+//!   ([`is_too_large`](crate::Error::is_too_large)), and batches are split into statements that are
+//!   smaller. A publisher that dispatches more than 1 MiB at once asks for the limit. Do not set
+//!   the limit below 1 MiB.
+//! - Publishers and readers must use one server, because a replica, or another node of a cluster,
+//!   does not see the publishers' locks. A server that is `read_only` is refused. Other replicas
+//!   are not detected: a consumer that reads there can miss messages.
+//!
+//! A [`TableSchema`] describes tables that this library did not create. A message table needs an
+//! index on topic and position, whose name is
+//! [`topic_index`](crate::sql::MessageTable::topic_index). The other four tables are in the
+//! migration: consumer state, failed messages, inbox, and publishers' slots.
+
+pub(crate) mod begin;
+pub(crate) mod chunks;
+mod dialect;
+pub(crate) mod high_water_mark;
+pub(crate) mod last;
+pub(crate) mod leases;
+pub(crate) mod migrations;
+pub(crate) mod packet;
+mod positions;
+mod publish_at_once;
+pub(crate) mod publish_autocommit;
+mod publish_errors;
+mod publish_locked;
+pub(crate) mod publish_many;
+pub(crate) mod row_writer;
+pub(crate) mod rows;
+pub(crate) mod server;
+pub(crate) mod slots;
+
+use std::ops::ControlFlow;
+
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
+use diesel::migration::MigrationConnection;
+use diesel::mysql::Mysql;
+use diesel::result::QueryResult;
+use diesel_migrations::MigrationHarness;
+
+use crate::error::Error;
+use crate::message::raw::{RawMessage, StoredMessage};
+use crate::position::Position;
+use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::mysql::packet::most_bytes;
+use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
+use crate::sql::mysql::publish_locked::write;
+use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
+use crate::sql::savepoint;
+use crate::sql::schema::TableSchema;
+use crate::sql::statements::messages;
+use crate::sql::transactions::{in_own_transaction, is_in_transaction};
+use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::repository::OnDuplicate;
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::PageRequest;
+use crate::store::transactions::TransactionMark;
+
+impl<C> StoreBackend<C> for Mysql
+where
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
+{
+    const FAILING: Failing = Failing {
+        is_hidden_when_loaded: false,
+        violations_are_harmless: true,
+        probe_is_exact: true,
+    };
+
+    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
+        begin::begin_guarded(connection)?;
+        Ok(None)
+    }
+
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
+        savepoint::probe(connection, mark)
+    }
+
+    fn migrate(connection: &mut C) -> Result<(), Error> {
+        migrations::migrate(connection)
+    }
+
+    fn high_water_mark(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        high_water_mark::high_water_mark(connection, schema, topic, observations)
+    }
+
+    fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
+        positions::last_position(connection, &schema.messages)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        messages::read_page::<DefaultLoadingMode, _>(connection, &schema.messages, request, receive)
+    }
+
+    fn persist(
+        connection: &mut C,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let batch = Batch {
+            messages,
+            duplicates,
+            most_bytes: most_bytes(connection, schema, messages)?,
+        };
+        if is_in_transaction(connection) {
+            return write(connection, schema, batch, insert_all_or_none);
+        }
+        if can_be_written_at_once(batch)
+            && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
+        {
+            return persisted;
+        }
+        in_own_transaction(connection, |connection| {
+            write(connection, schema, batch, insert)
+        })
+    }
+
+    fn acquire(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &LeaseRequest<'_>,
+    ) -> Result<Lease, Error> {
+        leases::acquire(connection, schema, request)
+    }
+}

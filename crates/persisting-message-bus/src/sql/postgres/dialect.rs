@@ -1,0 +1,16 @@
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+
+use crate::sql::dialect::{self, Dialect, Value};
+
+impl Dialect for Pg {
+    const NOW: &'static str = "clock_timestamp()";
+    const NOW_PLUS_MILLIS: &'static str = "clock_timestamp() + ? * interval '1 millisecond'";
+
+    const UUID: &'static str = "?::uuid";
+
+    fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        dialect::bind(value, out)
+    }
+}

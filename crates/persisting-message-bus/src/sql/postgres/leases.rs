@@ -1,0 +1,150 @@
+use std::borrow::Cow;
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+
+use crate::error::Error;
+use crate::sql::dialect::Statement;
+use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::postgres::fence::hash_of;
+use crate::sql::rows::first_row;
+use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::sql::statements::leases::{locked, milliseconds, status, take, taking_failed};
+use crate::sql::transactions::is_in_transaction;
+use crate::store::lease::{Lease, LeaseRequest};
+
+/// Takes the lease over. Returns no row if another owner holds the lease, or if the consumer does
+/// not exist. Does not wait for a holder whose transaction is open, even if that holder's lease has
+/// expired.
+///
+/// While any transaction stays open for long, PostgreSQL keeps all versions of a row that is
+/// updated meanwhile. The epoch is part of the key, so that the current version is found without
+/// walking through the others.
+const TAKE: &str = "
+    UPDATE {table}
+    SET {lease_owner} = ?, {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+        {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now_plus_millis}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
+            SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
+            ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
+        AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
+
+/// Follows `TAKE` if it runs in a transaction of its own: the commit does not wait for the disk. If
+/// a crash of the server undoes the lease, the owner's next write finds that the lease is lost,
+/// because the write names owner and epoch.
+const WITHOUT_WAITING: &str = ", set_config('synchronous_commit', 'off', true)";
+
+/// The primary key alone does not ensure that there is one row for each consumer and topic, because
+/// the epoch is part of it. So a row is inserted under this lock. The keys of this lock are of
+/// another kind than those of publishers.
+const LOCK: &str = "
+    SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(?)::text";
+
+const INSERT: &str = "
+    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
+    SELECT ?, ?, ?, 1, {now_plus_millis}
+    WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
+
+pub(super) fn acquire<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    request: &LeaseRequest<'_>,
+) -> Result<Lease, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let table = &schema.consumer_state;
+    // Another process may take the lease first, and may release it again. That happens only a few
+    // times in a row.
+    for _ in 0..10 {
+        if let Some(lease) = take_over(connection, table, request)? {
+            return Ok(lease);
+        }
+        match status(connection, schema, request.key())? {
+            Some(held) if held.lease_owner.is_some() => break,
+            Some(_) => {}
+            None => {
+                let inserted = |connection: &mut C| insert(connection, table, request);
+                if let Some(lease) = connection.transaction(inserted)? {
+                    return Ok(lease);
+                }
+            }
+        }
+    }
+    Err(locked(connection, schema, request)?)
+}
+
+fn take_over<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Option<Lease>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let values = [
+        Text(request.owner),
+        Text(request.owner),
+        Number(milliseconds(request.duration)),
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.owner),
+    ];
+    let sql = if is_in_transaction(connection) {
+        Cow::Borrowed(TAKE)
+    } else {
+        Cow::Owned(format!("{TAKE}{WITHOUT_WAITING}"))
+    };
+    take(connection, request, Statement::new(sql, table, values))
+}
+
+/// Inserts the consumer with its lease, unless another process was faster.
+fn insert<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<Option<Lease>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    lock(connection, table, request)?;
+    let values = [
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.owner),
+        Number(milliseconds(request.duration)),
+        Text(request.consumer),
+        Text(request.topic),
+    ];
+    take(connection, request, Statement::new(INSERT, table, values))
+}
+
+fn lock<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    request: &LeaseRequest<'_>,
+) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let key = [request.consumer, request.topic].map(|name| i64::from(hash_of(name)));
+    let key = [Number(key[0] << 32 | key[1])];
+    let locked = first_row(
+        connection,
+        Statement::new(LOCK, table, key),
+        |[isolation, _]| Ok(isolation.text("transaction_isolation")?.to_owned()),
+    );
+    match locked.map_err(|cause| taking_failed(request, cause))? {
+        Some(isolation) if !isolation.starts_with("read") => Err(Error::permanent(
+            "taking the lease of a new consumer",
+            "a transaction in this isolation level does not see concurrent inserts: consume in \
+             sessions whose transactions are READ COMMITTED",
+        )
+        .of_consumer(request.consumer)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+use diesel::connection::LoadConnection;
+use diesel::migration::MigrationConnection;
+use diesel::pg::Pg;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::error::Error;
+use crate::sql::error::failed_while;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Two processes that create the same table at once conflict, even with IF NOT EXISTS. The lock
+/// ends with the transaction.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('persisting_message_bus migrations'))";
+
+pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg>,
+{
+    connection.transaction(|connection| {
+        connection
+            .batch_execute(LOCK)
+            .map_err(|cause| failed_while("waiting for another migration", cause))?;
+        connection
+            .setup()
+            .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))?;
+        connection
+            .run_pending_migrations(MIGRATIONS)
+            .map_err(|cause| Error::permanent("migrating its tables", cause))?;
+        Ok(())
+    })
+}

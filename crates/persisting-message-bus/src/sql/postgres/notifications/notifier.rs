@@ -1,0 +1,115 @@
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use diesel::PgConnection;
+use diesel::connection::SimpleConnection;
+use tracing::warn;
+
+use crate::backoff::full_jitter;
+use crate::panics::catch_panic;
+use crate::signals::Signals;
+use crate::sql::postgres::notifications::settings::Notifications;
+
+/// Announces to listeners that something was published.
+///
+/// When the notifier is dropped, it sends the pending notification. The drop waits until that is
+/// done or has failed.
+#[derive(Debug)]
+pub struct Notifier {
+    signals: Arc<Signals>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Notifications {
+    /// Starts a notifier. It has a thread of its own, and a connection of its own that `connect`
+    /// makes.
+    #[must_use = "the notifier ends when it is dropped"]
+    pub fn notifier<E>(
+        &self,
+        connect: impl Fn() -> Result<PgConnection, E> + Send + 'static,
+    ) -> Notifier {
+        Notifier::start(self.clone(), move || {
+            catch_panic(|| Ok(connect().ok())).ok().flatten()
+        })
+    }
+}
+
+impl Notifier {
+    pub(super) fn start(
+        settings: Notifications,
+        connect: impl Fn() -> Option<PgConnection> + Send + 'static,
+    ) -> Self {
+        let signals = Arc::<Signals>::default();
+        let seen = Arc::clone(&signals);
+        let thread = thread::spawn(move || notify(&settings, &connect, &seen));
+        Self {
+            signals,
+            thread: Some(thread),
+        }
+    }
+
+    /// Announces new messages. Returns at once: the notifier's thread sends the notification.
+    ///
+    /// Call it after the commit, because the messages are not visible before the commit.
+    pub fn notify(&self) {
+        self.signals.wake();
+    }
+}
+
+impl Drop for Notifier {
+    fn drop(&mut self) {
+        self.signals.stop();
+        if let Some(thread) = self.thread.take() {
+            // If making a connection has panicked, consumers still find the messages by polling.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Sends pending notifications until the notifier is dropped.
+fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, signals: &Signals) {
+    let statement = settings.statement("NOTIFY");
+    let mut connection = None;
+    let (mut sent, mut failures) = (0, 0_u32);
+    loop {
+        signals.wait(Duration::MAX, Some(sent));
+        // Every notification that was requested before the stop is pending here.
+        let is_last = signals.is_stopping();
+        let pending = signals.wakes();
+        let begun = Instant::now();
+        let mut pause = settings.notify_interval;
+        if pending != sent {
+            if send(&statement, &mut connection, connect) {
+                (sent, failures) = (pending, 0);
+                pause = pause.saturating_sub(begun.elapsed());
+            } else {
+                failures = failures.saturating_add(1);
+                warn!(failures, "notification of new messages failed, retrying");
+                pause = full_jitter(settings.backoff.max_delay_after(failures));
+            }
+        }
+        if is_last {
+            return;
+        }
+        signals.wait(pause, None);
+    }
+}
+
+/// Sends the notification, on the present connection if it is not lost, or on a new one. Returns
+/// `true` on success.
+fn send(
+    statement: &str,
+    connection: &mut Option<PgConnection>,
+    connect: &dyn Fn() -> Option<PgConnection>,
+) -> bool {
+    let open = connection.take();
+    [open, None].into_iter().any(|open| {
+        let Some(mut open) = open.or_else(connect) else {
+            return false;
+        };
+        let sent = open.batch_execute(statement).is_ok();
+        *connection = sent.then_some(open);
+        sent
+    })
+}

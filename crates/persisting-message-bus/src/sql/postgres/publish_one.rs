@@ -1,0 +1,145 @@
+//! Inserts one message in any transaction, with a statement that does not pay for telling rows
+//! apart.
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::message::raw::RawMessage;
+use crate::sql::postgres::fence::key_of;
+use crate::sql::postgres::publish_autocommit;
+use crate::sql::postgres::row_writer::NewRow;
+use crate::sql::schema::MessageTable;
+use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
+use crate::sql::transactions::is_in_transaction;
+use crate::store::repository::OnDuplicate;
+
+/// The row is made after the condition was checked, and its position is drawn with the row, so
+/// after the fence.
+///
+/// The last value is read before the lock is taken, because it is an argument of the lock. The
+/// transaction remembers its locks as in `publish_many.rs`, so that it holds one for each topic.
+///
+/// OFFSET keeps the planner from looking up the sequence wherever its id is named. Each function
+/// that is named costs time, even if it is not called.
+const SEQUENCE: &str = "
+    FROM (
+        SELECT id, of_table, topic, topic # (id::oid::bigint << 40) AS key FROM (
+            SELECT coalesce(
+                pg_get_serial_sequence(quote_ident(of_table), of_column),
+                format('\"the sequence of %s.%s\"', of_table, of_column)
+            )::regclass AS id, of_table, topic
+            FROM (SELECT ";
+
+const FENCE: &str = ") AS name
+            OFFSET 0
+        ) AS sequence
+    ) AS fence
+    WHERE CASE current_setting('persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), true)
+        WHEN 'held' THEN true
+        ELSE pg_advisory_xact_lock_shared(
+            key # coalesce(pg_sequence_last_value(id), 0)
+        ) IS NOT NULL AND set_config(
+            'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), 'held', true
+        ) IS NOT NULL
+    END";
+
+/// Tells the session which table the sequence belongs to: see `publish_autocommit.rs`.
+const TELLS_SESSION: &str = "
+    AND set_config(
+        'persisting_message_bus.table_of_' || id::oid::text,
+        quote_ident(of_table)::regclass::oid::text, false
+    ) IS NOT NULL";
+
+/// Inserts a message, or nothing if its id is taken.
+///
+/// The default tables have a type of their own, by which Diesel finds the statement. So Diesel does
+/// not write the text again each time to look the statement up.
+pub(super) struct InsertOne<'a, const HAS_STATIC_ID: bool, const TELLS: bool> {
+    row: NewRow<'a>,
+    topic: i64,
+}
+
+impl<'a, const HAS_STATIC_ID: bool, const TELLS: bool> InsertOne<'a, HAS_STATIC_ID, TELLS> {
+    pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
+        Self {
+            row: NewRow::new(table, message),
+            topic: key_of(&message.topic),
+        }
+    }
+
+    fn push_topic<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let table = self.row.table;
+        out.push_bind_param::<Text, str>(&table.table)?;
+        out.push_sql(" AS of_table, ");
+        out.push_bind_param::<Text, str>(&table.id)?;
+        out.push_sql(" AS of_column, ");
+        out.push_bind_param::<BigInt, i64>(&self.topic)?;
+        out.push_sql(" AS topic");
+        Ok(())
+    }
+}
+
+impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryFragment<Pg>
+    for InsertOne<'_, HAS_STATIC_ID, TELLS>
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.row.push_insert(&mut out)?;
+        out.push_sql(SEQUENCE);
+        self.push_topic(&mut out)?;
+        out.push_sql(FENCE);
+        if TELLS {
+            out.push_sql(TELLS_SESSION);
+        }
+        out.push_sql(" ON CONFLICT (");
+        out.push_identifier(&self.row.table.message_id)?;
+        out.push_sql(") DO NOTHING");
+        Ok(())
+    }
+}
+
+impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryId for InsertOne<'_, HAS_STATIC_ID, TELLS> {
+    type QueryId = InsertOne<'static, HAS_STATIC_ID, TELLS>;
+    const HAS_STATIC_QUERY_ID: bool = HAS_STATIC_ID;
+}
+
+/// Inserts one message, and returns the number of inserted messages: 0 for a duplicate.
+pub(super) fn insert<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+    duplicates: OnDuplicate,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    // A duplicate makes the autocommit statement fail, and the server logs that.
+    if duplicates == OnDuplicate::Ignore || is_in_transaction(connection) {
+        return insert_anywhere::<false, C>(connection, table, message);
+    }
+    match publish_autocommit::insert(connection, table, message) {
+        Ok(0) => {}
+        Err(cause) if publish_autocommit::needs_fallback(&cause) => {}
+        // Under row-level security, PostgreSQL does not say which id is the duplicate.
+        Err(cause) if is_unique_violation(&cause) && !names_duplicate(&cause, message) => {}
+        inserted => return inserted,
+    }
+    insert_anywhere::<true, C>(connection, table, message)
+}
+
+fn insert_anywhere<const TELLS: bool, C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    if table.is_default() {
+        connection.execute_returning_count(&InsertOne::<true, TELLS>::new(table, message))
+    } else {
+        connection.execute_returning_count(&InsertOne::<false, TELLS>::new(table, message))
+    }
+}

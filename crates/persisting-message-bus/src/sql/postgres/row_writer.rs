@@ -1,0 +1,63 @@
+//! A message's values as PostgreSQL stores them, and a row that is inserted on its own.
+
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use crate::message::raw::RawMessage;
+use crate::sql::columns::push_columns;
+use crate::sql::postgres::json::{Json, JsonText};
+use crate::sql::row_writer::{Row, RowDialect};
+use crate::sql::schema::MessageTable;
+
+/// Payload and headers, in this order.
+pub(in crate::sql) type Texts<'a> = [JsonText<'a>; 2];
+
+impl RowDialect for Pg {
+    type Converted<'a> = Texts<'a>;
+
+    fn convert(message: &RawMessage) -> Texts<'_> {
+        [JsonText(&message.payload), JsonText(&message.headers)]
+    }
+
+    fn push_id<'b>(row: &'b Row<'_, Self>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
+        out.push_bind_param::<SqlUuid, Uuid>(&row.message.message_id)
+    }
+
+    fn push_content<'b>(
+        row: &'b Row<'_, Self>,
+        out: &mut AstPass<'_, 'b, Self>,
+    ) -> QueryResult<()> {
+        for text in &row.converted {
+            out.push_bind_param::<Json, JsonText<'_>>(text)?;
+            out.push_sql(", ");
+        }
+        out.push_bind_param::<Timestamptz, _>(&row.message.published_at)
+    }
+}
+
+pub(super) struct NewRow<'a> {
+    pub(super) table: &'a MessageTable,
+    row: Row<'a, Pg>,
+}
+
+impl<'a> NewRow<'a> {
+    pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
+        let row = Row::new(message);
+        Self { table, row }
+    }
+
+    /// Writes `INSERT INTO ... (...) SELECT ...`. The SQL after it decides whether there is a row.
+    pub(super) fn push_insert<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO ");
+        out.push_identifier(&self.table.table)?;
+        out.push_sql(" (");
+        push_columns(self.table, out)?;
+        out.push_sql(") SELECT ");
+        let topic = &self.row.message.topic;
+        let push_topic = |out: &mut AstPass<'_, 'b, Pg>| out.push_bind_param::<Text, str>(topic);
+        self.row.push_values(self.table, push_topic, out)
+    }
+}

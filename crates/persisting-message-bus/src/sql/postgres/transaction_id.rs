@@ -1,0 +1,63 @@
+//! Asks PostgreSQL for the state of a transaction.
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+use diesel::result::{Error as DieselError, QueryResult};
+
+use crate::classify::chain::class_of_cause;
+use crate::error::class::Class;
+use crate::sql::backend::Probe;
+use crate::sql::dialect::Statement;
+use crate::sql::rows::first_row;
+use crate::sql::savepoint;
+use crate::sql::schema::TableSchema;
+use crate::store::transactions::TransactionMark;
+
+/// Returns the id of the transaction. If it has none yet, the server assigns one.
+pub(super) fn get<C>(connection: &mut C) -> QueryResult<Option<String>>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    ask(connection, "SELECT pg_current_xact_id()::text")
+}
+
+/// Asks for the state of the transaction. If a statement has failed in it, other statements fail,
+/// too. COMMIT does not fail, but keeps nothing.
+pub(super) fn probe<C>(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    match ask(connection, "SELECT pg_current_xact_id_if_assigned()::text") {
+        Ok(id) if mark.id.is_some() && id != mark.id => Ok(Probe::Ended),
+        Ok(_) => Ok(Probe::Open),
+        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(DieselError::DatabaseError(..)) => Ok(whose_abort(connection, mark)),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Determines which transaction a statement has failed in: the marked one, or another one that was
+/// begun after it. Only the marked one has the savepoint. If the statements are watched, there is
+/// no savepoint, and the watch would show that the marked transaction has ended.
+fn whose_abort<C>(connection: &mut C, mark: &TransactionMark) -> Probe
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let to_it = format!("ROLLBACK TO {}", savepoint::set_sql(mark.open));
+    if mark.id.is_none() || connection.batch_execute(&to_it).is_ok() {
+        Probe::Aborted
+    } else {
+        Probe::Ended
+    }
+}
+
+fn ask<C>(connection: &mut C, sql: &'static str) -> QueryResult<Option<String>>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let statement = Statement::new(sql, &TableSchema::DEFAULT.messages, []);
+    let id = first_row(connection, statement, |[id]| {
+        Ok(id.optional_text("xid")?.map(str::to_owned))
+    });
+    id.map(Option::flatten)
+}

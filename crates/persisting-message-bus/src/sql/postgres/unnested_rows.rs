@@ -1,0 +1,182 @@
+//! Inserts many messages in one statement. There are few statement texts.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::query_builder::AstPass;
+use diesel::result::QueryResult;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use crate::message::raw::RawMessage;
+use crate::sql::dialect::{BindTo, Statement};
+use crate::sql::postgres::fence::key_of;
+use crate::sql::postgres::json::{Json, JsonText};
+use crate::sql::schema::MessageTable;
+
+/// The maximum number of rows of a statement.
+pub(super) const MAX_ROWS: usize = 2_000;
+
+/// Takes the locks that the transaction does not hold yet. A setting that is local to the
+/// transaction remembers them, and a rollback to a savepoint undoes the setting together with the
+/// locks. The name of the setting contains the topic and the sequence, both in full, because a
+/// transaction may publish on tables of several schemas. The values of the statement are the table,
+/// its column of positions, and the keys of the topics.
+const FENCE: &str = "
+    WITH sequence AS MATERIALIZED (
+        SELECT coalesce(
+            pg_get_serial_sequence(quote_ident(name.of_table), name.of_column),
+            quote_ident('the sequence of ' || name.of_table || '.' || name.of_column)
+        )::regclass AS id
+        FROM (SELECT ? AS of_table, ? AS of_column) AS name
+    ), lock AS MATERIALIZED (
+        SELECT 'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint) AS setting,
+            topic # (id::oid::bigint << 40) # coalesce(pg_sequence_last_value(id), 0) AS key
+        FROM sequence, unnest(?) AS topic
+    ), fence AS MATERIALIZED (
+        SELECT count(CASE current_setting(setting, true)
+            WHEN 'held' THEN ''
+            ELSE pg_advisory_xact_lock_shared(key)::text || set_config(setting, 'held', true)
+        END) AS held
+        FROM lock
+    )";
+
+/// A row is made after the condition is checked, and its position is drawn with the row, so after
+/// the fence. There is no table to read from, so the server makes and stores one row at a time, in
+/// the order of the arrays.
+const AFTER_FENCE: &str = "WHERE (SELECT held FROM fence) > 0";
+
+/// A bound value: one value for all rows, or a column of all rows.
+pub(super) enum Column<'a> {
+    Text(&'a str),
+    OptionalText(Option<&'a str>),
+    Number(i64),
+    Numbers(Vec<i64>),
+    Uuids(Vec<Uuid>),
+    Texts(Vec<&'a str>),
+    OptionalTexts(Vec<Option<&'a str>>),
+    Json(Vec<JsonText<'a>>),
+    Times(Vec<DateTime<Utc>>),
+}
+
+/// Builds the statement that inserts the messages. A message whose id is taken is left out, or
+/// makes the statement fail.
+pub(super) fn insert_messages<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+    leave_out_taken: bool,
+) -> Statement<'a, Column<'a>> {
+    let version = table.message_version.as_ref();
+    let flow = table.correlation_id.as_ref();
+    let columns: Vec<_> = columns(messages)
+        .into_iter()
+        .chain(version.map(|_| versions(messages)))
+        .chain(flow.map(|_| flows(messages)))
+        .collect();
+    let selected: Vec<_> = columns.iter().map(Column::sql).collect();
+    let version = version.map_or("", |_| ", {message_version}");
+    let flow = flow.map_or("", |_| ", {correlation_id}");
+    let conflict = if leave_out_taken {
+        "ON CONFLICT ({message_id}) DO NOTHING"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {{payload}}, \
+         {{headers}}, {{published_at}}{version}{flow}) SELECT {} {AFTER_FENCE} {conflict}",
+        selected.join(", ")
+    );
+    Statement::new(sql, table, topics(table, messages).chain(columns))
+}
+
+/// Builds the statement that only takes the locks.
+pub(super) fn take_fence<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+) -> Statement<'a, Column<'a>> {
+    let sql = format!("{FENCE} SELECT held FROM fence");
+    Statement::new(sql, table, topics(table, messages))
+}
+
+/// Returns the values of the fence.
+fn topics<'a>(
+    table: &'a MessageTable,
+    messages: &'a [RawMessage],
+) -> impl Iterator<Item = Column<'a>> {
+    let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
+    let keys = topics.iter().map(|topic| key_of(topic));
+    let names = [&table.table, &table.id].map(|name| Column::Text(name));
+    names.into_iter().chain([Column::Numbers(keys.collect())])
+}
+
+fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
+    let texts = |text: fn(&RawMessage) -> &str| {
+        let texts = messages.iter().map(text);
+        same_or_each(texts, Column::Text, Column::Texts)
+    };
+    let json = |text: fn(&RawMessage) -> &str| {
+        let texts = messages.iter().map(|message| JsonText(text(message)));
+        Column::Json(texts.collect())
+    };
+    let times = messages.iter().map(|message| message.published_at);
+    [
+        Column::Uuids(messages.iter().map(|message| message.message_id).collect()),
+        texts(|message| &message.topic),
+        texts(|message| &message.message_type),
+        json(|message| &message.payload),
+        json(|message| &message.headers),
+        Column::Times(times.collect()),
+    ]
+}
+
+fn versions(messages: &[RawMessage]) -> Column<'_> {
+    let versions = messages.iter().map(|message| message.message_version);
+    same_or_each(versions.map(i64::from), Column::Number, Column::Numbers)
+}
+
+fn flows(messages: &[RawMessage]) -> Column<'_> {
+    let flows = messages.iter();
+    let flows = flows.map(|message| message.correlation_id.as_deref());
+    same_or_each(flows, Column::OptionalText, Column::OptionalTexts)
+}
+
+/// Returns one value for all rows if they have the same. It is sent once, and costs the server
+/// less.
+fn same_or_each<'a, T: PartialEq>(
+    mut values: impl Iterator<Item = T> + Clone,
+    same: fn(T) -> Column<'a>,
+    each: fn(Vec<T>) -> Column<'a>,
+) -> Column<'a> {
+    let all = values.clone();
+    match values.next() {
+        Some(first) if values.all(|value| value == first) => same(first),
+        _ => each(all.collect()),
+    }
+}
+
+impl Column<'_> {
+    /// Returns the SQL that stands for the value in the statement.
+    fn sql(&self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::OptionalText(_) | Self::Number(_) => "?",
+            _ => "unnest(?)",
+        }
+    }
+}
+
+impl BindTo<Pg> for Column<'_> {
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        match self {
+            Self::Text(text) => out.push_bind_param::<Text, str>(text),
+            Self::OptionalText(text) => out.push_bind_param::<Nullable<Text>, _>(text),
+            Self::Number(number) => out.push_bind_param::<BigInt, _>(number),
+            Self::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers),
+            Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
+            Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),
+            Self::OptionalTexts(texts) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts),
+            Self::Json(texts) => out.push_bind_param::<Array<Json>, _>(texts),
+            Self::Times(times) => out.push_bind_param::<Array<Timestamptz>, _>(times),
+        }
+    }
+}

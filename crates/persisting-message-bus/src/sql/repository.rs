@@ -1,0 +1,93 @@
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::message::raw::validate;
+use crate::message::raw::{RawMessage, StoredMessage};
+use crate::position::Position;
+use crate::sql::backend::StoreBackend;
+use crate::sql::statements::{flows, messages};
+use crate::sql::tables::Tables;
+use crate::sql::watch;
+use crate::store::repository::{MessageRepository, OnDuplicate};
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::FlowMessage;
+use crate::store::source::{Backlog, MessageSource, PageRequest};
+
+impl<T: Tables> MessageSource for T {
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::high_water_mark(connection, schema, topic, observations)
+    }
+
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+        let (connection, schema) = self.parts();
+        messages::head(connection, &schema.messages, topic, high_water_mark)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::last_position(connection, schema)
+    }
+
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        let (connection, schema) = self.parts();
+        messages::position_of(connection, &schema.messages, topic, message_id)
+    }
+
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        let (connection, schema) = self.parts();
+        messages::backlog(connection, &schema.messages, topic, after)
+    }
+
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        let (connection, schema) = self.parts();
+        flows::messages(connection, &schema.messages, correlation_id, limit)
+    }
+
+    fn change_token(&mut self) -> Result<Option<i64>, Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::change_token(connection, schema)
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::read_page(connection, schema, request, receive)
+    }
+}
+
+impl<T: Tables> MessageRepository for T {
+    fn persist(
+        &mut self,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let (connection, schema) = self.parts();
+        validate(messages)?;
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        if schema.messages.message_version.is_none()
+            && let Some(message) = messages.iter().find(|message| message.message_version > 1)
+        {
+            let problem = "the table has no column for its version";
+            return Err(Error::unstorable(message, problem));
+        }
+        watch::unwatched(connection, |connection| {
+            T::Backend::persist(connection, schema, messages, duplicates)
+        })
+    }
+}

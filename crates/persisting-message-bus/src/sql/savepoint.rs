@@ -1,0 +1,38 @@
+//! Savepoints that show whether a transaction is still the one that was begun. If the transaction
+//! has ended, or has ended and another has begun, the savepoint no longer exists. Each level of
+//! nested transactions has a savepoint with a name of its own.
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use diesel::connection::Connection;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use diesel::result::{Error as DieselError, QueryResult};
+
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::classify::chain::class_of_cause;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::error::class::Class;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::sql::backend::Probe;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::store::transactions::TransactionMark;
+
+/// Returns the SQL that sets the savepoint in the innermost of `open` open transactions.
+pub(super) fn set_sql(open: usize) -> String {
+    format!("SAVEPOINT persisting_message_bus_{open}")
+}
+
+/// Checks whether the savepoint exists. If so, sets it again, so that the savepoint does not keep
+/// the changes that were made since.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(super) fn probe<C: Connection>(
+    connection: &mut C,
+    mark: &TransactionMark,
+) -> QueryResult<Probe> {
+    let set = set_sql(mark.open);
+    match connection.batch_execute(&format!("RELEASE {set}; {set}")) {
+        Ok(()) => Ok(Probe::Open),
+        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(DieselError::DatabaseError(..)) => Ok(Probe::Ended),
+        Err(cause) => Err(cause),
+    }
+}

@@ -1,0 +1,189 @@
+use crate::sql::dialect::Names;
+use crate::sql::table_names::{Name, OptionalName, table_names};
+
+/// The names of the tables and their columns.
+///
+/// The default is what [`migrate`](super::migrate) creates. Names are always quoted, so they are
+/// written exactly as the database has them.
+///
+/// ```
+/// use persisting_message_bus::sql::TableSchema;
+///
+/// let mut schema = TableSchema::default();
+/// schema.messages.table = "domain_events".into();
+/// schema.messages.payload = "body".into();
+/// ```
+///
+/// Pass `&mut schema.bind(&mut connection)` wherever a connection is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableSchema {
+    /// The table of messages.
+    pub messages: MessageTable,
+    /// The table of cursors and leases.
+    pub consumer_state: ConsumerStateTable,
+    /// The table of failed messages.
+    pub failures: FailureTable,
+    /// The table of messages from outside.
+    pub inbox: InboxTable,
+    /// The table of the publishers' slots, which MySQL and MariaDB need.
+    pub publisher_slots: PublisherSlotsTable,
+}
+
+table_names! {
+    /// The names of the message table and its columns.
+    MessageTable {
+        /// The table, `public_messages`.
+        table: Name = "public_messages",
+        /// The position: an auto-incremented integer key, `id`.
+        id: Name = "id",
+        /// A text with a unique index, `message_id`.
+        message_id: Name = "message_id",
+        /// A text, `topic`. The table must have an index on topic and position.
+        topic: Name = "topic",
+        /// A text, `message_type`.
+        message_type: Name = "message_type",
+        /// An integer, `message_version`. `None` for a table that has no such column: all its
+        /// messages are read as version 1.
+        message_version: OptionalName = "message_version",
+        /// A text or null, `correlation_id`. The column should have an index. `None` for a table
+        /// that has no such column: its flows cannot be read.
+        correlation_id: OptionalName = "correlation_id",
+        /// A text, `payload`.
+        payload: Name = "payload",
+        /// A text, `headers`.
+        headers: Name = "headers",
+        /// A time, `published_at`.
+        published_at: Name = "published_at",
+        /// The name of the index on topic and position, `PRIMARY`. The library tells MySQL and
+        /// MariaDB to use this index. Other databases ignore the name.
+        topic_index: Name = "PRIMARY",
+    }
+
+    /// The names of the consumer-state table and its columns.
+    ConsumerStateTable {
+        /// The table, `message_consumer_state`.
+        table: Name = "message_consumer_state",
+        /// A text, `consumer`. The primary key consists of consumer and topic; on PostgreSQL, of
+        /// consumer, topic and epoch.
+        consumer: Name = "consumer",
+        /// A text, `topic`.
+        topic: Name = "topic",
+        /// An integer or null, `cursor`.
+        cursor: Name = "cursor",
+        /// A text or null, `lease_owner`.
+        lease_owner: Name = "lease_owner",
+        /// An integer, by default 0, `lease_epoch`.
+        lease_epoch: Name = "lease_epoch",
+        /// A time or null, `lease_expires_at`.
+        lease_expires_at: Name = "lease_expires_at",
+        /// An integer or null, `replay_until`.
+        replay_until: Name = "replay_until",
+        /// A time or null, `paused_at`.
+        paused_at: Name = "paused_at",
+        /// A time or null, `cursor_moved_at`.
+        cursor_moved_at: Name = "cursor_moved_at",
+        /// A text of up to 64 characters or null, `work`.
+        work: Name = "work",
+        /// An integer or null, `suspect_until`.
+        suspect_until: Name = "suspect_until",
+    }
+
+    /// The names of the table of failed messages and its columns.
+    FailureTable {
+        /// The table, `message_failures`.
+        table: Name = "message_failures",
+        /// A text, `consumer`. The primary key consists of consumer, topic and position.
+        consumer: Name = "consumer",
+        /// A text, `topic`.
+        topic: Name = "topic",
+        /// An integer, `position`.
+        position: Name = "position",
+        /// A text or null, `message_id`.
+        message_id: Name = "message_id",
+        /// A text or null, `message_type`.
+        message_type: Name = "message_type",
+        /// A text, `state`. The table should have an index on consumer, topic, state and position.
+        state: Name = "state",
+        /// An integer, `attempts`.
+        attempts: Name = "attempts",
+        /// A text of up to 16,000 characters, `error`.
+        error: Name = "error",
+        /// A time, `first_failed_at`.
+        first_failed_at: Name = "first_failed_at",
+        /// A time, `last_failed_at`.
+        last_failed_at: Name = "last_failed_at",
+    }
+
+    /// The names of the table of messages from outside and its columns.
+    InboxTable {
+        /// The table, `message_inbox`.
+        table: Name = "message_inbox",
+        /// A text, `consumer`. The primary key consists of consumer, source and message id.
+        consumer: Name = "consumer",
+        /// A text, `source`.
+        source: Name = "source",
+        /// A text, `message_id`.
+        message_id: Name = "message_id",
+        /// A time, `received_at`.
+        received_at: Name = "received_at",
+    }
+
+    /// The names of the table of publishers' slots and its columns.
+    PublisherSlotsTable {
+        /// The table, `message_publisher_slots`.
+        table: Name = "message_publisher_slots",
+        /// A text, `topic`. The primary key consists of topic and slot.
+        topic: Name = "topic",
+        /// An integer, `slot`.
+        slot: Name = "slot",
+    }
+}
+
+impl MessageTable {
+    /// Returns `true` for the default table, for which some statements have types of their own.
+    pub(super) fn is_default(&self) -> bool {
+        *self == TableSchema::DEFAULT.messages
+    }
+}
+
+impl TableSchema {
+    pub(super) const DEFAULT: &'static Self = &Self {
+        messages: MessageTable::DEFAULT,
+        consumer_state: ConsumerStateTable::DEFAULT,
+        failures: FailureTable::DEFAULT,
+        inbox: InboxTable::DEFAULT,
+        publisher_slots: PublisherSlotsTable::DEFAULT,
+    };
+
+    /// Returns the connection with these tables, as a bus.
+    pub fn bind<'a, C>(&'a self, connection: &'a mut C) -> WithTables<'a, C> {
+        WithTables {
+            connection,
+            schema: self,
+        }
+    }
+}
+
+impl Default for TableSchema {
+    fn default() -> Self {
+        Self::DEFAULT.clone()
+    }
+}
+
+/// A Diesel connection whose tables have the names of a [`TableSchema`].
+pub struct WithTables<'a, C> {
+    pub(super) connection: &'a mut C,
+    pub(super) schema: &'a TableSchema,
+}
+
+/// Resolves the names of the consumer-state table. Keys that begin with `failures.` name the table
+/// of failed messages.
+impl Names for TableSchema {
+    fn name(&self, key: &str) -> Option<&str> {
+        match key.strip_prefix("failures.") {
+            Some(key) => self.failures.name(key),
+            None => self.consumer_state.name(key),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! SQLite: one writer at a time, so positions are assigned in the order of commits.
+//!
+//! - A transaction that reads first and writes later fails with `database is locked` if another
+//!   connection wrote in between, regardless of the busy timeout. Dispatch inside
+//!   [`immediate_transaction`](diesel::SqliteConnection::immediate_transaction), or make the first
+//!   statement of the transaction a write.
+//! - [`Settings`] applies the settings that several connections to one file need: WAL and a busy
+//!   timeout.
+
+mod dialect;
+pub(crate) mod leases;
+pub(crate) mod migrations;
+pub(crate) mod page_columns;
+pub(crate) mod positions;
+mod publish_errors;
+pub(crate) mod publish_many;
+pub(crate) mod read_page;
+pub(crate) mod row_writer;
+pub(crate) mod rows;
+pub(crate) mod settings;
+pub(crate) mod times;
+
+use std::ops::ControlFlow;
+
+use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::migration::MigrationConnection;
+use diesel::result::QueryResult;
+use diesel::sqlite::Sqlite;
+use diesel_migrations::MigrationHarness;
+
+use crate::error::Error;
+use crate::message::raw::{RawMessage, StoredMessage};
+use crate::position::Position;
+use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::savepoint;
+use crate::sql::schema::TableSchema;
+use crate::sql::sqlite::publish_errors::not_persisted;
+pub use crate::sql::sqlite::settings::{Durability, Settings};
+use crate::sql::transactions::depth;
+use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::repository::OnDuplicate;
+use crate::store::slot_observations::SlotObservations;
+use crate::store::source::PageRequest;
+use crate::store::transactions::TransactionMark;
+
+impl<C> StoreBackend<C> for Sqlite
+where
+    C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite>,
+{
+    const FAILING: Failing = Failing {
+        is_hidden_when_loaded: true,
+        violations_are_harmless: false,
+        probe_is_exact: true,
+    };
+
+    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
+        C::TransactionManager::begin_transaction(connection)?;
+        let open = depth(connection);
+        connection.batch_execute(&savepoint::set_sql(open))?;
+        Ok(None)
+    }
+
+    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
+        savepoint::probe(connection, mark)
+    }
+
+    fn migrate(connection: &mut C) -> Result<(), Error> {
+        migrations::migrate(connection)
+    }
+
+    fn high_water_mark(
+        connection: &mut C,
+        schema: &TableSchema,
+        _topic: &str,
+        _observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        positions::last_position(connection, &schema.messages)
+    }
+
+    fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
+        positions::last_position(connection, &schema.messages)
+    }
+
+    fn change_token(connection: &mut C, schema: &TableSchema) -> Result<Option<i64>, Error> {
+        positions::change_token(connection, &schema.messages)
+    }
+
+    fn read_page(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        read_page::read_page(connection, &schema.messages, request, receive)
+    }
+
+    fn persist(
+        connection: &mut C,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        publish_many::insert(connection, schema, messages, duplicates)
+            .map_err(|cause| not_persisted(connection, &schema.messages, cause, messages))
+    }
+
+    fn acquire(
+        connection: &mut C,
+        schema: &TableSchema,
+        request: &LeaseRequest<'_>,
+    ) -> Result<Lease, Error> {
+        leases::acquire(connection, schema, request)
+    }
+}

@@ -1,0 +1,75 @@
+//! Errors of publishing.
+
+use std::collections::HashSet;
+
+use diesel::connection::LoadConnection;
+use diesel::result::{Error as DieselError, QueryResult};
+use diesel::sqlite::Sqlite;
+
+use crate::error::Error;
+use crate::message::raw::RawMessage;
+use crate::sql::dialect::Statement;
+use crate::sql::dialect::Value::Text;
+use crate::sql::oversized;
+use crate::sql::rows::first_row;
+use crate::sql::schema::MessageTable;
+use crate::sql::statements::duplicates::is_unique_violation;
+use crate::sql::transactions::is_in_transaction;
+
+/// Returns the error of messages that were not persisted.
+pub(super) fn not_persisted<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    cause: DieselError,
+    messages: &[RawMessage],
+) -> Error
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    if is_unique_violation(&cause)
+        && let Ok(Some(duplicate)) = first_duplicate(connection, table, messages)
+    {
+        return Error::duplicate_message(duplicate);
+    }
+    oversized::not_persisted(persisting(connection, messages), cause, messages)
+}
+
+/// Returns the first message whose id exists already, in the table or earlier in the batch.
+fn first_duplicate<'a, C>(
+    connection: &mut C,
+    table: &MessageTable,
+    messages: &'a [RawMessage],
+) -> QueryResult<Option<&'a RawMessage>>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let mut seen = HashSet::new();
+    for message in messages {
+        let id = message.message_id.to_string();
+        let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
+        let stored = first_row(connection, Statement::new(sql, table, [Text(&id)]), |[]| {
+            Ok(())
+        })?;
+        if stored.is_some() || !seen.insert(message.message_id) {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+fn persisting<C>(connection: &mut C, messages: &[RawMessage]) -> String
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let topic = messages.first().map_or("", |message| &message.topic);
+    let count = messages.len();
+    let doing = format!("persisting {count} messages of topic \"{topic}\"");
+    if is_in_transaction(connection) {
+        format!(
+            "{doing} (a transaction that has read before cannot wait for other writers: dispatch in \
+             an immediate_transaction)"
+        )
+    } else {
+        doing
+    }
+}

@@ -1,0 +1,40 @@
+//! Finds the message of a batch that was dispatched before.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::message::raw::RawMessage;
+
+pub(in crate::sql) fn is_unique_violation(cause: &DieselError) -> bool {
+    matches!(
+        cause,
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)
+    )
+}
+
+/// Returns the message whose id the database names in its error. The ids are not queried: a query
+/// would lock the places where they are missing, or would not see rows that were committed since
+/// the transaction began.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(in crate::sql) fn named_duplicate<'a>(
+    cause: &DieselError,
+    messages: &'a [RawMessage],
+) -> Option<&'a RawMessage> {
+    messages
+        .iter()
+        .find(|message| names_duplicate(cause, message))
+}
+
+/// Returns `true` if the error names the id of this message, and not the value of another unique
+/// index.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(in crate::sql) fn names_duplicate(cause: &DieselError, message: &RawMessage) -> bool {
+    let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) = cause else {
+        return false;
+    };
+    let id = message.message_id.to_string();
+    let mut texts = [Some(information.message()), information.details()]
+        .into_iter()
+        .flatten();
+    texts.any(|text| text.contains(&id))
+}

@@ -1,0 +1,349 @@
+//! The statements for failed messages, in the form that every database understands.
+
+use std::time::Duration;
+
+use diesel::connection::LoadConnection;
+use diesel::result::{Error as DieselError, QueryResult};
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::sql::dialect::Value::{Number, OptionalText, Text};
+use crate::sql::dialect::{Dialect, Statement, Value};
+use crate::sql::error::failed_while;
+use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
+use crate::sql::schema::{FailureTable, TableSchema};
+use crate::sql::statements::leases;
+use crate::store::consumer_state::CursorUpdate;
+use crate::store::failures::{
+    FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, NewFailure,
+};
+use crate::store::key::ConsumerKey;
+use crate::store::lease::Lease;
+
+const FORGET_OVERCOME: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} < ? AND {state} IN ('failing', 'stopped')";
+
+const FORGET_VOID: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN ('failing', 'stopped', 'final'))";
+
+const AGAIN: &str = "
+    UPDATE {table}
+    SET {attempts} = {attempts} + 1, {state} = ?, {error} = ?, {last_failed_at} = {now}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const FIRST: &str = "
+    INSERT INTO {table} ({state}, {error}, {consumer}, {topic}, {position}, {message_id},
+        {message_type}, {attempts}, {first_failed_at}, {last_failed_at})
+    VALUES (?, ?, ?, ?, ?, ?, ?, 1, {now}, {now})";
+
+const ATTEMPTS: &str = "
+    SELECT {attempts} FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const SET_STATE: &str = "
+    UPDATE {table} SET {state} = ? WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+const FORGET: &str = "
+    DELETE FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
+
+/// Changes no value. The update locks the row, so that other transactions wait for it.
+const KEEP_REDRIVEN: &str = "
+    UPDATE {table} SET {state} = 'redriven'
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ? AND {state} = 'redriven'";
+
+const TAKE_REDRIVEN: &str = "
+    DELETE FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {position} = ? AND {state} = 'redriven'";
+
+const LIST: &str = "
+    SELECT {position}, {message_id}, {message_type}, {state}, {attempts}, {error},
+        {first_failed_at}, {last_failed_at}
+    FROM {table}
+    WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
+    ORDER BY {position} LIMIT ?";
+
+const COUNT: &str = "
+    SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = ?";
+
+/// Returns the key of a failed message.
+fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
+    [
+        Text(&lease.consumer),
+        Text(&lease.topic),
+        Number(position.get()),
+    ]
+}
+
+/// Records a failure. Every writer locks the consumer's row first, which rules out deadlocks. A
+/// holder that has lost the lease fails there, before it changes anything else.
+pub(in crate::sql) fn record<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    failure: &NewFailure<'_>,
+) -> Result<u32, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    connection.transaction(|connection| {
+        leases::renew(
+            connection,
+            &schema.consumer_state,
+            lease,
+            failure.extend_lease,
+        )?;
+        note(connection, &schema.failures, lease, failure).map_err(|cause| {
+            let doing = format!("recording the failure at position {}", failure.position);
+            leases::failed(lease.key(), &doing, cause)
+        })
+    })
+}
+
+fn note<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    lease: &Lease,
+    failure: &NewFailure<'_>,
+) -> QueryResult<u32>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let key = key(lease, failure.position);
+    let written = [Text(failure.state.as_str()), Text(failure.error)];
+    let values = || written.into_iter().chain(key);
+    execute(connection, table, FORGET_OVERCOME, key)?;
+    if execute(connection, table, AGAIN, values())? == 0 {
+        let id = failure.message_id.map(|id| id.to_string());
+        let message = [id.as_deref(), failure.message_type].map(OptionalText);
+        execute(connection, table, FIRST, values().chain(message))?;
+    }
+    let attempts = Statement::new(ATTEMPTS, table, key);
+    first_row(connection, attempts, |[attempts]| count(attempts))?.ok_or(DieselError::NotFound)
+}
+
+pub(in crate::sql) fn give_up<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    then: FailurePolicy,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let (table, consumers) = (&schema.failures, &schema.consumer_state);
+    let set = |connection: &mut C, state: FailureState| {
+        let state = [Text(state.as_str())];
+        let values = state.into_iter().chain(key(lease, position));
+        execute(connection, table, SET_STATE, values)
+    };
+    let update = CursorUpdate {
+        cursor: Some(position),
+        extend_lease: None,
+    };
+    connection.transaction(|connection| {
+        if then == FailurePolicy::Stop {
+            leases::end(connection, consumers, lease)?;
+        } else {
+            leases::store_cursor(connection, consumers, lease, &update)?;
+        }
+        let noted = match then {
+            FailurePolicy::Stop => set(connection, FailureState::Stopped),
+            FailurePolicy::Park => set(connection, FailureState::Parked),
+            FailurePolicy::Skip => execute(connection, table, FORGET, key(lease, position)),
+        };
+        match noted {
+            Ok(1..) => Ok(()),
+            // The cursor has passed the message, and no row would record it.
+            Ok(0) => Err(DieselError::NotFound),
+            Err(cause) => Err(cause),
+        }
+        .map_err(|cause| {
+            let doing =
+                format!("applying the failure policy to the message at position {position}");
+            leases::failed(lease.key(), &doing, cause)
+        })
+    })
+}
+
+pub(in crate::sql) fn reset<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    cursor: Option<Position>,
+) -> Result<(), Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.transaction(|connection| {
+        leases::reset(connection, &schema.consumer_state, lease, cursor)?;
+        let values = key(lease, cursor.unwrap_or_default());
+        let forgotten = execute(connection, &schema.failures, FORGET_VOID, values);
+        forgotten.map(drop).map_err(|cause| {
+            let doing = "deleting the recorded failures";
+            leases::failed(lease.key(), doing, cause)
+        })
+    })
+}
+
+pub(in crate::sql) fn is_redriven<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    extend_lease: Duration,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    change_redriven(
+        connection,
+        schema,
+        lease,
+        position,
+        extend_lease,
+        KEEP_REDRIVEN,
+    )
+}
+
+pub(in crate::sql) fn take_redriven<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    extend_lease: Duration,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    change_redriven(
+        connection,
+        schema,
+        lease,
+        position,
+        extend_lease,
+        TAKE_REDRIVEN,
+    )
+}
+
+/// Changes the row of a redriven message. The consumer's row is locked first, in the same
+/// transaction: a late statement of an earlier holder must not change the row of a message that was
+/// parked and redriven again since.
+fn change_redriven<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+    extend_lease: Duration,
+    change: &'static str,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.transaction(|connection| {
+        leases::renew(connection, &schema.consumer_state, lease, extend_lease)?;
+        let changed = execute(connection, &schema.failures, change, key(lease, position));
+        changed.map(|changed| changed > 0).map_err(|cause| {
+            let doing = format!("taking the redriven message at position {position}");
+            leases::failed(lease.key(), &doing, cause)
+        })
+    })
+}
+
+pub(in crate::sql) fn list<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    request: &FailedMessagesRequest<'_>,
+) -> Result<Vec<FailedMessage>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let values = [
+        Text(request.consumer),
+        Text(request.topic),
+        Text(request.state.as_str()),
+        Number(request.after.get()),
+        Number(i64::try_from(request.limit).unwrap_or(i64::MAX)),
+    ];
+    let doing = || format!("listing failed messages of topic \"{}\"", request.topic);
+    let failed = |cause| failed_while(doing(), cause).of_consumer(request.consumer);
+    let rows = connection.load(Statement::new(LIST, table, values));
+    let messages = rows.map_err(failed)?.map(|row| {
+        with_columns(&row.map_err(failed)?, failed_message)
+            .map_err(|broken| Error::permanent(doing(), broken))
+    });
+    messages.collect()
+}
+
+fn failed_message<DB: ReadValue>(
+    [
+        position,
+        message_id,
+        message_type,
+        state,
+        attempts,
+        error,
+        first,
+        last,
+    ]: &mut [Column<'_, DB>; 8],
+) -> Result<FailedMessage, BrokenColumn> {
+    let id = message_id.optional_text("message_id")?;
+    let state = state.text("state")?;
+    Ok(FailedMessage {
+        position: position.integer("position").map(Position::new)?,
+        message_id: id.and_then(|id| id.parse().ok()),
+        message_type: message_type
+            .optional_text("message_type")?
+            .map(str::to_owned),
+        state: FailureState::from_stored(state)
+            .ok_or_else(|| BrokenColumn::new("state", "a state of a failed message", state))?,
+        attempts: count(attempts)?,
+        error: error.text("error")?.to_owned(),
+        first_failed_at: first.time("first_failed_at")?,
+        last_failed_at: last.time("last_failed_at")?,
+    })
+}
+
+pub(in crate::sql) fn count_failed<C>(
+    connection: &mut C,
+    table: &FailureTable,
+    key: ConsumerKey<'_>,
+    state: FailureState,
+) -> Result<u64, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let values = [key.consumer, key.topic, state.as_str()].map(Text);
+    let statement = Statement::new(COUNT, table, values);
+    first_row(connection, statement, |[failed]| failed.integer("count"))
+        .map(|failed| failed.map_or(0, i64::unsigned_abs))
+        .map_err(|cause| leases::failed(key, "counting failed messages", cause))
+}
+
+fn execute<'a, C>(
+    connection: &mut C,
+    table: &'a FailureTable,
+    sql: &'static str,
+    values: impl IntoIterator<Item = Value<'a>>,
+) -> QueryResult<usize>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    connection.execute_returning_count(&Statement::new(sql, table, values))
+}
+
+fn count<DB: ReadValue>(attempts: &mut Column<'_, DB>) -> Result<u32, BrokenColumn> {
+    let found = attempts.integer("attempts")?;
+    u32::try_from(found).map_err(|_| BrokenColumn::new("attempts", "a number from 0", found))
+}

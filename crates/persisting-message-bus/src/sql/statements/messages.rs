@@ -1,0 +1,216 @@
+//! The statements that read messages, in the form that every database understands.
+
+use std::ops::ControlFlow;
+
+use diesel::connection::LoadConnection;
+use diesel::result::Error as DieselError;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::message::raw::StoredMessage;
+use crate::position::Position;
+use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::dialect::{Dialect, Statement, Value};
+use crate::sql::error::failed_while;
+use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
+use crate::sql::schema::MessageTable;
+use crate::store::source::{Backlog, PageRequest, TypeFilter};
+
+/// Returns the topic's highest position at or below the high-water mark.
+pub(in crate::sql) fn head<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    high_water_mark: Position,
+) -> Result<Position, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let sql = "SELECT {id} FROM {messages} WHERE {of_topic} AND {id} <= ?
+        ORDER BY {id} DESC LIMIT 1";
+    let values = of_topic::<C::Backend>(topic).chain([Number(high_water_mark.get())]);
+    let head = first_row(connection, Statement::new(sql, table, values), |[id]| {
+        id.integer("id").map(Position::new)
+    });
+    head.map(Option::unwrap_or_default)
+        .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+pub(in crate::sql) fn position_of<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    message_id: Uuid,
+) -> Result<Option<Position>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let id = message_id.to_string();
+    let sql = "SELECT {id} FROM {table} WHERE {message_id} = {uuid} AND {of_topic}";
+    let values = std::iter::once(Text(&id)).chain(of_topic::<C::Backend>(topic));
+    let statement = Statement::new(sql, table, values);
+    let found = first_row(connection, statement, |[id]| {
+        id.integer("id").map(Position::new)
+    });
+    found.map_err(|cause| {
+        let doing = format!("looking for the message id {message_id} on topic \"{topic}\"");
+        failed_while(doing, cause)
+    })
+}
+
+pub(in crate::sql) fn backlog<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    after: Position,
+) -> Result<Backlog, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let failed = |cause| failed_while(format!("counting messages of topic \"{topic}\""), cause);
+    let values = || of_topic::<C::Backend>(topic).chain([Number(after.get())]);
+    let sql = "SELECT count(*) FROM {messages} WHERE {of_topic} AND {id} > ?";
+    let count = first_row(
+        connection,
+        Statement::new(sql, table, values()),
+        |[count]| count.integer("count"),
+    );
+    let sql = "SELECT {published_at} FROM {messages} WHERE {of_topic} AND {id} > ?
+        ORDER BY {id} LIMIT 1";
+    let oldest = first_row(
+        connection,
+        Statement::new(sql, table, values()),
+        |[time]| time.time("published_at"),
+    );
+    Ok(Backlog {
+        messages: count.map_err(failed)?.map_or(0, i64::unsigned_abs),
+        oldest: oldest.map_err(failed)?,
+    })
+}
+
+/// The columns and the table of a statement that reads a page.
+#[derive(Clone, Copy)]
+pub(in crate::sql) struct Select {
+    /// The columns. `{version}` becomes 1 if the table has no column for the version.
+    pub(in crate::sql) columns: &'static str,
+    /// The table, and the way to read it.
+    pub(in crate::sql) from: &'static str,
+}
+
+const MESSAGES: Select = Select {
+    columns: "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}",
+    from: "{messages}",
+};
+
+/// Reads a page. `L` is the mode in which Diesel loads the rows.
+pub(in crate::sql) fn read_page<L, C>(
+    connection: &mut C,
+    table: &MessageTable,
+    request: &PageRequest<'_>,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<(), Error>
+where
+    C: LoadConnection<L>,
+    C::Backend: Dialect + ReadValue,
+{
+    if is_empty(request) {
+        return Ok(());
+    }
+    let failed = |cause| failed_reading(request, cause);
+    let page = page::<C::Backend>(table, request, MESSAGES);
+    for row in connection.load(page).map_err(failed)? {
+        let row = row.map_err(failed)?;
+        let next = with_columns(&row, |columns| {
+            message(request.topic, columns).map(|message| receive(&message))
+        });
+        if next?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns `true` if the page is certain to be empty, so that no statement is needed. Not every
+/// database accepts an empty list of types.
+pub(in crate::sql) fn is_empty(request: &PageRequest<'_>) -> bool {
+    request.limit == 0
+        || request.after >= request.up_to
+        || request.message_types == TypeFilter::Only(&[])
+}
+
+pub(in crate::sql) fn failed_reading(request: &PageRequest<'_>, cause: DieselError) -> Error {
+    let (topic, after) = (request.topic, request.after);
+    let doing = format!("reading topic \"{topic}\" after position {after}");
+    failed_while(doing, cause)
+}
+
+/// Builds the statement that selects the messages of a page.
+pub(in crate::sql) fn page<'a, DB: Dialect>(
+    table: &'a MessageTable,
+    request: &'a PageRequest<'_>,
+    select: Select,
+) -> Statement<'a> {
+    let (operator, types) = match request.message_types {
+        TypeFilter::All | TypeFilter::Except([]) => ("", None),
+        TypeFilter::Only(types) => ("AND {message_type} IN", Some(types)),
+        TypeFilter::Except(types) => ("AND {message_type} NOT IN", Some(types)),
+    };
+    let filter = types.map_or(String::new(), |types| {
+        format!("{operator} ({})", vec!["{text}"; types.len()].join(", "))
+    });
+    let columns = match table.message_version {
+        Some(_) => select.columns.replace("{version}", "{message_version}"),
+        None => select.columns.replace("{version}", "1"),
+    };
+    let from = select.from;
+    let sql = format!(
+        "SELECT {columns} FROM {from} \
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
+    );
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let between = [request.after, request.up_to].map(|position| Number(position.get()));
+    let types = types.unwrap_or_default().iter().map(|name| Text(name));
+    let values = of_topic::<DB>(request.topic).chain(between).chain(types);
+    Statement::new(sql, table, values.chain([Number(limit)]))
+}
+
+fn of_topic<DB: Dialect>(topic: &str) -> impl Iterator<Item = Value<'_>> {
+    std::iter::repeat_n(Text(topic), DB::OF_TOPIC.matches('?').count())
+}
+
+fn message<'v, DB: ReadValue>(
+    topic: &'v str,
+    [id, columns @ ..]: &'v mut [Column<'_, DB>; 7],
+) -> Result<StoredMessage<'v>, Error> {
+    let position = id
+        .integer("id")
+        .map(Position::new)
+        .map_err(|broken| Error::permanent(format!("reading topic \"{topic}\""), broken))?;
+    message_at(position, topic, columns)
+        .map_err(|broken| Error::broken_row(topic, position, broken))
+}
+
+fn message_at<'v, DB: ReadValue>(
+    position: Position,
+    topic: &'v str,
+    [id, message_type, version, payload, headers, published_at]: &'v mut [Column<'_, DB>; 6],
+) -> Result<StoredMessage<'v>, BrokenColumn> {
+    Ok(StoredMessage {
+        position,
+        message_id: id.uuid("message_id")?,
+        topic,
+        message_type: message_type.text("message_type")?,
+        message_version: message_version(version.integer("message_version")?)?,
+        payload: payload.text("payload")?,
+        headers: headers.text("headers")?,
+        published_at: published_at.time("published_at")?,
+    })
+}
+
+fn message_version(found: i64) -> Result<u32, BrokenColumn> {
+    let version = u32::try_from(found).ok().filter(|version| *version > 0);
+    version.ok_or_else(|| BrokenColumn::new("message_version", "a version from 1", found))
+}

@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::store::failures::MessageFailures;
+use crate::store::key::ConsumerKey;
+use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::work::Work;
+
+/// Keeps, by consumer name and topic, the cursor of a consumer and its lease.
+///
+/// Times come from the clock of the state (in SQL, of the database), never from the caller's.
+/// Holders on machines with different clocks therefore agree on when a lease has expired.
+pub trait MessageConsumerState: MessageFailures {
+    /// Takes the lease, unless another owner holds a lease that has not expired.
+    ///
+    /// Each acquisition increments the epoch by one, which fences every earlier holder.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_held`] if another owner holds the lease. The error names the owner and
+    ///   the time of expiry.
+    /// - If a name is too long, or the state cannot be read or written.
+    fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error>;
+
+    /// Notes which messages are handed to the handler, and up to which position messages are handed
+    /// out one at a time. Renews the lease.
+    ///
+    /// Inside a transaction, no other owner can take the lease until the transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was noted.
+    /// - If the state cannot be written.
+    fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error>;
+
+    /// Stores the cursor, and renews or releases the lease. A release also clears the work that the
+    /// holder has noted.
+    ///
+    /// Inside a transaction, no other owner can take the lease until the transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was stored.
+    /// - If the state cannot be written.
+    fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error>;
+
+    /// Renews the lease from now on, and leaves the cursor unchanged.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since, or if it was
+    ///   released.
+    /// - If the state cannot be written.
+    fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error>;
+
+    /// Releases the lease, and leaves the cursor unchanged. Does nothing if the lease is lost.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written.
+    fn release(&mut self, lease: &Lease) -> Result<(), Error>;
+
+    /// Moves the cursor to any position, releases the lease, and forgets the failures that the move
+    /// makes obsolete: those after the new cursor, because these messages come again, and that of
+    /// the message before which the cursor stood.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was moved.
+    /// - If the state cannot be written.
+    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error>;
+
+    /// Pauses the consumer after its current page, until it is resumed. Waits for a transactional
+    /// page that is being handled. Returns `false` if the consumer does not exist: a consumer that
+    /// has never run cannot be paused.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written.
+    fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error>;
+
+    /// Ends a pause. Returns `false` if the consumer does not exist.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written.
+    fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error>;
+
+    /// Returns the stored state of a consumer; `None` if it has never run.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be read.
+    fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
+}
+
+/// What a holder notes before it hands out messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoteWork {
+    /// The messages that it hands out; `None` if it only keeps the lease.
+    pub work: Option<Work>,
+    /// The position up to which messages are handed out one at a time; `None` if no message is
+    /// suspect.
+    pub suspect_until: Option<Position>,
+    /// The duration of the lease from now on.
+    pub extend_lease: Duration,
+}
+
+/// What a holder stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CursorUpdate {
+    /// The new cursor; `None` for a consumer that has not left the start. To move it back, use
+    /// [`reset`](MessageConsumerState::reset).
+    pub cursor: Option<Position>,
+    /// The duration of the lease from now on; `None` releases it.
+    pub extend_lease: Option<Duration>,
+}
+
+/// The stored state of a consumer on one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerRow {
+    /// Its cursor; `None` while it has not left the start.
+    pub cursor: Option<Position>,
+    /// The lease holder, even if the lease has expired.
+    pub lease_owner: Option<String>,
+    /// How often the lease was taken.
+    pub lease_epoch: i64,
+    /// The time at which the lease expires or has expired.
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    /// The time at which it was paused; `None` if it is not paused.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// The time at which its cursor last moved; `None` if it never did.
+    pub cursor_moved_at: Option<DateTime<Utc>>,
+    /// The work that was handed out under the lease; `None` after a release.
+    pub work: Option<Work>,
+    /// The position up to which messages are handed out one at a time.
+    pub suspect_until: Option<Position>,
+    /// The lowest position of a redriven message, which waits to be handled again.
+    pub first_redriven: Option<Position>,
+    /// The lowest position of a [final](crate::operate::FailureState::Final) message. The failure
+    /// policy applies to it as soon as the messages before it are handled.
+    pub first_final: Option<Position>,
+    /// The current time by the state's clock.
+    pub now: DateTime<Utc>,
+}

@@ -1,0 +1,38 @@
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Remembers which messages from outside were received, so that each is handled once.
+pub trait MessageInbox {
+    /// Records a message and returns `true` if it is new. Call it in the transaction that applies
+    /// the message. A concurrent receiver of the same message blocks until that transaction ends.
+    ///
+    /// # Errors
+    ///
+    /// If the inbox cannot be written.
+    fn receive(&mut self, received: &InboxEntry<'_>) -> Result<bool, Error>;
+
+    /// Forgets messages that a consumer received from a source longer ago than `retention`; returns
+    /// their number.
+    ///
+    /// # Errors
+    ///
+    /// If the inbox cannot be written.
+    fn prune_inbox(
+        &mut self,
+        consumer: &str,
+        source: &str,
+        retention: Duration,
+    ) -> Result<u64, Error>;
+}
+
+/// A message from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxEntry<'a> {
+    /// The consumer that handles it.
+    pub consumer: &'a str,
+    /// The source that it came from. Ids of different sources can be equal.
+    pub source: &'a str,
+    /// Its id at the source.
+    pub message_id: &'a str,
+}

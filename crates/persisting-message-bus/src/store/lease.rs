@@ -1,0 +1,74 @@
+//! The lease: the right to be the one active consumer of a name.
+
+use std::time::Duration;
+
+use crate::position::Position;
+use crate::store::key::ConsumerKey;
+use crate::store::work::Work;
+
+/// A request for the lease of a consumer.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseRequest<'a> {
+    /// The consumer's name.
+    pub consumer: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+    /// The owner that requests it; unique for each holder.
+    pub owner: &'a str,
+    /// The duration of the lease. Fractions of a millisecond are cut off. A lease of zero expires
+    /// at once.
+    pub duration: Duration,
+}
+
+/// The right to be the one active consumer of a name on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The consumer's name.
+    pub consumer: String,
+    /// The topic.
+    pub topic: String,
+    /// The owner that holds it.
+    pub owner: String,
+    /// How often the lease was taken; 1 the first time.
+    pub epoch: i64,
+    /// The cursor when the lease was taken; `None` while the consumer has not left the start.
+    pub cursor: Option<Position>,
+    /// The position of the consumer before it was reset. Messages up to this position are handled
+    /// again.
+    pub replay_until: Option<Position>,
+    /// The work that another holder had handed out, if its lease expired without a release. That
+    /// holder ended unexpectedly, or took too long.
+    pub left: Option<Work>,
+    /// Up to this position, messages are handed out one at a time, because one of them may have
+    /// ended its process.
+    pub suspect_until: Option<Position>,
+}
+
+impl<'a> LeaseRequest<'a> {
+    /// Returns the consumer and its topic.
+    #[must_use]
+    pub fn key(&self) -> ConsumerKey<'a> {
+        ConsumerKey {
+            consumer: self.consumer,
+            topic: self.topic,
+        }
+    }
+}
+
+impl Lease {
+    /// Returns the consumer and its topic.
+    #[must_use]
+    pub fn key(&self) -> ConsumerKey<'_> {
+        ConsumerKey {
+            consumer: &self.consumer,
+            topic: &self.topic,
+        }
+    }
+
+    /// Returns the position up to which messages are handled again if the cursor is moved from its
+    /// present position.
+    #[must_use]
+    pub fn replayed_after_reset(&self) -> Option<Position> {
+        self.replay_until.max(self.cursor)
+    }
+}

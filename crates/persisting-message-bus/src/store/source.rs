@@ -1,0 +1,278 @@
+//! Reads messages.
+
+use std::ops::ControlFlow;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::message::raw::StoredMessage;
+use crate::message::stored_headers::causation_id;
+use crate::position::Position;
+use crate::store::slot_observations::SlotObservations;
+
+/// A source of messages, which are read one topic at a time, in the order of their positions.
+pub trait MessageSource {
+    /// Returns the topic's high-water mark: nothing of the topic can still be committed at or below
+    /// that position.
+    ///
+    /// `observations` is the reader's memory of the topic's publishers. The reader must keep it for
+    /// its next poll.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read, or cannot determine the mark: it is a standby, or the call is
+    /// inside a transaction that does not see concurrent commits.
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error>;
+
+    /// Returns the highest position of the topic's messages at or below the high-water mark;
+    /// [`Position::START`] if there are none.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read.
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error>;
+
+    /// Returns the topic's head: the highest position of its messages at or below the current
+    /// high-water mark.
+    ///
+    /// While transactions are in flight, a new reader may see a lower value than one that has read
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`high_water_mark`](Self::high_water_mark) and [`head`](Self::head).
+    fn current_head(&mut self, topic: &str) -> Result<Position, Error> {
+        let high_water_mark = self.high_water_mark(topic, &mut SlotObservations::default())?;
+        self.head(topic, high_water_mark)
+    }
+
+    /// Returns the highest position that the source ever handed out, on any topic, even if that
+    /// message was pruned since. A cursor after it cannot be right.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read.
+    fn last_position(&mut self) -> Result<Position, Error>;
+
+    /// Returns the position of the topic's first message, up to a position, that was recorded at
+    /// that time or later; `None` if there is none. The default implementation reads the topic from
+    /// its start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn first_since(
+        &mut self,
+        topic: &str,
+        time: DateTime<Utc>,
+        up_to: Position,
+    ) -> Result<Option<Position>, Error> {
+        let mut first = None;
+        read_all(self, topic, Position::START, up_to, &mut |stored| {
+            if stored.published_at < time {
+                return ControlFlow::Continue(());
+            }
+            first = Some(stored.position);
+            ControlFlow::Break(())
+        })?;
+        Ok(first)
+    }
+
+    /// Returns the position of the message with that id on the topic; `None` if there is none. The
+    /// default implementation reads the topic from its start.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
+        let mut found = None;
+        let (start, end) = (Position::START, Position::LAST);
+        read_all(self, topic, start, end, &mut |stored| {
+            if stored.message_id != message_id {
+                return ControlFlow::Continue(());
+            }
+            found = Some(stored.position);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    /// Counts the topic's messages after a position. The default implementation reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
+        let mut backlog = Backlog::default();
+        read_all(self, topic, after, Position::LAST, &mut |stored| {
+            backlog.messages += 1;
+            backlog.oldest.get_or_insert(stored.published_at);
+            ControlFlow::Continue(())
+        })?;
+        Ok(backlog)
+    }
+
+    /// Returns a token that changes when another connection may have committed. `None` if the
+    /// source has no such check that is cheaper than a poll.
+    ///
+    /// The token does not cover commits through this source itself. A source that shares its
+    /// connection with others must therefore return `None`. The default implementation returns
+    /// `None`; of the databases, only SQLite has a token.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read.
+    fn change_token(&mut self) -> Result<Option<i64>, Error> {
+        Ok(None)
+    }
+
+    /// Returns the messages of a flow, on all topics. These are the messages that name the flow, at
+    /// most `limit`, lowest position first, and the message whose id is that of the flow.
+    /// [`Flow::read`](crate::operate::Flow::read) puts them in order.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read, or does not support flows. The default implementation supports
+    /// none.
+    fn flow_messages(
+        &mut self,
+        correlation_id: &str,
+        limit: usize,
+    ) -> Result<Vec<FlowMessage>, Error> {
+        let doing = format!("reading up to {limit} messages of the flow \"{correlation_id}\"");
+        Err(Error::permanent(
+            doing,
+            "this source does not support flows",
+        ))
+    }
+
+    /// Passes the messages of one page to `receive`, lowest position first, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot be read, or holds a row without a valid message (a message id that is
+    /// not a UUID, a broken time). The error names the row's position. Messages that were received
+    /// before the error remain valid.
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+}
+
+/// Reads a topic page by page, until `receive` breaks.
+fn read_all<M: MessageSource + ?Sized>(
+    source: &mut M,
+    topic: &str,
+    mut after: Position,
+    up_to: Position,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    const LIMIT: usize = 1_000;
+    loop {
+        let mut received = 0;
+        let mut goes_on = ControlFlow::Continue(());
+        let request = PageRequest {
+            topic,
+            message_types: TypeFilter::All,
+            after,
+            up_to,
+            limit: LIMIT,
+        };
+        source.read_page(&request, &mut |stored| {
+            received += 1;
+            after = stored.position;
+            goes_on = receive(stored);
+            goes_on
+        })?;
+        if goes_on.is_break() || received < LIMIT {
+            return Ok(());
+        }
+    }
+}
+
+/// The messages of a topic after a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Their number.
+    pub messages: u64,
+    /// The time at which the first of them was recorded; `None` if there is none.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// Which messages make up a page.
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest<'a> {
+    /// Only messages of this topic.
+    pub topic: &'a str,
+    /// Only messages of these types.
+    pub message_types: TypeFilter<'a>,
+    /// Only messages after this position.
+    pub after: Position,
+    /// Only messages up to and including this position: the topic's head.
+    pub up_to: Position,
+    /// The maximum number of messages. Zero returns an empty page.
+    pub limit: usize,
+}
+
+/// Selects message types by their wire names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeFilter<'a> {
+    /// Every message.
+    All,
+    /// Messages of these types.
+    Only(&'a [&'a str]),
+    /// Messages of other types than these.
+    Except(&'a [&'a str]),
+}
+
+impl TypeFilter<'_> {
+    /// Returns `true` if messages of this type are selected.
+    #[must_use]
+    pub fn include(&self, message_type: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.contains(&message_type),
+            Self::Except(names) => !names.contains(&message_type),
+        }
+    }
+}
+
+/// A message in a flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FlowMessage {
+    /// Its position.
+    pub position: Position,
+    /// Its topic.
+    pub topic: String,
+    /// The wire name of its type.
+    pub message_type: String,
+    /// Its id.
+    pub message_id: Uuid,
+    /// The id of the message that is its direct cause.
+    pub causation_id: Option<Uuid>,
+    /// The time of recording.
+    pub published_at: DateTime<Utc>,
+    /// The number of causes before it in the flow; zero if its cause is not in the flow.
+    pub depth: usize,
+}
+
+impl FlowMessage {
+    pub(crate) fn of(stored: &StoredMessage<'_>) -> Self {
+        Self {
+            position: stored.position,
+            topic: stored.topic.to_owned(),
+            message_type: stored.message_type.to_owned(),
+            message_id: stored.message_id,
+            causation_id: causation_id(stored.headers),
+            published_at: stored.published_at,
+            depth: 0,
+        }
+    }
+}
