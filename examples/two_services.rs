@@ -16,9 +16,10 @@ use clap::{Parser, ValueEnum};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use persisting_message_bus::operate::Shutdown;
 use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
-    Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Shutdown, Topic,
+    Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Topic,
 };
 use persisting_message_bus_http::{Feed, HttpSource};
 use serde::{Deserialize, Serialize};

@@ -15,13 +15,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::operate::Shutdown;
 use persisting_message_bus::operate::{
     ConsumerKey, ConsumerStatus, FailedMessagesRequest, MessageFailures, ParkedSelector,
 };
 use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner, Shutdown,
-    Topic, Waker,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner, Topic, Waker,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::to_value;

@@ -1,12 +1,13 @@
 use persisting_message_bus::operate::ConsumerKey;
 use std::ops::ControlFlow;
 
+use persisting_message_bus::backend::MAX_NAME_LENGTH;
 use persisting_message_bus::backend::{
     LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, PageRequest, RawMessage,
     TypeFilter,
 };
 use persisting_message_bus::{
-    Headers, MAX_NAME_LENGTH, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
+    Headers, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Measured, Measurements, OrderPlaced, Orders};

@@ -123,7 +123,7 @@ fn a_redriven_message_that_is_gone_is_parked_again_as_on_a_table() {
             parked.iter().map(told).collect::<Vec<_>>(),
             [(2, 2), (3, 2)]
         );
-        assert!(parked[0].error.contains("it was pruned"), "{parked:?}");
+        assert!(parked[0].error.contains("it was purged"), "{parked:?}");
     }
     let errors = |(_, parked): &(_, Vec<FailedMessage>)| -> Vec<_> {
         parked.iter().map(|failed| failed.error.clone()).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    InboxEntry, MessageConsumerState, MessageInbox, MessageRepository,
+    InboxEntry, InboxKey, MessageConsumerState, MessageInbox, MessageRepository,
 };
 use persisting_message_bus::operate::{
     ConsumerKey, FailedMessagesRequest, FailureState, ParkedSelector,
@@ -128,7 +128,13 @@ pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState + Messag
     for is_new in [true, false] {
         assert_eq!(bus.receive(&received).unwrap(), is_new);
     }
-    let pruned = bus.prune_inbox("failing", "outside", Duration::ZERO);
+    let pruned = bus.prune_inbox(
+        InboxKey {
+            consumer: "failing",
+            source: "outside",
+        },
+        Duration::ZERO,
+    );
     assert_eq!(pruned.unwrap(), 1);
     assert!(failing.pause(bus).unwrap());
     assert!(failing.resume(bus).unwrap());

@@ -108,39 +108,38 @@ pub mod testing;
 pub use crate::backoff::Backoff;
 pub use crate::bridge::bus::MessageBus;
 pub use crate::bridge::inbox::Inbox;
-pub use crate::bridge::relay::{Relay, relay};
+pub use crate::bridge::relay::relay;
 pub use crate::consume::consumer::MessageConsumer;
 pub use crate::consume::reset::ResetTo;
 pub use crate::consume::retry_policy::RetryPolicy;
 pub use crate::consume::unknown::OnUnknown;
 pub use crate::error::Error;
 pub use crate::message::headers::Headers;
-pub use crate::message::name::MAX_NAME_LENGTH;
 pub use crate::message::topic::{EventSet, Topic};
 pub use crate::message::typed::Message;
 pub use crate::position::Position;
-pub use crate::publish::clock::{Clock, SystemClock};
 pub use crate::publish::coalesce::coalescer::Coalescer;
 pub use crate::publish::coalesce::dispatcher::CoalescingDispatcher;
 pub use crate::publish::correlation::Correlation;
 pub use crate::publish::decorator::{DefaultMessageDecorator, MessageDecorator};
 pub use crate::publish::dispatcher::MessageDispatcher;
-pub use crate::run::thread::ConsumerExit;
-pub use crate::run::{RunHandle, Runner, StopTimedOut};
-pub use crate::signals::{Shutdown, Waker};
+pub use crate::run::Runner;
+pub use crate::signals::Waker;
 pub use crate::store::failures::FailurePolicy;
 pub use crate::store::repository::OnDuplicate;
 
 /// The traits that a backend implements, and the types that they use.
 pub mod backend {
     pub use crate::message::descriptor::TopicDescriptor;
+    pub use crate::message::name::MAX_NAME_LENGTH;
     pub use crate::message::raw::{RawMessage, StoredMessage};
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
+    pub use crate::publish::clock::{Clock, SystemClock};
     pub use crate::store::consumer_state::{
         ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork,
     };
     pub use crate::store::failures::NewFailure;
-    pub use crate::store::inbox::{InboxEntry, MessageInbox};
+    pub use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
     pub use crate::store::lease::{Lease, LeaseRequest};
     pub use crate::store::repository::MessageRepository;
     pub use crate::store::slot_observations::SlotObservations;
@@ -153,7 +152,7 @@ pub mod backend {
 
 /// The kinds of handlers, which appear in the type of a consumer.
 pub mod handler {
-    pub use crate::bridge::relay::{AsStored, Persist};
+    pub use crate::bridge::relay::{AsStored, Persist, Relay};
     pub use crate::consume::errors::HandlerError;
     pub use crate::consume::external::External;
     pub use crate::consume::hand_over::{PerMessage, PerPage};

@@ -7,9 +7,8 @@ use diesel::PgConnection;
 use persisting_message_bus::backend::{
     MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
-use persisting_message_bus::{
-    Error, Message, MessageBus, MessageConsumer, Position, RunHandle, Runner,
-};
+use persisting_message_bus::operate::RunHandle;
+use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, Runner};
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 

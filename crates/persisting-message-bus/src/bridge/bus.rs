@@ -12,7 +12,7 @@ use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
     ParkedSelector,
 };
-use crate::store::inbox::{InboxEntry, MessageInbox};
+use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::slot_observations::SlotObservations;
@@ -110,7 +110,7 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
 impl<M, S: MessageInbox> MessageInbox for MessageBus<M, S> {
     forward! { state:
         fn receive(received: &InboxEntry<'_>) -> Result<bool, Error>;
-        fn prune_inbox(consumer: &str, source: &str, window: Duration) -> Result<u64, Error>;
+        fn prune_inbox(key: InboxKey<'_>, retention: Duration) -> Result<u64, Error>;
     }
 }
 

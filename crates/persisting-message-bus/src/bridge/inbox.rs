@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::message::name;
-use crate::store::inbox::{InboxEntry, MessageInbox};
+use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 use crate::store::transactions::TransactionControl;
 
 /// Handles messages from outside once, however often they arrive: from a webhook, a broker, a feed.
@@ -36,7 +36,7 @@ impl Inbox {
     /// # Errors
     ///
     /// [`Error::is_invalid_name`] if a name is empty, is longer than
-    /// [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH), has control characters, or starts or ends with
+    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control characters, or starts or ends with
     /// white space.
     pub fn new(consumer: impl Into<String>, source: impl Into<String>) -> Result<Self, Error> {
         let (consumer, source) = (consumer.into(), source.into());
@@ -60,7 +60,7 @@ impl Inbox {
 
     /// Runs `handle` in a transaction. Returns `None` if the message was handled before.
     ///
-    /// The id has at most [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH) characters. The effects that
+    /// The id has at most [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters. The effects that
     /// `handle` has through the bus happen exactly once. If `handle` fails, they are rolled back,
     /// and the message can be received again.
     ///
@@ -104,6 +104,10 @@ impl Inbox {
     where
         B: MessageInbox + ?Sized,
     {
-        bus.prune_inbox(&self.consumer, &self.source, self.retention)
+        let key = InboxKey {
+            consumer: &self.consumer,
+            source: &self.source,
+        };
+        bus.prune_inbox(key, self.retention)
     }
 }

@@ -28,7 +28,7 @@ impl Error {
             | Kind::BeforeReplay { topic, .. }
             | Kind::HookInterrupted { topic, .. }
             | Kind::BrokenCursor { topic, .. }
-            | Kind::Locked { topic, .. }
+            | Kind::LeaseHeld { topic, .. }
             | Kind::LeaseLost { topic, .. } => Some(topic),
             Kind::Interrupted { at, .. } => Some(&at.topic),
             _ => self.culprit().map(|message| message.topic),

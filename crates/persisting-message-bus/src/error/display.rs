@@ -50,7 +50,7 @@ impl fmt::Display for Error {
         }
         self.write_fact(formatter)?;
         if self.0.kind.stays_before() {
-            formatter.write_str("; the cursor stays before it")?;
+            formatter.write_str("; the cursor stays before this message")?;
         }
         if let Some(Attempt { number, most, .. }) = self.0.attempt {
             write!(formatter, "; failed attempts: {number} (limit {most})")?;

@@ -25,14 +25,14 @@ impl Kind {
             Self::BrokenRow { .. } => "correct the row",
             Self::NotThere { .. } => "discard the failure",
             Self::Died(..) => {
-                "it may have been killed, have aborted, or have run out of memory: read its log and \
-                 the system's"
+                "the process may have aborted, been killed or run out of memory: check its log and \
+                 the system log"
             }
             Self::BrokenCursor { .. } => {
                 "the message table may have been restored or emptied: reset the consumer to the \
                  position after which it must continue"
             }
-            Self::Locked { .. } => "retry then, or after a release",
+            Self::LeaseHeld { .. } => "retry after the lease expires or is released",
             Self::LeaseLost { .. } => {
                 "if handling a page takes longer than the lease, make the lease longer or the page \
                  smaller"
@@ -58,8 +58,8 @@ impl Class {
                  roll the transaction back",
             ),
             Self::TooLarge => Some(
-                "it is larger than the database can store (on MySQL and MariaDB, max_allowed_packet \
-                 limits the size of a statement)",
+                "a value is larger than the database can store (on MySQL and MariaDB, \
+                 max_allowed_packet limits the size of a statement)",
             ),
         }
     }

@@ -54,7 +54,7 @@ pub(crate) enum Kind {
         at: Location,
         expected: &'static str,
     },
-    #[error("the {at} has version {version}, and this program knows versions up to {current}")]
+    #[error("the {at} has version {version}, but this program knows versions up to {current}")]
     NewerVersion {
         at: Location,
         version: u32,
@@ -102,8 +102,8 @@ pub(crate) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "no message at position {position} of topic \"{topic}\" matches this consumer: it was \
-         pruned, or the event set has changed"
+        "the message at position {position} of topic \"{topic}\" is no longer available to this \
+         consumer: it was purged, or the event set has changed"
     )]
     NotThere { topic: String, position: Position },
     #[error("the handler failed on the {0}")]
@@ -115,10 +115,7 @@ pub(crate) enum Kind {
         #[source]
         cause: Option<BoxError>,
     },
-    #[error(
-        "the process that handled the {0} ended unexpectedly, and handled nothing else at that \
-         time"
-    )]
+    #[error("the process ended unexpectedly while it handled the {0} and nothing else")]
     Died(Location),
     #[error("the attempt to handle the {at} was interrupted")]
     Interrupted {
@@ -138,9 +135,8 @@ pub(crate) enum Kind {
         error: String,
     },
     #[error(
-        "the process that handled the redriven message at position {position} of topic \
-         \"{topic}\" ended unexpectedly, and handled nothing else at that time; the message is \
-         parked again"
+        "the process ended unexpectedly while it handled the redriven message at position \
+         {position} of topic \"{topic}\" and nothing else; the message is parked again"
     )]
     DiedAgain { topic: String, position: Position },
     #[error(
@@ -175,16 +171,19 @@ pub(crate) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "the cursor {cursor} on topic \"{topic}\" cannot be right: positions begin at 0, and the \
-         last position that was handed out is {last}"
+        "the cursor {cursor} on topic \"{topic}\" is invalid: it must be between 0 and {last}, the \
+         highest position that was ever assigned"
     )]
     BrokenCursor {
         topic: String,
         cursor: Position,
         last: Position,
     },
-    #[error("locked on topic \"{topic}\": {owner} holds the lease, which expires at {expires_at}")]
-    Locked {
+    #[error(
+        "cannot acquire the lease on topic \"{topic}\": it is held by owner {owner} and expires at \
+         {expires_at}"
+    )]
+    LeaseHeld {
         topic: String,
         owner: String,
         expires_at: String,

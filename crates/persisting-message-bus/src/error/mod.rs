@@ -45,7 +45,7 @@ impl Error {
     /// released.
     #[must_use]
     pub fn is_lease_held(&self) -> bool {
-        matches!(self.kind(), Kind::Locked { .. })
+        matches!(self.kind(), Kind::LeaseHeld { .. })
     }
 
     /// Returns `true` if another holder took the lease from this one, which has stored nothing
@@ -161,7 +161,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         let may_pass = self.class().is_some_and(Class::may_pass);
         match self.kind() {
-            Kind::Locked { .. } => true,
+            Kind::LeaseHeld { .. } => true,
             // Nothing has taken effect.
             Kind::TransactionLeft { is_final, .. } => !is_final,
             _ => may_pass,
@@ -209,7 +209,7 @@ impl Error {
     /// Returns the lease holder and the time of expiry, if another holder has the lease.
     pub(crate) fn holder(&self) -> Option<(&str, &str)> {
         match self.kind() {
-            Kind::Locked {
+            Kind::LeaseHeld {
                 owner, expires_at, ..
             } => Some((owner, expires_at)),
             _ => None,

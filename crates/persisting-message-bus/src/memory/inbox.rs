@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use crate::error::Error;
 use crate::memory::consumer_state::InMemoryMessageConsumerState;
-use crate::store::inbox::{InboxEntry, MessageInbox};
+use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 
 impl MessageInbox for InMemoryMessageConsumerState {
     fn receive(&mut self, received: &InboxEntry<'_>) -> Result<bool, Error> {
@@ -16,12 +16,8 @@ impl MessageInbox for InMemoryMessageConsumerState {
         })
     }
 
-    fn prune_inbox(
-        &mut self,
-        consumer: &str,
-        source: &str,
-        window: Duration,
-    ) -> Result<u64, Error> {
+    fn prune_inbox(&mut self, key: InboxKey<'_>, window: Duration) -> Result<u64, Error> {
+        let InboxKey { consumer, source } = key;
         let now = Utc::now();
         self.consumers.write(|consumers| {
             let inbox = &mut consumers.inbox;

@@ -101,7 +101,7 @@ impl Headers {
     }
 
     /// Sets the flow that the message belongs to. The id has at most
-    /// [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH) characters; the dispatch checks that.
+    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters; the dispatch checks that.
     pub fn set_correlation_id(&mut self, correlation_id: impl Into<String>) {
         self.correlation_id = Some(correlation_id.into());
     }
@@ -111,7 +111,7 @@ impl Headers {
         self.causation_id = Some(causation_id);
     }
 
-    /// Sets a custom header. Its name has at most [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH)
+    /// Sets a custom header. Its name has at most [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH)
     /// characters and must not begin with `__`; the dispatch checks that.
     pub fn set(&mut self, header: impl Into<String>, value: impl Into<Value>) {
         self.custom.insert(header.into(), value.into());

@@ -5,6 +5,9 @@ mod status;
 
 pub use crate::operate::flow::Flow;
 pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
+pub use crate::run::thread::ConsumerExit;
+pub use crate::run::{RunHandle, StopTimedOut};
+pub use crate::signals::Shutdown;
 pub use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
 };

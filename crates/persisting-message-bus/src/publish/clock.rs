@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 ///
 /// ```
 /// use chrono::{DateTime, Utc};
-/// use persisting_message_bus::{Clock, DefaultMessageDecorator};
+/// use persisting_message_bus::DefaultMessageDecorator;
+/// use persisting_message_bus::backend::Clock;
 ///
 /// let noon: DateTime<Utc> = "2026-03-01T12:00:00Z".parse()?;
 /// let clock = move || noon;

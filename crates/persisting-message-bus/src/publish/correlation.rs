@@ -66,7 +66,7 @@ thread_local! {
 
 impl Correlation {
     /// Creates the correlation of a flow that began elsewhere. Its id has at most
-    /// [`MAX_NAME_LENGTH`](crate::MAX_NAME_LENGTH) characters; the dispatch checks that.
+    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters; the dispatch checks that.
     #[must_use]
     pub fn of_flow(correlation_id: impl Into<String>) -> Self {
         Self {

@@ -191,7 +191,7 @@ where
 /// let exits = running.stop_within(Duration::from_secs(10))?;
 /// assert_eq!(exits[0].consumer, "mailer");
 /// assert!(exits[0].error.is_none());
-/// # Ok::<(), persisting_message_bus::StopTimedOut>(())
+/// # Ok::<(), persisting_message_bus::operate::StopTimedOut>(())
 /// ```
 #[derive(Debug)]
 pub struct RunHandle {

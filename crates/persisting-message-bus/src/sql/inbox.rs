@@ -9,7 +9,7 @@ use crate::sql::error::failed_while;
 use crate::sql::statements::duplicates::is_unique_violation;
 use crate::sql::statements::leases::milliseconds;
 use crate::sql::tables::Tables;
-use crate::store::inbox::{InboxEntry, MessageInbox};
+use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 
 const RECEIVE: &str = "
     INSERT INTO {table} ({consumer}, {source}, {message_id}, {received_at})
@@ -34,14 +34,10 @@ impl<T: Tables> MessageInbox for T {
         }
     }
 
-    fn prune_inbox(
-        &mut self,
-        consumer: &str,
-        source: &str,
-        window: Duration,
-    ) -> Result<u64, Error> {
+    fn prune_inbox(&mut self, key: InboxKey<'_>, retention: Duration) -> Result<u64, Error> {
+        let InboxKey { consumer, source } = key;
         let (connection, schema) = self.parts();
-        let age = Number(-milliseconds(window));
+        let age = Number(-milliseconds(retention));
         let prune = Statement::new(PRUNE, &schema.inbox, [Text(consumer), Text(source), age]);
         let pruned = connection.execute_returning_count(&prune);
         pruned.map(|pruned| pruned as u64).map_err(|cause| {

@@ -19,7 +19,7 @@ impl Error {
         expires_at: Option<DateTime<Utc>>,
     ) -> Self {
         let or_unknown = "unknown".to_owned();
-        Self::from(Kind::Locked {
+        Self::from(Kind::LeaseHeld {
             topic: request.topic.to_owned(),
             owner: owner.unwrap_or_else(|| or_unknown.clone()),
             expires_at: expires_at.map_or(or_unknown, |time| time.to_rfc3339()),

@@ -18,12 +18,7 @@ pub trait MessageInbox {
     /// # Errors
     ///
     /// If the inbox cannot be written.
-    fn prune_inbox(
-        &mut self,
-        consumer: &str,
-        source: &str,
-        retention: Duration,
-    ) -> Result<u64, Error>;
+    fn prune_inbox(&mut self, key: InboxKey<'_>, retention: Duration) -> Result<u64, Error>;
 }
 
 /// A message from outside.
@@ -35,4 +30,13 @@ pub struct InboxEntry<'a> {
     pub source: &'a str,
     /// Its id at the source.
     pub message_id: &'a str,
+}
+
+/// A consumer and the place from which it receives messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InboxKey<'a> {
+    /// The consumer's name.
+    pub consumer: &'a str,
+    /// The source: message ids of different sources can be the same.
+    pub source: &'a str,
 }

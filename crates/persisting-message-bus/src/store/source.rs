@@ -14,8 +14,8 @@ use crate::store::slot_observations::SlotObservations;
 
 /// A source of messages, which are read one topic at a time, in the order of their positions.
 pub trait MessageSource {
-    /// Returns the topic's high-water mark: nothing of the topic can still be committed at or below
-    /// that position.
+    /// Returns the topic's high-water mark: the position at and below which no message of the topic
+    /// can still be committed.
     ///
     /// `observations` is the reader's memory of the topic's publishers. The reader must keep it for
     /// its next poll.
@@ -52,17 +52,17 @@ pub trait MessageSource {
         self.head(topic, high_water_mark)
     }
 
-    /// Returns the highest position that the source ever handed out, on any topic, even if that
-    /// message was pruned since. A cursor after it cannot be right.
+    /// Returns the highest position that the source has ever assigned, on any topic, even if the
+    /// message at that position has since been purged. A cursor after that position is invalid.
     ///
     /// # Errors
     ///
     /// If the source cannot be read.
     fn last_position(&mut self) -> Result<Position, Error>;
 
-    /// Returns the position of the topic's first message, up to a position, that was recorded at
-    /// that time or later; `None` if there is none. The default implementation reads the topic from
-    /// its start.
+    /// Returns the position of the topic's first message that was recorded at `time` or later;
+    /// `None` if there is none. Ignores messages after the position `up_to`. The default
+    /// implementation reads the topic from its start.
     ///
     /// # Errors
     ///
@@ -118,8 +118,8 @@ pub trait MessageSource {
         Ok(backlog)
     }
 
-    /// Returns a token that changes when another connection may have committed. `None` if the
-    /// source has no such check that is cheaper than a poll.
+    /// Returns a token that changes when another connection may have committed; `None` if the
+    /// source has no token that is cheaper to read than a poll.
     ///
     /// The token does not cover commits through this source itself. A source that shares its
     /// connection with others must therefore return `None`. The default implementation returns
@@ -132,9 +132,10 @@ pub trait MessageSource {
         Ok(None)
     }
 
-    /// Returns the messages of a flow, on all topics. These are the messages that name the flow, at
-    /// most `limit`, lowest position first, and the message whose id is that of the flow.
-    /// [`Flow::read`](crate::operate::Flow::read) puts them in order.
+    /// Returns the messages of a flow, on all topics: at most `limit` messages whose correlation id
+    /// is `correlation_id`, lowest position first. If another message, which started the flow, has
+    /// this id, the result also contains that message, beyond the limit.
+    /// [`Flow::read`](crate::operate::Flow::read) sorts the result.
     ///
     /// # Errors
     ///

@@ -219,7 +219,7 @@ impl TransactionState {
         match self {
             Self::Open => "it is open".to_owned(),
             Self::Aborted { cause } => format!(
-                "it went on after this, although the database then keeps nothing of it: {cause}. \
+                "it continued after a failed statement, so the database discards all of it: {cause}. \
              Nothing has taken effect. Return the error, or run statements that can fail in a \
              nested transaction"
             ),
@@ -231,7 +231,7 @@ impl TransactionState {
              Nothing has taken effect. Return the error"
             ),
             Self::Ended { cause, .. } => format!(
-                "this ended it: {cause}. Changes before a commit or after a rollback have taken \
+                "a statement ended it: {cause}. Changes before a commit or after a rollback have taken \
              effect and cannot be undone, so a retry repeats them. Keep statements that commit by \
              themselves (DDL, TRUNCATE, LOCK TABLES), COMMIT and ROLLBACK out of it, and return \
              errors"

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use benchmark_rows::Failure;
 use benchmark_rows::topic::Orders;
-use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, RunHandle, Runner};
+use persisting_message_bus::operate::RunHandle;
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 
 use super::{Pace, Wake};
 use crate::with_driver::WithDriver;

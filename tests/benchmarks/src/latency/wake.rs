@@ -1,6 +1,6 @@
 use std::fmt;
 
-use persisting_message_bus::RunHandle;
+use persisting_message_bus::operate::RunHandle;
 
 use crate::with_driver::WithDriver;
 
