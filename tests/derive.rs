@@ -111,14 +111,14 @@ fn an_error_of_decoding_says_where_and_why() {
     assert_eq!(
         format!("{error:#}"),
         "cannot decode the OrderPlaced at position 42 of topic \"orders\" (message id \
-         0197a5c2-0000-7000-8000-000000000001): make its struct accept the stored payload; the \
+         0197a5c2-0000-7000-8000-000000000001); make its struct accept the stored payload; the \
          cursor stays before this message: missing field `note` at line 1 column 11"
     );
     let error = Orders::decode(&stored("OrderLost", "{}")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "topic `Orders` does not know the OrderLost at position 42 of topic \"orders\" (message id \
-         0197a5c2-0000-7000-8000-000000000001): add a variant or an alias for \"OrderLost\"; the \
+         0197a5c2-0000-7000-8000-000000000001); add a variant or an alias for \"OrderLost\"; the \
          cursor stays before this message"
     );
 }

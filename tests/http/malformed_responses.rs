@@ -251,7 +251,7 @@ fn redirects_are_not_followed() {
     let location = format!("location: {}/orders\r\n", elsewhere.url());
     let server = MalformedServer::start(http("302 Found", &location, b""));
     server.expect(&format!(
-        "the server sends to {}/orders instead",
+        "the server redirects to {}/orders",
         elsewhere.url()
     ));
     assert_eq!(elsewhere.requests.load(Ordering::SeqCst), 0);
