@@ -1,7 +1,7 @@
 //! What does not compile says what to write instead.
 //!
 //! After a change on purpose, `TRYBUILD=overwrite cargo test -p persisting-message-bus-tests --test
-//! ui` writes the texts anew.
+//! ui` writes the texts again.
 
 use std::fs;
 use std::path::PathBuf;
