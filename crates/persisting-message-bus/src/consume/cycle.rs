@@ -59,7 +59,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// - [`Error::is_bad_message`]: a message is unknown or does not decode. The same applies.
     /// - [`Error::is_lease_lost`]: handling took longer than the lease, and another holder took it.
     ///   Messages after the stored cursor will be handled again.
-    /// - [`Error::is_broken_cursor`]: the stored cursor cannot be right. Nothing was handled.
+    /// - [`Error::is_broken_cursor`]: the stored cursor is at a position that the topic has never
+    ///   assigned. Nothing was handled.
     /// - When the bus cannot be read or written.
     pub fn handle_page<B>(&mut self, bus: &mut B) -> Result<usize, Error>
     where

@@ -66,7 +66,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// - [`Error::is_lease_held`]: another holder of the same name holds the lease. Nothing was
     ///   moved.
     /// - [`Error::is_broken_cursor`]: the position is negative, or after the last one that was
-    ///   handed out. Nothing was moved.
+    ///   assigned. Nothing was moved.
     /// - [`Error::is_retryable`]: publishers had transactions in flight all the time, so the end of
     ///   the topic is unknown. Nothing was moved.
     /// - When the bus cannot be read or written.

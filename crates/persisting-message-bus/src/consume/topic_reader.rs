@@ -197,7 +197,7 @@ impl TopicReader {
     }
 
     /// Checks a cursor. After the head, it is valid if messages there cannot be read yet, or were
-    /// read and are pruned since. It is broken if that position was never handed out.
+    /// read and are pruned since. It is broken if that position was never assigned.
     pub(super) fn check_cursor<B>(
         &self,
         bus: &mut B,

@@ -3,7 +3,8 @@
 /// The outcome of running the same transaction again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// It can succeed: another transaction was in the way, or a resource was short.
+    /// It can succeed: another transaction caused a conflict, or a resource has run out for the
+    /// moment.
     Transient,
     /// It can succeed on another connection; this connection is unusable.
     Disconnected,

@@ -104,7 +104,9 @@ impl Error {
         )
     }
 
-    /// Returns `true` if the stored cursor cannot be right.
+    /// Returns `true` if a cursor is at a position that its topic has never assigned: it is
+    /// negative, or after the highest one. A common cause is a database that was restored to an
+    /// earlier state.
     #[must_use]
     pub fn is_broken_cursor(&self) -> bool {
         matches!(self.kind(), Kind::BrokenCursor { .. })
@@ -124,8 +126,8 @@ impl Error {
     }
 
     /// Returns `true` if a retry of the same call can succeed. Inside a transaction, retry the
-    /// whole transaction. The cause is another writer in the way, a short resource, or an
-    /// unreachable server.
+    /// whole transaction. The cause is a conflict with another transaction, a resource that has run
+    /// out for the moment, or an unreachable server.
     ///
     /// ```
     /// use persisting_message_bus::memory::InMemoryMessageBus;
