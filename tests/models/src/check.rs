@@ -14,8 +14,14 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// An action of one participant, during which no other participant acts.
     type Step: Copy + Debug + PartialEq + Send + Sync + 'static;
 
+    /// The mechanisms of the protocol, each of which a control can remove.
+    type Mechanisms;
+
     /// The name of the model in the list of runs.
     const NAME: &'static str;
+
+    /// Returns the mechanisms that the protocol has.
+    fn mechanisms(&mut self) -> &mut Self::Mechanisms;
 
     /// Returns the state before the first step.
     fn start(&self) -> Self::State;
@@ -157,13 +163,30 @@ fn holds_all<P: Protocol>(bounds: &str, checked: Checked<P>) {
     print::<P>(bounds, "holds", &checker);
 }
 
-/// Checks that a protocol violates one of its laws, and that `expected` is the shortest path to the
-/// violation.
+/// Checks that a protocol violates one of its laws without a mechanism, and that `expected` is the
+/// shortest path to the violation, as [`finds`] does.
 ///
 /// # Panics
 ///
 /// If the law holds, or if the checker finds another path.
-pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected: &[P::Step]) {
+pub fn control<P: Protocol>(
+    lacks: &str,
+    mut protocol: P,
+    remove: impl FnOnce(&mut P::Mechanisms),
+    law: &'static str,
+    expected: &[&[P::Step]],
+) {
+    remove(protocol.mechanisms());
+    finds(&format!("control, {lacks}"), protocol, law, expected);
+}
+
+/// Checks that a protocol violates one of its laws, and that `expected` is the shortest path to the
+/// violation. The groups of steps only make the path readable.
+///
+/// # Panics
+///
+/// If the law holds, or if the checker finds another path.
+pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected: &[&[P::Step]]) {
     let checked = Checked {
         only: Some(law),
         ..Checked::new(protocol)
@@ -175,7 +198,7 @@ pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected
     let last = path.last_state().clone();
     let steps = path.into_actions();
     assert!(
-        steps == expected,
+        steps == expected.concat(),
         "{}, {bounds}: another path to violate: {law}:{}\n{last:?}",
         P::NAME,
         listed(&steps)

@@ -5,7 +5,6 @@ mod comparing;
 mod failing;
 mod holding;
 
-use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::lease::*;
 
 /// A page of two messages. A lease can expire, and a connection can be lost.
@@ -40,21 +39,4 @@ const fn parks(leases: Leases) -> Leases {
         attempts: 1,
         ..leases
     }
-}
-
-const ALL: Mechanisms = Mechanisms::ALL;
-
-/// Checks that a control violates a law.
-fn control(
-    lacks: &str,
-    leases: Leases,
-    mechanisms: Mechanisms,
-    law: &'static str,
-    expected: &[Step],
-) {
-    let leases = Leases {
-        mechanisms,
-        ..leases
-    };
-    finds(&format!("control, {lacks}"), leases, law, expected);
 }

@@ -1,283 +1,190 @@
 //! Controls: when the library asks about the transaction, and in which transaction it stores the
 //! cursor.
 
+use persisting_message_bus_models::check::control;
 use persisting_message_bus_models::transaction::Step::*;
 use persisting_message_bus_models::transaction::*;
 
-use super::{ALL, TWO, control};
+use super::TWO;
 
 /// The page is lost without an error, as soon as another page follows under the same lease.
 #[test]
 fn where_commit_is_believed() {
-    let page = Page {
-        server: Server::Postgres,
-        page_size: 1,
-        ..TWO
-    };
-    let mechanisms = Mechanisms {
-        asks: Asks::Never,
-        cursor_last: false,
-        touch: false,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::FailsStatement),
-        ReturnsOk(0),
-        Commits(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        Commits(0),
-    ];
     control(
         "COMMIT is believed",
-        page,
-        mechanisms,
+        Page {
+            server: Server::Postgres,
+            page_size: 1,
+            ..TWO
+        },
+        |it| {
+            it.asks = Asks::Never;
+            it.cursor_last = false;
+            it.touch = false;
+        },
         NOTHING_IS_SKIPPED,
-        &expected,
+        &[
+            &[Takes(0)],
+            &[Begins(0), Writes(0), Does(0, Deed::FailsStatement)],
+            &[ReturnsOk(0), Commits(0)],
+            &[Begins(0), Writes(0), ReturnsOk(0), Commits(0)],
+        ],
     );
+}
+
+fn trust_the_cursor(mechanisms: &mut Mechanisms) {
+    mechanisms.asks = Asks::Never;
+    mechanisms.cursor_in_transaction = false;
 }
 
 #[test]
 fn with_the_cursor_outside_of_the_transaction() {
-    let page = TWO;
-    let mechanisms = Mechanisms {
-        asks: Asks::Never,
-        cursor_in_transaction: false,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::RollsBack),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        MovesCursor(0),
-    ];
     control(
         "cursor outside of the transaction",
-        page,
-        mechanisms,
+        TWO,
+        trust_the_cursor,
         NOTHING_IS_SKIPPED,
-        &expected,
+        &[
+            &[Takes(0), Begins(0)],
+            &[Writes(0), Does(0, Deed::RollsBack), ReturnsOk(0)],
+            &[Writes(0), ReturnsOk(0)],
+            &[MovesCursor(0)],
+        ],
     );
 }
 
 /// No attempt is counted, so the consumer retries without end.
 #[test]
 fn where_an_aborted_transaction_is_no_failure() {
-    let page = Page {
-        server: Server::Postgres,
-        most_deeds: 3,
-        ..TWO
-    };
-    let mechanisms = Mechanisms {
-        asks: Asks::Never,
-        cursor_in_transaction: false,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::FailsStatement),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        MovesCursor(0),
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::FailsStatement),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        MovesCursor(0),
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::FailsStatement),
-        ReturnsOk(0),
-    ];
+    let aborts: &[Step] = &[Writes(0), Does(0, Deed::FailsStatement), ReturnsOk(0)];
     control(
         "an abort is no failure",
-        page,
-        mechanisms,
+        Page {
+            server: Server::Postgres,
+            most_deeds: 3,
+            ..TWO
+        },
+        trust_the_cursor,
         ATTEMPTS_ARE_BOUNDED,
-        &expected,
+        &[
+            &[Takes(0), Begins(0)],
+            aborts,
+            &[Writes(0), ReturnsOk(0), MovesCursor(0)],
+            &[Takes(0), Begins(0)],
+            aborts,
+            &[Writes(0), ReturnsOk(0), MovesCursor(0)],
+            &[Takes(0), Begins(0)],
+            aborts,
+        ],
     );
 }
 
 #[test]
 fn where_the_last_message_is_blamed() {
-    let page = TWO;
-    let mechanisms = Mechanisms {
-        asks: Asks::AfterLast,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::RunsDdl),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        AsksWhetherIntact(0),
-        LooksForMark(0),
-        GivesUp(0),
-    ];
     control(
         "asks after the last message",
-        page,
-        mechanisms,
+        TWO,
+        |it| it.asks = Asks::AfterLast,
         ONLY_THE_GUILTY_IS_BLAMED,
-        &expected,
+        &[
+            &[Takes(0), Begins(0)],
+            &[Writes(0), Does(0, Deed::RunsDdl), ReturnsOk(0)],
+            &[Writes(0), ReturnsOk(0)],
+            &[AsksWhetherIntact(0), LooksForMark(0), GivesUp(0)],
+        ],
     );
 }
 
 /// Innocent messages are handled outside of any transaction, so their effects are repeated.
 #[test]
 fn where_later_messages_run_outside() {
-    let page = Page {
-        messages: 3,
-        page_size: 3,
-        ..TWO
-    };
-    let mechanisms = Mechanisms {
-        asks: Asks::AfterLast,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        Does(0, Deed::RollsBack),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        AsksWhetherIntact(0),
-        LooksForMark(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        Writes(0),
-        ReturnsOk(0),
-        AsksWhetherIntact(0),
-        MovesCursor(0),
-        Commits(0),
-    ];
     control(
         "asks after the last message",
-        page,
-        mechanisms,
+        Page {
+            messages: 3,
+            page_size: 3,
+            ..TWO
+        },
+        |it| it.asks = Asks::AfterLast,
         EFFECTS_COME_ONCE,
-        &expected,
+        &[
+            &[Takes(0), Begins(0)],
+            &[Writes(0), Does(0, Deed::RollsBack), ReturnsOk(0)],
+            &[Writes(0), ReturnsOk(0)],
+            &[Writes(0), ReturnsOk(0)],
+            &[AsksWhetherIntact(0), LooksForMark(0)],
+            &[Begins(0), Writes(0), ReturnsOk(0)],
+            &[Writes(0), ReturnsOk(0)],
+            &[AsksWhetherIntact(0), MovesCursor(0), Commits(0)],
+        ],
     );
 }
 
 #[test]
 fn where_no_check_follows_an_error() {
-    let page = Page { errors: 1, ..TWO };
-    let mechanisms = Mechanisms {
-        asks: Asks::AfterOk,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        Writes(0),
-        Does(0, Deed::RunsDdl),
-        ReturnsError(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        MovesCursor(0),
-        Commits(0),
-    ];
     control(
         "asks after Ok only",
-        page,
-        mechanisms,
+        Page { errors: 1, ..TWO },
+        |it| it.asks = Asks::AfterOk,
         EFFECTS_COME_ONCE,
-        &expected,
+        &[
+            &[Takes(0), Begins(0), Writes(0), ReturnsOk(0)],
+            &[Writes(0), Does(0, Deed::RunsDdl), ReturnsError(0)],
+            &[Begins(0), Writes(0), ReturnsOk(0)],
+            &[MovesCursor(0), Commits(0)],
+        ],
     );
 }
 
 #[test]
 fn without_the_touch() {
-    let page = Page {
-        processes: 2,
-        expiries: 1,
-        ..TWO
-    };
-    let mechanisms = Mechanisms {
-        touch: false,
-        ..ALL
-    };
-    let expected = [Takes(0), Begins(0), LeaseExpires, Takes(1), Begins(1)];
-    control("no touch", page, mechanisms, ONE_AT_A_TIME, &expected);
+    control(
+        "no touch",
+        Page {
+            processes: 2,
+            expiries: 1,
+            ..TWO
+        },
+        |it| it.touch = false,
+        ONE_AT_A_TIME,
+        &[
+            &[Takes(0), Begins(0)],
+            &[LeaseExpires],
+            &[Takes(1), Begins(1)],
+        ],
+    );
 }
 
 #[test]
 fn with_the_cursor_first() {
-    let page = TWO;
-    let mechanisms = Mechanisms {
-        cursor_last: false,
-        ..ALL
-    };
-    let expected = [Takes(0), Begins(0), Writes(0), Does(0, Deed::RunsDdl)];
     control(
         "cursor first",
-        page,
-        mechanisms,
+        TWO,
+        |it| it.cursor_last = false,
         NOTHING_IS_SKIPPED,
-        &expected,
+        &[&[Takes(0), Begins(0)], &[Writes(0), Does(0, Deed::RunsDdl)]],
     );
 }
 
 /// The handler runs COMMIT, BEGIN, and a statement that fails.
 #[test]
 fn where_any_abort_is_that_of_the_page() {
-    let page = Page {
-        server: Server::Postgres,
-        most_deeds: 2,
-        ..TWO
-    };
-    let mechanisms = Mechanisms {
-        tells_whose_abort: false,
-        ..ALL
-    };
-    let expected = [
-        Takes(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        Writes(0),
-        Does(0, Deed::CommitsAndBegins),
-        Does(0, Deed::FailsStatement),
-        ReturnsOk(0),
-        AsksWhetherIntact(0),
-        Begins(0),
-        Writes(0),
-        ReturnsOk(0),
-        MovesCursor(0),
-        Commits(0),
-    ];
     control(
         "aborts are not told apart",
-        page,
-        mechanisms,
+        Page {
+            server: Server::Postgres,
+            most_deeds: 2,
+            ..TWO
+        },
+        |it| it.tells_whose_abort = false,
         EFFECTS_COME_ONCE,
-        &expected,
+        &[
+            &[Takes(0), Begins(0), Writes(0), ReturnsOk(0)],
+            &[Writes(0), Does(0, Deed::CommitsAndBegins)],
+            &[Does(0, Deed::FailsStatement), ReturnsOk(0)],
+            &[AsksWhetherIntact(0)],
+            &[Begins(0), Writes(0), ReturnsOk(0)],
+            &[MovesCursor(0), Commits(0)],
+        ],
     );
 }

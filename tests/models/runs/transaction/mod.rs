@@ -5,7 +5,6 @@ mod ended;
 mod holding;
 mod intact;
 
-use persisting_message_bus_models::check::finds;
 use persisting_message_bus_models::transaction::*;
 
 /// A page of three messages. Their handlers do two deeds to their transaction, and return an error
@@ -36,11 +35,3 @@ const TWO: Page = Page {
     errors: 0,
     ..THREE
 };
-
-const ALL: Mechanisms = Mechanisms::ALL;
-
-/// Checks that a control violates a law.
-fn control(lacks: &str, page: Page, mechanisms: Mechanisms, law: &'static str, expected: &[Step]) {
-    let page = Page { mechanisms, ..page };
-    finds(&format!("control, {lacks}"), page, law, expected);
-}

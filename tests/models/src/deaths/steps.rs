@@ -1,6 +1,6 @@
 use stateright::Property;
 
-use super::{Deaths, State, laws};
+use super::{Deaths, Mechanisms, State, laws};
 use crate::check::{Checked, Protocol};
 
 /// An action of one participant, during which no other participant acts. The numbers identify a
@@ -33,8 +33,13 @@ pub enum Step {
 impl Protocol for Deaths {
     type State = State;
     type Step = Step;
+    type Mechanisms = Mechanisms;
 
     const NAME: &'static str = "deaths";
+
+    fn mechanisms(&mut self) -> &mut Mechanisms {
+        &mut self.mechanisms
+    }
 
     fn start(&self) -> State {
         self.initial()

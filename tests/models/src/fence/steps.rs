@@ -1,6 +1,6 @@
 use stateright::Property;
 
-use super::{Fence, PUBLISHERS, State, TOPICS, laws};
+use super::{Fence, Mechanisms, PUBLISHERS, State, TOPICS, laws};
 use crate::check::{Checked, Protocol};
 
 /// An action of one participant, during which no other participant acts. The numbers identify
@@ -50,8 +50,13 @@ pub enum Step {
 impl Protocol for Fence {
     type State = State;
     type Step = Step;
+    type Mechanisms = Mechanisms;
 
     const NAME: &'static str = "fence";
+
+    fn mechanisms(&mut self) -> &mut Mechanisms {
+        &mut self.mechanisms
+    }
 
     fn start(&self) -> State {
         self.initial()

@@ -1,6 +1,6 @@
 use stateright::Property;
 
-use super::{Leases, PROCESSES, State, laws};
+use super::{Leases, Mechanisms, PROCESSES, State, laws};
 use crate::check::{Checked, Protocol};
 
 /// An action of one participant, during which no other participant acts. The numbers identify
@@ -73,8 +73,13 @@ pub enum Step {
 impl Protocol for Leases {
     type State = State;
     type Step = Step;
+    type Mechanisms = Mechanisms;
 
     const NAME: &'static str = "lease";
+
+    fn mechanisms(&mut self) -> &mut Mechanisms {
+        &mut self.mechanisms
+    }
 
     fn start(&self) -> State {
         self.initial()

@@ -1,7 +1,7 @@
 use stateright::Property;
 
 use super::publisher::ends;
-use super::{PUBLISHERS, Slots, State, laws};
+use super::{Mechanisms, PUBLISHERS, Slots, State, laws};
 use crate::check::{Checked, Protocol};
 use crate::positions::highest;
 
@@ -52,8 +52,13 @@ pub enum Step {
 impl Protocol for Slots {
     type State = State;
     type Step = Step;
+    type Mechanisms = Mechanisms;
 
     const NAME: &'static str = "slots";
+
+    fn mechanisms(&mut self) -> &mut Mechanisms {
+        &mut self.mechanisms
+    }
 
     fn start(&self) -> State {
         self.initial()

@@ -1,7 +1,7 @@
 use stateright::Property;
 
 use super::state::Returned;
-use super::{Deed, Page, State, laws};
+use super::{Deed, Mechanisms, Page, State, laws};
 use crate::check::{Checked, Protocol};
 
 /// An action of one participant, during which no other participant acts. The numbers identify
@@ -61,8 +61,13 @@ pub enum Step {
 impl Protocol for Page {
     type State = State;
     type Step = Step;
+    type Mechanisms = Mechanisms;
 
     const NAME: &'static str = "transaction";
+
+    fn mechanisms(&mut self) -> &mut Mechanisms {
+        &mut self.mechanisms
+    }
 
     fn start(&self) -> State {
         self.initial()
