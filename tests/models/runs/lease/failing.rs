@@ -1,7 +1,6 @@
-//! Controls for messages that fail and are redriven, and the violation that remains in the complete
-//! protocol.
+//! Controls for messages that fail and are redriven.
 
-use persisting_message_bus_models::check::{control, finds};
+use persisting_message_bus_models::check::control;
 use persisting_message_bus_models::lease::Step::*;
 use persisting_message_bus_models::lease::*;
 
@@ -27,40 +26,9 @@ const IS_HANDLED: &[Step] = &[
 ];
 
 /// The process begins to handle the redriven message.
-const BEGINS_REDRIVEN: &[Step] = &[
-    Looks(0),
-    ListsRedriven(0),
-    Takes(0),
-    ReadsRedriven(0),
-    BeginsRedriven(0),
-];
+const BEGINS_REDRIVEN: &[Step] = &[Looks(0), Takes(0), ReadsRedriven(0), BeginsRedriven(0)];
 
-const HANDLES_REDRIVEN: &[Step] = &[HandlesRedriven(0), CommitsRedriven(0)];
-
-/// In READ UNCOMMITTED, both processes see that a transaction has taken the note of a redriven
-/// message. That transaction is on a lost connection, and is then rolled back.
-#[test]
-fn what_remains() {
-    finds(
-        "what remains, READ UNCOMMITTED and a loss",
-        Leases {
-            redrives: 1,
-            lists_uncommitted: true,
-            ..parks(TRANSACTIONAL)
-        },
-        REDRIVEN_IS_NOT_FORGOTTEN,
-        &[
-            FAILS,
-            &[GivesUp(0), OperatorRedrives],
-            &[Looks(0), ListsRedriven(0)],
-            &[Looks(1)],
-            &[Takes(0), ReadsRedriven(0), BeginsRedriven(0)],
-            &[LosesConnection(0), Looks(0), ListsRedriven(0)],
-            &[ListsRedriven(1)],
-            &[LateIsLost(0)],
-        ],
-    );
-}
+const HANDLES_REDRIVEN: &[Step] = &[HandlesRedriven(0), TakesRedriven(0), CommitsRedriven(0)];
 
 /// The failure policy is applied to a message late, so the message is handled twice: once in its
 /// turn, and once redriven.
@@ -131,14 +99,14 @@ fn where_a_redriven_message_is_taken_without_the_lease() {
         |it| it.taken_with_renewal = false,
         NOTHING_IS_SKIPPED,
         &[
-            &[Looks(0)],
-            &[Looks(1)],
-            &[Takes(0), HandlerFails(0), RecordsFailure(0), GivesUp(0)],
+            &[Looks(0), Takes(0)],
+            &[HandlerFails(0), RecordsFailure(0), GivesUp(0)],
             &[OperatorRedrives],
-            &[Looks(0), ListsRedriven(0), Takes(0), ReadsRedriven(0)],
+            &[Looks(0), Takes(0), ReadsRedriven(0)],
             &[HandlesRedriven(0), Renews(0)],
             &[LeaseExpires, ResetTakesLease, ResetMovesCursor],
-            &[Takes(1), HandlerFails(1), RecordsFailure(1), GivesUp(1)],
+            &[Looks(1), Takes(1)],
+            &[HandlerFails(1), RecordsFailure(1), GivesUp(1)],
             &[OperatorRedrives],
             &[TakesRedriven(0)],
         ],
@@ -146,70 +114,37 @@ fn where_a_redriven_message_is_taken_without_the_lease() {
 }
 
 #[test]
-fn where_a_new_connection_remembers_the_count() {
+fn where_a_redriven_message_is_taken_after_its_effects() {
     control(
-        "new connection remembers the count",
+        "redriven message taken after its effects",
         Leases {
             redrives: 1,
-            crashes: 1,
-            losses: 0,
-            expiries: 0,
             ..parks(TRANSACTIONAL)
         },
-        |it| it.new_connection_forgets_count = false,
-        REDRIVEN_IS_NOT_FORGOTTEN,
+        |it| it.taken_with_effects = false,
+        EFFECTS_COME_ONCE,
         &[
             FAILS,
             &[GivesUp(0), OperatorRedrives],
             BEGINS_REDRIVEN,
-            &[HandlesRedriven(0), DiskIsFlushed, CommitsRedriven(0)],
-            &[ReadsRedriven(0), Releases(0), Looks(0), ListsRedriven(0)],
-            &[Looks(1), ListsRedriven(1)],
-            &[ServerCrashes],
+            &[HandlesRedriven(0), CommitsRedriven(0)],
+            &[LosesConnection(0)],
+            BEGINS_REDRIVEN,
+            &[HandlesRedriven(0), CommitsRedriven(0)],
         ],
     );
 }
 
 #[test]
-fn where_redriving_is_not_counted() {
+fn where_polls_read_only_new_messages() {
     control(
-        "redriving is not counted",
+        "polls read only new messages",
         Leases {
             redrives: 1,
-            losses: 0,
-            expiries: 0,
             ..parks(TRANSACTIONAL)
         },
-        |it| it.redrive_is_counted = false,
+        |it| it.poll_reads_redriven = false,
         REDRIVEN_IS_NOT_FORGOTTEN,
         &[FAILS, &[GivesUp(0), OperatorRedrives]],
-    );
-}
-
-#[test]
-fn where_the_count_is_read_after_the_list() {
-    control(
-        "count is read after the list",
-        Leases {
-            messages: 2,
-            failures: 2,
-            redrives: 2,
-            losses: 0,
-            expiries: 0,
-            ..parks(TRANSACTIONAL)
-        },
-        |it| it.count_is_read_first = false,
-        REDRIVEN_IS_NOT_FORGOTTEN,
-        &[
-            FAILS,
-            &[GivesUp(0), OperatorRedrives],
-            BEGINS_REDRIVEN,
-            &[HandlerFails(0), ParksAgain(0)],
-            &[ReadsRedriven(0), Releases(0), Looks(0), ListsRedriven(0)],
-            &[Looks(1), ListsRedriven(1)],
-            &[OperatorRedrives],
-            &[ReadsCount(0)],
-            &[ReadsCount(1)],
-        ],
     );
 }

@@ -98,17 +98,19 @@ fn leases_that_outlive_the_connection() {
     });
 }
 
-/// This holds only if no connection is lost during a redriven message: see `what_remains`.
 #[test]
-fn lists_that_see_what_is_not_committed() {
-    let leases = Leases {
+fn polls_that_see_what_is_not_committed() {
+    all_hold("2 messages, a death, READ UNCOMMITTED", |leases| Leases {
+        deaths: 1,
+        reads_uncommitted: true,
+        ..leases
+    });
+    all_hold("a message, redriven, READ UNCOMMITTED", |leases| Leases {
         failures: 2,
         redrives: 1,
-        lists_uncommitted: true,
-        losses: 0,
-        ..parks(TRANSACTIONAL)
-    };
-    holds("Transactional, redriven, READ UNCOMMITTED", leases);
+        reads_uncommitted: true,
+        ..parks(leases)
+    });
 }
 
 #[test]

@@ -21,7 +21,7 @@ const TRANSACTIONAL: Leases = Leases {
     deaths: 0,
     losses: 1,
     crashes: 0,
-    lists_uncommitted: false,
+    reads_uncommitted: false,
     lease_outlives_connection: false,
     mechanisms: Mechanisms::ALL,
 };

@@ -34,13 +34,9 @@ impl Leases {
         Some(next)
     }
 
-    /// Gives a process a new connection. Decides what the process remembers, and whether it keeps
-    /// its lease.
+    /// Gives a process a new connection. Decides whether it keeps its lease.
     fn has_new_connection(&self, state: &mut State, process: usize) {
         let it = &mut state.processes[process];
-        if self.mechanisms.new_connection_forgets_count {
-            it.known = 0;
-        }
         let keeps_lease = match (self.handler, it.phase) {
             (_, Phase::Handles | Phase::StoresCursor) => true,
             (Handler::Transactional, Phase::Begins) => true,
@@ -69,7 +65,6 @@ impl Leases {
         let it = &mut next.processes[process];
         it.late = self.on_its_way(state, process);
         it.life += 1;
-        it.known = 0;
         it.rests();
         Some(next)
     }

@@ -1,7 +1,7 @@
 use stateright::Property;
 
-use super::state::{Late, Note, Phase, State, bit};
-use super::{Handler, Leases};
+use super::state::{Late, Note, Phase, Process, State, bit};
+use super::{Handler, Leases, PROCESSES};
 use crate::check::Checked;
 
 /// Messages up to the cursor are handled, parked or redriven.
@@ -10,7 +10,8 @@ pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 /// The effects of a transactional handler are committed at most once since the last reset.
 pub const EFFECTS_COME_ONCE: &str = "effects come once";
 
-/// If all processes are idle and a message is redriven, a process will list redriven messages.
+/// If all processes are idle and a message is redriven, the next poll finds the message as soon as
+/// the lease is free.
 pub const REDRIVEN_IS_NOT_FORGOTTEN: &str = "redriven messages are not forgotten";
 
 pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
@@ -18,9 +19,10 @@ pub(super) fn properties(leases: &Leases) -> Vec<Property<Checked<Leases>>> {
         Property::always(NOTHING_IS_SKIPPED, |leases: &Checked<Leases>, state| {
             nothing_is_skipped(leases, state)
         }),
-        Property::always(REDRIVEN_IS_NOT_FORGOTTEN, |_, state| {
-            redriven_is_not_forgotten(state)
-        }),
+        Property::always(
+            REDRIVEN_IS_NOT_FORGOTTEN,
+            |leases: &Checked<Leases>, state| redriven_is_not_forgotten(leases, state),
+        ),
         Property::always(
             "unfinished work can continue",
             |leases: &Checked<Leases>, state| is_done(leases, state) || !leases.is_at_an_end(state),
@@ -93,12 +95,18 @@ fn nothing_is_skipped(leases: &Leases, state: &State) -> bool {
     })
 }
 
-fn redriven_is_not_forgotten(state: &State) -> bool {
-    let rests = |it: &super::state::Process| it.phase == Phase::Idle && it.late.is_none();
-    let mut processes = state.processes.iter();
-    state.database.redriven().is_none()
-        || !state.processes.iter().all(rests)
-        || processes.any(|it| it.known != state.database.redrives)
+fn redriven_is_not_forgotten(leases: &Leases, state: &State) -> bool {
+    let rests = |it: &Process| it.phase == Phase::Idle && it.late.is_none();
+    if state.database.redriven().is_none() || !state.processes.iter().all(rests) {
+        return true;
+    }
+    let mut free = *state;
+    free.database.release();
+    (0..PROCESSES).all(|process| {
+        let polled = leases.looks(&free, process);
+        let takes = Phase::Takes { redriven: true };
+        polled.is_some_and(|next| next.processes[process].phase == takes)
+    })
 }
 
 fn is_done(leases: &Leases, state: &State) -> bool {

@@ -19,11 +19,7 @@
 //!
 //! - All messages exist from the start.
 //! - Redriven messages are read one at a time.
-//!
-//! The library differs in two places. It keeps no count of redrives: each poll reads the first
-//! redriven message with the consumer's row (`STATUS`). And in the transaction of a redriven
-//! message, it locks the note first (`KEEP_REDRIVEN`), and takes it after the handler
-//! (`TAKE_REDRIVEN`).
+//! - After redriven messages, a process polls again before it takes a page.
 
 mod database;
 mod failing;
@@ -73,8 +69,8 @@ pub struct Leases {
     pub losses: u8,
     /// The maximum number of crashes of the server, each of which can undo commits.
     pub crashes: u8,
-    /// Whether redriven messages are listed in READ UNCOMMITTED.
-    pub lists_uncommitted: bool,
+    /// Whether polls read in READ UNCOMMITTED.
+    pub reads_uncommitted: bool,
     /// Whether a process that has lost its connection keeps the lease, and continues with another
     /// connection.
     pub lease_outlives_connection: bool,
@@ -108,12 +104,10 @@ pub struct Mechanisms {
     /// The transaction that renews the lease also takes the note of an external handler's redriven
     /// message.
     pub taken_with_renewal: bool,
-    /// Redriving increases a count that consumers compare.
-    pub redrive_is_counted: bool,
-    /// A consumer remembers the count that it read before it listed redriven messages.
-    pub count_is_read_first: bool,
-    /// A consumer with a new connection forgets the count.
-    pub new_connection_forgets_count: bool,
+    /// The transaction of a transactional handler's redriven message also takes the note.
+    pub taken_with_effects: bool,
+    /// Each poll reads the first redriven message, even if there are no new messages.
+    pub poll_reads_redriven: bool,
     /// A lease that outlives the connection ends if COMMIT was on its way. Only the row shows
     /// whether the cursor has moved, and a consumer reads the row when it takes the lease.
     pub lost_commit_ends_lease: bool,
@@ -150,9 +144,8 @@ impl Mechanisms {
         failures_under_lease: true,
         give_up: GiveUp::AtOnce,
         taken_with_renewal: true,
-        redrive_is_counted: true,
-        count_is_read_first: true,
-        new_connection_forgets_count: true,
+        taken_with_effects: true,
+        poll_reads_redriven: true,
         lost_commit_ends_lease: true,
     };
 }

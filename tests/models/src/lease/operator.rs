@@ -8,15 +8,14 @@ use super::state::{Lease, Note, State, Statement};
 const OPERATOR: u8 = u8::MAX;
 
 impl Leases {
-    /// `redrive`: increases the count, and redrives all parked messages.
+    /// `redrive` of all parked messages. It does not write the consumer's row.
     pub(super) fn redrives(&self, state: &State) -> Option<State> {
         let parked = |note: &Note| *note == Note::Parked;
-        if !state.database.notes.iter().any(parked) || state.row_is_locked_for(None) {
+        if !state.database.notes.iter().any(parked) {
             return None;
         }
         let mut next = *state;
         next.left.redrives = next.left.redrives.checked_sub(1)?;
-        next.database.redrives += u8::from(self.mechanisms.redrive_is_counted);
         for note in next.database.notes.iter_mut().filter(|note| parked(note)) {
             *note = Note::Redriven;
         }

@@ -1,28 +1,37 @@
 //! A page, from the poll to the cursor.
 
 use super::database::Outcome;
-use super::state::{Lease, Phase, State, Statement, Transaction, Work, bit};
+use super::state::{Database, Lease, Phase, State, Statement, Transaction, Work, bit};
 use super::{Cursor, Handler, Leases};
 
 impl Leases {
     /// Polls without the lease: `stored`, `check_holders`, `is_caught_up`.
     pub(super) fn looks(&self, state: &State, process: usize) -> Option<State> {
-        let row = &state.database;
+        let row = self.seen(state);
         let it = &state.processes[process];
         let owner = state.owner(process);
         let is_free = row.owner.is_none_or(|holder| holder == owner) || row.has_expired;
         if it.phase != Phase::Idle || !is_free {
             return None;
         }
-        let mut next = *state;
-        next.processes[process].phase = if it.known != row.redrives {
-            Phase::Lists(row.redrives)
-        } else if row.cursor < self.messages {
-            Phase::Takes { redriven: false }
-        } else {
+        let redriven = self.mechanisms.poll_reads_redriven && row.redriven().is_some();
+        if !redriven && row.cursor == self.messages {
             return None;
-        };
+        }
+        let mut next = *state;
+        next.processes[process].phase = Phase::Takes { redriven };
         Some(next)
+    }
+
+    /// Returns the rows that a poll sees.
+    fn seen(&self, state: &State) -> Database {
+        let mut seen = state.database;
+        if self.reads_uncommitted {
+            for transaction in state.open_transactions() {
+                seen.commit(transaction);
+            }
+        }
+        seen
     }
 
     pub(super) fn takes(&self, state: &State, process: usize) -> Option<State> {

@@ -1,49 +1,10 @@
 //! Parked messages that the consumer must handle again.
 
 use super::database::Outcome;
-use super::state::{Late, Note, Phase, State, Statement, Transaction, bit};
+use super::state::{Note, Phase, State, Statement, Transaction, bit};
 use super::{Handler, Leases};
 
 impl Leases {
-    /// Lists redriven messages without the lease. If there are none, the process remembers the
-    /// count that it read before.
-    pub(super) fn lists_redriven(&self, state: &State, process: usize) -> Option<State> {
-        let Phase::Lists(seen) = state.processes[process].phase else {
-            return None;
-        };
-        let mut next = *state;
-        let it = &mut next.processes[process];
-        let mut seen_rows = state.database;
-        if self.lists_uncommitted {
-            for taken in open_transactions(state).map(|transaction| transaction.taken) {
-                if taken > 0 {
-                    *seen_rows.note(taken) = Note::None;
-                }
-            }
-        }
-        if seen_rows.redriven().is_some() {
-            it.phase = Phase::Takes { redriven: true };
-        } else if self.mechanisms.count_is_read_first {
-            it.phase = Phase::Idle;
-            it.known = seen;
-        } else {
-            it.phase = Phase::ReadsCount;
-        }
-        Some(next)
-    }
-
-    /// Only in a control: reads the count after the list.
-    pub(super) fn reads_count(&self, state: &State, process: usize) -> Option<State> {
-        let mut next = *state;
-        let it = &mut next.processes[process];
-        if it.phase != Phase::ReadsCount {
-            return None;
-        }
-        it.phase = Phase::Idle;
-        it.known = state.database.redrives;
-        Some(next)
-    }
-
     /// Lists redriven messages under the lease.
     pub(super) fn reads_redriven(&self, state: &State, process: usize) -> Option<State> {
         let mut next = *state;
@@ -60,7 +21,7 @@ impl Leases {
         Some(next)
     }
 
-    /// BEGIN, `RENEW` and `TAKE_REDRIVEN`.
+    /// BEGIN, the touch, and `KEEP_REDRIVEN`.
     pub(super) fn begins_redriven(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
         if it.phase != Phase::BeginsRedriven || state.row_is_locked_for(Some(process)) {
@@ -71,10 +32,7 @@ impl Leases {
         if !self.is_held(&state.database, it.lease) {
             next.processes[process].rests();
         } else if *next.database.note(message) == Note::Redriven {
-            next.processes[process].transaction = Some(Transaction {
-                taken: message,
-                ..Transaction::EMPTY
-            });
+            next.processes[process].transaction = Some(Transaction::EMPTY);
             next.processes[process].phase = Phase::HandlesRedriven;
         } else {
             next.processes[process].phase = Phase::ReadsRedriven;
@@ -91,7 +49,11 @@ impl Leases {
         let message = it.work.message;
         it.phase = if let Some(transaction) = &mut it.transaction {
             transaction.effects |= bit(message);
-            Phase::CommitsRedriven
+            if self.mechanisms.taken_with_effects {
+                Phase::TakesRedriven
+            } else {
+                Phase::CommitsRedriven
+            }
         } else {
             next.called |= bit(message);
             if self.mechanisms.taken_with_renewal {
@@ -109,7 +71,11 @@ impl Leases {
         }
         let mut next = *state;
         next.commit(process);
-        next.processes[process].phase = Phase::ReadsRedriven;
+        next.processes[process].phase = if self.mechanisms.taken_with_effects {
+            Phase::ReadsRedriven
+        } else {
+            Phase::TakesRedriven
+        };
         Some(next)
     }
 
@@ -127,8 +93,16 @@ impl Leases {
     }
 
     pub(super) fn takes_redriven(&self, state: &State, process: usize) -> Option<State> {
-        let it = &state.processes[process];
+        let mut next = *state;
+        let it = &mut next.processes[process];
         let (lease, message) = (it.lease, it.work.message);
+        if it.phase == Phase::TakesRedriven
+            && let Some(transaction) = &mut it.transaction
+        {
+            transaction.taken = message;
+            it.phase = Phase::CommitsRedriven;
+            return Some(next);
+        }
         let statement = Statement::TakeRedriven { lease, message };
         self.about_redriven(
             state,
@@ -176,14 +150,4 @@ impl Leases {
         }
         Some(next)
     }
-}
-
-fn open_transactions(state: &State) -> impl Iterator<Item = Transaction> {
-    state.processes.iter().flat_map(|it| {
-        let late = match it.late {
-            Some(Late::Transaction { transaction, .. }) => Some(transaction),
-            _ => None,
-        };
-        it.transaction.into_iter().chain(late)
-    })
 }

@@ -33,8 +33,6 @@ pub(super) struct Database {
     pub(super) owner: Option<u8>,
     pub(super) epoch: u8,
     pub(super) has_expired: bool,
-    /// The number of redrives.
-    pub(super) redrives: u8,
     /// The note of each message. Numbers begin at 1, indices at zero.
     pub(super) notes: [Note; MESSAGES],
     /// The number of commits of each message's effects since the last reset.
@@ -61,8 +59,6 @@ pub(super) struct Lease {
 pub(super) struct Process {
     /// The number of restarts.
     pub(super) life: u8,
-    /// The number of redrives that it remembers.
-    pub(super) known: u8,
     pub(super) phase: Phase,
     pub(super) lease: Lease,
     /// The messages that it works on.
@@ -76,10 +72,6 @@ pub(super) struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Phase {
     Idle,
-    /// The process has read the number of redrives, and lists redriven messages next.
-    Lists(u8),
-    /// Only in a control: the process has found none, and reads the count.
-    ReadsCount,
     /// It takes the lease, for redriven messages or for a page.
     Takes {
         redriven: bool,
@@ -178,7 +170,6 @@ impl Leases {
             owner: None,
             epoch: 0,
             has_expired: false,
-            redrives: 0,
             notes: [Note::None; MESSAGES],
             effects: [0; MESSAGES],
         };
@@ -204,7 +195,6 @@ impl Leases {
 impl Process {
     const NEW: Self = Self {
         life: 0,
-        known: 0,
         phase: Phase::Idle,
         lease: Lease { owner: 0, epoch: 0 },
         work: Work {
@@ -247,6 +237,17 @@ impl State {
         processes.any(|(other, it)| {
             let is_late = matches!(it.late, Some(Late::Transaction { .. }));
             is_late || Some(other) != process && it.transaction.is_some()
+        })
+    }
+
+    /// Returns the transactions that are open on the server.
+    pub(super) fn open_transactions(&self) -> impl Iterator<Item = Transaction> {
+        self.processes.iter().flat_map(|it| {
+            let late = match it.late {
+                Some(Late::Transaction { transaction, .. }) => Some(transaction),
+                _ => None,
+            };
+            it.transaction.into_iter().chain(late)
         })
     }
 }

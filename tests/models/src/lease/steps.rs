@@ -7,12 +7,9 @@ use crate::check::{Checked, Protocol};
 /// processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// `STATUS`, without the lease: `stored`, `check_holders`, `is_caught_up`.
+    /// `STATUS`, without the lease: `stored`, `check_holders`, `is_caught_up`. The same statement
+    /// reads the first redriven message.
     Looks(usize),
-    /// `LIST` of redriven messages, without the lease.
-    ListsRedriven(usize),
-    /// Only in a control: the count of redrives is read after the list.
-    ReadsCount(usize),
     /// `TAKE`: `acquire`. If the lease is for a page, the same step reads the page.
     Takes(usize),
     /// BEGIN, and the touch: a write on the row under owner and epoch (`begin_work`).
@@ -33,7 +30,7 @@ pub enum Step {
     GivesUpRest(usize),
     /// `LIST` of redriven messages, under the lease.
     ReadsRedriven(usize),
-    /// BEGIN, `RENEW` and `TAKE_REDRIVEN`: `handle_redriven` of a transactional handler.
+    /// BEGIN, the touch, and `KEEP_REDRIVEN`: `handle_redriven` of a transactional handler.
     BeginsRedriven(usize),
     /// The handler returns `Ok` for a redriven message.
     HandlesRedriven(usize),
@@ -41,7 +38,8 @@ pub enum Step {
     CommitsRedriven(usize),
     /// Only in a control: `RENEW` before the note of a redriven message is taken.
     Renews(usize),
-    /// `RENEW` and `TAKE_REDRIVEN`, in a transaction: `handle_redriven` of an external handler.
+    /// `RENEW` and `TAKE_REDRIVEN`, in the transaction of a transactional handler, or in a
+    /// transaction of their own after an external handler.
     TakesRedriven(usize),
     /// `record_failure` of a redriven message, which is parked again.
     ParksAgain(usize),
@@ -91,8 +89,6 @@ impl Protocol for Leases {
             steps.extend(
                 [
                     Step::Looks,
-                    Step::ListsRedriven,
-                    Step::ReadsCount,
                     Step::Takes,
                     Step::Begins,
                     Step::Handles,
@@ -132,8 +128,6 @@ impl Protocol for Leases {
     fn after(&self, state: &State, step: Step) -> Option<State> {
         match step {
             Step::Looks(process) => self.looks(state, process),
-            Step::ListsRedriven(process) => self.lists_redriven(state, process),
-            Step::ReadsCount(process) => self.reads_count(state, process),
             Step::Takes(process) => self.takes(state, process),
             Step::Begins(process) => self.begins(state, process),
             Step::Handles(process) => self.handles(state, process),
