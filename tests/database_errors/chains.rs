@@ -167,7 +167,7 @@ fn an_error_of_the_application_comes_with_its_message() {
     let text = format!("{error:#}");
     for part in [
         "OrderPlaced at position 1",
-        "a retry can succeed",
+        "the cause is temporary",
         "cannot book",
         "Verklemmung",
     ] {

@@ -2,6 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -11,6 +12,7 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::{Message, MessageConsumer, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
+use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::{consume, orders};
@@ -95,7 +97,7 @@ fn wait_until_waiting(database: &Mariadb, connections: i64) {
     let waiting = "SELECT count(*) FROM information_schema.innodb_trx
         JOIN information_schema.processlist ON trx_mysql_thread_id = id
         WHERE trx_state = 'LOCK WAIT' AND db = database()";
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting)
         .get_result::<i64>(&mut observer)
         .unwrap()
@@ -106,7 +108,20 @@ fn wait_until_waiting(database: &Mariadb, connections: i64) {
             "the connections do not wait"
         );
         // The server refreshes this table only if it was not queried for 100 ms.
-        thread::sleep(std::time::Duration::from_millis(150));
+        thread::sleep(Duration::from_millis(150));
+    }
+}
+
+/// Waits until a publisher searches all slots again, because it found none that is free.
+fn wait_until_tried_again(log: &Log) {
+    let begun = Instant::now();
+    let is_of_all = |text: &&String| text.contains("SKIP LOCKED") && text.contains("NULL");
+    while log.statements().iter().filter(is_of_all).count() < 2 {
+        assert!(
+            begun.elapsed().as_secs() < 30,
+            "the publisher searches no slots"
+        );
+        thread::yield_now();
     }
 }
 
@@ -171,10 +186,11 @@ fn a_publisher_that_meets_a_reader_blocks_no_others() {
         .batch_execute("BEGIN; SELECT slot FROM message_publisher_slots LOCK IN SHARE MODE")
         .unwrap();
     one.begin().unwrap();
+    let log = Log::default();
+    log.watch(&mut one);
     thread::scope(|scope| {
         scope.spawn(|| place(&mut one, 1));
-        // By then, the publisher has tried the slots without success.
-        thread::sleep(std::time::Duration::from_millis(50));
+        wait_until_tried_again(&log);
         reader.batch_execute("COMMIT").unwrap();
     });
     // The publisher's transaction is open. Neither the first publisher of a new topic nor one that

@@ -51,8 +51,10 @@ impl Class {
     fn hint(self) -> Option<&'static str> {
         match self {
             Self::Permanent | Self::Refused => None,
-            Self::Transient => Some("a retry can succeed"),
-            Self::Disconnected => Some("a retry can succeed on another connection"),
+            Self::Transient => {
+                Some("the cause is temporary: retry (inside a transaction, the whole transaction)")
+            }
+            Self::Disconnected => Some("the connection is unusable: retry on another connection"),
             Self::Aborted => Some(
                 "an earlier statement of the transaction has failed, and its error names the cause: \
                  roll the transaction back",
