@@ -3,12 +3,14 @@
 mod ahead;
 mod coalescing;
 mod consuming;
+mod error_texts;
 mod event_sets;
 mod failing;
 mod flows;
-mod hazards;
+mod helpers;
 mod hindered;
 mod inbox;
+mod late_failures;
 mod leases;
 mod limits;
 mod operators;
@@ -22,22 +24,29 @@ mod transactional;
 mod unknown;
 mod versions;
 
-use persisting_message_bus::backend::{MessageSource, PageRequest, RawMessage, TypeFilter};
-use persisting_message_bus::handler::HandlerError;
-use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Position};
-use persisting_message_bus_tests::topics::Orders;
+use self::helpers::{CONSUMER, TestBus, consume, ignore, orders, stored, stored_consumer};
 
-/// Makes a test of every case on one database.
+/// Makes a test of every case on one database. Braces follow the name of a folder of modules.
 macro_rules! conformance {
-    ($backend:ident on $database:ty, $($module:ident: [$($case:ident),* $(,)?])*) => {
-        mod $backend {
+    ($backend:ident on $database:ty, $(
+        $module:ident
+        $(: [$($case:ident),* $(,)?])?
+        $({ $($part:ident: [$($case_of_part:ident),* $(,)?])* })?
+    )*) => {
+        mod $backend {$(
             $($(
                 #[test]
                 fn $case() {
                     super::$module::$case::<$database>();
                 }
-            )*)*
-        }
+            )*)?
+            $($($(
+                #[test]
+                fn $case_of_part() {
+                    super::$module::$part::$case_of_part::<$database>();
+                }
+            )*)*)?
+        )*}
     };
 }
 
@@ -92,22 +101,34 @@ macro_rules! conformance_on {
                 a_hook_is_called_again_when_its_query_fails_transiently,
                 a_redriven_message_stays_redriven_when_its_query_fails_transiently,
             ]
-            redriving: [
-                a_late_holder_takes_no_redriven_message,
-                a_redriven_message_stays_redriven_when_its_handler_fails_transiently,
-                a_redriven_message_shows_in_the_status,
-                a_redriven_unknown_message_is_skipped_when_on_unknown_is_skip,
-                redriven_messages_of_two_topics_come_in_order,
-                a_pause_ends_a_long_redrive,
-                a_new_process_writes_nothing_when_it_has_caught_up,
-                redriven_messages_come_in_order_and_before_new_ones,
-                one_message_or_one_type_can_be_redriven,
-                discarded_messages_are_not_redriven,
-                a_redriven_message_is_parked_again_when_it_fails,
-                messages_redriven_twice_are_handled_once,
-                effects_of_a_redriven_message_are_rolled_back_when_it_fails,
-                a_redriven_message_has_no_effect_when_the_lease_is_lost,
-            ]
+            redriving {
+                order: [
+                    redriven_messages_come_in_order_and_before_new_ones,
+                    redriven_messages_of_two_topics_come_in_order,
+                    one_message_or_one_type_can_be_redriven,
+                    discarded_messages_are_not_redriven,
+                ]
+                outcomes: [
+                    messages_redriven_twice_are_handled_once,
+                    effects_of_a_redriven_message_are_rolled_back_when_it_fails,
+                    a_redriven_message_is_parked_again_when_it_fails,
+                    a_redriven_message_stays_redriven_when_its_handler_fails_transiently,
+                    a_redriven_unknown_message_is_skipped_when_on_unknown_is_skip,
+                ]
+                leases: [
+                    a_late_holder_takes_no_redriven_message,
+                    a_redriven_message_has_no_effect_when_the_lease_is_lost,
+                    a_redriven_message_is_not_handled_twice_after_a_late_failure,
+                    a_slow_redrive_keeps_the_lease,
+                    a_redrive_notices_that_the_lease_is_lost,
+                ]
+                consumer_state: [
+                    a_redriven_message_shows_in_the_status,
+                    a_pause_ends_a_long_redrive,
+                    a_message_redriven_after_a_replay_is_a_replay,
+                    a_new_process_writes_nothing_when_it_has_caught_up,
+                ]
+            }
             status: [
                 a_consumer_goes_through_its_conditions,
                 an_expired_lease_does_not_count_as_held,
@@ -117,16 +138,12 @@ macro_rules! conformance_on {
                 lag_is_the_age_of_the_first_message_after_the_cursor,
                 a_status_serialises_to_json,
             ]
-            hazards: [
+            late_failures: [
                 a_late_failure_does_not_unpark,
                 a_late_failure_loses_nothing,
-                a_redriven_message_is_not_handled_twice_after_a_late_failure,
                 a_failure_recorded_by_a_late_holder_loses_no_message,
-                the_hook_runs_when_the_first_message_is_parked,
-                a_slow_redrive_keeps_the_lease,
-                a_redrive_notices_that_the_lease_is_lost,
-                a_message_redriven_after_a_replay_is_a_replay,
-                pause_and_resume_are_idempotent,
+            ]
+            error_texts: [
                 a_message_is_parked_when_the_text_of_its_error_panics,
             ]
             operators: [
@@ -156,6 +173,7 @@ macro_rules! conformance_on {
                 a_pause_keeps_its_time_and_applies_to_one_consumer,
                 a_consumer_that_never_ran_cannot_be_paused,
                 a_paused_consumer_can_be_reset,
+                pause_and_resume_are_idempotent,
             ]
             consuming: [
                 messages_come_in_order_page_by_page,
@@ -184,28 +202,32 @@ macro_rules! conformance_on {
                 ending_a_transaction_is_an_error_when_none_is_open,
                 effects_of_a_holder_that_lost_its_lease_are_rolled_back,
             ]
-            leases: [
-                pages_of_a_backlog_are_handled_under_one_lease,
-                the_lease_is_released_when_a_page_exceeds_the_time_slice,
-                a_lease_lost_between_two_pages_stores_nothing_more,
-                a_second_holder_is_locked_out,
-                another_name_or_topic_is_not_locked,
-                a_released_lease_can_be_acquired_at_once,
-                an_expired_lease_is_taken_over,
-                a_lease_expires_by_itself,
-                a_stored_cursor_renews_the_lease,
-                a_renewed_lease_lasts_longer_and_keeps_the_cursor,
-                a_late_holder_renews_nothing,
-                a_late_holder_stores_nothing,
-                a_released_lease_stores_nothing,
-                a_late_holder_cannot_release_the_new_lease,
-                an_earlier_lease_of_the_same_owner_is_fenced_too,
-                a_consumer_that_loses_its_lease_fails_and_stores_nothing,
-                a_slow_page_renews_the_lease_and_stores_its_progress,
-                a_failing_page_releases_the_lease_when_the_backoff_is_zero,
-                the_lease_is_held_during_the_backoff,
-                one_of_many_threads_acquires_the_lease,
-            ]
+            leases {
+                protocol: [
+                    a_second_holder_is_locked_out,
+                    another_name_or_topic_is_not_locked,
+                    a_released_lease_can_be_acquired_at_once,
+                    an_expired_lease_is_taken_over,
+                    a_lease_expires_by_itself,
+                    a_stored_cursor_renews_the_lease,
+                    a_renewed_lease_lasts_longer_and_keeps_the_cursor,
+                    a_late_holder_renews_nothing,
+                    a_late_holder_stores_nothing,
+                    a_released_lease_stores_nothing,
+                    a_late_holder_cannot_release_the_new_lease,
+                    an_earlier_lease_of_the_same_owner_is_fenced_too,
+                    one_of_many_threads_acquires_the_lease,
+                ]
+                consumers: [
+                    pages_of_a_backlog_are_handled_under_one_lease,
+                    the_lease_is_released_when_a_page_exceeds_the_time_slice,
+                    a_lease_lost_between_two_pages_stores_nothing_more,
+                    a_consumer_that_loses_its_lease_fails_and_stores_nothing,
+                    a_slow_page_renews_the_lease_and_stores_its_progress,
+                    a_failing_page_releases_the_lease_when_the_backoff_is_zero,
+                    the_lease_is_held_during_the_backoff,
+                ]
+            }
             versions: [
                 the_version_is_stored_with_the_message,
                 old_versions_come_as_the_current_one,
@@ -224,23 +246,30 @@ macro_rules! conformance_on {
             ahead: [
                 a_cursor_after_the_last_message_of_a_topic_does_not_hold_back_others,
             ]
-            several_topics: [
-                messages_of_several_topics_come_in_one_order,
-                messages_published_between_two_reads_keep_their_order,
-                a_consumer_does_not_wait_for_messages_after_the_high_water_mark,
-                the_lease_of_a_topic_without_messages_is_renewed_too,
-                each_topic_has_its_cursor,
-                a_topic_that_is_ahead_loses_nothing,
-                a_bad_message_stops_all_topics_after_it,
-                the_first_of_several_bad_messages_is_reported,
-                cursors_of_all_topics_commit_with_the_effects,
-                leases_of_other_topics_are_released_when_one_topic_is_held,
-                the_hook_runs_only_when_all_topics_start,
-            ]
+            several_topics {
+                order: [
+                    messages_of_several_topics_come_in_one_order,
+                    messages_published_between_two_reads_keep_their_order,
+                    a_consumer_does_not_wait_for_messages_after_the_high_water_mark,
+                ]
+                failures: [
+                    a_topic_that_is_ahead_loses_nothing,
+                    a_bad_message_stops_all_topics_after_it,
+                    the_first_of_several_bad_messages_is_reported,
+                ]
+                cursors: [
+                    each_topic_has_its_cursor,
+                    cursors_of_all_topics_commit_with_the_effects,
+                    the_lease_of_a_topic_without_messages_is_renewed_too,
+                    leases_of_other_topics_are_released_when_one_topic_is_held,
+                    the_hook_runs_only_when_all_topics_start,
+                ]
+            }
             replaying: [
                 the_hook_runs_once_before_the_first_message,
                 the_hook_waits_for_a_message,
                 the_hook_is_not_repeated_when_the_first_message_fails,
+                the_hook_runs_when_the_first_message_is_parked,
                 a_failing_hook_handles_nothing_and_is_called_again,
                 the_hook_runs_again_after_a_reset_to_the_start,
                 a_transactional_hook_is_rolled_back_when_it_fails,
@@ -274,55 +303,4 @@ conformance_on! {
     pooled_postgres: persisting_message_bus_tests::databases::PooledPostgres,
     mariadb: persisting_message_bus_tests::databases::Mariadb,
     pooled_mariadb: persisting_message_bus_tests::databases::PooledMariadb,
-}
-
-fn orders() -> MessageDispatcher<Orders> {
-    MessageDispatcher::new()
-}
-
-/// Handles pages until the consumer has caught up, and returns the numbers of the orders.
-fn consume(bus: &mut impl TestBus, name: &str) -> Vec<u64> {
-    let mut seen = Vec::new();
-    let mut consumer = MessageConsumer::<Orders>::external(name, |message: &Message<Orders>| {
-        seen.push(message.payload().order());
-        Ok(())
-    });
-    while consumer.handle_page(bus).expect("a page") > 0 {}
-    drop(consumer);
-    seen
-}
-
-fn ignore<M>(_message: &M) -> Result<(), HandlerError> {
-    Ok(())
-}
-
-/// Returns everything that is stored on a topic and visible to this connection.
-fn stored(bus: &mut impl MessageSource, topic: &str) -> Vec<(Position, RawMessage)> {
-    let request = PageRequest {
-        topic,
-        message_types: TypeFilter::All,
-        after: Position::START,
-        up_to: Position::new(i64::MAX),
-        limit: usize::MAX,
-    };
-    let mut messages = Vec::new();
-    bus.read_page(&request, &mut |message| {
-        messages.push((message.position, message.to_raw()));
-        std::ops::ControlFlow::Continue(())
-    })
-    .expect("a page");
-    messages
-}
-
-/// The traits that the connections of all databases implement.
-trait TestBus:
-    persisting_message_bus::backend::MessageRepository
-    + persisting_message_bus::backend::MessageConsumerState
-{
-}
-
-impl<B> TestBus for B where
-    B: persisting_message_bus::backend::MessageRepository
-        + persisting_message_bus::backend::MessageConsumerState
-{
 }

@@ -6,7 +6,7 @@ use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
 
 use super::failing::place;
-use super::{consume, ignore, orders};
+use super::{CONSUMER, consume, ignore, orders};
 
 type Handler = fn(&Message<Orders>) -> Result<(), HandlerError>;
 
@@ -50,6 +50,17 @@ pub fn a_pause_keeps_its_time_and_applies_to_one_consumer<D: Database>() {
     assert_eq!(paused_at(&mut bus, "other"), None);
     consumer("all").resume(&mut bus).unwrap();
     assert_eq!(paused_at(&mut bus, "all"), None);
+}
+
+pub fn pause_and_resume_are_idempotent<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    consume(&mut bus, "all");
+    for _ in 0..2 {
+        assert!(bus.resume(CONSUMER).unwrap());
+    }
+    for _ in 0..2 {
+        assert!(bus.pause(CONSUMER).unwrap());
+    }
 }
 
 pub fn a_consumer_that_never_ran_cannot_be_paused<D: Database>() {

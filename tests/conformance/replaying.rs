@@ -5,12 +5,13 @@ use chrono::{TimeZone, Utc};
 use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{
-    Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position, ResetTo,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position, ResetTo,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Payments};
 
 use super::consuming::raw;
+use super::failing::after;
 use super::leases::acquire;
 use super::{TestBus, consume, ignore, orders, stored};
 
@@ -89,6 +90,25 @@ pub fn the_hook_is_not_repeated_when_the_first_message_fails<D: Database>() {
     consumer.handle_page(&mut bus).unwrap_err();
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(calls.load(SeqCst), 1);
+}
+
+pub fn the_hook_runs_when_the_first_message_is_parked<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    bus.persist(&[raw("OrderLost", "{}")], Default::default())
+        .unwrap();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(2))
+        .unwrap();
+    let (calls, hook) = counting_hook();
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore)
+        .retry(after(1, FailurePolicy::Park))
+        .before_replay(hook);
+    for replays in 1..3 {
+        while consumer.handle_page(&mut bus).unwrap() > 0 {}
+        assert_eq!(calls.load(SeqCst), replays);
+        consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    }
 }
 
 pub fn a_failing_hook_handles_nothing_and_is_called_again<D: Database>() {
