@@ -56,9 +56,9 @@ fn without_the_mark() {
 
 /// The library takes the mark of a dead process for its own, and so a rollback for an early commit.
 #[test]
-fn with_a_mark_of_any_epoch() {
+fn with_a_mark_that_stays() {
     control(
-        "mark without epoch",
+        "mark of an earlier holder stays",
         Page {
             messages: 3,
             page_size: 3,
@@ -66,7 +66,7 @@ fn with_a_mark_of_any_epoch() {
             deaths: 1,
             ..TWO
         },
-        |it| it.mark_names_epoch = false,
+        |it| it.earlier_mark_goes = false,
         NOTHING_IS_SKIPPED,
         &[
             COMMITS_EARLY,
@@ -75,34 +75,7 @@ fn with_a_mark_of_any_epoch() {
             &[Writes(0), ReturnsOk(0)],
             &[Writes(0), Does(0, Deed::RollsBack)],
             IS_FOUND,
-            &[GivesUp(0)],
-        ],
-    );
-}
-
-/// The page is handled again up to a message that fails, which removes the mark. Effects after that
-/// message are repeated, and no process has announced this.
-#[test]
-fn with_a_mark_without_an_end() {
-    control(
-        "mark without an end",
-        Page {
-            errors: 1,
-            deaths: 1,
-            ..TWO
-        },
-        |it| it.mark_names_end = false,
-        EFFECTS_COME_ONCE_IF_NOTED,
-        &[
-            HANDLES_FIRST,
-            &[Writes(0), Does(0, Deed::RunsDdl), Dies(0)],
-            HANDLES_FIRST,
-            &[Writes(0), ReturnsError(0)],
-            &[Begins(0)],
-            HANDLES_LAST,
-            &[RecordsFailure(0)],
-            &[Takes(0), Begins(0)],
-            HANDLES_LAST,
+            &[NotesFinal(0)],
         ],
     );
 }
@@ -140,7 +113,7 @@ fn with_the_cursor_and_the_note_apart() {
     control(
         "cursor and note apart",
         Page { deaths: 1, ..TWO },
-        |it| it.given_up_together = false,
+        |it| it.noted_with_cursor = false,
         EFFECTS_COME_ONCE_IF_NOTED,
         &[
             COMMITS_EARLY,

@@ -90,7 +90,7 @@ fn where_the_last_message_is_blamed() {
             &[Takes(0), Begins(0)],
             &[Writes(0), Does(0, Deed::RunsDdl), ReturnsOk(0)],
             &[Writes(0), ReturnsOk(0)],
-            &[AsksWhetherIntact(0), LooksForMark(0), GivesUp(0)],
+            &[AsksWhetherIntact(0), LooksForMark(0), NotesFinal(0)],
         ],
     );
 }

@@ -3,7 +3,7 @@
 
 use super::Page;
 use super::library::Next;
-use super::state::{Failing, Phase, Returned, Run, State};
+use super::state::{Phase, Returned, Run, State};
 
 impl Page {
     pub(super) fn next_message(&self, state: &mut State, process: usize, message: u8) {
@@ -50,8 +50,7 @@ impl Page {
             self.loses_lease(&mut next, process);
             return Some(next);
         }
-        let epoch = self.epoch_of_mark(&state.processes[process]);
-        let was_committed = state.row.begun.is_some_and(|mark| mark.epoch == epoch);
+        let was_committed = state.row.begun;
         let is_final = self.mechanisms.final_is_given_up;
         let it = &mut next.processes[process];
         match (run.message, was_committed) {
@@ -62,16 +61,20 @@ impl Page {
                 next.history.hook_was_repeated |= was_committed && returned == Returned::Ok;
                 self.releases(&mut next, process);
             }
-            (message, true) if is_final && self.mechanisms.given_up_together => {
-                it.phase = Phase::GivesUp(message);
+            (message, committed @ true) if is_final && self.mechanisms.noted_with_cursor => {
+                it.phase = Phase::NotesFinal { message, committed };
             }
             (message, true) => it.phase = Phase::StoresCursor(message),
-            (message, false) => {
-                let at_once = run.ran_after && is_final;
-                if at_once && self.mechanisms.noted_first {
-                    it.phase = Phase::NotesFinal(Failing { message, at_once });
+            (message, committed @ false) => {
+                let gives_up = run.ran_after && is_final;
+                if gives_up && self.mechanisms.noted_first {
+                    it.phase = Phase::NotesFinal { message, committed };
                 } else {
-                    let then = if at_once { Next::GiveUp } else { Next::Attempt };
+                    let then = if gives_up {
+                        Next::GiveUp
+                    } else {
+                        Next::Attempt
+                    };
                     self.failed(&mut next, process, message, then);
                 }
             }

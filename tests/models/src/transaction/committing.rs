@@ -29,15 +29,14 @@ impl Page {
             return Some(next);
         }
         let cursor = it.search.end;
-        let begun = self.mark_after(&it, cursor);
         match &mut next.processes[process].transaction {
             Some(transaction) => {
                 transaction.has_row = true;
-                transaction.begun = begun;
+                transaction.begun = false;
                 transaction.cursor = Some(cursor);
             }
             None => {
-                next.row.begun = begun;
+                next.row.begun = false;
                 next.row.cursor = Some(cursor);
             }
         }

@@ -81,11 +81,11 @@ impl Page {
     pub(super) fn forgets(&self, state: &mut State, process: usize) {
         let message = match state.processes[process].phase {
             Phase::Handles(run) | Phase::Asks(run, _) | Phase::LooksForMark(run, _) => run.message,
-            Phase::NotesFinal(failing) => failing.message,
+            Phase::NotesFinal { message, .. } => message,
             _ => return,
         };
         let effects = [false, true].map(|second| state.effects[effect(message, second)]);
-        if state.row.begun.is_none() && effects != [0, 0] {
+        if !state.row.begun && effects != [0, 0] {
             state.history.unnoted |= bit(message);
         }
     }

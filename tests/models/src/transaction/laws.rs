@@ -8,8 +8,8 @@ use crate::check::Checked;
 /// the message.
 pub const NOTHING_IS_SKIPPED: &str = "nothing is skipped";
 
-/// No effect of a message is committed twice, unless the process that commits it again has
-/// announced this. A hook that has failed is called again, and its effects are repeated.
+/// No effect of a message is committed twice, unless a holder has announced this. A hook that has
+/// failed is called again, and its effects are repeated.
 pub const EFFECTS_COME_ONCE: &str = "effects come once, or are announced";
 
 /// As `EFFECTS_COME_ONCE`, except for effects that a handler had outside of the transaction just
@@ -77,7 +77,7 @@ pub(super) fn properties(page: &Page) -> Vec<Property<Checked<Page>>> {
     if page.most_deeds > 0 && page.deaths > 0 && commits_early {
         properties.push(Property::sometimes(
             "a new holder finds a mark",
-            |_, state: &State| state.processes.iter().any(|it| it.may_repeat_until > 0),
+            |_, state: &State| state.history.announced != 0,
         ));
     }
     properties

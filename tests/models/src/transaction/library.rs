@@ -1,6 +1,6 @@
 //! The actions of the library around handlers, from the lease to the cursor.
 
-use super::state::{Failing, Mark, Note, Phase, Process, Run, Search, State, Transaction};
+use super::state::{Failing, Note, Phase, Process, Run, Search, State, Transaction, bit};
 use super::{MESSAGES, Page};
 
 /// The consequence for a message that has failed.
@@ -13,7 +13,8 @@ pub(super) enum Next {
 }
 
 impl Page {
-    /// Takes the lease, and reads the page.
+    /// Takes the lease, reads the page, and hands it out. Announces that effects of the page can be
+    /// repeated if an earlier holder has left its mark.
     pub(super) fn takes(&self, state: &State, process: usize) -> Option<State> {
         let row = state.row;
         let is_free = row.holder.is_none_or(|holder| holder == process) || row.has_expired;
@@ -34,11 +35,13 @@ impl Page {
         next.row.has_expired = false;
         next.processes[process].epoch = next.row.epoch;
         self.reads_page(&mut next, process, row.cursor);
-        if let Some(mark) = row.begun
-            && self.mechanisms.mark_is_announced
-        {
-            next.processes[process].may_repeat_until = mark.until;
+        if row.begun && self.mechanisms.mark_is_announced {
+            let Search { handled, all, .. } = next.processes[process].search;
+            for message in (handled + 1)..=all {
+                next.history.announced |= bit(message);
+            }
         }
+        next.row.begun &= !self.mechanisms.earlier_mark_goes;
         Some(next)
     }
 
@@ -83,12 +86,12 @@ impl Page {
         let mut transaction = Transaction::new(true);
         if writes_row {
             transaction.has_row = true;
-            transaction.begun = self.mechanisms.mark.then(|| self.mark(&it));
+            transaction.begun = self.mechanisms.mark;
             transaction.cursor = state.row.cursor;
         }
         if !self.mechanisms.cursor_last {
             transaction.cursor = Some(it.search.end);
-            transaction.begun = None;
+            transaction.begun = false;
         }
         next.processes[process].transaction = Some(transaction);
         let message = if it.search.all == 0 {
@@ -98,31 +101,6 @@ impl Page {
         };
         next.processes[process].phase = Phase::Handles(Run::of(message));
         Some(next)
-    }
-
-    /// Returns the mark that the touch writes. It names the last message of the attempt, or a later
-    /// one whose effects can be repeated anyway.
-    fn mark(&self, it: &Process) -> Mark {
-        Mark {
-            epoch: self.epoch_of_mark(it),
-            until: it.search.end.max(it.may_repeat_until),
-        }
-    }
-
-    pub(super) fn epoch_of_mark(&self, it: &Process) -> u8 {
-        if self.mechanisms.mark_names_epoch {
-            it.epoch
-        } else {
-            0
-        }
-    }
-
-    /// Returns the mark that remains when the cursor is stored: that of an earlier lease, until the
-    /// cursor has reached the message that it names.
-    pub(super) fn mark_after(&self, it: &Process, cursor: u8) -> Option<Mark> {
-        let until = it.may_repeat_until;
-        let remains = self.mechanisms.mark_names_end && until > cursor;
-        remains.then_some(Mark { epoch: 0, until })
     }
 
     /// Records that a message has failed. The messages before it are handled again first.
@@ -159,6 +137,7 @@ impl Page {
         if state.holds_lease(process) {
             state.row.holder = None;
             state.row.has_expired = false;
+            state.row.begun = false;
         }
         state.processes[process] = Process::NEW;
     }

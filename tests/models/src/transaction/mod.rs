@@ -4,7 +4,7 @@
 //!
 //! 1. BEGIN.
 //! 2. The library *touches* the lease's row, under the lease (`begin_work`). This writes the *mark*
-//!    into the row: that work has begun, in which epoch, and up to which message.
+//!    into the row: that work has begun.
 //! 3. The library calls the handler with one message after the other.
 //! 4. If the transaction is still the one that was begun, the library moves the cursor, under the
 //!    lease. This removes the mark.
@@ -16,26 +16,21 @@
 //!
 //! - The transaction is aborted. The library rolls it back, and handles the page again up to the
 //!   message. The message has failed, as with an error of its own.
-//! - The transaction has ended, and the row has the mark of this epoch, so it was committed. The
-//!   effects of the message up to then are final. One transaction stores the cursor up to the
-//!   message and applies the failure policy to the message, without another attempt.
-//! - The transaction has ended, and the row does not have that mark, so it was rolled back. The
+//! - The transaction has ended, and the row has the mark, so it was committed. The effects of the
+//!   message up to then are final. One transaction notes this and stores the cursor before the
+//!   message. The next transaction applies the failure policy to the message, without another
+//!   attempt.
+//! - The transaction has ended, and the row does not have the mark, so it was rolled back. The
 //!   library handles the page again up to the message. If statements ran after the rollback, their
 //!   effects are final, and the failure policy is applied without another attempt. The library
 //!   notes this before it handles the page again, because a message before it can fail then.
 //!
 //! A process that dies between such a commit and the cursor leaves the mark. The next holder sees
-//! it, and knows that effects can be repeated. The mark stays until the cursor has reached the last
-//! message that the mark names.
+//! it when it takes the lease, and announces that effects of the page can be repeated. It removes
+//! the mark when it hands messages out, so that it does not take the mark for its own.
 //!
 //! Every run ends. Each lease raises the epoch, so no state occurs twice, and the number of states
 //! is finite. Unfinished work can continue.
-//!
-//! The library differs in two places, and neither makes it weaker. It applies the failure policy in
-//! a second transaction, after the one that stores the cursor before the message and notes that the
-//! message is final. If a process dies between the two, the next holder finds the note. And the
-//! mark is removed when another holder hands messages out, because that holder has announced that
-//! effects can be repeated.
 //!
 //! Assumptions:
 //!
@@ -44,6 +39,12 @@
 //! - The library can tell the transaction that it has begun from others.
 //! - The epoch and the process identify the lease holder; the model of leases has the rest.
 //! - A handler receives one message at a time.
+//!
+//! Simplifications:
+//!
+//! - A holder takes the lease and hands messages out (`hand_out`) in one step.
+//! - The mark is read in a step of its own. The library reads it in the transaction of the note,
+//!   and only if effects of a message can be final.
 
 mod asking;
 mod committing;
@@ -152,11 +153,8 @@ pub struct Mechanisms {
     pub touch: bool,
     /// The touch writes a mark into the row, which distinguishes a commit from a rollback.
     pub mark: bool,
-    /// The mark names its epoch.
-    pub mark_names_epoch: bool,
-    /// The mark names the last message whose effects can be final, and stays until the cursor has
-    /// reached it.
-    pub mark_names_end: bool,
+    /// A holder removes the mark of an earlier holder when it hands messages out.
+    pub earlier_mark_goes: bool,
     /// A holder that takes a lease with a mark announces that effects can be repeated.
     pub mark_is_announced: bool,
     /// The cursor is moved after the last message, not before the first.
@@ -171,7 +169,7 @@ pub struct Mechanisms {
     /// A message whose effects are final is not attempted again.
     pub final_is_given_up: bool,
     /// One transaction stores the cursor before such a message and the note of the message.
-    pub given_up_together: bool,
+    pub noted_with_cursor: bool,
     /// If statements ran after a rollback, this is noted before the page is handled again.
     pub noted_first: bool,
     /// If COMMIT fails, the library searches for the guilty message.
@@ -198,15 +196,14 @@ impl Mechanisms {
     pub const ALL: Self = Self {
         touch: true,
         mark: true,
-        mark_names_epoch: true,
-        mark_names_end: true,
+        earlier_mark_goes: true,
         mark_is_announced: true,
         cursor_last: true,
         cursor_in_transaction: true,
         asks: Asks::AfterEach,
         tells_whose_abort: true,
         final_is_given_up: true,
-        given_up_together: true,
+        noted_with_cursor: true,
         noted_first: true,
         searches: true,
         hook_counts: true,

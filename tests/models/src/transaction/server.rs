@@ -10,7 +10,7 @@ impl Transaction {
             is_aborted: false,
             effects: 0,
             has_row: false,
-            begun: None,
+            begun: false,
             cursor: None,
         }
     }
@@ -49,12 +49,12 @@ impl State {
         {
             self.history.unnoted |= bit(run.message);
         }
-        let may_repeat_until = self.processes[process].may_repeat_until;
         for (effect, count) in self.effects.iter_mut().enumerate() {
             let comes = effects >> effect & 1;
             let message = message_of(effect);
-            if comes == 1 && *count > 0 && message > may_repeat_until {
-                self.history.unannounced |= bit(message);
+            // A hook that has failed is called again.
+            if comes == 1 && *count > 0 && message > 0 {
+                self.history.unannounced |= bit(message) & !self.history.announced;
             }
             *count += comes;
         }

@@ -33,7 +33,7 @@ impl Page {
         };
         self.under_lease(state, process, |next| {
             next.row.cursor = Some(message - 1);
-            next.row.begun = self.mark_after(&next.processes[process], message - 1);
+            next.row.begun = false;
             next.processes[process].phase = if self.mechanisms.final_is_given_up {
                 Phase::GivesUp(message)
             } else {
@@ -42,14 +42,20 @@ impl Page {
         })
     }
 
-    /// Notes that effects of a message are final, before the messages before it are handled again.
+    /// Notes that effects of a message are final, and stores the cursor before it if the messages
+    /// before it were committed. Otherwise they are handled again.
     pub(super) fn notes_final(&self, state: &State, process: usize) -> Option<State> {
-        let Phase::NotesFinal(failing) = state.processes[process].phase else {
+        let Phase::NotesFinal { message, committed } = state.processes[process].phase else {
             return None;
         };
         self.under_lease(state, process, |next| {
-            next.notes[usize::from(failing.message)] = Note::Final;
-            self.failed(next, process, failing.message, Next::GiveUp);
+            next.notes[usize::from(message)] = Note::Final;
+            if committed {
+                next.row.cursor = Some(message - 1);
+                next.row.begun = false;
+                next.processes[process].search.handled = message - 1;
+            }
+            self.failed(next, process, message, Next::GiveUp);
         })
     }
 
@@ -86,7 +92,6 @@ impl Page {
             };
             next.row.has_stopped = self.give_up == GiveUp::Stop;
             next.row.cursor = Some(cursor);
-            next.row.begun = self.mark_after(&next.processes[process], cursor);
             self.releases(next, process);
         })
     }
@@ -98,7 +103,6 @@ impl Page {
         }
         self.under_lease(state, process, |next| {
             next.row.cursor = Some(0);
-            next.row.begun = None;
             self.releases(next, process);
         })
     }

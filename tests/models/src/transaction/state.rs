@@ -34,7 +34,9 @@ pub(super) struct Left {
 pub(super) struct History {
     /// The messages whose handler has done something to its transaction, or has returned an error.
     pub(super) guilty: u8,
-    /// The messages whose effects were repeated by a process that did not know that they can be.
+    /// The messages whose effects can be repeated, as a holder has announced.
+    pub(super) announced: u8,
+    /// The messages whose effects were repeated, although no holder has announced this.
     pub(super) unannounced: u8,
     /// The messages that had effects outside of any transaction when their process died, or lost
     /// the lease, before it could note this.
@@ -54,17 +56,9 @@ pub(super) struct Row {
     pub(super) holder: Option<usize>,
     pub(super) epoch: u8,
     pub(super) has_expired: bool,
-    pub(super) begun: Option<Mark>,
+    /// The mark that work has begun.
+    pub(super) begun: bool,
     pub(super) has_stopped: bool,
-}
-
-/// The mark that work has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Hash)]
-pub(super) struct Mark {
-    /// The epoch of the work. Zero if the mark does not name it, or if it was an earlier one.
-    pub(super) epoch: u8,
-    /// The last message whose effects can be final.
-    pub(super) until: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
@@ -83,8 +77,6 @@ pub(super) struct Process {
     pub(super) phase: Phase,
     /// The epoch of its lease.
     pub(super) epoch: u8,
-    /// The last message whose effects can be repeated, according to the mark of an earlier lease.
-    pub(super) may_repeat_until: u8,
     pub(super) search: Search,
     pub(super) transaction: Option<Transaction>,
 }
@@ -105,7 +97,11 @@ pub(super) enum Phase {
     /// own.
     StoresCursor(u8),
     /// The process notes that effects of the message are final.
-    NotesFinal(Failing),
+    NotesFinal {
+        message: u8,
+        /// Whether the effects of the messages before it are final, too.
+        committed: bool,
+    },
     RecordsFailure(u8),
     GivesUp(u8),
     /// The hook's transaction was committed early.
@@ -161,7 +157,7 @@ pub(super) struct Transaction {
     pub(super) effects: Effects,
     /// Whether the transaction has written, and so locks, the consumer's row.
     pub(super) has_row: bool,
-    pub(super) begun: Option<Mark>,
+    pub(super) begun: bool,
     pub(super) cursor: Option<u8>,
 }
 
@@ -173,7 +169,7 @@ impl Page {
                 holder: None,
                 epoch: 0,
                 has_expired: false,
-                begun: None,
+                begun: false,
                 has_stopped: false,
             },
             notes: [Note::None; MESSAGES + 1],
@@ -195,7 +191,6 @@ impl Process {
     pub(super) const NEW: Self = Self {
         phase: Phase::Idle,
         epoch: 0,
-        may_repeat_until: 0,
         search: Search {
             handled: 0,
             end: 0,

@@ -8,7 +8,8 @@ use crate::check::{Checked, Protocol};
 /// processes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// The process takes the lease and reads the page: `acquire`, `read_page`.
+    /// The process takes the lease, reads the page and hands it out: `acquire`, `read_page`,
+    /// `hand_out`.
     Takes(usize),
     /// BEGIN, and the touch: UPDATE of the lease's row under owner and epoch, with the mark
     /// (`begin_work`). The handler of the first message is called, or the hook.
@@ -42,8 +43,8 @@ pub enum Step {
     /// Only in controls: stores the cursor before a message whose effects are final, without the
     /// note.
     StoresCursor(usize),
-    /// Notes that effects of a message are final, before the messages before it are handled again:
-    /// `note_final`.
+    /// Notes that effects of a message are final: `note_final`. If the messages before it were
+    /// committed, this stores the cursor before the message, too.
     NotesFinal(usize),
     /// `record_failure`.
     RecordsFailure(usize),
