@@ -12,10 +12,8 @@ use crate::store::transactions::{Guarded, TransactionControl, TransactionState, 
 /// The reason for which an attempt was rolled back.
 #[derive(Debug)]
 pub enum Failure {
-    /// The bus failed before a message was handed out, or the lease is lost.
+    /// The bus failed before the handler was called, or the lease is lost.
     Before(Error),
-    /// The consumer must end.
-    Stopping,
     /// A message failed: the one at this offset, if that is known. No effect of the attempt is
     /// final.
     Message(Option<usize>, Culprit),

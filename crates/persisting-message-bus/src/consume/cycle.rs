@@ -24,7 +24,8 @@ use crate::store::work::Work;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Batching {
     OnePage,
-    /// The consumer reads heads and pause only before it takes the lease, so both wait this long.
+    /// All pages that begin in the time slice (200 ms by default). The consumer reads the heads and
+    /// the pause only before it takes the lease, so a change of them waits for the time slice.
     For(Duration),
 }
 
@@ -75,8 +76,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles all new messages, page by page, and returns the number of handled messages.
     ///
     /// This is faster than one page at a time: the consumer takes the lease and reads the
-    /// high-water mark once per 200 ms, not once per page.
-    /// The second example of [`MessageConsumer`] calls it.
+    /// high-water mark once per time slice (200 ms by default), not once per page. The second example of [`MessageConsumer`] calls it.
     ///
     /// # Errors
     ///
@@ -93,7 +93,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(all)
     }
 
-    /// Handles pages for 200 ms and the current page. Returns `None` if there was nothing to do.
+    /// Handles the pages that begin in the time slice (200 ms by default). Returns `None` if there
+    /// was nothing to do.
     pub(crate) fn handle_pages_if_any<B>(&mut self, bus: &mut B) -> Result<Option<usize>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,

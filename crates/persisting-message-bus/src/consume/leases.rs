@@ -290,7 +290,7 @@ impl Leases {
         self.signals.is_stopping()
     }
 
-    /// Releases the leases, unless they are settled. Stops at the first error.
+    /// Releases all leases, unless they are settled. Returns the first error.
     pub(super) fn release<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,

@@ -299,7 +299,6 @@ where
                     outcome.failure = Some(error);
                     break;
                 }
-                Err(Failure::Stopping) => break,
                 Err(Failure::Message(offset, culprit)) if culprit.goes_on(offset) => {
                     search.failed(offset, culprit);
                 }
@@ -366,7 +365,8 @@ where
         let messages = std::slice::from_ref(message);
         let handled = self.handler.handle(&mut transaction, messages, leases);
         let taken = match handled {
-            Ok(0) => Err(Failure::Stopping),
+            // The consumer must stop. The message stays redriven.
+            Ok(0) => return Ok(false),
             Ok(_) => judge_at_end(&mut transaction, 1).and_then(|()| {
                 let taken = transaction
                     .bus()
@@ -385,7 +385,6 @@ where
             Failure::Message(_, culprit) | Failure::Ended(_, culprit) => {
                 Err(culprit.error(message))
             }
-            Failure::Stopping => Ok(false),
         })
     }
 }

@@ -189,8 +189,8 @@ pub(crate) enum Kind {
         expires_at: String,
     },
     #[error(
-        "the lease on topic \"{topic}\" was lost: another holder took it from {owner} (epoch \
-         {epoch}), and the cursor was not stored"
+        "the lease on topic \"{topic}\" was lost: {owner} no longer holds it (epoch {epoch}), \
+         because it expired and another holder took it, or it was released; nothing was stored"
     )]
     LeaseLost {
         topic: String,

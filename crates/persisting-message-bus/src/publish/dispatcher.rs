@@ -185,9 +185,10 @@ impl<T: Topic> MessageDispatcher<T> {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<RawMessage>, Error> {
+        let cause = Correlation::current();
         let messages = messages.into_iter();
         messages
-            .map(|message| self.to_raw(&message, Headers::new()))
+            .map(|message| self.to_raw_caused_by(cause.as_ref(), &message, Headers::new()))
             .collect()
     }
 
@@ -201,7 +202,19 @@ impl<T: Topic> MessageDispatcher<T> {
         Ok(persisted)
     }
 
-    pub(crate) fn to_raw<M>(&self, message: &M, mut headers: Headers) -> Result<RawMessage, Error>
+    pub(crate) fn to_raw<M>(&self, message: &M, headers: Headers) -> Result<RawMessage, Error>
+    where
+        M: MessageOf<T> + ?Sized,
+    {
+        self.to_raw_caused_by(Correlation::current().as_ref(), message, headers)
+    }
+
+    fn to_raw_caused_by<M>(
+        &self,
+        cause: Option<&Correlation>,
+        message: &M,
+        mut headers: Headers,
+    ) -> Result<RawMessage, Error>
     where
         M: MessageOf<T> + ?Sized,
     {
@@ -210,8 +223,8 @@ impl<T: Topic> MessageDispatcher<T> {
         for decorator in &self.decorators {
             decorator.decorate(&mut headers);
         }
-        if let Some(correlation) = Correlation::current() {
-            correlation.decorate(&mut headers);
+        if let Some(cause) = cause {
+            cause.decorate(&mut headers);
         }
         let (message_id, published_at) = headers.complete()?;
         let encode = |cause| Error::encode(T::NAME, descriptor.name, message_id, cause);

@@ -156,7 +156,7 @@ impl Progress {
         } else if error.is_broken_cursor() || error.is_invalid_name() {
             Next::Stop
         } else if !is_of_message {
-            // Another writer was in the way, so the connection is still good.
+            // After a conflict with another writer, the connection is still usable.
             if error.is_retryable() && !error.is_disconnected() {
                 Next::RetryWithin(longest)
             } else {

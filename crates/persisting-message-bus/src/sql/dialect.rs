@@ -57,6 +57,14 @@ pub enum Value<'a> {
     OptionalNumber(Option<i64>),
 }
 
+impl Value<'_> {
+    /// Returns the value of `{limit}`. A limit above `i64::MAX` becomes that, because no table has
+    /// more rows.
+    pub(super) fn limit(limit: usize) -> Self {
+        Self::Number(i64::try_from(limit).unwrap_or(i64::MAX))
+    }
+}
+
 /// A value that can be bound for a `?` in the SQL of a database.
 pub(super) trait BindTo<DB: Backend> {
     /// Binds the value.

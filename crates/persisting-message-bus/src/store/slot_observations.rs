@@ -20,8 +20,8 @@ pub struct SlotObservations {
 }
 
 impl SlotObservations {
-    /// Records which slots were free after all positions up to `last` had been handed out. Returns
-    /// the position up to which nothing can still be committed.
+    /// Records which slots were free after publishers had drawn all positions up to `last`. Returns
+    /// the position up to which no publisher can still commit a message.
     ///
     /// A publisher that holds a slot took it after the slot was last seen free, and drew its
     /// positions after that. A slot that is not free now therefore holds the reader at the position
@@ -29,7 +29,7 @@ impl SlotObservations {
     ///
     /// Observations of another `source` are forgotten. The name of a source must distinguish
     /// servers, databases and tables, and also one run of a server from the next. A server that
-    /// restarts may have forgotten its last commits, and then hands out their positions a second
+    /// restarts may have forgotten its last commits, so publishers draw their positions a second
     /// time. Within one run, the name must be the same on all connections, because a reader can use
     /// another connection for each poll.
     pub fn look(
@@ -123,8 +123,8 @@ mod tests {
         assert!(!observations.is_complete());
     }
 
-    /// A server that has forgotten its last commits hands out position 4 a second time, and then
-    /// exceeds the last position of its previous run.
+    /// A server has forgotten its last commits, so a publisher draws position 4 a second time. Later
+    /// positions exceed the last position of the server's previous run.
     #[test]
     fn what_was_seen_before_the_server_started_again_is_forgotten() {
         let mut observations = SlotObservations::default();

@@ -16,11 +16,16 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/mysql");
 const LOCK: &str = "SELECT get_lock(concat('persisting_message_bus ', md5(database())), 3600)";
 const UNLOCK: &str = "SELECT release_lock(concat('persisting_message_bus ', md5(database())))";
 
+const IS_HELD: &str = "another session has held the lock for an hour; wait until its migration \
+    ends, or kill that session, and migrate again";
+const WAS_LOST: &str = "another session holds the lock, because this session has lost it; check \
+    that the tables are complete";
+
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where
     C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql>,
 {
-    run(connection, LOCK, "waiting for another migration")?;
+    run(connection, LOCK, "waiting for another migration", IS_HELD)?;
     let migrated = connection
         .setup()
         .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))
@@ -28,14 +33,22 @@ where
             let migrated = connection.run_pending_migrations(MIGRATIONS).map(drop);
             migrated.map_err(|cause| Error::permanent("migrating its tables", cause))
         });
-    let unlocked = run(connection, UNLOCK, "releasing the lock of the migrations");
+    let doing = "releasing the lock of the migrations";
+    let unlocked = run(connection, UNLOCK, doing, WAS_LOST);
     match (migrated, unlocked) {
         (Err(error), Err(second)) => Err(error.followed_by(second)),
         (migrated, unlocked) => migrated.and(unlocked),
     }
 }
 
-fn run<C>(connection: &mut C, sql: &'static str, doing: &str) -> Result<(), Error>
+/// Runs a function of locks, which returns 1 if it succeeds, and 0 if it does not because of
+/// `refusal`.
+fn run<C>(
+    connection: &mut C,
+    sql: &'static str,
+    doing: &str,
+    refusal: &'static str,
+) -> Result<(), Error>
 where
     C: LoadConnection<Backend = Mysql>,
 {
@@ -45,6 +58,11 @@ where
     });
     match done.map_err(|cause| failed_while(doing, cause))? {
         Some(Some(1)) => Ok(()),
-        _ => Err(Error::transient(doing, "the server did not confirm it")),
+        Some(Some(0)) => Err(Error::transient(doing, refusal)),
+        // The server answers NULL if it ran out of memory, or if the session was killed.
+        _ => Err(Error::transient(
+            doing,
+            "the server did not confirm it; its error log can name the cause",
+        )),
     }
 }

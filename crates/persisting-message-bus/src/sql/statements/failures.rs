@@ -61,7 +61,7 @@ const LIST: &str = "
         {first_failed_at}, {last_failed_at}
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
-    ORDER BY {position} LIMIT ?";
+    ORDER BY {position} LIMIT {limit}";
 
 const COUNT: &str = "
     SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = ?";
@@ -272,7 +272,7 @@ where
         Text(request.topic),
         Text(request.state.as_str()),
         Number(request.after.get()),
-        Number(i64::try_from(request.limit).unwrap_or(i64::MAX)),
+        Value::limit(request.limit),
     ];
     let doing = || format!("listing failed messages of topic \"{}\"", request.topic);
     let failed = |cause| failed_while(doing(), cause).of_consumer(request.consumer);

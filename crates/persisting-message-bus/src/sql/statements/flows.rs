@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::message::stored_headers::causation_id;
 use crate::position::Position;
-use crate::sql::dialect::Value::{Number, Text};
-use crate::sql::dialect::{Dialect, Statement};
+use crate::sql::dialect::Value::Text;
+use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::MessageTable;
@@ -57,10 +57,10 @@ where
 {
     let sql = format!(
         "SELECT {{id}}, {{topic}}, {{message_type}}, {{message_id}}, {{headers}}, \
-         {{published_at}} FROM {{table}} WHERE {condition} ORDER BY {{id}} LIMIT ?"
+         {{published_at}} FROM {{table}} WHERE {condition} ORDER BY {{id}} LIMIT {{limit}}"
     );
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = connection.load(Statement::new(sql, table, [Text(id), Number(limit)]))?;
+    let values = [Text(id), Value::limit(limit)];
+    let rows = connection.load(Statement::new(sql, table, values))?;
     let messages = rows.map(|row| {
         with_columns(&row?, flow_message)
             .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))

@@ -170,11 +170,11 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
         "SELECT {columns} FROM {from} \
          WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
     );
-    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let limit = Value::limit(request.limit);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));
     let types = types.unwrap_or_default().iter().map(|name| Text(name));
     let values = of_topic::<DB>(request.topic).chain(between).chain(types);
-    Statement::new(sql, table, values.chain([Number(limit)]))
+    Statement::new(sql, table, values.chain([limit]))
 }
 
 fn of_topic<DB: Dialect>(topic: &str) -> impl Iterator<Item = Value<'_>> {
