@@ -17,11 +17,11 @@ pub(crate) mod inbox;
 pub(crate) mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-pub(crate) mod oversized;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) mod plain;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub(crate) mod publish_errors;
 pub(crate) mod repository;
 mod row_writer;
 pub(crate) mod rows;

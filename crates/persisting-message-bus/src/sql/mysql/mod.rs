@@ -40,7 +40,6 @@ pub(crate) mod packet;
 mod positions;
 mod publish_at_once;
 pub(crate) mod publish_autocommit;
-mod publish_errors;
 mod publish_locked;
 pub(crate) mod publish_many;
 pub(crate) mod row_writer;

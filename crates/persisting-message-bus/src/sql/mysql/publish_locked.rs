@@ -7,9 +7,9 @@ use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 
 use crate::error::Error;
-use crate::sql::mysql::publish_errors::not_persisted;
 use crate::sql::mysql::publish_many::Batch;
 use crate::sql::mysql::slots;
+use crate::sql::publish_errors::not_persisted;
 use crate::sql::schema::TableSchema;
 
 /// Persists messages in a transaction.

@@ -1,4 +1,4 @@
-//! Errors of publishing.
+//! Errors of publishing on SQLite, which names no duplicate.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
-use crate::sql::oversized;
+use crate::sql::publish_errors;
 use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::is_unique_violation;
@@ -31,7 +31,7 @@ where
     {
         return Error::duplicate_message(duplicate);
     }
-    oversized::not_persisted(persisting(connection, messages), cause, messages)
+    publish_errors::failed_persisting(persisting(connection, messages), cause, messages)
 }
 
 /// Returns the first message whose id exists already, in the table or earlier in the batch.
@@ -61,9 +61,7 @@ fn persisting<C>(connection: &mut C, messages: &[RawMessage]) -> String
 where
     C: LoadConnection<Backend = Sqlite>,
 {
-    let topic = messages.first().map_or("", |message| &message.topic);
-    let count = messages.len();
-    let doing = format!("persisting {count} messages of topic \"{topic}\"");
+    let doing = publish_errors::persisting(messages);
     if is_in_transaction(connection) {
         format!(
             "{doing} (a transaction that has read before cannot wait for other writers: dispatch in \

@@ -1,0 +1,50 @@
+//! Errors of publishing.
+
+use diesel::result::Error as DieselError;
+
+use crate::classify::chain::class_of_cause;
+use crate::error::Error;
+use crate::error::class::Class;
+use crate::message::raw::RawMessage;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::sql::statements::duplicates::named_duplicate;
+
+/// Returns the error of messages that were not persisted, on a database that names a duplicate in
+/// its error.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Error {
+    match named_duplicate(&cause, messages) {
+        Some(duplicate) => Error::duplicate_message(duplicate),
+        None => failed_persisting(persisting(messages), cause, messages),
+    }
+}
+
+/// Returns what failed: persisting these messages.
+pub(super) fn persisting(messages: &[RawMessage]) -> String {
+    let topic = messages.first().map_or("", |message| &message.topic);
+    let count = messages.len();
+    format!("persisting {count} messages of topic \"{topic}\"")
+}
+
+/// Returns the error of persisting messages that are no duplicates. If the database rejected them
+/// for their size, the error names the largest one.
+pub(super) fn failed_persisting(
+    doing: String,
+    cause: DieselError,
+    messages: &[RawMessage],
+) -> Error {
+    let class = class_of_cause(&cause);
+    let largest = messages.iter().max_by_key(|message| message.payload.len());
+    let (Class::TooLarge, Some(largest)) = (class, largest) else {
+        return Error::of_repository(doing, cause, class);
+    };
+    let among = match messages.len() {
+        1 => String::new(),
+        count => format!(", or another of the {count} messages that are persisted with it,"),
+    };
+    let problem = format!(
+        "it{among} is larger than the database accepts; raise the limit (max_allowed_packet on \
+         MySQL and MariaDB), or publish a reference to the large content"
+    );
+    Error::too_large(largest, problem, Some(cause.into()))
+}
