@@ -22,6 +22,18 @@ pub(super) struct Interruption {
     pub(super) known: Option<Known>,
 }
 
+impl Interruption {
+    /// Returns an interruption of an attempt at nothing but this position.
+    pub(super) fn alone(position: Position) -> Self {
+        Self {
+            first: position,
+            last: position,
+            tried: 1,
+            known: None,
+        }
+    }
+}
+
 /// The interrupted message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {

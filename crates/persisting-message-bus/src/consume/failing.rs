@@ -6,6 +6,7 @@ use crate::backoff::full_jitter;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::storable_text;
 use crate::consume::leases::Leases;
+use crate::consume::recording::record_failure;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::observe;
@@ -46,7 +47,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             extend_lease: self.settings.lease_duration,
             state: FailureState::Failing,
         };
-        let attempts = match bus.record_failure(&lease, &failure) {
+        let attempts = match record_failure(bus, &lease, &failure) {
             Ok(attempts) => attempts,
             // The error of the bus decides how the consumer continues.
             Err(second) => return Err(second.followed_by(error)),
@@ -57,7 +58,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Some(_) => Duration::ZERO,
         };
         let error = error.attempted(attempts, retry.at_most(), wait);
-        observe::failed(&lease, position, attempts, &text);
         let Some(then) = then else {
             // The lease keeps other processes from attempting the message before the retry is due.
             return Err(match leases.hold_until_retry(bus, wait) {
@@ -65,16 +65,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 Err(second) => second.followed_by(error),
             });
         };
-        // All at once: this notes the policy, moves the cursor unless the consumer stops, and
-        // releases the lease.
-        if let Err(second) = bus.give_up(&lease, position, then) {
+        if let Err(second) = self.apply_policy(bus, &lease, position, then) {
             return Err(second.followed_by(error));
         }
-        observe::gave_up(&lease, position, then);
         if then == FailurePolicy::Stop {
             return Err(error);
         }
-        self.skipped += u64::from(then == FailurePolicy::Skip);
         let mut topics = self.topics.iter().map(|reader| reader.topic);
         let topic = topics.find(|topic| *topic == lease.topic);
         Ok((topic.unwrap_or_default(), position))
@@ -100,9 +96,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let (Some((lease, position)), false) = (at, then == FailurePolicy::Stop) else {
             return Err(error);
         };
-        if let Err(second) = bus.give_up(lease, position, then) {
-            return Err(second.followed_by(error));
-        }
+        let applied = self.apply_policy(bus, lease, position, then);
+        applied.map_err(|second| second.followed_by(error))
+    }
+
+    /// Applies the failure policy to a message, all at once: notes the policy, moves the cursor
+    /// unless the consumer stops, and releases the lease.
+    fn apply_policy<B>(
+        &mut self,
+        bus: &mut B,
+        lease: &Lease,
+        position: Position,
+        then: FailurePolicy,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        bus.give_up(lease, position, then)?;
         observe::gave_up(lease, position, then);
         self.skipped += u64::from(then == FailurePolicy::Skip);
         Ok(())

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::consume::errors::storable_text;
 use crate::consume::page::Page;
+use crate::consume::recording::record_failure;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::message::typed::Message;
-use crate::observe;
 use crate::observe::HandlerTimes;
 use crate::position::Position;
 use crate::signals::Signals;
@@ -132,9 +132,7 @@ impl Leases {
             extend_lease: self.duration,
             state: FailureState::Final,
         };
-        let attempts = bus.record_failure(lease, &failure)?;
-        observe::failed(lease, message.position(), attempts, failure.error);
-        Ok(attempts)
+        record_failure(bus, lease, &failure)
     }
 
     fn note<B>(&self, bus: &mut B, work: Option<Work>, extend_lease: Duration) -> Result<(), Error>

@@ -10,7 +10,7 @@
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
 //! | Read a page from one or several topics | `topic_reader.rs`, `page.rs` |
 //! | Hand over the page, store the cursors | `handler.rs`: `external.rs` or `transactional.rs` |
-//! | Settle a failure | `settling.rs`, `failing.rs`, `caution.rs` |
+//! | Settle a failure | `settling.rs`, `failing.rs`, `recording.rs`, `caution.rs` |
 //! | Choose the next step | `progress.rs` |
 //!
 //! An external handler works outside of the database, so its cursors follow its effects. If they
@@ -40,6 +40,7 @@ pub(crate) mod leases;
 pub(crate) mod page;
 pub(crate) mod pause;
 pub(crate) mod progress;
+pub(crate) mod recording;
 pub(crate) mod redriven;
 pub(crate) mod reset;
 pub(crate) mod retry_policy;

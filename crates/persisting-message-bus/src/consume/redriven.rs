@@ -7,6 +7,7 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::storable_text;
 use crate::consume::handler::PageHandler;
 use crate::consume::leases::Leases;
+use crate::consume::recording::record_failure;
 use crate::consume::suspicion::Suspicion;
 use crate::error::Error;
 use crate::message::topic::EventSet;
@@ -167,17 +168,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let at = Interruption {
-            first: position,
-            last: position,
-            tried: 1,
-            known: None,
-        };
-        let retry = self.settings.retry.unwrap_or_default();
-        match self
-            .caution
-            .interrupted(at, retry.patience(), Instant::now())
-        {
+        match self.verdict(Interruption::alone(position)) {
             Verdict::TryAgain => Err(error),
             // The failure cannot be noted without a connection. The next connection notes it first.
             Verdict::Counts if error.is_disconnected() => {
@@ -213,7 +204,6 @@ where
         extend_lease,
         state: FailureState::Parked,
     };
-    let attempts = bus.record_failure(lease, &failure)?;
-    observe::failed(lease, position, attempts, failure.error);
+    record_failure(bus, lease, &failure)?;
     Ok(false)
 }

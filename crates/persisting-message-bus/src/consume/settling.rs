@@ -63,20 +63,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(Progress::poll(handled))
     }
 
+    /// Records an interruption that happens now, and returns its consequence.
+    pub(super) fn verdict(&mut self, at: Interruption) -> Verdict {
+        let patience = self.settings.retry.unwrap_or_default().patience();
+        self.caution.interrupted(at, patience, Instant::now())
+    }
+
     /// Settles an interruption of the before-replay hook. The hook is called again, unless its
     /// interruptions have lasted for long. Then the hook has failed.
     pub(super) fn settle_hook(&mut self, leases: &Leases, error: Error) -> Error {
-        let at = Interruption {
-            first: Position::START,
-            last: Position::START,
-            tried: 1,
-            known: None,
-        };
-        let retry = self.settings.retry.unwrap_or_default();
-        match self
-            .caution
-            .interrupted(at, retry.patience(), Instant::now())
-        {
+        match self.verdict(Interruption::alone(Position::START)) {
             Verdict::TryAgain => error,
             Verdict::Counts => Error::before_replay(&leases.topics(), error.into()),
         }
@@ -111,11 +107,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 })
             }),
         };
-        let retry = self.settings.retry.unwrap_or_default();
-        match self
-            .caution
-            .interrupted(at, retry.patience(), Instant::now())
-        {
+        match self.verdict(at) {
             Verdict::TryAgain => Err(error),
             // The failure cannot be noted without a connection. The next connection notes it first.
             Verdict::Counts if error.is_disconnected() => {
