@@ -90,6 +90,7 @@ mod bridge;
 mod classify;
 mod consume;
 mod error;
+mod locks;
 pub mod memory;
 mod message;
 mod observe;

@@ -7,11 +7,13 @@ use crate::error::kind::BoxError;
 
 /// Calls a closure of the application, and turns its panic into an error.
 pub(crate) fn catch_panic<T>(run: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+    catch(run).unwrap_or_else(|text| Err(format!("it panicked: {text}").into()))
+}
+
+/// Calls a closure of the application. Returns the panic message if it panics.
+pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     // State that the closure left half-done belongs to the application, which is called again.
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic_message(&*panic);
-        Err(format!("it panicked: {text}").into())
-    })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_message(&*panic))
 }
 
 /// Returns the panic message, if it is a string.

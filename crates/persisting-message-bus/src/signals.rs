@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::locks::{lock, unpoisoned};
 
 /// The events that threads wait for: a stop, and new messages.
 #[derive(Debug, Default)]
@@ -44,12 +46,11 @@ impl Signals {
         let waited = self
             .changed
             .wait_timeout_while(self.lock(), duration, asleep);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        drop(unpoisoned(waited));
     }
 
-    /// Ignores poisoning: the lock guards a single number, which is always consistent.
     fn lock(&self) -> MutexGuard<'_, u64> {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wakes)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::classify::texts::class_of_text;
 use crate::error::Error;
 use crate::error::class::Class;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-use crate::panics::catch_panic;
+use crate::panics::catch;
 
 /// Returns the class of the first database error in the chain of an error; `None` if there is none.
 pub(crate) fn class_of(error: &(dyn StdError + 'static)) -> Option<Class> {
@@ -83,7 +83,7 @@ fn class_of_diesel(error: &(dyn StdError + 'static)) -> Option<Class> {
     if let Some(class) = of_pool(error) {
         return Some(class);
     }
-    let text = catch_panic(|| Ok(error.to_string())).ok()?;
+    let text = catch(|| error.to_string()).ok()?;
     class_of_text(&text).filter(|class| *class != Class::Refused)
 }
 

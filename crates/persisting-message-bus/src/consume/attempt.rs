@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::error::class::Class;
 use crate::message::topic::EventSet;
 use crate::message::typed::Message;
-use crate::panics::catch_panic;
+use crate::panics::catch;
 use crate::store::transactions::{Guarded, TransactionControl, TransactionState, UNKNOWN_CAUSE};
 
 /// The reason for which an attempt was rolled back.
@@ -189,7 +189,7 @@ fn names(state: &TransactionState, error: &HandlerError) -> bool {
     };
     let mut errors = Some(&**error as &(dyn std::error::Error + 'static));
     while let Some(error) = errors {
-        let text = catch_panic(|| Ok(error.to_string())).unwrap_or_default();
+        let text = catch(|| error.to_string()).unwrap_or_default();
         if cause.contains(&text) && !text.is_empty() {
             return true;
         }

@@ -6,9 +6,10 @@
 //! message is found there.
 
 use std::cell::Cell;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::locks::{lock, unpoisoned};
 use crate::signals::Signals;
 
 /// How long a consumer waits for the other consumers: 30 seconds. It then works beside a handler
@@ -138,15 +139,14 @@ impl Gate {
     ) -> MutexGuard<'a, Inside> {
         let begun = Instant::now();
         while !holds(&inside) && !signals.is_stopping() && begun.elapsed() < PATIENCE {
-            let waited = self.changed.wait_timeout(inside, LOOK);
-            inside = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inside = unpoisoned(self.changed.wait_timeout(inside, LOOK)).0;
         }
         inside
     }
 
     /// Locks the counts. They stay valid after a panic, because they are only numbers.
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inside)
     }
 }
 

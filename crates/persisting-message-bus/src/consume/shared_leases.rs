@@ -1,5 +1,6 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::locks::lock;
 use crate::store::lease::Lease;
 
 /// The leases that a consumer holds while its handler is at work. The heartbeat renews them.
@@ -20,8 +21,7 @@ impl SharedLeases {
         self.leases().clone()
     }
 
-    /// Locks the leases. After a panic they are as good as lost, so the lock ignores it.
     fn leases(&self) -> MutexGuard<'_, Vec<Lease>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

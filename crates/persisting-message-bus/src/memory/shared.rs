@@ -1,7 +1,8 @@
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::locks::{lock, unpoisoned};
 
 /// The default timeout of the SQL backends.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,10 +100,10 @@ impl<T: Clone> Shared<T> {
 impl<T> Cell<T> {
     fn start_writing(&self) -> Result<(), Error> {
         let writing = lock(&self.writing);
-        let (mut writing, waited) = self
+        let free = self
             .writer_left
-            .wait_timeout_while(writing, BUSY_TIMEOUT, |writing| *writing)
-            .unwrap_or_else(PoisonError::into_inner);
+            .wait_timeout_while(writing, BUSY_TIMEOUT, |writing| *writing);
+        let (mut writing, waited) = unpoisoned(free);
         if waited.timed_out() {
             let cause = "another transaction on the same in-memory bus is open";
             return Err(Error::transient("waiting for another writer", cause));
@@ -119,12 +120,6 @@ impl<T> Cell<T> {
 
 fn no_transaction() -> Error {
     Error::permanent("ending a transaction", "no transaction is open")
-}
-
-/// Ignores poisoning: the values are consistent at all times, even if the thread that held the lock
-/// panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<T: Default> Default for Shared<T> {

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -12,7 +11,7 @@ use crate::message::raw::StoredMessage;
 use crate::message::stored_headers;
 use crate::message::text_arena::{TextArena, TextSlice};
 use crate::message::topic::EventSet;
-use crate::panics::panic_message;
+use crate::panics::catch;
 use crate::position::Position;
 
 /// A message on its way to a handler: the typed payload and its metadata.
@@ -95,8 +94,8 @@ impl<S: EventSet> Message<S> {
 
 /// Decodes a stored message. A panic of the application's code is a failure of the message.
 fn decode<S: EventSet>(stored: &StoredMessage<'_>) -> Result<S, Error> {
-    catch_unwind(AssertUnwindSafe(|| S::decode(stored))).unwrap_or_else(|panic| {
-        let text = format!("decoding it panicked: {}", panic_message(&*panic));
+    catch(|| S::decode(stored)).unwrap_or_else(|text| {
+        let text = format!("decoding it panicked: {text}");
         Err(Error::decode(stored, serde_json::Error::custom(text)))
     })
 }

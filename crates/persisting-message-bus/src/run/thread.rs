@@ -1,5 +1,4 @@
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::error::Error;
 use crate::message::topic::EventSet;
-use crate::panics::panic_message;
+use crate::panics::{catch, panic_message};
 use crate::run::heartbeat::{Connect, Heartbeat};
 use crate::run::holder::Holder;
 use crate::run::step::{Next, Outcome, Pace, Progress, Sign};
@@ -180,9 +179,8 @@ where
         },
     };
     // Handlers are guarded where they are called, so that the failing message is known.
-    let looked = catch_unwind(AssertUnwindSafe(|| look(consumer, bus, progress, wakes)));
-    let looked = looked.unwrap_or_else(|panic| {
-        let panicked = format!("it panicked: {}", panic_message(&*panic));
+    let looked = catch(|| look(consumer, bus, progress, wakes)).unwrap_or_else(|text| {
+        let panicked = format!("it panicked: {text}");
         Err(Error::permanent("handling a page", panicked))
     });
     looked.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())))

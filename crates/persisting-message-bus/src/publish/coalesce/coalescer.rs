@@ -1,11 +1,12 @@
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::error::class::Class;
+use crate::locks::lock;
 use crate::message::raw::RawMessage;
 use crate::publish::coalesce::limits::Limits;
 use crate::publish::coalesce::queue::{Group, Queue, Turn, refused};
@@ -196,10 +197,8 @@ impl Coalescer {
         )
     }
 
-    /// Ignores poisoning: no thread can panic in the middle of a change.
     fn writers(&self) -> MutexGuard<'_, Vec<Box<dyn Write>>> {
-        let writers = self.shared.writers.lock();
-        writers.unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.writers)
     }
 }
 

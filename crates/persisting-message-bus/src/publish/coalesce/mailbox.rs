@@ -1,5 +1,7 @@
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
+
+use crate::locks::{lock, unpoisoned};
 
 /// A place for one value, for which one caller waits.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl<T> Mailbox<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<T>> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 }
 
@@ -56,12 +58,8 @@ pub(super) fn wait_while<'a, T>(
     match deadline {
         Some(deadline) => {
             let left = deadline.saturating_duration_since(Instant::now());
-            let waited = changed.wait_timeout_while(guard, left, condition);
-            waited.unwrap_or_else(PoisonError::into_inner).0
+            unpoisoned(changed.wait_timeout_while(guard, left, condition)).0
         }
-        None => {
-            let waited = changed.wait_while(guard, condition);
-            waited.unwrap_or_else(PoisonError::into_inner)
-        }
+        None => unpoisoned(changed.wait_while(guard, condition)),
     }
 }

@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use crate::error::Error;
 use crate::error::class::Class;
+use crate::locks::lock;
 use crate::message::raw::RawMessage;
 use crate::publish::coalesce::limits::Limits;
 use crate::publish::coalesce::mailbox::{Mailbox, wait_while};
@@ -135,9 +136,8 @@ impl Queue {
         state.leading == 0
     }
 
-    /// Ignores poisoning: every change under this lock is complete.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
