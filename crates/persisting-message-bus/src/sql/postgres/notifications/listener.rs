@@ -8,7 +8,7 @@ use diesel::result::QueryResult;
 use tracing::warn;
 
 use crate::backoff::full_jitter;
-use crate::panics::catch_panic;
+use crate::panics::catch;
 use crate::signals::Signals;
 use crate::signals::Waker;
 use crate::sql::postgres::notifications::settings::Notifications;
@@ -35,7 +35,7 @@ impl Notifications {
     ) -> Listener {
         Listener::start(
             self.clone(),
-            move || catch_panic(|| Ok(connect().ok())).ok().flatten(),
+            move || catch(|| connect().ok()).ok().flatten(),
             waker,
         )
     }

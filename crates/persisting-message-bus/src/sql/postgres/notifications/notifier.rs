@@ -1,4 +1,5 @@
-use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,27 @@ use diesel::connection::SimpleConnection;
 use tracing::warn;
 
 use crate::backoff::full_jitter;
-use crate::panics::catch_panic;
+use crate::locks::unpoisoned;
+use crate::panics::catch;
 use crate::signals::Signals;
 use crate::sql::postgres::notifications::settings::Notifications;
 
 /// Announces to listeners that something was published.
 ///
 /// When the notifier is dropped, it sends the pending notification. The drop waits until that is
-/// done or has failed.
+/// done or has failed, but at most 5 seconds. Then a connection does not answer, and its thread goes
+/// on without the notifier until the connection times out or the process ends.
 #[derive(Debug)]
 pub struct Notifier {
     signals: Arc<Signals>,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended. The lock is never taken; it makes the notifier `Sync`.
+    ended: Mutex<Receiver<()>>,
+    patience: Duration,
 }
+
+/// How long a drop waits for the thread.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Notifications {
     /// Starts a notifier. It has a thread of its own, and a connection of its own that `connect`
@@ -30,7 +39,7 @@ impl Notifications {
         connect: impl Fn() -> Result<PgConnection, E> + Send + 'static,
     ) -> Notifier {
         Notifier::start(self.clone(), move || {
-            catch_panic(|| Ok(connect().ok())).ok().flatten()
+            catch(|| connect().ok()).ok().flatten()
         })
     }
 }
@@ -42,10 +51,17 @@ impl Notifier {
     ) -> Self {
         let signals = Arc::<Signals>::default();
         let seen = Arc::clone(&signals);
-        let thread = thread::spawn(move || notify(&settings, &connect, &seen));
+        let (ends, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            // Dropped at the end, also by a panic.
+            let _ends: Sender<()> = ends;
+            notify(&settings, &connect, &seen);
+        });
         Self {
             signals,
             thread: Some(thread),
+            ended: Mutex::new(ended),
+            patience: PATIENCE,
         }
     }
 
@@ -60,6 +76,14 @@ impl Notifier {
 impl Drop for Notifier {
     fn drop(&mut self) {
         self.signals.stop();
+        let ended = unpoisoned(self.ended.get_mut()).recv_timeout(self.patience);
+        if ended == Err(RecvTimeoutError::Timeout) {
+            warn!(
+                waited_ms = self.patience.as_millis(),
+                "notifier dropped while its connection did not answer, so a notification can be lost"
+            );
+            return;
+        }
         if let Some(thread) = self.thread.take() {
             // If making a connection has panicked, consumers still find the messages by polling.
             drop(thread.join());
@@ -112,4 +136,28 @@ fn send(
         *connection = sent.then_some(open);
         sent
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drop_ends_when_making_a_connection_does_not() {
+        let (begin, has_begun) = mpsc::channel();
+        let (release, is_released) = mpsc::channel::<()>();
+        let mut notifier = Notifications::default().notifier(move || {
+            let _ = begin.send(());
+            // Blocks until the test ends.
+            let _ = is_released.recv();
+            Err(())
+        });
+        notifier.patience = Duration::from_millis(10);
+        notifier.notify();
+        has_begun.recv().unwrap();
+        drop(notifier);
+        drop(release);
+        // The detached thread ends after its attempts to connect.
+        has_begun.iter().for_each(drop);
+    }
 }
