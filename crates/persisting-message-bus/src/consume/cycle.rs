@@ -76,7 +76,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles all new messages, page by page, and returns the number of handled messages.
     ///
     /// This is faster than one page at a time: the consumer takes the lease and reads the
-    /// high-water mark once per time slice (200 ms by default), not once per page. The second example of [`MessageConsumer`] calls it.
+    /// high-water mark once per time slice (200 ms by default), not once per page. The second
+    /// example of [`MessageConsumer`] calls it.
     ///
     /// # Errors
     ///
