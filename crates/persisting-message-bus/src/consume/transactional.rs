@@ -380,11 +380,9 @@ where
                 Err(failure.told())
             }
         };
-        taken.or_else(|failure| match failure {
-            Failure::Before(error) => Err(error),
-            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => {
-                Err(culprit.error(message))
-            }
+        taken.map_err(|failure| match failure {
+            Failure::Before(error) => error,
+            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => culprit.error(message),
         })
     }
 }
