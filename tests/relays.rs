@@ -17,6 +17,7 @@ use persisting_message_bus::{
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+use persisting_message_bus_tests::waiting::wait_until;
 
 macro_rules! relays_between {
     ($($name:ident: $from:ident to $to:ident),* $(,)?) => {$(
@@ -235,10 +236,10 @@ where
     });
     let mut bus = ends.1.connect();
     let mut handled = 0;
-    while handled < 150 {
+    wait_until("everything is handled", || {
         handled += consumer.handle_page(&mut bus).unwrap();
-        thread::yield_now();
-    }
+        handled >= 150
+    });
     drop(consumer);
     let ended = running.stop_within(Duration::from_secs(60)).unwrap();
     assert!(ended[0].error.is_none(), "{ended:?}");

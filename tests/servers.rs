@@ -5,7 +5,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use diesel::connection::SimpleConnection;
@@ -13,6 +12,7 @@ use diesel::{Connection, MysqlConnection, PgConnection};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
+use persisting_message_bus_tests::waiting::wait_for;
 
 const FOLDER: &str = "HOLDER_FOLDER";
 
@@ -51,7 +51,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn wait_for(line: &str, child: &mut Child) {
+fn read_until(line: &str, child: &mut Child) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|found| found.unwrap() == line));
 }
@@ -67,15 +67,10 @@ fn processes_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn assert_nothing_runs_in(folder: &Path) {
-    let begun = Instant::now();
-    while !processes_in(folder).is_empty() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{:?}",
-            processes_in(folder)
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("the processes end", || {
+        let processes = processes_in(folder);
+        processes.is_empty().then_some(()).ok_or(processes)
+    });
 }
 
 #[test]
@@ -86,7 +81,7 @@ fn servers_end_with_a_holder_that_is_killed() {
         .env(FOLDER, folder.path())
         .spawn()
         .unwrap();
-    wait_for("started", &mut holder);
+    read_until("started", &mut holder);
     assert!(processes_in(folder.path()).len() >= 2);
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -119,7 +114,7 @@ fn with_servers_leaves_nothing_when_it_is_interrupted() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let folder = folder();
         let mut child = with_servers(folder.path(), script).spawn().unwrap();
-        wait_for("started", &mut child);
+        read_until("started", &mut child);
         kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.code(), Some(128 + signal as i32));
@@ -134,7 +129,7 @@ fn with_servers_leaves_no_process_when_it_is_killed() {
     let wait = "exec sh -c 'echo started; while :; do sleep 1; done'";
     let script = format!("{wait} {}", folder.path().display());
     let mut child = with_servers(folder.path(), &script).spawn().unwrap();
-    wait_for("started", &mut child);
+    read_until("started", &mut child);
     assert!(processes_in(folder.path()).len() >= 4);
     child.kill().unwrap();
     child.wait().unwrap();

@@ -14,6 +14,7 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{Coalescer, Error, OnDuplicate, Position};
 use persisting_message_bus_tests::topics::OrderPlaced;
+use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
 
 use super::orders;
@@ -132,15 +133,13 @@ fn one_and_then(
     let dispatch = |number| orders(coalescer).dispatch(&OrderPlaced::number(number));
     thread::scope(|scope| {
         let first = scope.spawn(move || dispatch(0));
-        while !(coalescer.is_busy() && coalescer.waiting() == 0) {
-            thread::yield_now();
-        }
+        wait_until("the first message is being committed", || {
+            coalescer.is_busy() && coalescer.waiting() == 0
+        });
         let others: Vec<_> = (1..=others as u64)
             .map(|number| scope.spawn(move || dispatch(number)))
             .collect();
-        while coalescer.waiting() < others.len() {
-            thread::yield_now();
-        }
+        wait_until("the others wait", || coalescer.waiting() >= others.len());
         let_go.send(()).unwrap();
         let all = std::iter::once(first).chain(others);
         all.map(|dispatched| dispatched.join().unwrap()).collect()

@@ -14,6 +14,7 @@ use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{Coalescer, Position};
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 use persisting_message_bus_tests::topics::OrderPlaced;
+use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
 
 use super::orders;
@@ -71,9 +72,10 @@ where
             .map(|thread| scope.spawn(move || publish(thread)))
             .collect();
         for round in 1..=4 {
-            while acknowledged.load(Ordering::Relaxed) < round * 300 {
-                thread::sleep(Duration::from_millis(1));
-            }
+            let awaited = format!("{} messages are acknowledged", round * 300);
+            wait_until(&awaited, || {
+                acknowledged.load(Ordering::Relaxed) >= round * 300
+            });
             if round < 4 {
                 restart();
             }

@@ -9,6 +9,7 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
 
 use super::{TestBus, orders, stored};
@@ -39,12 +40,6 @@ fn held_up<D: Database>(database: &D) -> (Coalescer, mpsc::Sender<()>) {
     (coalescer, let_go)
 }
 
-fn wait_until(condition: impl Fn() -> bool) {
-    while !condition() {
-        thread::yield_now();
-    }
-}
-
 fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
     orders().coalescing(coalescer)
 }
@@ -60,12 +55,14 @@ fn dispatch_together<D: Database>(database: &D, callers: Vec<Caller>) -> Vec<Out
                 .dispatch(&OrderPlaced::number(0))
                 .map(|_| 1)
         });
-        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        wait_until("the first message is being committed", || {
+            coalescer.is_busy() && coalescer.waiting() == 0
+        });
         let mut others = Vec::new();
         for caller in callers {
             let before = coalescer.waiting();
             others.push(scope.spawn(move || caller(coalescer)));
-            wait_until(|| coalescer.waiting() > before);
+            wait_until("the caller waits", || coalescer.waiting() > before);
         }
         let_go.send(()).unwrap();
         assert_eq!(first.join().unwrap().unwrap(), 1);
@@ -191,14 +188,16 @@ pub fn a_caller_writes_nothing_when_the_queue_timeout_expires<D: Database>() {
     };
     thread::scope(|scope| {
         let first = scope.spawn(|| dispatch(&coalescer, 0));
-        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        wait_until("the first message is being committed", || {
+            coalescer.is_busy() && coalescer.waiting() == 0
+        });
         let waiting = scope.spawn(|| dispatch(&coalescer, 1));
-        wait_until(|| coalescer.waiting() == 1);
+        wait_until("one message waits", || coalescer.waiting() == 1);
         let error = dispatch(&impatient, 2).unwrap_err();
         assert!(error.is_retryable(), "{error:?}");
         assert!(error.to_string().contains("nothing was written"), "{error}");
         let last = scope.spawn(|| dispatch(&coalescer, 3));
-        wait_until(|| coalescer.waiting() == 2);
+        wait_until("two messages wait", || coalescer.waiting() == 2);
         let_go.send(()).unwrap();
         for dispatched in [first, waiting, last] {
             dispatched.join().unwrap().unwrap();
@@ -217,12 +216,14 @@ pub fn a_caller_waits_for_room_when_the_queue_is_full<D: Database>() {
     };
     thread::scope(|scope| {
         let first = scope.spawn(|| dispatch(&small, 0));
-        wait_until(|| small.is_busy() && small.waiting() == 0);
+        wait_until("the first message is being committed", || {
+            small.is_busy() && small.waiting() == 0
+        });
         let two = [1, 2].map(|number| {
             let small = &small;
             scope.spawn(move || dispatch(small, number))
         });
-        wait_until(|| small.waiting() == 2);
+        wait_until("two messages wait", || small.waiting() == 2);
         let impatient = small.clone().queue_timeout(Duration::from_millis(20));
         let error = dispatch(&impatient, 3).unwrap_err();
         assert!(error.is_retryable(), "{error:?}");
@@ -243,9 +244,11 @@ pub fn a_closed_coalescer_has_committed_queued_messages<D: Database>() {
     let (coalescer, let_go) = held_up(&database);
     thread::scope(|scope| {
         let first = scope.spawn(|| dispatcher(&coalescer).dispatch(&OrderPlaced::number(0)));
-        wait_until(|| coalescer.is_busy() && coalescer.waiting() == 0);
+        wait_until("the first message is being committed", || {
+            coalescer.is_busy() && coalescer.waiting() == 0
+        });
         let second = scope.spawn(|| dispatcher(&coalescer).dispatch(&OrderPlaced::number(1)));
-        wait_until(|| coalescer.waiting() == 1);
+        wait_until("one message waits", || coalescer.waiting() == 1);
         assert!(!coalescer.close(Duration::from_millis(20)));
         let error = dispatcher(&coalescer)
             .dispatch(&OrderPlaced::number(2))

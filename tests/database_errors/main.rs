@@ -8,7 +8,7 @@ mod packets;
 mod postgres;
 mod sqlite;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use persisting_message_bus::backend::{
@@ -80,12 +80,4 @@ fn may_pass(error: &Error) {
 fn is_lost(error: &Error) {
     let is_lost = error.is_retryable() && error.is_disconnected();
     assert!(is_lost, "{error:?}");
-}
-
-/// Waits for a condition that another connection fulfils; fails after 60 s.
-fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not within 60 s");
-    }
 }

@@ -11,8 +11,9 @@ use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
+use persisting_message_bus_tests::waiting::wait_until;
 
-use super::{handle_first, is_attempted, is_lost, may_pass, orders, wait_until};
+use super::{handle_first, is_attempted, is_lost, may_pass, orders};
 
 const LANGUAGES: [&str; 5] = ["en_US", "de_DE", "fr_FR", "ja_JP", "es_ES"];
 
@@ -103,7 +104,9 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> Result<(), Handler
             "SELECT count(*) FROM information_schema.processlist
                 WHERE id = {waiting} AND state = 'Updating'"
         );
-        wait_until(|| number(&mut observer, &waits) > 0);
+        wait_until("the other transaction waits for a lock", || {
+            number(&mut observer, &waits) > 0
+        });
         take(bus, 2)
     })
 }
@@ -146,7 +149,7 @@ fn a_killed_statement_is_transient_in_every_language() {
                     "SELECT count(*) FROM information_schema.processlist
                     WHERE id = {victim} AND state = 'User sleep'"
                 );
-                wait_until(|| number(&mut other, &sleeps) > 0);
+                wait_until("the statement runs", || number(&mut other, &sleeps) > 0);
                 other
                     .batch_execute(&format!("KILL QUERY {victim}"))
                     .unwrap();
@@ -180,7 +183,7 @@ fn a_terminated_connection_is_reported_as_disconnected() {
             .batch_execute(&format!("KILL CONNECTION {id}"))
             .unwrap();
         let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
-        wait_until(|| number(&mut other, &lives) == 0);
+        wait_until("the session ends", || number(&mut other, &lives) == 0);
         take(bus, 1)
     };
     in_each_language("", &met, is_lost);
@@ -193,7 +196,7 @@ fn a_commit_on_a_terminated_connection_is_reported_as_disconnected() {
         let mut other = database.connect();
         other.batch_execute(&format!("KILL CONNECTION {id}"))?;
         let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
-        wait_until(|| number(&mut other, &lives) == 0);
+        wait_until("the session ends", || number(&mut other, &lives) == 0);
         Ok(())
     };
     in_each_language("", &met, is_lost);
@@ -205,7 +208,7 @@ fn an_idle_transaction_timeout_is_reported_as_disconnected() {
         let id = number(bus, "SELECT connection_id()");
         let mut other = database.connect();
         let lives = format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}");
-        wait_until(|| number(&mut other, &lives) == 0);
+        wait_until("the session ends", || number(&mut other, &lives) == 0);
         take(bus, 1)
     };
     in_each_language("SET idle_transaction_timeout = 1", &met, is_lost);

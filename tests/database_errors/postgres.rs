@@ -11,8 +11,9 @@ use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::OrderPlaced;
+use persisting_message_bus_tests::waiting::wait_until;
 
-use super::{handle_first, is_attempted, is_lost, may_pass, orders, wait_until};
+use super::{handle_first, is_attempted, is_lost, may_pass, orders};
 
 diesel::table! {
     stock (id) {
@@ -110,7 +111,9 @@ fn deadlock(database: &Postgres, bus: &mut PgConnection) -> Result<(), HandlerEr
             other.rollback().unwrap();
         });
         let is_blocked = format!("SELECT cardinality(pg_blocking_pids({waiting}))::bigint");
-        wait_until(|| number(bus, &is_blocked) > 0);
+        wait_until("the other transaction waits for a lock", || {
+            number(bus, &is_blocked) > 0
+        });
         // The transaction that checks for a deadlock first is rolled back.
         take(bus, 2)
     })
@@ -181,7 +184,7 @@ fn a_cancelled_statement_is_transient_in_every_language() {
                     "SELECT count(*) FROM pg_stat_activity
                     WHERE pid = {victim} AND wait_event = 'PgSleep'"
                 );
-                wait_until(|| number(&mut other, &sleeps) > 0);
+                wait_until("the statement runs", || number(&mut other, &sleeps) > 0);
                 number(
                     &mut other,
                     &format!("SELECT pg_cancel_backend({victim})::int::bigint"),
@@ -230,7 +233,7 @@ fn an_idle_transaction_timeout_is_reported_as_disconnected() {
         let (mut other, own) = (database.connect(), pid(bus));
         bus.batch_execute("SET idle_in_transaction_session_timeout = '10ms'")?;
         let lives = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {own}");
-        wait_until(|| number(&mut other, &lives) == 0);
+        wait_until("the session ends", || number(&mut other, &lives) == 0);
         take(bus, 1)
     };
     in_each_language("", &met, is_lost);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_for;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -64,20 +65,20 @@ async fn stalled(address: SocketAddr, headers: &[(&str, &str)]) -> Vec<TcpStream
 
 /// Repeats a request until it is served.
 fn is_served(address: SocketAddr, headers: &[(&str, &str)]) {
-    let begun = Instant::now();
-    loop {
+    wait_for("the request is served", || {
         let mut connection = connect(address);
         let request = request("/orders?limit=1", headers);
         connection.write_all(request.as_bytes()).unwrap();
         let mut begin = [0; 12];
         connection.read_exact(&mut begin).unwrap();
         match &begin {
-            b"HTTP/1.0 200" => return,
-            other => assert_eq!(other, b"HTTP/1.0 503"),
+            b"HTTP/1.0 200" => Ok(()),
+            other => {
+                assert_eq!(other, b"HTTP/1.0 503");
+                Err("the server is busy")
+            }
         }
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(20));
-    }
+    });
 }
 
 fn assert_stalled_clients_are_disconnected(headers: &[(&str, &str)]) {
@@ -90,17 +91,14 @@ fn assert_stalled_clients_are_disconnected(headers: &[(&str, &str)]) {
         .build()
         .unwrap();
     let stalled = runtime.block_on(stalled(server.address, headers));
-    let begun = Instant::now();
-    while server.sockets() > sockets {
-        let open = server.sockets() - sockets;
-        let elapsed = begun.elapsed();
-        assert!(
-            elapsed < Duration::from_secs(60),
-            "{open} are open still, {} bytes",
-            server.most_memory()
-        );
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("the server disconnects the clients", || {
+        let open = server.sockets().saturating_sub(sockets);
+        if open == 0 {
+            Ok(())
+        } else {
+            Err(format!("{open} are open, {} bytes", server.most_memory()))
+        }
+    });
     let most = server.most_memory();
     eprintln!("{CLIENTS} stalled clients: {memory} bytes before, {most} at most");
     assert!(most < BOUND, "{most} bytes");

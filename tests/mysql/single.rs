@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -14,6 +13,7 @@ use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_until;
 
 use super::{consume, orders};
 
@@ -72,14 +72,7 @@ fn overtaken(time: &str, slowly: std::ops::Range<u64>) -> [Vec<u64>; 2] {
 fn wait_until_paused(observer: &mut MysqlConnection) {
     let paused = "(SELECT count(*) FROM information_schema.processlist
         WHERE db = database() AND state = 'User lock')";
-    let begun = Instant::now();
-    while number(observer, paused) == 0 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "no publisher pauses"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("a publisher pauses", || number(observer, paused) > 0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -14,6 +14,7 @@ use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::{wait_until, wait_until_every};
 
 use super::{consume, orders};
 
@@ -97,32 +98,20 @@ fn wait_until_waiting(database: &Mariadb, connections: i64) {
     let waiting = "SELECT count(*) FROM information_schema.innodb_trx
         JOIN information_schema.processlist ON trx_mysql_thread_id = id
         WHERE trx_state = 'LOCK WAIT' AND db = database()";
-    let begun = Instant::now();
-    while diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting)
-        .get_result::<i64>(&mut observer)
-        .unwrap()
-        < connections
-    {
-        assert!(
-            begun.elapsed().as_secs() < 30,
-            "the connections do not wait"
-        );
-        // The server refreshes this table only if it was not queried for 100 ms.
-        thread::sleep(Duration::from_millis(150));
-    }
+    // The server refreshes this table only if it was not queried for 100 ms.
+    let interval = Duration::from_millis(150);
+    wait_until_every(interval, "the connections wait for a lock", || {
+        let waiting = diesel::dsl::sql::<diesel::sql_types::BigInt>(waiting);
+        waiting.get_result::<i64>(&mut observer).unwrap() >= connections
+    });
 }
 
 /// Waits until a publisher searches all slots again, because it found none that is free.
 fn wait_until_tried_again(log: &Log) {
-    let begun = Instant::now();
     let is_of_all = |text: &&String| text.contains("SKIP LOCKED") && text.contains("NULL");
-    while log.statements().iter().filter(is_of_all).count() < 2 {
-        assert!(
-            begun.elapsed().as_secs() < 30,
-            "the publisher searches no slots"
-        );
-        thread::yield_now();
-    }
+    wait_until("the publisher searches all slots twice", || {
+        log.statements().iter().filter(is_of_all).count() >= 2
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ use persisting_message_bus::backend::{
     CursorUpdate, Lease, LeaseRequest, MessageConsumerState, TransactionControl,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::waiting::wait_until;
 
 fn request(owner: &str) -> LeaseRequest<'_> {
     LeaseRequest {
@@ -34,9 +35,9 @@ fn store_and_release(connection: &mut PgConnection, lease: &Lease, position: i64
 fn wait_until_a_lock_is_awaited(connection: &mut PgConnection) {
     let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND application_name = current_schema())";
-    while !sql::<Bool>(waits).get_result::<bool>(connection).unwrap() {
-        thread::yield_now();
-    }
+    wait_until("a session waits for a lock", || {
+        sql::<Bool>(waits).get_result(connection).unwrap()
+    });
 }
 
 #[test]

@@ -2,8 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use diesel::prelude::*;
@@ -16,6 +15,7 @@ use persisting_message_bus::{EventSet, Message, MessageBus, MessageConsumer, Run
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, OrderShipped, Orders};
+use persisting_message_bus_tests::waiting::wait_for;
 
 use super::orders;
 
@@ -59,12 +59,11 @@ fn teller() -> (
     (consumer, seen)
 }
 
-fn wait_until(log: &Log, what: &str, holds: impl Fn(&[String]) -> bool) {
-    let begun = Instant::now();
-    while !holds(&log.statements()) {
-        assert!(begun.elapsed() < LONG, "not within 60 s: {what}: {log:?}");
-        thread::sleep(Duration::from_millis(1));
-    }
+fn wait_until(log: &Log, awaited: &str, holds: impl Fn(&[String]) -> bool) {
+    wait_for(awaited, || {
+        let statements = log.statements();
+        holds(&statements).then_some(()).ok_or(statements)
+    });
 }
 
 /// Returns whether the last two statements read the change token and were followed by no poll.

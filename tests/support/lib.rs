@@ -6,6 +6,7 @@ pub mod servers;
 pub mod statements;
 pub mod strange_names;
 pub mod topics;
+pub mod waiting;
 
 use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
 use persisting_message_bus::{Message, MessageConsumer};

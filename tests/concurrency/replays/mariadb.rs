@@ -7,6 +7,7 @@ use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::{Error, MessageDispatcher};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_until;
 
 use super::gate::Gate;
 use crate::{Reader, place};
@@ -35,9 +36,9 @@ impl Stop {
 
     fn wait_until_reached(&mut self) {
         let waiting = || diesel::dsl::sql::<BigInt>(WAITING);
-        while waiting().get_result::<i64>(&mut self.0).unwrap() == 0 {
-            thread::yield_now();
-        }
+        wait_until("a statement stops", || {
+            waiting().get_result::<i64>(&mut self.0).unwrap() > 0
+        });
     }
 }
 

@@ -6,9 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 use persisting_message_bus::Backoff;
 use persisting_message_bus::sql::postgres::Notifications;
+use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
 
-use super::{connect, wait_until};
+use super::connect;
 
 /// A channel of one test, with an observer.
 pub struct Channel {
@@ -70,7 +71,7 @@ impl Channel {
             .execute(&mut self.observer)
             .unwrap();
         let gone = format!("SELECT pid FROM pg_stat_activity WHERE pid = {process}");
-        wait_until("it is gone", || {
+        wait_until("the session ends", || {
             let found = sql::<Integer>(&gone).get_result::<i32>(&mut self.observer);
             found.optional().unwrap().is_none()
         });
@@ -91,7 +92,7 @@ impl Channel {
 
     pub fn next(&mut self) -> String {
         let mut next = None;
-        wait_until("a notification", || {
+        wait_until("a notification arrives", || {
             next = self.observer.notifications_iter().next();
             next.is_some()
         });

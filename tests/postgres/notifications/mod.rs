@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use persisting_message_bus::Backoff;
 use persisting_message_bus::sql::postgres::Notifications;
 use persisting_message_bus_tests::servers::postgres_url;
+use persisting_message_bus_tests::waiting::wait_until;
 
 use self::channel::Channel;
 use self::sleeper::Sleeper;
@@ -33,14 +34,6 @@ fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> +
             Ok(_) => Err(ConnectionError::BadConnection("not yet".to_owned())),
             Err(_) => connect(),
         }
-    }
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < LONG, "not within 60 s: {what}");
-        thread::sleep(Duration::from_millis(1));
     }
 }
 

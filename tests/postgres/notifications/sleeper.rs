@@ -11,9 +11,10 @@ use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, Runner};
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_until;
 
 use super::super::orders;
-use super::{HOUR, LONG, wait_until};
+use super::{HOUR, LONG};
 
 /// A source whose change token never changes, so that a runner polls it only when it is woken.
 struct Quiet {
@@ -98,7 +99,7 @@ impl Sleeper {
 
     /// Publishes while the runner is idle.
     pub fn publish(&self, order: u64) {
-        wait_until("it rests", || {
+        wait_until("the consumer rests", || {
             let asked = self.asked.lock().unwrap();
             asked.ends_with(&[Asked::Changes, Asked::Changes])
         });
