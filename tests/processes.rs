@@ -140,6 +140,7 @@ fn messages_committed_by_a_killed_process_are_delivered() {
     for number in 1..=8 {
         // The publisher would run for minutes.
         let mut publisher = start_publisher(&database, number, 1_000_000);
+        // The kill hits a random moment.
         let pause = Duration::from_millis(random.u64(20..200));
         thread::sleep(pause);
         publisher.kill().unwrap();

@@ -202,6 +202,7 @@ fn part<D: Database>(
     Ok(())
 }
 
+/// Pauses at random, so that each run interleaves the threads in another way.
 fn pause(random: &mut fastrand::Rng) {
     if random.u8(0..4) == 0 {
         thread::sleep(Duration::from_micros(random.u64(0..10_000)));

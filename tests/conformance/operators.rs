@@ -52,6 +52,7 @@ pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Databa
                         },
                         which,
                     ));
+                    // A pause, so that the operator acts at random moments of the consumers' work.
                     thread::sleep(Duration::from_millis(3));
                 }
             });
@@ -72,6 +73,7 @@ pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Databa
                         which,
                     ));
                     discarded.fetch_add(count, SeqCst);
+                    // A pause, as above.
                     thread::sleep(Duration::from_millis(7));
                 }
             });

@@ -44,6 +44,7 @@ fn outbox_relay_that_is_killed_carries_everything_once(centre: &impl Database, a
     };
     for _ in 0..6 {
         let mut relay = start("5000");
+        // The kill hits a random moment.
         thread::sleep(Duration::from_millis(random.u64(20..400)));
         relay.kill().unwrap();
         relay.wait().unwrap();

@@ -42,6 +42,7 @@ fn two_services_that_are_killed_lose_nothing_and_bill_once() {
     let names = ["orders", "billing"];
     let mut services = names.map(start);
     for _ in 0..12 {
+        // The kill hits a random moment.
         thread::sleep(Duration::from_millis(random.u64(50..500)));
         let index = random.usize(..2);
         services[index].kill().unwrap();

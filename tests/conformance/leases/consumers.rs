@@ -108,6 +108,7 @@ pub fn a_slow_page_renews_the_lease_and_stores_its_progress<D: Database>() {
             assert_eq!(cursor(&mut other), Some(handled));
         }
         handled += 1;
+        // More than a third of the lease duration, after which the progress is stored.
         thread::sleep(Duration::from_millis(40));
         Ok(())
     })

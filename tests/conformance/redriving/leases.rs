@@ -132,7 +132,8 @@ pub fn a_slow_redrive_keeps_the_lease<D: Database>() {
     let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
         let order = message.payload().order();
         handled.borrow_mut().push(order);
-        // A third of the lease duration, so that the lease can be renewed in time.
+        // A third of the lease duration, so that the lease can be renewed in time. All messages
+        // together take longer than the lease duration.
         thread::sleep(Duration::from_millis(200));
         if order == 5 {
             let mut second =

@@ -89,6 +89,7 @@ pub fn the_lease_of_a_topic_without_messages_is_renewed_too<D: Database>() {
             topic: "orders",
         })?;
         ends.push(status.and_then(|status| status.lease_expires_at));
+        // More than a third of the lease duration, after which the leases are renewed.
         thread::sleep(Duration::from_millis(60));
         Ok(())
     })
