@@ -12,12 +12,17 @@ use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::waiting::wait_until_every;
 
 use super::sql::{Sql, effect, effects};
 use super::unwatched::Count;
 use super::{at_once, cursor, order, parked, place, positions};
 
 const GUILTY: u64 = 4;
+
+/// The interval at which transactions are observed. The server refreshes its table of transactions
+/// only if no connection has queried it for 100 ms.
+const REFRESH: Duration = Duration::from_millis(150);
 
 /// Provokes a deadlock with another connection. The server rolls back the handler's transaction,
 /// because that one has written less.
@@ -46,10 +51,9 @@ fn deadlock(database: &Mariadb, bus: &mut MysqlConnection) -> diesel::QueryResul
             "SELECT count(*) FROM information_schema.innodb_trx
              WHERE trx_mysql_thread_id = {session} AND trx_state = 'LOCK WAIT'"
         );
-        // The server caches this answer for 100 ms, for all connections together.
-        while Mariadb::numbers(&mut watcher, &waits) == [0] {
-            thread::sleep(Duration::from_millis(250));
-        }
+        wait_until_every(REFRESH, "the other transaction waits for a lock", || {
+            Mariadb::numbers(&mut watcher, &waits) == [1]
+        });
         bus.batch_execute("UPDATE locks SET used = used + 1 WHERE number = 2")
     })
 }

@@ -4,7 +4,7 @@
 use std::env;
 use std::io;
 use std::process::{Command, abort};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, NoteWork, Work};
 use persisting_message_bus::operate::{
@@ -13,6 +13,7 @@ use persisting_message_bus::operate::{
 use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, Position, Runner};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, Sqlite, connect_sqlite};
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::waiting::wait_until_every;
 
 use super::sql::{Sql, effect, effects};
 use super::{at_once, cursor, order, parked, place, positions};
@@ -40,7 +41,7 @@ fn handle<C: diesel::connection::SimpleConnection>(
         abort();
     }
     effect(bus, u64::from(consumer) * 1_000 + order)?;
-    // The pause makes other consumers work while one aborts.
+    // A pause, so that the process ends at a random moment of the other consumers' work.
     std::thread::sleep(Duration::from_millis(2));
     Ok(())
 }
@@ -76,7 +77,6 @@ where
     }
     let running = runner.start();
     let mut bus = connect();
-    let begun = Instant::now();
     let mut is_done = |number| {
         let redriven = FailureState::Redriven;
         let waiting = bus
@@ -90,13 +90,10 @@ where
             .unwrap();
         waiting == 0 && cursor(&mut bus, &name(number)) == LAST.cast_signed()
     };
-    while !(0..CONSUMERS).all(&mut is_done) {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "the consumers do not catch up within 60 s"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let interval = Duration::from_millis(10);
+    wait_until_every(interval, "the consumers catch up", || {
+        (0..CONSUMERS).all(&mut is_done)
+    });
     running.stop_within(Duration::from_secs(30)).unwrap();
 }
 

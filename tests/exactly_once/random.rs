@@ -143,7 +143,8 @@ fn work<D: Sql>(connect: impl Fn() -> D::Connection, log: &Log, seed: u64) {
         };
         match caught_up {
             Ok(_) => return,
-            // The process that died holds the lease until it expires.
+            // The process that died holds the lease until it expires. A pause, because a lease ends
+            // by time alone.
             Err(error) if error.is_lease_held() => std::thread::sleep(LEASE / 10),
             Err(_) => {}
         }
