@@ -1,25 +1,26 @@
 //! A lease outlives its connection. Final effects are not repeated when their cursor could not be
 //! stored.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{MysqlConnection, PgConnection};
 use persisting_message_bus::{Message, MessageConsumer, Runner};
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::waiting::wait_until;
 
 use super::sql::Sql;
 use super::{at_once, cursor, order, place};
 
-/// Statements that end a session from another session.
+/// Statements about a session that another session runs.
 trait Kill: Sql {
     const SESSION: &'static str;
     fn kill(session: i64) -> String;
+    /// Returns a query for the number of such sessions.
+    fn count(session: i64) -> String;
 }
 
 impl Kill for Postgres {
@@ -27,12 +28,18 @@ impl Kill for Postgres {
     fn kill(session: i64) -> String {
         format!("SELECT pg_terminate_backend({session})")
     }
+    fn count(session: i64) -> String {
+        format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {session}")
+    }
 }
 
 impl Kill for Mariadb {
     const SESSION: &'static str = "SELECT CAST(connection_id() AS SIGNED)";
     fn kill(session: i64) -> String {
         format!("KILL {session}")
+    }
+    fn count(session: i64) -> String {
+        format!("SELECT count(*) FROM information_schema.processlist WHERE id = {session}")
     }
 }
 
@@ -116,24 +123,34 @@ fn a_lost_lease_stores_nothing() {
     assert_eq!(cursor(&mut bus, "all"), 3);
 }
 
+thread_local! {
+    /// The session of this thread's consumer.
+    static SESSION: Cell<i64> = const { Cell::new(0) };
+}
+
 /// The server, or a proxy before it, ends sessions that are idle for as long as the handler runs.
-fn a_slow_handler_is_called_once<C>(
-    set: &'static str,
-    connect: impl Fn() -> C + Send + Sync + 'static,
-) where
-    C: persisting_message_bus::backend::MessageSource
-        + persisting_message_bus::backend::MessageConsumerState
-        + SimpleConnection
-        + 'static,
+/// `limit` sets a limit of more than 1 s, so that the consumer stores its progress after each
+/// message.
+fn a_slow_handler_is_called_once<D>(limit: &'static str)
+where
+    D: Kill + Send + 'static,
+    D::Connection: Send,
 {
+    let (database, mut bus) = D::prepare();
+    place(&mut bus, 1..3);
+    let mut watcher = database.connect();
     let (sender, handled) = channel();
     let handler = move |message: &Message<Orders>| {
-        std::thread::sleep(Duration::from_millis(2_500));
+        let count = D::count(SESSION.get());
+        wait_until("the server ends the idle session", || {
+            D::numbers(&mut watcher, &count) == [0]
+        });
         Ok(sender.send(order(message))?)
     };
     let running = Runner::new(move || {
-        let mut bus = connect();
-        bus.batch_execute(set).map_err(io::Error::other)?;
+        let mut bus = database.connect();
+        bus.batch_execute(limit).map_err(io::Error::other)?;
+        SESSION.set(D::numbers(&mut bus, D::SESSION)[0]);
         Ok::<_, io::Error>(bus)
     })
     .retry(at_once(8, Default::default()))
@@ -141,29 +158,18 @@ fn a_slow_handler_is_called_once<C>(
         MessageConsumer::<Orders>::external("slow", handler).lease_duration(Duration::from_secs(6)),
     )
     .start();
-    let wait = Duration::from_secs(20);
-    let orders: Vec<_> = (1..=2)
-        .map(|_| handled.recv_timeout(wait).unwrap())
-        .collect();
-    let again = handled.recv_timeout(Duration::from_millis(500));
-    running.stop_within(wait).unwrap();
-    assert_eq!((orders, again.ok()), (vec![1, 2], None));
+    wait_until("the progress is stored", || cursor(&mut bus, "slow") == 2);
+    running.stop_within(Duration::from_secs(20)).unwrap();
+    // After the end of the consumer, no call is under way.
+    assert_eq!(handled.try_iter().collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]
 fn a_handler_slower_than_the_idle_limit_is_called_once_on_postgres() {
-    let (database, mut bus) = Postgres::prepare();
-    place(&mut bus, 1..3);
-    let database = Arc::new(database);
-    let set = "SET idle_session_timeout = '700ms'";
-    a_slow_handler_is_called_once::<PgConnection>(set, move || database.connect());
+    a_slow_handler_is_called_once::<Postgres>("SET idle_session_timeout = '1200ms'");
 }
 
 #[test]
 fn a_handler_slower_than_the_idle_limit_is_called_once_on_mariadb() {
-    let (database, mut bus) = Mariadb::prepare();
-    place(&mut bus, 1..3);
-    let database = Arc::new(database);
-    let set = "SET wait_timeout = 1";
-    a_slow_handler_is_called_once::<MysqlConnection>(set, move || database.connect());
+    a_slow_handler_is_called_once::<Mariadb>("SET wait_timeout = 2");
 }
