@@ -12,8 +12,9 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
+use persisting_message_bus_tests::waiting::wait_until;
 
-use super::{place, quick_retry, runner, state, wait_until};
+use super::{place, quick_retry, runner, state};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -277,6 +278,7 @@ pub fn a_paused_consumer_rests_until_it_is_resumed<D: Database + Send + 'static>
     );
     place(&mut bus, 4..6);
     running.waker().wake();
+    // The rest must last. A paused consumer's poll changes nothing that a test can observe.
     assert!(seen.recv_timeout(Duration::from_millis(200)).is_err());
     assert!(
         bus.resume(ConsumerKey {

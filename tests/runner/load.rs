@@ -33,6 +33,7 @@ where
     while !ended.load(Ordering::Acquire) {
         let Some(open) = &mut connection else {
             connection = C::establish(url).ok();
+            // A publisher that retries pauses, too.
             thread::sleep(Duration::from_millis(5));
             continue;
         };

@@ -2,10 +2,12 @@
 
 mod clocks;
 mod failures;
+mod gate;
 mod lease_contender;
 mod load;
 mod panics;
 mod processes;
+mod renewals;
 mod restarts;
 mod running;
 mod silence;
@@ -16,9 +18,9 @@ mod worker;
 use persisting_message_bus::operate::ConsumerKey;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageConsumerState, MessageRepository};
+use persisting_message_bus::backend::{ConsumerRow, MessageConsumerState, MessageRepository};
 use persisting_message_bus::{MessageDispatcher, Position, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -93,27 +95,24 @@ fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
         .unwrap();
 }
 
-/// Waits until `holds` returns true; fails after 60 s.
-fn wait_until(condition: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "not within 60 s: {condition}"
-        );
-        std::thread::sleep(Duration::from_millis(1));
-    }
+/// Returns the stored state of a consumer; `None` if it has never run.
+fn stored(bus: &mut impl MessageConsumerState, consumer: &str) -> Option<ConsumerRow> {
+    bus.stored_consumer(ConsumerKey {
+        consumer,
+        topic: "orders",
+    })
+    .unwrap()
 }
 
 /// Returns a consumer's cursor, and whether its lease is held.
 fn state(bus: &mut impl MessageConsumerState, consumer: &str) -> (i64, bool) {
-    let status = bus
-        .stored_consumer(ConsumerKey {
-            consumer,
-            topic: "orders",
-        })
-        .unwrap();
-    let status = status.expect("a stored consumer");
+    let status = stored(bus, consumer).expect("a stored consumer");
     let cursor = status.cursor.map_or(0, Position::get);
     (cursor, status.lease_owner.is_some())
+}
+
+/// Returns a consumer's cursor; 0 if it has never stored one.
+fn cursor(bus: &mut impl MessageConsumerState, consumer: &str) -> i64 {
+    let cursor = stored(bus, consumer).and_then(|stored| stored.cursor);
+    cursor.map_or(0, Position::get)
 }

@@ -4,22 +4,24 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::backend::MessageConsumerState;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::{ConsumerKey, MessageFailures};
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner, Topic,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy, Runner,
+    Topic,
 };
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::{wait_for, wait_until};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{place, runner};
+use super::gate::Gate;
+use super::renewals::assert_kept;
+use super::{cursor, place, runner, stored};
 
 #[test]
 fn a_heartbeat_survives_a_panic_of_connect() {
@@ -27,15 +29,14 @@ fn a_heartbeat_survives_a_panic_of_connect() {
     place(&mut database.connect(), 0..1);
     let connects = AtomicU32::new(0);
     let of = Arc::clone(&database);
-    let handled = Arc::new(AtomicU32::new(0));
-    let counting = Arc::clone(&handled);
-    let slow = move |_: &Message<Orders>| {
-        counting.fetch_add(1, Ordering::SeqCst);
-        thread::sleep(Duration::from_millis(2_500));
-        Ok(())
-    };
-    let consumer = |slow| {
-        MessageConsumer::<Orders>::external("all", slow).lease_duration(Duration::from_millis(900))
+    let (lease, gate) = (Duration::from_millis(900), Gate::default());
+    let consumer = || {
+        let gate = gate.clone();
+        let slow = move |_: &Message<Orders>| {
+            gate.pass();
+            Ok(())
+        };
+        MessageConsumer::<Orders>::external("all", slow).lease_duration(lease)
     };
     let running = Runner::new(move || {
         if connects.fetch_add(1, Ordering::SeqCst) == 1 {
@@ -43,14 +44,16 @@ fn a_heartbeat_survives_a_panic_of_connect() {
         }
         Ok::<_, io::Error>(of.connect())
     })
-    .consumer(consumer(slow.clone()))
+    .consumer(consumer())
     .start();
-    thread::sleep(Duration::from_millis(200));
-    let standby = runner(&database).consumer(consumer(slow)).start();
-    thread::sleep(Duration::from_millis(2_500));
+    gate.wait_for_arrivals(1);
+    let standby = runner(&database).consumer(consumer()).start();
+    // The heartbeat connects for the first renewal, so the panic precedes each renewal.
+    assert_kept(&mut database.connect(), "all", lease);
+    gate.open();
     let ended = running.stop_within(Duration::from_secs(10)).unwrap();
     standby.stop_within(Duration::from_secs(10)).unwrap();
-    assert_eq!(handled.load(Ordering::SeqCst), 1, "{ended:?}");
+    assert_eq!(gate.arrivals(), 1, "{ended:?}");
 }
 
 #[test]
@@ -120,15 +123,7 @@ fn a_panic_during_decoding_fails_the_message() {
     let first = seen.recv_timeout(Duration::from_secs(3));
     let second = seen.recv_timeout(Duration::from_secs(3));
     let ended = running.stop_within(Duration::from_secs(10)).unwrap();
-    let held = database
-        .connect()
-        .stored_consumer(ConsumerKey {
-            consumer: "all",
-            topic: "orders",
-        })
-        .unwrap()
-        .unwrap()
-        .lease_owner;
+    let held = stored(&mut database.connect(), "all").unwrap().lease_owner;
     assert_eq!((first, second, &held), (Ok(1), Ok(3), &None), "{ended:?}");
 }
 
@@ -156,30 +151,14 @@ where
         },
     );
     let running = runner(&database).consumer(consumer).start();
-    let begun = Instant::now();
-    let mut cursor = 0;
-    while begun.elapsed() < Duration::from_secs(3) && cursor < 3 {
-        thread::sleep(Duration::from_millis(50));
-        let stored = database
-            .connect()
-            .stored_consumer(ConsumerKey {
-                consumer: "all",
-                topic: "orders",
-            })
-            .unwrap();
-        cursor = stored
-            .and_then(|stored| stored.cursor)
-            .map_or(0, |at| at.get());
-    }
-    let ended = running.stop_within(Duration::from_secs(10)).unwrap();
-    let stored = database
-        .connect()
-        .stored_consumer(ConsumerKey {
-            consumer: "all",
-            topic: "orders",
-        })
-        .unwrap();
-    assert_eq!(cursor, 3, "{ended:?} {stored:?}");
+    let mut bus = database.connect();
+    wait_for("the last message is handled", || {
+        match stored(&mut bus, "all") {
+            Some(stored) if stored.cursor == Some(Position::new(3)) => Ok(()),
+            other => Err(Box::new(other)),
+        }
+    });
+    running.stop_within(Duration::from_secs(10)).unwrap();
 }
 
 #[test]
@@ -256,7 +235,11 @@ fn publishers_can_write_after_a_panic_in_a_nested_transaction() {
             .on_exhausted(FailurePolicy::Park),
     );
     let running = runner(&database).consumer(consumer).start();
-    thread::sleep(Duration::from_millis(1_500));
+    let mut bus = database.connect();
+    wait_until(
+        "the message that panics is parked, and the next one handled",
+        || cursor(&mut bus, "all") == 3,
+    );
     let seen: Vec<_> = seen.try_iter().collect();
     let mut publisher = database.connect();
     publisher
@@ -265,24 +248,15 @@ fn publishers_can_write_after_a_panic_in_a_nested_transaction() {
     let dispatched =
         MessageDispatcher::<Orders>::new().dispatch(&mut publisher, &OrderPlaced::number(9));
     let ended = running.stop_within(Duration::from_secs(10));
-    let parked = database
-        .connect()
+    let parked = bus
         .count_parked(ConsumerKey {
             consumer: "all",
             topic: "orders",
         })
         .unwrap();
-    let cursor = database
-        .connect()
-        .stored_consumer(ConsumerKey {
-            consumer: "all",
-            topic: "orders",
-        })
-        .unwrap()
-        .unwrap()
-        .cursor;
+    let cursor = cursor(&mut bus, "all");
     assert!(
         dispatched.is_ok(),
-        "{dispatched:?} {ended:?} saw {seen:?} parked {parked} cursor {cursor:?}"
+        "{dispatched:?} {ended:?} saw {seen:?} parked {parked} cursor {cursor}"
     );
 }

@@ -9,9 +9,10 @@ use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, M
 use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
 use persisting_message_bus_tests::topics::Payments;
+use persisting_message_bus_tests::waiting::{wait_for, wait_until};
 
+use super::place;
 use super::worker::{LEASE, PAGE, Worker};
-use super::{place, wait_until};
 
 pub const MESSAGES: u64 = 2_000;
 
@@ -33,17 +34,10 @@ pub fn assert_other_takes_over(
 ) {
     let mut workers = Vec::from(workers);
     // The active worker is the one that reports handled messages.
-    let at_work = loop {
-        let found = workers.iter().position(|worker| {
-            worker
-                .handled
-                .recv_timeout(Duration::from_millis(20))
-                .is_ok()
-        });
-        if let Some(found) = found {
-            break found;
-        }
-    };
+    let at_work = wait_for("a worker handles a message", || {
+        let at_work = |worker: &Worker| worker.handled.try_recv().is_ok();
+        workers.iter().position(at_work).ok_or("none has")
+    });
     if disturb != KILLED {
         // A process that is frozen in the middle of a transaction would keep its locks.
         wait_until("everything is paid", || {

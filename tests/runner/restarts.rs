@@ -13,9 +13,9 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{RetryPolicy, Runner};
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
+use persisting_message_bus_tests::waiting::wait_until;
 
 use super::load::{MAILERS, PAYERS, PUBLISHERS, Seen, payment, payments, publish, with_consumers};
-use super::wait_until;
 
 /// Runs publishers and consumers while the server is killed repeatedly.
 fn nothing_is_lost<C>(url: String, mut restart: impl FnMut())

@@ -1,14 +1,16 @@
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{Message, MessageConsumer};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::waiting::wait_until;
 
-use super::{place, runner, wait_until};
+use super::gate::Gate;
+use super::renewals::assert_kept;
+use super::{place, runner};
 
 type Seen = Arc<Mutex<Vec<u64>>>;
 
@@ -133,11 +135,12 @@ pub fn a_slow_handler_keeps_its_lease<D: Database + Send + 'static>() {
     let database = Arc::new(D::create());
     place(&mut database.connect(), 0..3);
     let (sender, seen) = channel();
+    let gate = Gate::default();
     let start = || {
-        let sender = sender.clone();
+        let (sender, gate) = (sender.clone(), gate.clone());
         let slow = move |message: &Message<Orders>| {
             sender.send(message.payload().order())?;
-            thread::sleep(2 * lease);
+            gate.pass();
             Ok(())
         };
         let consumer = MessageConsumer::<Orders>::external("all", slow).lease_duration(lease);
@@ -145,9 +148,13 @@ pub fn a_slow_handler_keeps_its_lease<D: Database + Send + 'static>() {
     };
     let runners = [start(), start()];
     let mut handled = Vec::new();
+    let mut bus = database.connect();
     for _ in 0..3 {
         handled.push(seen.recv_timeout(Duration::from_secs(60)).unwrap());
+        assert_kept(&mut bus, "all", lease);
+        gate.admit_one();
     }
+    gate.open();
     for running in runners {
         running.stop_within(Duration::from_secs(30)).unwrap();
     }

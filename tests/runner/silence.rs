@@ -1,6 +1,5 @@
 //! Connections that are cut silently: sent bytes do not arrive, and no error is reported.
 
-use persisting_message_bus::operate::ConsumerKey;
 use std::io::{self, copy};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -11,8 +10,11 @@ use std::time::Duration;
 use persisting_message_bus::{Message, MessageConsumer, Runner};
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::waiting::wait_until;
 
-use super::{place, quick_retry, wait_until};
+use super::gate::Gate;
+use super::renewals::assert_kept;
+use super::{cursor, place, quick_retry};
 
 /// Starts a proxy to a server. It forwards all connections except one, which it accepts but never
 /// serves.
@@ -56,16 +58,14 @@ fn a_lease_is_renewed_on_another_connection_when_one_hangs() {
     place(&mut database.connect(), 1..2);
     let (hanging, accepted) = through(&database.url(), 2);
     let direct = database.url();
-    let calls = Arc::new(AtomicUsize::new(0));
+    let (lease, gate) = (Duration::from_millis(900), Gate::default());
     let runner = |url: String| {
-        let calls = Arc::clone(&calls);
+        let gate = gate.clone();
         let handler = move |_: &Message<Orders>| {
-            calls.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(2_500));
+            gate.pass();
             Ok(())
         };
-        let consumer = MessageConsumer::<Orders>::external("slow", handler)
-            .lease_duration(Duration::from_millis(900));
+        let consumer = MessageConsumer::<Orders>::external("slow", handler).lease_duration(lease);
         Runner::new(move || Ok::<_, io::Error>(Postgres::connect_to(&url)))
             .idle_interval(Duration::from_millis(50))
             .retry(quick_retry())
@@ -73,26 +73,18 @@ fn a_lease_is_renewed_on_another_connection_when_one_hangs() {
             .start()
     };
     let slow = runner(hanging);
-    wait_until("the handler is called", || {
-        calls.load(Ordering::SeqCst) == 1
-    });
+    gate.wait_for_arrivals(1);
     let standby = runner(direct);
     let mut bus = database.connect();
-    wait_until("the message is handled", || {
-        use persisting_message_bus::backend::MessageConsumerState;
-        let stored = bus
-            .stored_consumer(ConsumerKey {
-                consumer: "slow",
-                topic: "orders",
-            })
-            .unwrap();
-        stored.is_some_and(|stored| stored.cursor.is_some())
-    });
+    // The silence lasts until the end of the test.
+    assert_kept(&mut bus, "slow", lease);
+    gate.open();
+    wait_until("the message is handled", || cursor(&mut bus, "slow") == 1);
     for running in [slow, standby] {
         running.stop_within(Duration::from_secs(10)).unwrap();
     }
     assert_eq!(
-        calls.load(Ordering::SeqCst),
+        gate.arrivals(),
         1,
         "another process has handled the message too"
     );

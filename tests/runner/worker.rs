@@ -45,6 +45,7 @@ where
     let teller = MessageConsumer::<Orders>::external("teller", |message: &Message<Orders>| {
         println!("\nhandled {}", message.payload().order());
         io::stdout().flush()?;
+        // A pause, so that the signals hit a random moment of much work.
         thread::sleep(Duration::from_millis(2));
         Ok(())
     });
