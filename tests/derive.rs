@@ -9,7 +9,7 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::{EventSet, Position, Topic, topics};
 use persisting_message_bus_tests::topics::invoices::Invoices;
 use persisting_message_bus_tests::topics::{
-    Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders, Payments,
+    Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders, Payments, retired,
 };
 use uuid::Uuid;
 
@@ -76,7 +76,10 @@ fn every_message_goes_out_and_comes_back() {
 #[test]
 fn the_payload_is_the_struct_and_nothing_around_it() {
     let shipped = OrderShipped { order: 8 };
-    assert_eq!(shipped.to_payload().unwrap(), r#"{"order":8}"#);
+    assert_eq!(
+        MessageOf::<Orders>::to_payload(&shipped).unwrap(),
+        r#"{"order":8}"#
+    );
     assert_eq!(
         Orders::Shipped(shipped).to_payload().unwrap(),
         r#"{"order":8}"#
@@ -118,9 +121,51 @@ fn an_error_of_decoding_says_where_and_why() {
     assert_eq!(
         error.to_string(),
         "topic `Orders` does not know the OrderLost at position 42 of topic \"orders\" (message id \
-         0197a5c2-0000-7000-8000-000000000001); add a variant or an alias for \"OrderLost\"; the \
-         cursor stays before this message"
+         0197a5c2-0000-7000-8000-000000000001); add a variant or an alias for \"OrderLost\", or \
+         retire that type if no program dispatches it any more; the cursor stays before this \
+         message"
     );
+}
+
+#[test]
+fn a_topic_lists_its_retired_types() {
+    assert_eq!(Orders::RETIRED, [""; 0]);
+    assert_eq!(retired::Orders::RETIRED, ["CouponUsed", "OrderTeleported"]);
+    assert_eq!(retired::Orders::index_of("CouponUsed"), None);
+    let descriptor = TopicDescriptor::of::<retired::Orders>();
+    assert_eq!(descriptor.retired, retired::Orders::RETIRED);
+}
+
+#[test]
+fn an_event_set_selects_no_retired_types() {
+    for selections in [
+        retired::Orders::SELECTIONS,
+        retired::TolerantOrders::SELECTIONS,
+        retired::ShippedOrUnknown::SELECTIONS,
+    ] {
+        assert_eq!(selections[0].retired, retired::Orders::RETIRED);
+    }
+}
+
+#[test]
+fn a_retired_type_does_not_decode_and_is_not_unknown() {
+    let coupon = stored("CouponUsed", "{}");
+    for error in [
+        retired::Orders::decode(&coupon).unwrap_err(),
+        retired::TolerantOrders::decode(&coupon).unwrap_err(),
+        retired::ShippedOrUnknown::decode(&coupon).unwrap_err(),
+    ] {
+        assert!(error.is_bad_message() && !error.is_unknown_message());
+        assert_eq!(error.position(), Some(coupon.position));
+        assert_eq!(
+            error.to_string(),
+            "the type of the CouponUsed at position 42 of topic \"orders\" (message id \
+             0197a5c2-0000-7000-8000-000000000001) is retired; to read it, write a variant or an \
+             alias instead of `retired = \"CouponUsed\"`; the cursor stays before this message"
+        );
+    }
+    let unknown = retired::TolerantOrders::decode(&stored("OrderLost", "{}")).unwrap();
+    assert_eq!(unknown.message_type(), "OrderLost");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments, retired};
 use persisting_message_bus_tests::waiting::wait_until;
 
 macro_rules! relays_between {
@@ -27,6 +27,7 @@ macro_rules! relays_between {
             relays_between! { @cases $from $to
                 messages_arrive_unchanged,
                 unknown_messages_are_relayed_too,
+                messages_of_retired_types_are_relayed_too,
                 relaying_twice_changes_nothing,
                 two_relays_at_once_change_nothing,
                 the_lag_of_a_relay_shows_in_its_status,
@@ -124,6 +125,18 @@ fn unknown_messages_are_relayed_too<F: Database, T: Database>() {
     let mut bus = from.connect();
     bus.persist(&[newer], OnDuplicate::Fail).unwrap();
     assert_eq!(carry(&from, &to), 2);
+    assert_eq!(stored(&mut to.connect()), stored(&mut from.connect()));
+}
+
+fn messages_of_retired_types_are_relayed_too<F: Database, T: Database>() {
+    let (from, to) = ends::<F, T>(1);
+    let mut coupon = stored(&mut from.connect()).remove(0);
+    coupon.message_id = uuid::Uuid::now_v7();
+    coupon.message_type = "CouponUsed".into();
+    let mut bus = from.connect();
+    bus.persist(&[coupon], OnDuplicate::Fail).unwrap();
+    let mut relay = relay::<retired::Orders, T::Bus>("to centre");
+    assert_eq!(relay.handle_page(&mut both(&from, &to)).unwrap(), 2);
     assert_eq!(stored(&mut to.connect()), stored(&mut from.connect()));
 }
 

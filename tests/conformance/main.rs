@@ -18,6 +18,7 @@ mod pausing;
 mod publishing;
 mod redriving;
 mod replaying;
+mod retired;
 mod several_topics;
 mod status;
 mod transactional;
@@ -242,6 +243,12 @@ macro_rules! conformance_on {
                 broken_messages_are_not_skipped_as_unknown,
                 a_topics_unknown_variant_gets_unknown_messages,
                 an_event_sets_unknown_variant_gets_unknown_messages_only,
+            ]
+            retired: [
+                messages_of_retired_types_are_not_selected,
+                unknown_variants_get_no_messages_of_retired_types,
+                a_consumer_continues_when_the_type_before_which_it_stopped_is_retired,
+                a_redriven_message_of_a_retired_type_is_forgotten,
             ]
             ahead: [
                 a_cursor_after_the_last_message_of_a_topic_does_not_hold_back_others,

@@ -111,6 +111,34 @@ pub enum TolerantOrders {
     Unknown(Box<RawMessage>),
 }
 
+/// The topic `orders` in programs that have retired two of its types.
+pub mod retired {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Topic)]
+    #[topic(name = "orders", retired = "CouponUsed", retired = "OrderTeleported")]
+    pub enum Orders {
+        OrderPlaced(OrderPlaced),
+        OrderShipped(OrderShipped),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Topic)]
+    #[topic(name = "orders", retired = "CouponUsed", retired = "OrderTeleported")]
+    pub enum TolerantOrders {
+        OrderPlaced(OrderPlaced),
+        #[message(unknown)]
+        Unknown(RawMessage),
+    }
+
+    #[derive(Debug, Clone, PartialEq, EventSet)]
+    #[event_set(topic = Orders)]
+    pub enum ShippedOrUnknown {
+        OrderShipped(OrderShipped),
+        #[message(unknown)]
+        Unknown(RawMessage),
+    }
+}
+
 /// A message in its third version. One earlier version is read as JSON, and the other one as a
 /// struct.
 pub mod invoices {

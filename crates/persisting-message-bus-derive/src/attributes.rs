@@ -12,6 +12,8 @@ use crate::errors::Errors;
 pub(crate) struct EnumAttributes {
     /// `name = "orders"`, of a topic.
     pub(crate) name: Option<LitStr>,
+    /// `retired = "CouponUsed"`, of a topic.
+    pub(crate) retired: Vec<LitStr>,
     /// `topic = Orders`, of an event set.
     pub(crate) topic: Option<Path>,
     /// `crate = path`.
@@ -62,10 +64,20 @@ impl EnumAttributes {
                 set_once(&mut parsed.crate_path, path, meta)
             }
             "topic" if meta.path.is_ident("name") => set_once(&mut parsed.name, text(meta)?, meta),
+            "topic" if meta.path.is_ident("retired") => {
+                if meta.input.peek(token::Paren) {
+                    let fix = "write `retired = \"...\"` once for each message type";
+                    return Err(meta.error(fix));
+                }
+                parsed.retired.push(text(meta)?);
+                Ok(())
+            }
             "event_set" if meta.path.is_ident("topic") => {
                 set_once(&mut parsed.topic, meta.value()?.parse()?, meta)
             }
-            "topic" => Err(meta.error("expected `name = \"...\"` or `crate = ...`")),
+            "topic" => {
+                Err(meta.error("expected `name = \"...\"`, `retired = \"...\"` or `crate = ...`"))
+            }
             _ => Err(meta.error("expected `topic = ...` or `crate = ...`")),
         });
         parsed

@@ -19,6 +19,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// On the enum, `#[topic(...)]` takes
 ///
 /// - `name = "orders"`: the name of the topic, at most 255 characters. Required.
+/// - `retired = "CouponUsed"`: a message type that the topic once had, and that no program
+///   dispatches any more. Consumers do not select stored messages of that type. It can be repeated.
+///   No variant can have that name or alias.
 /// - `crate = path::to::persisting_message_bus`: the path of the library, for crates that re-export
 ///   it. Default: `::persisting_message_bus`.
 ///
@@ -36,7 +39,7 @@ use syn::{DeriveInput, parse_macro_input};
 ///   `fn upcast(Value) -> Result<Value, E>` converts it into the JSON of the next version.
 /// - `unknown`, alone: the variant for messages that the enum does not know. It holds a
 ///   `RawMessage`, or a `Box` of it. It receives messages of other types, and messages of versions
-///   that are newer than the code. An enum with such a variant cannot be dispatched itself; its
+///   that are newer than the code, but no messages of retired types. An enum with such a variant cannot be dispatched itself; its
 ///   message structs can.
 ///
 /// The derive implements `Topic`, `EventSet` and `MessageOf` for the enum. For each message, it
@@ -64,7 +67,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// positions.
 ///
 /// `#[message(unknown)]` marks the variant for messages that the topics do not know, as in a topic.
-/// The variant holds a `RawMessage`.
+/// The variant holds a `RawMessage`. It receives no messages of retired types.
 ///
 /// The derive implements `EventSet` for the enum.
 #[proc_macro_derive(EventSet, attributes(event_set, message))]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Data, Fields, LitInt, Type};
+use syn::{Data, Fields, LitInt, LitStr, Type};
 
 use crate::ast::{Message, MessageEnum, Variant, value};
 use crate::attributes::Form;
@@ -30,6 +30,9 @@ pub(crate) fn topic(input: &MessageEnum<'_>, errors: &mut Errors) {
             names_are_allowed(variant, errors);
             versions_are_complete(variant, errors);
         }
+    }
+    for retired in &input.attributes.retired {
+        name_is_allowed(&retired.value(), retired, "message", errors);
     }
     names_are_unique(input, errors);
 }
@@ -304,9 +307,19 @@ fn name_is_allowed(name: &str, tokens: impl ToTokens, what: &str, errors: &mut E
     errors.at(tokens, format!("the {what}'s name {problem}"));
 }
 
-/// Checks that all names and aliases are different.
+/// Checks that all names, aliases and retired names are different.
 fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
-    let mut seen: HashMap<String, String> = HashMap::new();
+    let mut seen = HashMap::new();
+    names_of_messages_are_unique(input, &mut seen, errors);
+    retired_names_are_unique(&input.attributes.retired, &seen, errors);
+}
+
+/// Checks the names and aliases, and collects them with the variants that have them.
+fn names_of_messages_are_unique(
+    input: &MessageEnum<'_>,
+    seen: &mut HashMap<String, String>,
+    errors: &mut Errors,
+) {
     for Message { variant, .. } in input.messages() {
         let ident = &variant.original.ident;
         let own = if let Some(name) = &variant.attributes.name {
@@ -328,6 +341,36 @@ fn names_are_unique(input: &MessageEnum<'_>, errors: &mut Errors) {
             } else {
                 seen.insert(name, ident.to_string());
             }
+        }
+    }
+}
+
+/// Checks that no message has a retired name, and that each is given once. `seen` has the names and
+/// aliases of the messages.
+fn retired_names_are_unique(
+    retired: &[LitStr],
+    seen: &HashMap<String, String>,
+    errors: &mut Errors,
+) {
+    let mut retired_before = HashSet::new();
+    for literal in retired {
+        let name = literal.value();
+        if let Some(variant) = seen.get(&name) {
+            errors.at(
+                literal,
+                format!(
+                    "the message type \"{name}\" is retired, but `{variant}` has that name or alias: \
+                     remove it here or there"
+                ),
+            );
+        } else if !retired_before.insert(name) {
+            errors.at(
+                literal,
+                format!(
+                    "the message type \"{}\" is retired twice: keep one",
+                    literal.value()
+                ),
+            );
         }
     }
 }

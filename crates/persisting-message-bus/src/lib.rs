@@ -217,6 +217,39 @@ pub mod handler {
 /// }
 /// ```
 ///
+/// A topic that has retired the message type `CouponUsed`, of which old messages are still stored:
+///
+/// ```
+/// use persisting_message_bus::memory::InMemoryMessageBus;
+/// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Topic};
+/// use serde::{Deserialize, Serialize};
+///
+/// # mod before {
+/// #     #[derive(serde::Serialize, serde::Deserialize)]
+/// #     pub struct CouponUsed {}
+/// #     #[derive(persisting_message_bus::Topic)]
+/// #     #[topic(name = "orders")]
+/// #     pub enum Orders { CouponUsed(CouponUsed) }
+/// # }
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {}
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders", retired = "CouponUsed")]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+/// }
+///
+/// let mut bus = InMemoryMessageBus::default();
+/// # MessageDispatcher::<before::Orders>::new().dispatch(&mut bus, &before::CouponUsed {})?;
+/// MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced {})?;
+/// assert_eq!(bus.messages.messages().len(), 2); // the first one is a `CouponUsed`
+///
+/// let mut mailer = MessageConsumer::external("mailer", |_: &Message<Orders>| Ok(()));
+/// assert_eq!(mailer.handle_new_messages(&mut bus)?, 1);
+/// # Ok::<(), persisting_message_bus::Error>(())
+/// ```
+///
 pub use persisting_message_bus_derive::Topic;
 
 /// ```

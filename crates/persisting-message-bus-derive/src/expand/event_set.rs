@@ -99,6 +99,7 @@ fn selection(event_set: &MessageEnum<'_>, of_topic: &OfTopic<'_>) -> TokenStream
         __bus::TopicFilter {
             topic: <#topic as __bus::Topic>::NAME,
             wanted: __bus::WantedMessages::#wanted,
+            retired: <#topic as __bus::Topic>::RETIRED,
         }
     }
 }
@@ -118,7 +119,9 @@ fn decode(event_set: &MessageEnum<'_>, topics: &[OfTopic<'_>]) -> TokenStream {
             __topic if __topic == <#topic as __bus::Topic>::NAME => {
                 match <#topic as __bus::Topic>::index_of(__message.message_type) {
                     #(::core::option::Option::Some(#indices) => #decoded,)*
-                    _ => #unknown,
+                    _ => ::core::result::Result::Err(
+                        __bus::retired_or_unknown::<#topic>(__message, #expected),
+                    ),
                 }
             }
         }

@@ -30,6 +30,7 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
             type Registry = Self;
             const NAME: &'static ::core::primitive::str = #name;
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
+            const RETIRED: &'static [&'static ::core::primitive::str] = &[];
             fn encode(&self) -> __bus::EncodedPayload {
                 ::core::result::Result::Ok(::core::default::Default::default())
             }

@@ -36,12 +36,14 @@ fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream 
     let idents = messages.iter().map(|message| message.ident);
     let payloads = messages.iter().map(|message| message.payload);
     let unknown_arm = unknown::encode_arm(topic);
+    let retired = &topic.attributes.retired;
     quote! {
         #[automatically_derived]
         impl __bus::Topic for #ident {
             type Registry = Self;
             const NAME: &'static ::core::primitive::str = #name;
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
+            const RETIRED: &'static [&'static ::core::primitive::str] = &[#(#retired),*];
 
             fn encode(&self) -> __bus::EncodedPayload {
                 match self {
@@ -77,7 +79,9 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
         &quote! {
             match __message.message_type {
                 #(#patterns => #decoded,)*
-                _ => ::core::result::Result::Err(__bus::unknown_message(__message, #expected)),
+                _ => ::core::result::Result::Err(
+                    __bus::retired_or_unknown::<Self>(__message, #expected),
+                ),
             }
         },
     );
@@ -90,6 +94,7 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
             const SELECTIONS: &'static [__bus::TopicFilter] = &[__bus::TopicFilter {
                 topic: #name,
                 wanted: __bus::WantedMessages::All,
+                retired: <Self as __bus::Topic>::RETIRED,
             }];
 
             fn decode(

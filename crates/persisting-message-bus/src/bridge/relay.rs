@@ -20,7 +20,7 @@ pub type Persist<T, C> = fn(&mut C, &[Message<AsStored<T>>]) -> Result<(), Handl
 /// Creates a consumer that copies the messages of a topic from one place to another.
 ///
 /// Ids, types, versions, headers and times stay the same. The relay also copies messages that this
-/// program does not know. The copies get new positions, in the same order.
+/// program does not know, and messages of retired types. The copies get new positions, in the same order.
 ///
 /// Run the relay like any other consumer, for example with a [`Runner`](crate::Runner), on a
 /// [`MessageBus`](crate::MessageBus) that joins both places. It reads from `messages` and persists
@@ -74,6 +74,7 @@ impl<T: Topic> EventSet for AsStored<T> {
     const SELECTIONS: &'static [TopicFilter] = &[TopicFilter {
         topic: T::NAME,
         wanted: WantedMessages::All,
+        retired: &[],
     }];
 
     fn decode(message: &StoredMessage<'_>) -> Result<Self, Error> {

@@ -164,6 +164,7 @@ mod tests {
         const SELECTIONS: &'static [TopicFilter] = &[TopicFilter {
             topic: "orders",
             wanted: WantedMessages::All,
+            retired: &[],
         }];
 
         fn decode(message: &StoredMessage<'_>) -> Result<Self, Error> {

@@ -114,7 +114,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(handled)
     }
 
-    /// Handles one message. Returns whether that succeeded.
+    /// Handles one message. Returns whether that succeeded. Forgets a message of a retired type.
     fn handle_one<B>(
         &mut self,
         bus: &mut B,
@@ -128,6 +128,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let (lease, position, extend_lease) =
             (&leases.leases[index], failed.position, leases.duration);
+        if failed.is_of_type(self.topics[index].retired) {
+            bus.take_redriven(lease, position, extend_lease)?;
+            return Ok(false);
+        }
         if let Some(owed) = self.caution.owed(position) {
             return note_parked(
                 bus,

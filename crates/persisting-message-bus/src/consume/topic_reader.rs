@@ -17,6 +17,7 @@ use crate::store::source::{MessageSource, PageRequest, TypeFilter};
 #[derive(Debug)]
 pub(super) struct TopicReader {
     pub(super) topic: &'static str,
+    pub(super) retired: &'static [&'static str],
     filter: Filter,
     observations: SlotObservations,
 }
@@ -24,7 +25,6 @@ pub(super) struct TopicReader {
 /// The names and aliases of types for which the repository is asked.
 #[derive(Debug)]
 enum Filter {
-    All,
     Only(Vec<&'static str>),
     Except(Vec<&'static str>),
 }
@@ -53,19 +53,22 @@ pub(super) fn of_event_set<S: EventSet>() -> Vec<TopicReader> {
 
 impl TopicReader {
     fn new(selection: &'static TopicFilter) -> Self {
+        let retired = selection.retired.iter().copied();
         let filter = match selection.wanted {
-            WantedMessages::All => Filter::All,
+            WantedMessages::All => Filter::Except(retired.collect()),
             WantedMessages::Only(chosen) => {
                 let names = chosen.iter().flat_map(|message| message.names());
                 Filter::Only(names.collect())
             }
             WantedMessages::OnlyAndUnknown { chosen, known } => {
                 let others = known.iter().filter(|message| !chosen.contains(message));
-                Filter::Except(others.flat_map(MessageDescriptor::names).collect())
+                let others = others.flat_map(MessageDescriptor::names);
+                Filter::Except(others.chain(retired).collect())
             }
         };
         Self {
             topic: selection.topic,
+            retired: selection.retired,
             filter,
             observations: SlotObservations::default(),
         }
@@ -222,7 +225,6 @@ impl TopicReader {
 impl Filter {
     fn as_types(&self) -> TypeFilter<'_> {
         match self {
-            Self::All => TypeFilter::All,
             Self::Only(names) => TypeFilter::Only(names),
             Self::Except(names) if names.is_empty() => TypeFilter::All,
             Self::Except(names) => TypeFilter::Except(names),

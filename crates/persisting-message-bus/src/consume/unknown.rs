@@ -5,6 +5,8 @@
 /// these. Messages of other types are not selected and are always skipped. This includes types that
 /// the topic does not have.
 ///
+/// Messages of types that the topic has retired are neither selected nor unknown.
+///
 /// If a topic or an event set has an `#[message(unknown)]` variant, such messages arrive in that
 /// variant, independently of this setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,7 +10,18 @@ impl Kind {
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Unknown { at, .. } => {
-                let of_type = format!("add a variant or an alias for \"{}\"", at.message_type);
+                let of_type = format!(
+                    "add a variant or an alias for \"{}\", or retire that type if no program \
+                     dispatches it any more",
+                    at.message_type
+                );
+                return Some(of_type.into());
+            }
+            Self::Retired(at) => {
+                let of_type = format!(
+                    "to read it, write a variant or an alias instead of `retired = {:?}`",
+                    at.message_type
+                );
                 return Some(of_type.into());
             }
             Self::MissingHeader { .. } => {

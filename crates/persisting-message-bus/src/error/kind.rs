@@ -54,6 +54,8 @@ pub(crate) enum Kind {
         at: Location,
         expected: &'static str,
     },
+    #[error("the type of the {0} is retired")]
+    Retired(Location),
     #[error("the {at} has version {version}, but this program knows versions up to {current}")]
     NewerVersion {
         at: Location,
@@ -212,6 +214,7 @@ impl Kind {
         matches!(
             self,
             Self::Unknown { .. }
+                | Self::Retired(..)
                 | Self::NewerVersion { .. }
                 | Self::Upcast { .. }
                 | Self::Decode(..)

@@ -78,13 +78,14 @@ impl Error {
         )
     }
 
-    /// Returns `true` if a stored message cannot be read: its type is unknown, its payload does not
-    /// decode, or its row is broken. A retry gives the same result.
+    /// Returns `true` if a stored message cannot be read: its type is unknown or retired, its payload
+    /// does not decode, or its row is broken. A retry gives the same result.
     #[must_use]
     pub fn is_bad_message(&self) -> bool {
         matches!(
             self.kind(),
             Kind::Unknown { .. }
+                | Kind::Retired(..)
                 | Kind::NewerVersion { .. }
                 | Kind::Upcast { .. }
                 | Kind::Decode(..)
@@ -95,7 +96,7 @@ impl Error {
     }
 
     /// Returns `true` if this program does not know the type or version of a message. A newer
-    /// program may know it.
+    /// program may know it. `false` if the type is retired.
     #[must_use]
     pub fn is_unknown_message(&self) -> bool {
         matches!(
@@ -237,6 +238,7 @@ impl Error {
             | Kind::DecodeHeaders(at, _)
             | Kind::Handler(at, _)
             | Kind::LeftTransaction { at, .. }
+            | Kind::Retired(at)
             | Kind::Died(at) => Some(at.culprit()),
             Kind::BrokenRow {
                 topic, position, ..

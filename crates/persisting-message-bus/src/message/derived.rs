@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::error::kind::BoxError;
 use crate::message::raw::{RawMessage, StoredMessage};
+use crate::message::topic::Topic;
 
 /// A message struct that has a variant on the topic `T`.
 #[diagnostic::on_unimplemented(
@@ -124,6 +125,16 @@ pub fn decode_json<M: DeserializeOwned>(
 #[must_use]
 pub fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Error {
     Error::unknown_message(message, expected)
+}
+
+/// Creates the error for a message of the topic `T` whose type is retired or unknown.
+#[must_use]
+pub fn retired_or_unknown<T: Topic>(message: &StoredMessage<'_>, expected: &'static str) -> Error {
+    if T::RETIRED.contains(&message.message_type) {
+        Error::retired_message(message)
+    } else {
+        Error::unknown_message(message, expected)
+    }
 }
 
 /// Creates the error for a message whose version is newer than `current`.

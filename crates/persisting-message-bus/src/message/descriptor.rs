@@ -7,6 +7,8 @@ pub struct TopicDescriptor {
     pub name: &'static str,
     /// Its message types.
     pub messages: &'static [MessageDescriptor],
+    /// The names of its retired types.
+    pub retired: &'static [&'static str],
 }
 
 impl TopicDescriptor {
@@ -16,6 +18,7 @@ impl TopicDescriptor {
         Self {
             name: T::NAME,
             messages: T::MESSAGES,
+            retired: T::RETIRED,
         }
     }
 }
@@ -38,13 +41,14 @@ impl TopicDescriptor {
 /// }
 ///
 /// #[derive(Topic)]
-/// #[topic(name = "payments")]
+/// #[topic(name = "payments", retired = "CouponUsed")]
 /// enum Payments {
 ///     Paid(Paid),
 /// }
 ///
 /// const TOPICS: &[TopicDescriptor] = topics![Orders, Payments];
 /// assert_eq!(TOPICS[1].name, "payments");
+/// assert_eq!(TOPICS[1].retired, ["CouponUsed"]);
 /// ```
 #[macro_export]
 macro_rules! topics {

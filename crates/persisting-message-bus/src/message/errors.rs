@@ -57,6 +57,10 @@ impl Error {
         Kind::Unknown { at, expected }.into()
     }
 
+    pub(crate) fn retired_message(message: &StoredMessage<'_>) -> Self {
+        Kind::Retired(Location::of_stored(message)).into()
+    }
+
     pub(crate) fn newer_version(message: &StoredMessage<'_>, current: u32) -> Self {
         Kind::NewerVersion {
             at: Location::of_stored(message),

@@ -20,6 +20,10 @@ pub trait Topic: EventSet {
     /// Its message types, in the order of the variants.
     const MESSAGES: &'static [MessageDescriptor];
 
+    /// The names of its retired types, in the order of the attributes: message types that it once
+    /// had, and that no program dispatches any more.
+    const RETIRED: &'static [&'static str];
+
     /// Returns the message in the enum as JSON; an unknown message as it was stored.
     #[doc(hidden)]
     fn encode(&self) -> Result<String, serde_json::Error>;
@@ -106,16 +110,20 @@ pub struct TopicFilter {
     pub topic: &'static str,
     /// The types of its messages.
     pub wanted: WantedMessages,
+    /// The names of the topic's retired types, whose messages the consumer does not receive. Empty
+    /// means that the consumer receives all that `wanted` selects.
+    pub retired: &'static [&'static str],
 }
 
 /// The message types of a topic that a consumer receives.
 #[derive(Debug, Clone, Copy)]
 pub enum WantedMessages {
-    /// Every message. A message whose type the topic does not know is an error.
+    /// Every message, except those of retired types. A message whose type the topic does not know is
+    /// an error.
     All,
     /// Only these types; the repository filters out all other messages.
     Only(&'static [&'static MessageDescriptor]),
-    /// These types, and all types that the topic does not know.
+    /// These types, and all types that the topic neither knows nor has retired.
     OnlyAndUnknown {
         /// The types that the consumer receives.
         chosen: &'static [&'static MessageDescriptor],

@@ -222,6 +222,14 @@ pub struct FailedMessage {
     pub last_failed_at: DateTime<Utc>,
 }
 
+impl FailedMessage {
+    /// Returns `true` if its type is one of these.
+    pub(crate) fn is_of_type(&self, names: &[&str]) -> bool {
+        let name = self.message_type.as_deref();
+        name.is_some_and(|name| names.contains(&name))
+    }
+}
+
 /// The state of a message that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

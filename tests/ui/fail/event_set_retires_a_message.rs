@@ -1,0 +1,28 @@
+use persisting_message_bus::{EventSet, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Serialize, Deserialize)]
+struct OrderShipped {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+    #[message(name = "OrderShipped", alias = "OrderSent")]
+    Shipped(OrderShipped),
+}
+
+#[derive(EventSet)]
+#[event_set(topic = Orders, retired = "CouponUsed")]
+enum Placed {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let mut bus = persisting_message_bus::memory::InMemoryMessageBus::default();
+    let orders = persisting_message_bus::MessageDispatcher::<Orders>::new();
+    let _ = orders.dispatch(&mut bus, &OrderPlaced {});
+}
