@@ -28,6 +28,10 @@ const UPDATE: &str = "UPDATE_GOLDEN";
 /// for ever. A rename without an alias, or a changed field without a new version, can therefore not
 /// be accepted.
 ///
+/// A message type can only disappear if the topic retires it: `#[topic(retired = "...")]`. The file
+/// lists the retired types, and no longer decodes their former wire forms. A type that is neither
+/// on the topic nor retired fails the check.
+///
 /// ```no_run
 /// use persisting_message_bus::testing::Golden;
 /// # use persisting_message_bus::Topic;
@@ -61,7 +65,9 @@ pub struct Golden<T> {
 struct File {
     topic: String,
     messages: Vec<Form>,
-    /// Earlier wire forms, which must decode for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<String>,
+    /// Earlier wire forms, which must decode for ever, unless their types are retired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<Form>,
 }
@@ -110,6 +116,7 @@ impl<T: Topic> Golden<T> {
     /// # Panics
     ///
     /// - If a message has no sample.
+    /// - If a message type of the file is neither on the topic nor retired.
     /// - If a sample or a former wire form does not decode.
     /// - If the file differs.
     pub fn check(self) {
@@ -125,6 +132,7 @@ impl<T: Topic> Golden<T> {
                 self.path.display(),
                 T::NAME
             );
+            kept.expect_no_orphans::<T>(&self.path);
         }
         let former = kept.as_ref().map_or(Vec::new(), |kept| {
             if updating {
@@ -139,6 +147,7 @@ impl<T: Topic> Golden<T> {
         let found = File {
             topic: T::NAME.to_owned(),
             messages: self.samples.clone(),
+            retired: T::RETIRED.iter().map(|&name| name.to_owned()).collect(),
             former,
         };
         if updating {
@@ -214,6 +223,22 @@ impl<T: Topic> Golden<T> {
 }
 
 impl File {
+    /// Checks that the topic still knows each message type of the file, or has retired it.
+    fn expect_no_orphans<T: Topic>(&self, path: &Path) {
+        let forms = self.messages.iter().chain(&self.former);
+        let names = forms.flat_map(Form::names).chain(&self.retired);
+        for name in names {
+            assert!(
+                T::index_of(name).is_some() || is_retired::<T>(name),
+                "the message type {name:?} of {} is neither on topic \"{}\" nor retired: no consumer \
+                 would know its stored messages; keep its variant, give its successor the alias \
+                 {name:?}, or add `retired = {name:?}` to the topic",
+                path.display(),
+                T::NAME
+            );
+        }
+    }
+
     fn to_text(&self) -> String {
         match serde_json::to_string_pretty(self) {
             Ok(text) => text + "\n",
@@ -236,6 +261,10 @@ impl Form {
         }
     }
 
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.aliases.iter().chain([&self.name])
+    }
+
     /// Returns `true` if this form contains everything that the other form says of the message.
     fn covers(&self, other: &Self) -> bool {
         let (own, others) = (&self.aliases, &other.aliases);
@@ -244,7 +273,7 @@ impl Form {
     }
 
     fn expect_to_decode<T: Topic>(&self) {
-        for name in self.aliases.iter().chain([&self.name]) {
+        for name in self.names().filter(|name| !is_retired::<T>(name)) {
             if let Err(why) = self.decode::<T>(name) {
                 panic!(
                     "version {} of {name} is on topic \"{}\" for ever, but {why}: {}",
@@ -261,9 +290,7 @@ impl Form {
     fn decode<T: Topic>(&self, name: &str) -> Result<(), String> {
         let current = T::index_of(name).map(|index| T::MESSAGES[index].version);
         if current < Some(self.version) {
-            return Err(
-                "it is no longer known; give its successor an alias or a version".to_owned(),
-            );
+            return Err("the current version is lower; raise `version` again".to_owned());
         }
         let payload = self.sample.to_string();
         let decoded = T::decode(&StoredMessage {
@@ -287,6 +314,10 @@ impl Form {
             ))
         }
     }
+}
+
+fn is_retired<T: Topic>(name: &str) -> bool {
+    T::RETIRED.contains(&name)
 }
 
 /// Returns `true` if `again` contains everything in `value`. A null can be missing.
