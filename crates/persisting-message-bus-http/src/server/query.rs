@@ -72,6 +72,11 @@ impl Types {
             let detail = "type and exceptType cannot be combined: leave one of them out";
             return Err(Problem::bad_request(detail));
         }
+        // Not every database accepts such a text in a query.
+        if name.chars().any(char::is_control) {
+            let detail = "a type cannot contain a control character: correct type or exceptType";
+            return Err(Problem::bad_request(detail));
+        }
         if self.names.len() == MAX_TYPES {
             let detail = format!(
                 "a request can name at most {MAX_TYPES} types: request all types, and filter the events"
