@@ -9,10 +9,12 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, ResetTo, RetryPolicy,
+    Correlation, FailurePolicy, Message, MessageConsumer, MessageDispatcher, ResetTo, RetryPolicy,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use serde_json::Value;
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 thread_local! {
     /// The log of this thread.
@@ -181,4 +183,31 @@ fn counters_and_histograms_are_kept() {
         histogram("message_bus_dispatch_duration_seconds", "orders"),
         1
     );
+}
+
+#[test]
+fn a_header_from_outside_is_logged_once_when_it_is_changed() {
+    let changed = "correlation id changed to a form that can be kept";
+    let left_out = "empty correlation id left out";
+    let invalid = "invalid traceparent left out";
+    for (id, trace, expected) in [
+        ("request 1", TRACE, vec![]),
+        ("a\0b", TRACE, vec![changed]),
+        ("", "no trace", vec![left_out, invalid]),
+    ] {
+        let events = events(|| {
+            let mut bus = InMemoryMessageBus::default();
+            let orders = MessageDispatcher::<Orders>::new();
+            let request = Correlation::of_flow(id).with_traceparent(trace);
+            let dispatched = request.scope(|| orders.dispatch(&mut bus, &OrderPlaced::number(1)));
+            dispatched.unwrap();
+        });
+        let logged: Vec<_> = events
+            .iter()
+            .map(|event| event["fields"]["message"].as_str().unwrap())
+            .filter(|message| *message != "messages dispatched")
+            .collect();
+        assert_eq!(logged, expected);
+        assert!(events.iter().all(|event| event["level"] == "DEBUG"));
+    }
 }

@@ -239,11 +239,6 @@ pub fn a_correlation_id_set_by_the_caller_is_kept<D: Database>() {
         .unwrap();
     let messages = all(&mut bus);
     assert_eq!(messages[0].correlation_id.as_deref(), Some("mine"));
-    let long = "x".repeat(256);
-    let error = Correlation::of_flow(long)
-        .scope(|| orders().dispatch(&mut bus, &OrderPlaced::number(1)))
-        .unwrap_err();
-    assert!(error.is_invalid_name(), "{error:?}");
 }
 
 pub fn malformed_flow_headers_do_not_break_a_flow<D: Database>() {
@@ -255,9 +250,8 @@ pub fn malformed_flow_headers_do_not_break_a_flow<D: Database>() {
         .dispatch_with(&mut bus, &OrderPlaced::number(1), headers)
         .unwrap();
     let mut strange = raw("OrderPlaced", "{\"order\":2,\"note\":\"\"}");
-    let long = "x".repeat(300);
     strange.headers =
-        format!("{{\"__correlation_id\":\"{long}\",\"__causation_id\":\"no\",\"traceparent\":[]}}");
+        r#"{"__correlation_id":[],"__causation_id":"no","traceparent":[]}"#.to_owned();
     bus.persist(&[strange.clone()], OnDuplicate::Fail).unwrap();
     handle_all(&database, &mut bus);
     let messages = all(&mut bus);

@@ -9,6 +9,7 @@ mod failing;
 mod flows;
 mod helpers;
 mod hindered;
+mod hostile;
 mod inbox;
 mod late_failures;
 mod leases;
@@ -298,6 +299,22 @@ macro_rules! conformance_on {
                 custom_headers_are_checked,
                 a_page_of_nothing_is_empty,
             ]
+            hostile {
+                messages: [
+                    every_repository_refuses_the_same_messages,
+                    a_refused_message_leaves_the_callers_transaction_usable,
+                    accepted_messages_come_back,
+                    large_batches_come_back_as_single_messages_do,
+                    a_relay_carries_every_accepted_message,
+                    a_dispatch_refuses_values_that_could_not_be_read_back,
+                    a_relay_carries_a_foreign_flow,
+                ]
+                flows: [
+                    any_correlation_id_is_accepted_and_found,
+                    an_empty_correlation_id_starts_a_flow,
+                    an_invalid_traceparent_is_left_out,
+                ]
+            }
         }
     )*};
 }

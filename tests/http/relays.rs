@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::backend::{MessageSource, RawMessage};
+use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage};
 use persisting_message_bus::handler::Relay;
-use persisting_message_bus::{MessageBus, Position, ResetTo, Topic, relay};
+use persisting_message_bus::{MessageBus, OnDuplicate, Position, ResetTo, Topic, relay};
 use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, PooledSqlite, Sqlite};
+use persisting_message_bus_tests::hostile::accepted;
 use persisting_message_bus_tests::topics::invoices::Invoices;
 use persisting_message_bus_tests::topics::{Orders, Payments};
 
@@ -79,6 +80,24 @@ fn messages_relayed_from_a_feed_arrive_unchanged() {
     assert!(here.iter().any(|message| message.correlation_id.is_none()));
     assert!(here.iter().any(|message| message.correlation_id.is_some()));
     assert_eq!(ends.carry_all(), 0);
+}
+
+#[test]
+fn a_relay_carries_every_accepted_message_from_a_feed() {
+    let from = Arc::new(PooledSqlite::create());
+    for (message, _) in accepted() {
+        let persisted = from.connect().persist(&[message], OnDuplicate::Fail);
+        assert_eq!(persisted.unwrap(), 1);
+    }
+    let to = Sqlite::create();
+    let ends = Ends {
+        serving: Serving::start(feed_of(&from)),
+        from,
+        to,
+    };
+    assert_eq!(ends.carry::<Orders>(), accepted().len());
+    let here = messages(&mut ends.to.connect());
+    assert_eq!(here, messages(&mut ends.from.connect()));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod catalogues;
 pub mod databases;
+pub mod hostile;
 pub mod servers;
 pub mod statements;
 pub mod strange_names;

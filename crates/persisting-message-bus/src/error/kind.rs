@@ -70,14 +70,17 @@ pub(crate) enum Kind {
         cause: BoxError,
     },
     #[error(
-        "cannot dispatch {message_type} on topic \"{topic}\" (message id {message_id}): {problem}; \
-         nothing was written"
+        "cannot dispatch {} on topic \"{}\" (message id {message_id}): {problem}; nothing was \
+         written",
+        shortened(.message_type), shortened(.topic)
     )]
     Unstorable {
         topic: String,
         message_type: String,
         message_id: Uuid,
-        problem: &'static str,
+        problem: String,
+        /// Whether the problem is a name.
+        is_name: bool,
     },
     #[error(
         "cannot store {message_type} of topic \"{topic}\" (message id {message_id}, \
@@ -268,7 +271,7 @@ impl fmt::Display for Location {
 }
 
 /// Returns a name that fits on a line.
-fn shortened(name: &str) -> String {
+pub(crate) fn shortened(name: &str) -> String {
     const SHOWN: usize = 60;
     let mut characters = name.chars();
     let mut text: String = characters

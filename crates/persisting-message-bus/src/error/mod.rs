@@ -113,10 +113,14 @@ impl Error {
         matches!(self.kind(), Kind::BrokenCursor { .. })
     }
 
-    /// Returns `true` if the name of a topic, message type, consumer or header cannot be stored.
+    /// Returns `true` if a name cannot be stored: that of a topic, message type, consumer or header,
+    /// or a correlation id.
     #[must_use]
     pub fn is_invalid_name(&self) -> bool {
-        matches!(self.kind(), Kind::InvalidName { .. })
+        matches!(
+            self.kind(),
+            Kind::InvalidName { .. } | Kind::Unstorable { is_name: true, .. }
+        )
     }
 
     /// Returns `true` if a header that every message needs is missing, because no decorator has set

@@ -3,6 +3,7 @@ use crate::error::Error;
 use crate::memory::consumer_state::InMemoryMessageConsumerState;
 use crate::memory::repository::InMemoryMessageRepository;
 use crate::message::raw::RawMessage;
+use crate::message::storable::Dispatched;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 
 /// Messages and consumer state in memory, as one bus whose changes can be rolled back together.
@@ -16,5 +17,13 @@ impl MessageRepository for InMemoryMessageBus {
         duplicates: OnDuplicate,
     ) -> Result<usize, Error> {
         self.messages.persist(messages, duplicates)
+    }
+
+    fn persist_dispatched(
+        &mut self,
+        messages: Dispatched<'_>,
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        self.messages.persist_dispatched(messages, duplicates)
     }
 }

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::memory::shared::Shared;
-use crate::message::raw::validate;
 use crate::message::raw::{RawMessage, StoredMessage};
+use crate::message::storable::{Dispatched, Storable};
+use crate::message::{flow_id, time};
 use crate::position::Position;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
@@ -47,12 +48,16 @@ impl InMemoryMessageRepository {
 }
 
 impl Log {
-    fn append(&mut self, messages: &[RawMessage], duplicates: OnDuplicate) -> Result<usize, Error> {
+    fn append(&mut self, messages: Storable<'_>, duplicates: OnDuplicate) -> Result<usize, Error> {
+        let messages = messages.messages();
         let ids = Arc::make_mut(&mut self.ids);
         let mut new = Vec::with_capacity(messages.len());
         for message in messages {
             if ids.insert(message.message_id) {
-                new.push(Arc::new(message.clone()));
+                new.push(Arc::new(RawMessage {
+                    published_at: time::storable(message.published_at),
+                    ..message.clone()
+                }));
             } else if duplicates == OnDuplicate::Fail {
                 for persisted in &new {
                     ids.remove(&persisted.message_id);
@@ -117,6 +122,10 @@ impl MessageSource for InMemoryMessageRepository {
         correlation_id: &str,
         limit: usize,
     ) -> Result<Vec<FlowMessage>, Error> {
+        let Some(correlation_id) = flow_id::storable(correlation_id) else {
+            return Ok(Vec::new());
+        };
+        let correlation_id = &*correlation_id;
         let started_by = Uuid::try_parse(correlation_id).ok();
         Ok(self.log.read(|log| {
             let all = || log.range(Position::START, Position::LAST);
@@ -161,7 +170,16 @@ impl MessageRepository for InMemoryMessageRepository {
         messages: &[RawMessage],
         duplicates: OnDuplicate,
     ) -> Result<usize, Error> {
-        validate(messages)?;
+        let messages = Storable::check(messages)?;
+        self.log.write(|log| log.append(messages, duplicates))
+    }
+
+    fn persist_dispatched(
+        &mut self,
+        messages: Dispatched<'_>,
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let messages = Storable::check_dispatched(messages)?;
         self.log.write(|log| log.append(messages, duplicates))
     }
 }

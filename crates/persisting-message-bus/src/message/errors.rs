@@ -42,12 +42,26 @@ impl Error {
 }
 
 impl Error {
-    pub(crate) fn unstorable(message: &RawMessage, problem: &'static str) -> Self {
+    /// Creates the error of a message that some backend could not keep or return.
+    pub(crate) fn unstorable(message: &RawMessage, problem: impl Into<String>) -> Self {
         Kind::Unstorable {
             topic: message.topic.to_string(),
             message_type: message.message_type.to_string(),
             message_id: message.message_id,
-            problem,
+            problem: problem.into(),
+            is_name: false,
+        }
+        .into()
+    }
+
+    /// Creates the error of a message with an invalid name, from the error of the name.
+    pub(crate) fn unstorable_name(message: &RawMessage, invalid: &Self) -> Self {
+        Kind::Unstorable {
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+            message_id: message.message_id,
+            problem: invalid.to_string(),
+            is_name: true,
         }
         .into()
     }

@@ -1,12 +1,12 @@
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::message::name;
 use crate::message::topic::MessageDescriptor;
+use crate::message::{flow_id, name, time};
 
 /// The prefix of the library's own headers; custom headers must not begin with it.
 const RESERVED: &str = "__";
@@ -95,15 +95,16 @@ impl Headers {
         self.message_id = Some(message_id);
     }
 
-    /// Sets the time of recording. Fractions of a microsecond are cut off.
+    /// Sets the time of recording, in the years 0 to 9999; the dispatch checks that. Fractions of a
+    /// microsecond are cut off, and a leap second becomes the second after it.
     pub fn set_recorded_at(&mut self, time: DateTime<Utc>) {
-        self.recorded_at = Some(time.trunc_subsecs(6));
+        self.recorded_at = Some(time::storable(time));
     }
 
-    /// Sets the flow that the message belongs to. The id has at most
-    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters; the dispatch checks that.
+    /// Sets the flow that the message belongs to, from any text: see
+    /// [`Correlation::of_flow`](crate::Correlation::of_flow). An empty id means that no flow is set.
     pub fn set_correlation_id(&mut self, correlation_id: impl Into<String>) {
-        self.correlation_id = Some(correlation_id.into());
+        self.correlation_id = flow_id::accept(correlation_id.into());
     }
 
     /// Sets the message that is the direct cause.
@@ -144,18 +145,20 @@ impl Headers {
         self.message_version = descriptor.version;
     }
 
-    /// Returns the two headers that only decorators set. Also checks the custom headers.
-    pub(crate) fn complete(&self) -> Result<(Uuid, DateTime<Utc>), Error> {
-        for header in self.custom.keys() {
+    /// Checks the names of the custom headers.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        self.custom.keys().try_for_each(|header| {
             name::validate("header", header)?;
             if header.starts_with(RESERVED) {
                 let problem = format!("begins with \"{RESERVED}\", which is reserved");
                 return Err(Error::invalid_name("header", header, problem));
             }
-        }
-        if let Some(correlation_id) = &self.correlation_id {
-            name::validate("correlation id", correlation_id)?;
-        }
+            Ok(())
+        })
+    }
+
+    /// Returns the two headers that only decorators set.
+    pub(crate) fn complete(&self) -> Result<(Uuid, DateTime<Utc>), Error> {
         let missing = |header| Error::missing_header(header, self.topic, self.message_type);
         let message_id = self.message_id.ok_or_else(|| missing(MESSAGE_ID))?;
         let time = self.recorded_at;

@@ -4,10 +4,15 @@
 pub(crate) mod derived;
 pub(crate) mod descriptor;
 pub(crate) mod errors;
+pub(crate) mod flow_id;
 pub(crate) mod headers;
+pub(crate) mod json;
 pub(crate) mod name;
 pub(crate) mod raw;
+pub(crate) mod storable;
 pub(crate) mod stored_headers;
 pub(crate) mod text_arena;
+pub(crate) mod time;
 pub(crate) mod topic;
+pub(crate) mod traceparent;
 pub(crate) mod typed;

@@ -10,7 +10,15 @@ pub const MAX_NAME_LENGTH: usize = 255;
 /// `what` is the kind of name, for the error: "topic", "message type", "consumer", "header",
 /// "channel".
 pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
-    let problem = if name.is_empty() {
+    match problem(name) {
+        Some(problem) => Err(Error::invalid_name(what, name, problem)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the reason why some backend cannot store `name`; `None` if every backend can.
+pub(crate) fn problem(name: &str) -> Option<String> {
+    Some(if name.is_empty() {
         "is empty".to_owned()
     } else if let Some(length) = too_long(name) {
         format!("has {length} characters; the limit is {MAX_NAME_LENGTH}")
@@ -19,9 +27,8 @@ pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
     } else if name.trim() != name {
         "starts or ends with white space".to_owned()
     } else {
-        return Ok(());
-    };
-    Err(Error::invalid_name(what, name, problem))
+        return None;
+    })
 }
 
 fn too_long(name: &str) -> Option<usize> {

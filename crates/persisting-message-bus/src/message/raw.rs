@@ -1,10 +1,8 @@
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::error::Error;
-use crate::message::name;
 use crate::message::stored_headers::correlation_id;
 use crate::position::Position;
 
@@ -17,16 +15,18 @@ pub struct RawMessage {
     pub topic: Cow<'static, str>,
     /// Its stable wire name on the topic.
     pub message_type: Cow<'static, str>,
-    /// The version of its schema; the first is 1.
+    /// The version of its schema, from 1 to 2,147,483,647.
     pub message_version: u32,
-    /// The message, as JSON.
+    /// The message, as JSON. Arrays and objects nest at most 127 levels deep.
     pub payload: String,
-    /// Its headers, as a JSON object.
+    /// Its headers, as a JSON object that nests at most 127 levels deep.
     pub headers: String,
-    /// The time of recording.
+    /// The time of recording, in the years 0 to 9999. A repository cuts off fractions of a
+    /// microsecond, and keeps a leap second as the second after it.
     pub published_at: DateTime<Utc>,
     /// The id of the flow that it belongs to, which is also in the headers; `None` if it starts a
-    /// flow.
+    /// flow. It has at most [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters, none
+    /// of which is a control character.
     pub correlation_id: Option<String>,
 }
 
@@ -52,7 +52,9 @@ pub struct StoredMessage<'a> {
 }
 
 impl StoredMessage<'_> {
-    /// Copies everything but the position, so that the message can be persisted elsewhere.
+    /// Copies everything but the position, so that the message can be persisted elsewhere. The
+    /// correlation id is that of the headers, in the form that
+    /// [`Correlation::of_flow`](crate::Correlation::of_flow) describes.
     #[must_use]
     pub fn to_raw(&self) -> RawMessage {
         RawMessage {
@@ -83,21 +85,4 @@ impl RawMessage {
             published_at: self.published_at,
         }
     }
-}
-
-/// Refuses messages that some backend could not store or could not return unchanged. Every backend
-/// must call this.
-pub(crate) fn validate(messages: &[RawMessage]) -> Result<(), Error> {
-    messages.iter().try_for_each(|message| {
-        name::validate("topic", &message.topic)?;
-        name::validate("message type", &message.message_type)?;
-        if message.message_version == 0 {
-            return Err(Error::unstorable(message, "versions begin at 1"));
-        }
-        if !(0..=9999).contains(&message.published_at.year()) {
-            let problem = "the time of recording is outside of the years 0 to 9999";
-            return Err(Error::unstorable(message, problem));
-        }
-        Ok(())
-    })
 }

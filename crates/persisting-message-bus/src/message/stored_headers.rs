@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
-use crate::message::name;
+use crate::message::{flow_id, traceparent};
 
 /// The flow of a message, as its stored headers name it.
 #[derive(Default, Deserialize)]
@@ -46,15 +46,18 @@ impl<'a> StoredHeaders<'a> {
         serde_json::from_str(headers).unwrap_or_default()
     }
 
-    /// Returns the id of the flow. An id that could not be stored counts as missing.
+    /// Returns the id of the flow, in the form in which it is stored.
     pub(crate) fn flow(&mut self) -> Option<Cow<'a, str>> {
-        let id = std::mem::take(&mut self.correlation_id).text();
-        id.filter(|id| name::validate("correlation id", id).is_ok())
+        match std::mem::take(&mut self.correlation_id).text()? {
+            Cow::Borrowed(id) => flow_id::storable(id),
+            Cow::Owned(id) => flow_id::storable(&id).map(|id| Cow::Owned(id.into_owned())),
+        }
     }
 
-    /// Returns the trace that the message is part of.
+    /// Returns the trace that the message is part of. An invalid one counts as missing.
     pub(crate) fn traceparent(self) -> Option<Cow<'a, str>> {
-        self.traceparent.text()
+        let header = self.traceparent.text();
+        header.filter(|header| traceparent::is_valid(header))
     }
 }
 

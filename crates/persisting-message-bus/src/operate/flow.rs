@@ -42,7 +42,9 @@ impl Flow {
     pub const MAX_MESSAGES: usize = 10_000;
 
     /// Reads the flow of this id. A flow that started on the bus has the id of its first message.
-    /// The result is empty if there is no such flow.
+    /// The id of a flow from outside can be any text, as in
+    /// [`Correlation::of_flow`](crate::Correlation::of_flow). The result is empty if there is no such
+    /// flow.
     ///
     /// # Errors
     ///

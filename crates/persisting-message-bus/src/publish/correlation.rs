@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+use tracing::debug;
 use uuid::Uuid;
 
+use crate::error::kind::shortened;
 use crate::message::headers::Headers;
 use crate::message::stored_headers::StoredHeaders;
 use crate::message::text_arena::TextSlice;
 use crate::message::typed::Message;
+use crate::message::{flow_id, traceparent};
 use crate::publish::decorator::MessageDecorator;
 
 /// The header of the W3C's Trace Context.
@@ -45,11 +48,12 @@ const TRACEPARENT: &str = "traceparent";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Correlation {
     /// The id of the flow. `None` if the next message starts the flow, whose id is then that of the
-    /// message.
+    /// message. The dispatch treats an id as [`of_flow`](Self::of_flow) does.
     pub correlation_id: Option<String>,
     /// The id of the message that is the direct cause.
     pub causation_id: Option<Uuid>,
-    /// The trace in the format of the W3C's Trace Context. It is passed on unchanged.
+    /// The trace in the format of the W3C's Trace Context. It is passed on unchanged, unless it is
+    /// invalid: see [`with_traceparent`](Self::with_traceparent).
     pub traceparent: Option<String>,
 }
 
@@ -65,12 +69,21 @@ thread_local! {
 }
 
 impl Correlation {
-    /// Creates the correlation of a flow that began elsewhere. Its id has at most
-    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters; the dispatch checks that.
+    /// Creates the correlation of a flow that began elsewhere. The id can be any text, so that no
+    /// request can make a dispatch fail:
+    ///
+    /// - An id without visible characters is left out. The next message starts a flow of its own.
+    /// - An id that is longer than [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters,
+    ///   contains a control character, or starts or ends with white space cannot be stored in all
+    ///   databases. The library stores its first 222 characters without control characters, `~`, and
+    ///   a digest of the whole id in 32 hexadecimal digits. Different ids stay different.
+    ///   [`Flow::read`](crate::operate::Flow::read) finds the flow by either form of the id.
+    ///
+    /// In both cases, the library logs an event at the level debug.
     #[must_use]
     pub fn of_flow(correlation_id: impl Into<String>) -> Self {
         Self {
-            correlation_id: Some(correlation_id.into()),
+            correlation_id: flow_id::accept(correlation_id.into()),
             ..Self::default()
         }
     }
@@ -81,10 +94,18 @@ impl Correlation {
         Self::of_message(message.message_id(), message.headers_json())
     }
 
-    /// Returns the same flow as part of a trace.
+    /// Returns the same flow as part of a trace, which the header `traceparent` of the
+    /// [W3C's Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) names.
+    ///
+    /// An invalid header is left out, and the library logs an event at the level debug. A header is
+    /// valid if it has these fields in lower-case hexadecimal digits, with dashes between them: the
+    /// version in 2 digits, not `ff`; the trace id in 32 digits and the parent id in 16 digits, both
+    /// not zero; and the flags in 2 digits. Versions after `00` can have more fields after a dash,
+    /// in visible ASCII characters. The whole header then has at most 255 characters.
     #[must_use]
     pub fn with_traceparent(mut self, traceparent: impl Into<String>) -> Self {
-        self.traceparent = Some(traceparent.into());
+        let traceparent = traceparent.into();
+        self.traceparent = is_valid_trace(&traceparent).then_some(traceparent);
         self
     }
 
@@ -116,6 +137,15 @@ impl Correlation {
     }
 }
 
+/// Returns `true` for a valid trace, and logs an invalid one.
+fn is_valid_trace(header: &str) -> bool {
+    let is_valid = traceparent::is_valid(header);
+    if !is_valid {
+        debug!(given = shortened(header), "invalid traceparent left out");
+    }
+    is_valid
+}
+
 /// Sets only the headers that are not set. In a handler, the current message stays the cause of
 /// messages dispatched in a flow from outside, unless a causation id is set too.
 impl MessageDecorator for Correlation {
@@ -132,6 +162,7 @@ impl MessageDecorator for Correlation {
         }
         if headers.get(TRACEPARENT).is_none()
             && let Some(traceparent) = &self.traceparent
+            && is_valid_trace(traceparent)
         {
             headers.set(TRACEPARENT, traceparent.as_str());
         }

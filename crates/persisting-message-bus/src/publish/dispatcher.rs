@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::message::headers::Headers;
 use crate::message::raw::RawMessage;
+use crate::message::storable::Dispatched;
 use crate::message::topic::{MessageOf, Topic};
 use crate::observe;
 use crate::publish::correlation::Correlation;
@@ -91,8 +92,7 @@ impl<T: Topic> MessageDispatcher<T> {
     /// Publishes one message and returns its id.
     ///
     /// JSON has no infinite number and no NaN. serde writes them as `null`, which an `f64` cannot
-    /// read back; use an `Option<f64>` where they can occur. A payload that nests deeper than 128
-    /// levels cannot be read back either.
+    /// read back; use an `Option<f64>` where they can occur.
     ///
     /// # Errors
     ///
@@ -104,6 +104,9 @@ impl<T: Topic> MessageDispatcher<T> {
     /// - The message id was dispatched before ([`Error::is_duplicate`]; see
     ///   [`on_duplicate`](Self::on_duplicate)).
     /// - The message is larger than the repository can store ([`Error::is_too_large`]).
+    /// - Some repository could not keep the message: its version is above 2,147,483,647, its time of
+    ///   recording is outside of the years 0 to 9999, or arrays and objects in its payload or headers
+    ///   nest deeper than 127 levels.
     /// - The repository fails.
     pub fn dispatch<R, M>(&self, repository: &mut R, message: &M) -> Result<Uuid, Error>
     where
@@ -197,7 +200,8 @@ impl<T: Topic> MessageDispatcher<T> {
         R: MessageRepository + ?Sized,
     {
         let begun = Instant::now();
-        let persisted = repository.persist(messages, self.duplicates)?;
+        let persisted =
+            repository.persist_dispatched(Dispatched::new(messages), self.duplicates)?;
         observe::dispatched(T::NAME, persisted, begun);
         Ok(persisted)
     }
@@ -228,7 +232,7 @@ impl<T: Topic> MessageDispatcher<T> {
         }
         let (message_id, published_at) = headers.complete()?;
         let encode = |cause| Error::encode(T::NAME, descriptor.name, message_id, cause);
-        Ok(RawMessage {
+        let raw = RawMessage {
             message_id,
             topic: Cow::Borrowed(T::NAME),
             message_type: Cow::Borrowed(descriptor.name),
@@ -237,7 +241,11 @@ impl<T: Topic> MessageDispatcher<T> {
             headers: headers.to_json().map_err(encode)?,
             published_at,
             correlation_id: headers.correlation_id().map(str::to_owned),
-        })
+        };
+        match headers.validate() {
+            Ok(()) => Ok(raw),
+            Err(invalid) => Err(Error::unstorable_name(&raw, &invalid)),
+        }
     }
 }
 

@@ -3,8 +3,9 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::message::raw::validate;
+use crate::message::flow_id;
 use crate::message::raw::{RawMessage, StoredMessage};
+use crate::message::storable::{Dispatched, Storable};
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{flows, messages};
@@ -51,7 +52,10 @@ impl<T: Tables> MessageSource for T {
         limit: usize,
     ) -> Result<Vec<FlowMessage>, Error> {
         let (connection, schema) = self.parts();
-        flows::messages(connection, &schema.messages, correlation_id, limit)
+        match flow_id::storable(correlation_id) {
+            Some(id) => flows::messages(connection, &schema.messages, &id, limit),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn change_token(&mut self) -> Result<Option<i64>, Error> {
@@ -75,19 +79,35 @@ impl<T: Tables> MessageRepository for T {
         messages: &[RawMessage],
         duplicates: OnDuplicate,
     ) -> Result<usize, Error> {
-        let (connection, schema) = self.parts();
-        validate(messages)?;
-        if messages.is_empty() {
-            return Ok(0);
-        }
-        if schema.messages.message_version.is_none()
-            && let Some(message) = messages.iter().find(|message| message.message_version > 1)
-        {
-            let problem = "the table has no column for its version";
-            return Err(Error::unstorable(message, problem));
-        }
-        watch::unwatched(connection, |connection| {
-            T::Backend::persist(connection, schema, messages, duplicates)
-        })
+        persist(self, Storable::check(messages)?, duplicates)
     }
+
+    fn persist_dispatched(
+        &mut self,
+        messages: Dispatched<'_>,
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        persist(self, Storable::check_dispatched(messages)?, duplicates)
+    }
+}
+
+fn persist<T: Tables>(
+    tables: &mut T,
+    messages: Storable<'_>,
+    duplicates: OnDuplicate,
+) -> Result<usize, Error> {
+    let (connection, schema) = tables.parts();
+    let messages = messages.messages();
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    if schema.messages.message_version.is_none()
+        && let Some(message) = messages.iter().find(|message| message.message_version > 1)
+    {
+        let problem = "the table has no column for its version";
+        return Err(Error::unstorable(message, problem));
+    }
+    watch::unwatched(connection, |connection| {
+        T::Backend::persist(connection, schema, messages, duplicates)
+    })
 }

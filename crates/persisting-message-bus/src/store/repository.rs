@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::message::storable::Dispatched;
 use crate::store::source::MessageSource;
 
 /// A store of messages.
@@ -14,11 +15,31 @@ pub trait MessageRepository: MessageSource {
     ///
     /// - [`Error::is_duplicate`] if a message id is already there, or is twice in `messages`,
     ///   unless `duplicates` is [`OnDuplicate::Ignore`].
-    /// - [`Error::is_invalid_name`] if a name is too long.
+    /// - [`Error::is_invalid_name`] if a name or a correlation id is empty, is longer than
+    ///   [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters, contains a control
+    ///   character, or starts or ends with white space.
     /// - [`Error::is_too_large`] if a message is larger than the repository can store.
+    /// - If a value of a message is outside of the limits that [`RawMessage`] states. All
+    ///   repositories of this library refuse the same messages, so that each of them can be copied
+    ///   to any other repository.
     /// - If the repository cannot be written.
     fn persist(&mut self, messages: &[RawMessage], duplicates: OnDuplicate)
     -> Result<usize, Error>;
+
+    /// Appends messages whose JSON a dispatcher has written, so that it need not be checked. A
+    /// repository that does not make this difference keeps the default implementation.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`persist`](Self::persist).
+    #[doc(hidden)]
+    fn persist_dispatched(
+        &mut self,
+        messages: Dispatched<'_>,
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        self.persist(messages.unchecked(), duplicates)
+    }
 }
 
 /// What to do with a message whose id the repository already has.

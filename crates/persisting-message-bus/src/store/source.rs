@@ -134,7 +134,9 @@ pub trait MessageSource {
 
     /// Returns the messages of a flow, on all topics: at most `limit` messages whose correlation id
     /// is `correlation_id`, lowest position first. If another message, which started the flow, has
-    /// this id, the result also contains that message, beyond the limit.
+    /// this id, the result also contains that message, beyond the limit. A flow from outside is found
+    /// by the id that [`Correlation::of_flow`](crate::Correlation::of_flow) received, and by the
+    /// stored form of that id.
     /// [`Flow::read`](crate::operate::Flow::read) sorts the result.
     ///
     /// # Errors

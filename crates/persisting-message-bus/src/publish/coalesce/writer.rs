@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::error::class::Class;
 use crate::error::kind::BoxError;
 use crate::message::raw::RawMessage;
+use crate::message::storable::Dispatched;
 use crate::panics::catch_panic;
 use crate::publish::coalesce::queue::{Entry, Group};
 use crate::store::repository::{MessageRepository, OnDuplicate};
@@ -78,7 +79,7 @@ where
     ) -> Result<usize, Error> {
         let mut repository = self.repository()?;
         let persisted = catch_panic(|| {
-            let result = repository.persist(messages, duplicates);
+            let result = repository.persist_dispatched(Dispatched::new(messages), duplicates);
             // After an error of the database, or inside a transaction, the connection is unusable.
             let is_good = !matches!(&result, Err(error) if error.is_of_repository());
             let kept = is_good && repository.transaction_depth() == 0;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::NaiveDateTime;
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
@@ -12,6 +12,7 @@ use diesel::sql_types::{Datetime, Text};
 use uuid::Uuid;
 
 use crate::message::raw::RawMessage;
+use crate::message::time;
 use crate::sql::row_writer::{InsertRows, Row, RowDialect, TopicExpression};
 use crate::sql::schema::TableSchema;
 use crate::store::repository::OnDuplicate;
@@ -26,12 +27,9 @@ impl RowDialect for Mysql {
     type Converted<'a> = Columns;
 
     fn convert(message: &RawMessage) -> Columns {
-        let published_at = message.published_at;
-        // For a leap second, the database takes the second after it.
-        let micros = DateTime::from_timestamp_micros(published_at.timestamp_micros());
         Columns {
             message_id: IdText(message.message_id),
-            published_at: micros.unwrap_or(published_at).naive_utc(),
+            published_at: time::storable(message.published_at).naive_utc(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A message's values as PostgreSQL stores them, and a row that is inserted on its own.
 
+use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
@@ -7,19 +8,26 @@ use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::message::raw::RawMessage;
+use crate::message::time;
 use crate::sql::columns::push_columns;
 use crate::sql::postgres::json::{Json, JsonText};
 use crate::sql::row_writer::{Row, RowDialect};
 use crate::sql::schema::MessageTable;
 
-/// Payload and headers, in this order.
-pub(in crate::sql) type Texts<'a> = [JsonText<'a>; 2];
+/// Payload and headers, in this order, and the time.
+pub(in crate::sql) struct Columns<'a> {
+    texts: [JsonText<'a>; 2],
+    published_at: DateTime<Utc>,
+}
 
 impl RowDialect for Pg {
-    type Converted<'a> = Texts<'a>;
+    type Converted<'a> = Columns<'a>;
 
-    fn convert(message: &RawMessage) -> Texts<'_> {
-        [JsonText(&message.payload), JsonText(&message.headers)]
+    fn convert(message: &RawMessage) -> Columns<'_> {
+        Columns {
+            texts: [JsonText(&message.payload), JsonText(&message.headers)],
+            published_at: time::storable(message.published_at),
+        }
     }
 
     fn push_id<'b>(row: &'b Row<'_, Self>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
@@ -30,11 +38,11 @@ impl RowDialect for Pg {
         row: &'b Row<'_, Self>,
         out: &mut AstPass<'_, 'b, Self>,
     ) -> QueryResult<()> {
-        for text in &row.converted {
+        for text in &row.converted.texts {
             out.push_bind_param::<Json, JsonText<'_>>(text)?;
             out.push_sql(", ");
         }
-        out.push_bind_param::<Timestamptz, _>(&row.message.published_at)
+        out.push_bind_param::<Timestamptz, _>(&row.converted.published_at)
     }
 }
 

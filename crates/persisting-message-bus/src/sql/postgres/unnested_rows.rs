@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlU
 use uuid::Uuid;
 
 use crate::message::raw::RawMessage;
+use crate::message::time;
 use crate::sql::dialect::{BindTo, Statement};
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::json::{Json, JsonText};
@@ -119,7 +120,8 @@ fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
         let texts = messages.iter().map(|message| JsonText(text(message)));
         Column::Json(texts.collect())
     };
-    let times = messages.iter().map(|message| message.published_at);
+    let times = messages.iter();
+    let times = times.map(|message| time::storable(message.published_at));
     [
         Column::Uuids(messages.iter().map(|message| message.message_id).collect()),
         texts(|message| &message.topic),

@@ -8,6 +8,7 @@ use diesel::sql_types::Text;
 use diesel::sqlite::Sqlite;
 
 use crate::message::raw::RawMessage;
+use crate::message::time;
 use crate::sql::row_writer::{InsertRows, PlainTopic, Row, RowDialect};
 use crate::sql::schema::TableSchema;
 use crate::store::repository::OnDuplicate;
@@ -22,7 +23,7 @@ impl RowDialect for Sqlite {
     type Converted<'a> = Texts;
 
     fn convert(message: &RawMessage) -> Texts {
-        let published_at = message.published_at;
+        let published_at = time::storable(message.published_at);
         Texts {
             message_id: message.message_id.to_string(),
             published_at: published_at.to_rfc3339_opts(SecondsFormat::Micros, true),

@@ -1,0 +1,4 @@
+//! Values from outside, which must not surprise.
+
+pub mod flows;
+pub mod messages;
