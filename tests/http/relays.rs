@@ -96,8 +96,12 @@ fn a_relay_carries_every_accepted_message_from_a_feed() {
         to,
     };
     assert_eq!(ends.carry::<Orders>(), accepted().len());
-    let here = messages(&mut ends.to.connect());
-    assert_eq!(here, messages(&mut ends.from.connect()));
+    let mut there = messages(&mut ends.from.connect());
+    for message in &mut there {
+        // A feed serves the payload as a part of a larger JSON text.
+        message.payload = message.payload.trim().to_owned();
+    }
+    assert_eq!(messages(&mut ends.to.connect()), there);
 }
 
 #[test]

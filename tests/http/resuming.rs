@@ -231,7 +231,7 @@ fn a_message_that_is_no_json_is_not_skipped() {
     let bus = &mut database.connect();
     ship(bus, 1);
     ship(bus, 2);
-    // A program without this library can write anything.
+    // Other programs can write anything.
     diesel::connection::SimpleConnection::batch_execute(
         bus,
         "UPDATE public_messages SET payload = '{\"order\": 2' WHERE id = 2",
