@@ -9,7 +9,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    Correlation, FailurePolicy, Message, MessageConsumer, MessageDispatcher, ResetTo, RetryPolicy,
+    Correlation, FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, StartAt,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn run() {
     )
     .unwrap();
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
-    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    consumer.reset(&mut bus, StartAt::Start).unwrap();
 }
 
 #[test]

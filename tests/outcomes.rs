@@ -12,8 +12,8 @@ use persisting_message_bus::operate::{
     ConsumerKey, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
 };
 use persisting_message_bus::{
-    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, ResetTo,
-    RetryPolicy,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
+    StartAt,
 };
 use persisting_message_bus_tests::databases::{Database, Memory, Sqlite};
 use persisting_message_bus_tests::seed;
@@ -208,7 +208,7 @@ fn run<D: Database>(random: &mut Rng) {
     // Only a reset moves the cursor back.
     let to = random.i64(0..=i64::try_from(cursor(&mut bus)).unwrap());
     MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()))
-        .reset(&mut bus, ResetTo::Position(Position::new(to)))
+        .reset(&mut bus, StartAt::Position(Position::new(to)))
         .unwrap();
     let mut handled = world.handled.borrow_mut();
     handled.retain(|order| *order <= to.unsigned_abs());

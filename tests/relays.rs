@@ -12,7 +12,7 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
 use persisting_message_bus::{
     Headers, Message, MessageBus, MessageConsumer, MessageDispatcher, OnDuplicate, Position,
-    ResetTo, RetryPolicy, Runner, relay,
+    RetryPolicy, Runner, StartAt, relay,
 };
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
@@ -144,7 +144,7 @@ fn relaying_twice_changes_nothing<F: Database, T: Database>() {
     let (from, to) = ends::<F, T>(20);
     carry(&from, &to);
     let mut relay = relay::<Orders, T::Bus>("to centre");
-    relay.reset(&mut both(&from, &to), ResetTo::Start).unwrap();
+    relay.reset(&mut both(&from, &to), StartAt::Start).unwrap();
     assert_eq!(carry(&from, &to), 20);
     assert_eq!(carry(&from, &to), 0);
     assert_eq!(stored(&mut to.connect()), stored(&mut from.connect()));

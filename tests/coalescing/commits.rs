@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations, StoredMessage,
-    TransactionControl,
+    MessageAt, MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations,
+    StoredMessage, TransactionControl,
 };
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{Coalescer, Error, OnDuplicate, Position};
@@ -52,7 +52,7 @@ impl MessageSource for Scripted {
         self.0.bus.clone().high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.0.bus.clone().head(topic, high_water_mark)
     }
 

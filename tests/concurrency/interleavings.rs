@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::backend::{MessageSource, SlotObservations};
-use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher, ResetTo};
+use persisting_message_bus::{Error, Message, MessageConsumer, MessageDispatcher, StartAt};
 use persisting_message_bus_tests::databases::Server;
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, OrderShipped, Orders, Payments};
@@ -280,7 +280,7 @@ pub fn a_reset_to_the_end_skips_no_open_publisher<D: Server>() {
         place(&mut one, 1).unwrap();
         place(&mut other, 2).unwrap();
         // The reset may fail because the end is not known yet. It must not pass the open publisher.
-        let reset = reader.consumer.reset(&mut reader.bus, ResetTo::End);
+        let reset = reader.consumer.reset(&mut reader.bus, StartAt::End);
         one.commit().unwrap();
         match reset {
             Ok(()) => assert_eq!(reader.read(), [1, 2]),
@@ -288,7 +288,7 @@ pub fn a_reset_to_the_end_skips_no_open_publisher<D: Server>() {
                 assert!(error.is_retryable() && !has_looked_before, "{error:?}");
                 reader
                     .consumer
-                    .reset(&mut reader.bus, ResetTo::End)
+                    .reset(&mut reader.bus, StartAt::End)
                     .unwrap();
                 assert!(reader.read().is_empty());
             }

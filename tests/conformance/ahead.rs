@@ -1,4 +1,4 @@
-use persisting_message_bus::{Message, MessageConsumer, Position, ResetTo};
+use persisting_message_bus::{Message, MessageConsumer, Position, StartAt};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Ledger;
 
@@ -18,7 +18,7 @@ pub fn a_cursor_after_the_last_message_of_a_topic_does_not_hold_back_others<D: D
         Ok(())
     };
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", handler);
-    let between = ResetTo::Position(Position::new(3));
+    let between = StartAt::Position(Position::new(3));
     consumer.reset(&mut bus, between).unwrap();
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
     ship(&mut bus, 6);

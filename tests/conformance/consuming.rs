@@ -1,6 +1,6 @@
 use chrono::Utc;
 use persisting_message_bus::backend::{
-    CursorUpdate, MessageConsumerState, MessageRepository, MessageSource, RawMessage,
+    CursorUpdate, MessageConsumerState, MessageRepository, MessageSource, Place, RawMessage,
 };
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{
@@ -205,7 +205,7 @@ pub fn a_cursor_beyond_the_last_position_is_refused<D: Database>() {
 fn set_cursor(bus: &mut impl MessageConsumerState, cursor: Position) {
     let lease = super::leases::acquire(bus, "operator").unwrap();
     let store = CursorUpdate {
-        cursor: Some(cursor),
+        place: Place::unanchored(Some(cursor)),
         extend_lease: None,
     };
     bus.store_cursor(&lease, &store).unwrap();

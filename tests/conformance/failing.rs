@@ -8,8 +8,8 @@ use persisting_message_bus::operate::{
     ConsumerKey, FailedMessage, FailedMessagesRequest, FailureState, MessageFailures,
 };
 use persisting_message_bus::{
-    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, ResetTo,
-    RetryPolicy,
+    Error, FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
+    StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{
@@ -356,7 +356,7 @@ pub fn a_reset_forgets_failures_after_its_position<D: Database>() {
     let refuses = |order| [2, 5].contains(&order);
     handle_all(&mut bus, after(1, FailurePolicy::Park), refuses);
     let mut consumer = MessageConsumer::<Orders>::external("all", super::ignore);
-    let to = ResetTo::Position(Position::new(3));
+    let to = StartAt::Position(Position::new(3));
     consumer.reset(&mut bus, to).unwrap();
     let parked = failed(&mut bus, "all", FailureState::Parked);
     let parked: Vec<_> = parked.iter().map(|failed| failed.position.get()).collect();
@@ -364,13 +364,13 @@ pub fn a_reset_forgets_failures_after_its_position<D: Database>() {
     assert_eq!(consume(&mut bus, "all"), [4, 5, 6]);
 
     // The number of attempts starts at 1 again.
-    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    consumer.reset(&mut bus, StartAt::Start).unwrap();
     for _ in 0..2 {
         let failing = MessageConsumer::<Orders>::external("all", fail);
         let failing = &mut failing.retry(after(8, FailurePolicy::Stop));
         let error = failing.handle_page(&mut bus).unwrap_err();
         assert_eq!(error.attempts(), Some(1), "{error:?}");
-        consumer.reset(&mut bus, ResetTo::Start).unwrap();
+        consumer.reset(&mut bus, StartAt::Start).unwrap();
     }
 }
 

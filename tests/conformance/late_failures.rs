@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageConsumerState, NewFailure};
+use persisting_message_bus::backend::{MessageAt, MessageConsumerState, NewFailure, Place};
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::{FailureState, MessageFailures};
 use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, Position};
@@ -88,11 +88,16 @@ pub fn a_failure_recorded_by_a_late_holder_loses_no_message<D: Database>() {
     // The late holder is at position 9 when its lease expires and the consumer is reset.
     let late = bus.acquire(&request("late", Duration::ZERO)).unwrap();
     let operator = bus.acquire(&request("operator", Duration::ZERO)).unwrap();
-    bus.reset(&operator, Some(Position::new(4))).unwrap();
+    bus.reset(&operator, Place::unanchored(Some(Position::new(4))))
+        .unwrap();
     let now = bus.acquire(&request("now", Duration::ZERO)).unwrap();
     bus.record_failure(&now, &failure(5)).unwrap();
     drop(bus.record_failure(&late, &failure(9)));
-    let given_up = bus.give_up(&now, Position::new(5), FailurePolicy::Park);
+    let at_5 = MessageAt {
+        position: Position::new(5),
+        message_id: None,
+    };
+    let given_up = bus.give_up(&now, at_5, FailurePolicy::Park);
     let cursor = stored_consumer(&mut bus, CONSUMER).cursor;
     let parked = bus.count_parked(CONSUMER).unwrap();
     assert!(

@@ -288,5 +288,6 @@ fn acquire_with_names(
         topic,
         owner: "another process",
         duration: std::time::Duration::from_secs(60),
+        identity: Default::default(),
     })
 }

@@ -1,7 +1,7 @@
 use persisting_message_bus::backend::MessageConsumerState;
 use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::operate::ConsumerKey;
-use persisting_message_bus::{Message, MessageConsumer, ResetTo};
+use persisting_message_bus::{Message, MessageConsumer, StartAt};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
 
@@ -75,7 +75,7 @@ pub fn a_paused_consumer_can_be_reset<D: Database>() {
     ledger.handle_page(&mut bus).unwrap();
     consume(&mut bus, "all");
     ledger.pause(&mut bus).unwrap();
-    ledger.reset(&mut bus, ResetTo::Start).unwrap();
+    ledger.reset(&mut bus, StartAt::Start).unwrap();
     assert!(consume(&mut bus, "all").is_empty());
     ledger.resume(&mut bus).unwrap();
     assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);

@@ -5,7 +5,7 @@ use chrono::{TimeZone, Utc};
 use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position, ResetTo,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, OnDuplicate, Position, StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Payments};
@@ -107,7 +107,7 @@ pub fn the_hook_runs_when_the_first_message_is_parked<D: Database>() {
     for replays in 1..3 {
         while consumer.handle_page(&mut bus).unwrap() > 0 {}
         assert_eq!(calls.load(SeqCst), replays);
-        consumer.reset(&mut bus, ResetTo::Start).unwrap();
+        consumer.reset(&mut bus, StartAt::Start).unwrap();
     }
 }
 
@@ -137,7 +137,7 @@ pub fn the_hook_runs_again_after_a_reset_to_the_start<D: Database>() {
         assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
         assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
         assert_eq!(calls.load(SeqCst), replays);
-        consumer.reset(&mut bus, ResetTo::Start).unwrap();
+        consumer.reset(&mut bus, StartAt::Start).unwrap();
     }
 }
 
@@ -166,7 +166,7 @@ pub fn a_reset_to_the_end_skips_existing_messages<D: Database>() {
     let (_database, mut bus) = place::<D>(3);
     let (calls, hook) = counting_hook();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore).before_replay(hook);
-    consumer.reset(&mut bus, ResetTo::End).unwrap();
+    consumer.reset(&mut bus, StartAt::End).unwrap();
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(3))
@@ -184,7 +184,7 @@ pub fn a_reset_to_a_position_continues_after_it<D: Database>() {
     assert_eq!(consume(&mut bus, "all").len(), 5);
     let third = stored(&mut bus, "orders")[2].0;
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-    consumer.reset(&mut bus, ResetTo::Position(third)).unwrap();
+    consumer.reset(&mut bus, StartAt::Position(third)).unwrap();
     assert_eq!(consume(&mut bus, "all"), [3, 4]);
 }
 
@@ -195,7 +195,7 @@ pub fn a_reset_to_a_position_that_never_was_is_refused<D: Database>() {
         .unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
     for position in [-1, 4] {
-        let to = ResetTo::Position(Position::new(position));
+        let to = StartAt::Position(Position::new(position));
         let error = consumer.reset(&mut bus, to).unwrap_err();
         assert!(error.is_broken_cursor(), "{error:?}");
     }
@@ -207,7 +207,7 @@ pub fn a_reset_is_refused_while_another_holds_the_lease<D: Database>() {
     assert_eq!(consume(&mut bus, "all").len(), 2);
     let lease = acquire(&mut bus, "another process").unwrap();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-    let error = consumer.reset(&mut bus, ResetTo::Start).unwrap_err();
+    let error = consumer.reset(&mut bus, StartAt::Start).unwrap_err();
     assert!(error.is_lease_held());
     persisting_message_bus::backend::MessageConsumerState::release(&mut bus, &lease).unwrap();
     assert!(consume(&mut bus, "all").is_empty());
@@ -230,15 +230,15 @@ pub fn messages_handled_before_a_reset_are_replays<D: Database>() {
     let (_database, mut bus) = place::<D>(3);
     assert_eq!(replays(&mut bus), [(0, false), (1, false), (2, false)]);
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
-    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    consumer.reset(&mut bus, StartAt::Start).unwrap();
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(3))
         .unwrap();
     // A second reset during the replay does not lose the position up to which messages are replays.
     let second = stored(&mut bus, "orders")[1].0;
-    consumer.reset(&mut bus, ResetTo::Position(second)).unwrap();
+    consumer.reset(&mut bus, StartAt::Position(second)).unwrap();
     assert_eq!(replays(&mut bus), [(2, true), (3, false)]);
-    consumer.reset(&mut bus, ResetTo::Start).unwrap();
+    consumer.reset(&mut bus, StartAt::Start).unwrap();
     let all = replays(&mut bus);
     assert_eq!(all, [(0, true), (1, true), (2, true), (3, true)]);
 }
@@ -260,7 +260,7 @@ pub fn a_reset_to_a_time_continues_with_the_first_message_since_then<D: Database
         (hour(5), &[3]),
         (hour(7), &[]),
     ] {
-        consumer.reset(&mut bus, ResetTo::Time(time)).unwrap();
+        consumer.reset(&mut bus, StartAt::Time(time)).unwrap();
         assert_eq!(consume(&mut bus, "all"), expected, "since {time}");
     }
 }

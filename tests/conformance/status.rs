@@ -50,6 +50,7 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
         topic: "orders",
         owner: "me",
         duration: Duration::from_secs(3_600),
+        identity: Default::default(),
     });
     let working = status(&mut bus);
     assert_eq!(working.condition, ConsumerCondition::Working);
@@ -72,6 +73,7 @@ pub fn a_lease_holder_without_progress_is_not_working<D: Database>() {
         topic: "orders",
         owner: "me",
         duration: Duration::from_secs(3_600),
+        identity: Default::default(),
     })
     .unwrap();
     assert_eq!(status(&mut bus).condition, ConsumerCondition::Held);
@@ -84,6 +86,7 @@ pub fn an_expired_lease_does_not_count_as_held<D: Database>() {
         topic: "orders",
         owner: "me",
         duration: Duration::ZERO,
+        identity: Default::default(),
     })
     .unwrap();
     let status = status(&mut bus);

@@ -200,6 +200,7 @@ fn die<D: Sql>(bus: &mut D::Connection, owner: &str, work: Option<Work>) {
             topic: "orders",
             owner,
             duration: Duration::ZERO,
+            identity: Default::default(),
         })
         .unwrap();
     let note = NoteWork {
@@ -252,6 +253,7 @@ fn a_process_that_reacquires_its_own_lease_has_not_died<D: Sql>() {
         topic: "orders",
         owner,
         duration: Duration::ZERO,
+        identity: Default::default(),
     };
     assert_eq!(bus.acquire(&request("a process")).unwrap().left, None);
     assert_eq!(bus.acquire(&request("another process")).unwrap().left, None);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
+use persisting_message_bus::backend::{MessageConsumerState, MessageSource, Place};
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{Backoff, Error, Message, MessageBus, MessageConsumer, Position};
 use persisting_message_bus_http::HttpSource;
@@ -74,9 +74,12 @@ impl MalformedServer {
             topic: "orders",
             owner: "before",
             duration: Duration::from_secs(60),
+            identity: Default::default(),
         };
         let lease = state.acquire(&lease).unwrap();
-        state.reset(&lease, Some(Position::new(2))).unwrap();
+        state
+            .reset(&lease, Place::unanchored(Some(Position::new(2))))
+            .unwrap();
         state.release(&lease).unwrap();
         let mut bus = MessageBus::new(source, state);
         let mut consumer = MessageConsumer::<Orders>::external("c", |_: &Message<Orders>| {

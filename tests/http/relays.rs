@@ -6,7 +6,7 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage};
 use persisting_message_bus::handler::Relay;
-use persisting_message_bus::{MessageBus, OnDuplicate, Position, ResetTo, Topic, relay};
+use persisting_message_bus::{MessageBus, OnDuplicate, Position, StartAt, Topic, relay};
 use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, PooledSqlite, Sqlite};
 use persisting_message_bus_tests::hostile::accepted;
@@ -110,7 +110,7 @@ fn relaying_again_changes_nothing() {
     let all = ends.carry_all();
     let here = messages(&mut ends.to.connect());
     let mut orders: Relay<Orders, SqliteConnection> = relay(NAME);
-    orders.reset(&mut ends.both(), ResetTo::Start).unwrap();
+    orders.reset(&mut ends.both(), StartAt::Start).unwrap();
     assert!(ends.carry_all() > 0);
     // As after a crash that lost the relay's cursor.
     let forget = "DELETE FROM message_consumer_state";

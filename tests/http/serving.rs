@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use persisting_message_bus::backend::{
-    MessageSource, PageRequest, SlotObservations, StoredMessage,
+    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
 use persisting_message_bus::{Error, Position};
 use persisting_message_bus_http::Feed;
@@ -140,7 +140,7 @@ impl<B: MessageSource> MessageSource for Counted<B> {
         self.bus.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.bus.head(topic, high_water_mark)
     }
 

@@ -219,7 +219,10 @@ fn a_page_reads_its_own_rows_only() {
         let before = rows_read(&mut connection);
         let mut bus = schema.bind(&mut connection);
         assert_eq!(
-            bus.head("orders", Position::new(30_000)).unwrap().get(),
+            bus.head("orders", Position::new(30_000))
+                .unwrap()
+                .position
+                .get(),
             29_999
         );
         let request = PageRequest {

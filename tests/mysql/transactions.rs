@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::{
-    CursorUpdate, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, RawMessage,
-    TransactionControl,
+    CursorUpdate, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, Place,
+    RawMessage, TransactionControl,
 };
 use persisting_message_bus::{Error, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
@@ -251,11 +251,12 @@ fn acquiring_a_lease_does_not_wait_for_its_holders_transaction() {
         topic: "orders",
         owner,
         duration: std::time::Duration::from_secs(60),
+        identity: Default::default(),
     };
     let lease = one.acquire(&request("one")).unwrap();
     one.begin().unwrap();
     let store = CursorUpdate {
-        cursor: Some(Position::new(1)),
+        place: Place::unanchored(Some(Position::new(1))),
         extend_lease: None,
     };
     one.store_cursor(&lease, &store).unwrap();

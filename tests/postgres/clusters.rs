@@ -83,6 +83,7 @@ fn acquiring_a_lease_does_not_wait_for_the_disk() {
         topic: "orders",
         owner: "one",
         duration: Duration::from_secs(30),
+        identity: Default::default(),
     };
     let is_on_its_way = |bus: &mut PgConnection| -> bool {
         let later = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use persisting_message_bus::Position;
 use persisting_message_bus::backend::{
-    CursorUpdate, Lease, LeaseRequest, MessageConsumerState, TransactionControl,
+    CursorUpdate, Lease, LeaseRequest, MessageConsumerState, Place, TransactionControl,
 };
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::waiting::wait_until;
@@ -21,12 +21,13 @@ fn request(owner: &str) -> LeaseRequest<'_> {
         topic: "orders",
         owner,
         duration: Duration::from_secs(3_600),
+        identity: Default::default(),
     }
 }
 
 fn store_and_release(connection: &mut PgConnection, lease: &Lease, position: i64) {
     let store = CursorUpdate {
-        cursor: Some(Position::new(position)),
+        place: Place::unanchored(Some(Position::new(position))),
         extend_lease: None,
     };
     connection.store_cursor(lease, &store).unwrap();

@@ -46,6 +46,7 @@ pub fn take(bus: &mut impl MessageConsumerState, owner: &str, duration: Duration
         topic: "orders",
         owner,
         duration,
+        identity: Default::default(),
     });
     match taken {
         Ok(_) => true,

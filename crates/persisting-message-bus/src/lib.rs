@@ -110,8 +110,9 @@ pub use crate::backoff::Backoff;
 pub use crate::bridge::bus::MessageBus;
 pub use crate::bridge::inbox::Inbox;
 pub use crate::bridge::relay::relay;
+pub use crate::consume::added::OnAdded;
 pub use crate::consume::consumer::MessageConsumer;
-pub use crate::consume::reset::ResetTo;
+pub use crate::consume::reset::StartAt;
 pub use crate::consume::retry_policy::RetryPolicy;
 pub use crate::consume::unknown::OnUnknown;
 pub use crate::error::Error;
@@ -140,8 +141,10 @@ pub mod backend {
         ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork,
     };
     pub use crate::store::failures::NewFailure;
+    pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};
     pub use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
     pub use crate::store::lease::{Lease, LeaseRequest};
+    pub use crate::store::place::{Anchor, MessageAt, Place};
     pub use crate::store::repository::MessageRepository;
     pub use crate::store::slot_observations::SlotObservations;
     pub use crate::store::source::{Backlog, MessageSource, PageRequest, TypeFilter};

@@ -106,6 +106,18 @@ pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &s
     count(lease, "message_bus_failed_attempts_total");
 }
 
+/// Records that a consumer waits before a message that its program does not know.
+pub(crate) fn waits_before_unknown(lease: &Lease, position: Position, error: &str) {
+    warn!(
+        messaging.consumer.group.name = lease.consumer,
+        messaging.destination.name = lease.topic,
+        messaging.message.position = position.get(),
+        error,
+        "consumer waits before a message that its program does not know; a newer program of this \
+         name can handle it"
+    );
+}
+
 /// Records that the failure policy was applied to a message.
 pub(crate) fn gave_up(lease: &Lease, position: Position, then: FailurePolicy) {
     let outcome = match then {

@@ -21,6 +21,10 @@ CREATE TABLE public_messages (
 -- cursor is at the start. "work" records the messages that were handed to a
 -- handler under the lease. If the holder ends unexpectedly, its record stays
 -- here, and messages up to "suspect_until" are then handed out one at a time.
+-- The anchor is the topic's last message at or before the cursor. If it is no
+-- longer there, the database was restored, emptied or replaced. "source" is
+-- where the cursor counts, if that is another database. "event_set" has the
+-- topics and message types that the consumer reads.
 CREATE TABLE message_consumer_state (
     consumer VARCHAR(255) NOT NULL,
     topic VARCHAR(255) NOT NULL,
@@ -33,6 +37,10 @@ CREATE TABLE message_consumer_state (
     cursor_moved_at DATETIME(6),
     work VARCHAR(64),
     suspect_until BIGINT,
+    anchor_position BIGINT,
+    anchor_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin,
+    source VARCHAR(255),
+    event_set TEXT,
     PRIMARY KEY (consumer, topic)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

@@ -23,6 +23,10 @@ CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id, 
 -- cursor is at the start. "work" records the messages that were handed to a
 -- handler under the lease. If the holder ends unexpectedly, its record stays
 -- here, and messages up to "suspect_until" are then handed out one at a time.
+-- The anchor is the topic's last message at or before the cursor. If it is no
+-- longer there, the database was restored, emptied or replaced. "source" is
+-- where the cursor counts, if that is another database. "event_set" has the
+-- topics and message types that the consumer reads.
 -- The epoch is in the key, so that the current version of a row is found
 -- directly where many versions are kept.
 CREATE TABLE message_consumer_state (
@@ -37,6 +41,10 @@ CREATE TABLE message_consumer_state (
     cursor_moved_at timestamptz,
     work text,
     suspect_until bigint,
+    anchor_position bigint,
+    anchor_id text,
+    source text,
+    event_set text,
     PRIMARY KEY (consumer, topic, lease_epoch)
 );
 

@@ -22,6 +22,10 @@ CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)
 -- cursor is at the start. "work" records the messages that were handed to a
 -- handler under the lease. If the holder ends unexpectedly, its record stays
 -- here, and messages up to "suspect_until" are then handed out one at a time.
+-- The anchor is the topic's last message at or before the cursor. If it is no
+-- longer there, the database was restored, emptied or replaced. "source" is
+-- where the cursor counts, if that is another database. "event_set" has the
+-- topics and message types that the consumer reads.
 CREATE TABLE message_consumer_state (
     consumer TEXT NOT NULL,
     topic TEXT NOT NULL,
@@ -34,6 +38,10 @@ CREATE TABLE message_consumer_state (
     cursor_moved_at TEXT,
     work TEXT,
     suspect_until INTEGER,
+    anchor_position INTEGER,
+    anchor_id TEXT,
+    source TEXT,
+    event_set TEXT,
     PRIMARY KEY (consumer, topic)
 ) WITHOUT ROWID;
 

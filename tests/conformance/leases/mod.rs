@@ -18,6 +18,7 @@ pub fn request<'a>(owner: &'a str, duration: Duration) -> LeaseRequest<'a> {
         topic: "orders",
         owner,
         duration,
+        identity: Default::default(),
     }
 }
 
@@ -32,6 +33,7 @@ pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
         topic,
         owner: "thief",
         duration: HOUR,
+        identity: Default::default(),
     };
     bus.acquire(&request).unwrap();
 }

@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus::backend::{CursorUpdate, LeaseRequest, MessageConsumerState};
+use persisting_message_bus::backend::{CursorUpdate, LeaseRequest, MessageConsumerState, Place};
 use persisting_message_bus::{MessageConsumer, Position};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
@@ -15,7 +15,7 @@ use crate::{ignore, orders};
 
 fn moved_to(position: i64, extend_lease: Option<Duration>) -> CursorUpdate {
     CursorUpdate {
-        cursor: Some(Position::new(position)),
+        place: Place::unanchored(Some(Position::new(position))),
         extend_lease,
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use persisting_message_bus::backend::MessageConsumerState;
 use persisting_message_bus::operate::{ConsumerCondition, ConsumerStatus};
-use persisting_message_bus::{Message, MessageConsumer, ResetTo};
+use persisting_message_bus::{Message, MessageConsumer, StartAt};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
 
@@ -46,7 +46,7 @@ pub fn a_message_redriven_after_a_replay_is_a_replay<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
     assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);
     MessageConsumer::<Orders>::external("all", ignore)
-        .reset(&mut bus, ResetTo::Start)
+        .reset(&mut bus, StartAt::Start)
         .unwrap();
     refuse_second(&mut bus);
     redrive_all(&mut bus);

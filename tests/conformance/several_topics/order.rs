@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, PageRequest, SlotObservations, StoredMessage,
+    MessageAt, MessageRepository, MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position};
@@ -78,7 +78,7 @@ impl<B: MessageRepository> MessageSource for Busy<B> {
         Ok(high_water_mark)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let head = self.bus.head(topic, high_water_mark)?;
         self.publish();
         Ok(head)
@@ -132,7 +132,7 @@ impl<B: MessageRepository> MessageSource for Held<B> {
         Ok(Position::START)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.0.head(topic, high_water_mark)
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
 use persisting_message_bus::backend::{
-    MessageSource, PageRequest, SlotObservations, StoredMessage,
+    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, Runner};
@@ -38,7 +38,7 @@ impl MessageSource for Quiet {
         self.messages.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.messages.head(topic, high_water_mark)
     }
 

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use persisting_message_bus::backend::MessageAt;
 use persisting_message_bus::{Backoff, Error, Position};
 
 use self::failure::Failure;
@@ -38,7 +39,9 @@ pub struct HttpSource {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     high_water_mark: Position,
-    head: Position,
+    head: MessageAt,
+    /// The message after which the last page began.
+    after: MessageAt,
     /// The time of the answer, if it came with a page that ended before the head. Then the next
     /// poll needs no request of its own.
     with_page: Option<Instant>,

@@ -1,9 +1,10 @@
 use std::collections::HashSet;
 
 use persisting_message_bus::Position;
-use persisting_message_bus::backend::StoredMessage;
+use persisting_message_bus::backend::{MessageAt, StoredMessage};
 use ureq::http::HeaderMap;
 use ureq::http::header::CONTENT_TYPE;
+use uuid::Uuid;
 
 use super::failure::{Failure, shortened};
 use super::server::Answer;
@@ -16,7 +17,9 @@ pub(super) struct Page {
     text: Vec<u8>,
     /// This page and the pages before it cover the topic up to this position.
     pub(super) next: Position,
-    pub(super) head: Position,
+    pub(super) head: MessageAt,
+    /// The message after which the page begins.
+    pub(super) after: MessageAt,
     pub(super) high_water_mark: Position,
 }
 
@@ -39,7 +42,14 @@ impl Page {
         }
         let page = Self {
             next: position(headers, header::NEXT)?,
-            head: position(headers, header::HEAD)?,
+            head: MessageAt {
+                position: position(headers, header::HEAD)?,
+                message_id: id(headers, header::HEAD_ID)?,
+            },
+            after: MessageAt {
+                position: asked.after,
+                message_id: id(headers, header::AFTER_ID)?,
+            },
             high_water_mark: position(headers, header::HIGH_WATER_MARK)?,
             text: answer.text,
         };
@@ -59,7 +69,7 @@ impl Page {
         if self.next > after {
             return Ok(self);
         }
-        let (head, high_water_mark) = (self.head, self.high_water_mark);
+        let (head, high_water_mark) = (self.head.position, self.high_water_mark);
         if head > after {
             return Err(untrue(format_args!(
                 "it ends at {after}, but the head of the topic is {head}"
@@ -127,6 +137,19 @@ fn position(headers: &HeaderMap, name: &str) -> Result<Position, Failure> {
     value
         .and_then(read::position)
         .ok_or_else(|| Failure::NoFeed(format!("has no position in the header {name}")))
+}
+
+/// Reads the id of a message, which the server leaves out if it knows none.
+fn id(headers: &HeaderMap, name: &str) -> Result<Option<Uuid>, Failure> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let id = value
+        .to_str()
+        .ok()
+        .and_then(|text| Uuid::try_parse(text).ok());
+    id.map(Some)
+        .ok_or_else(|| Failure::NoFeed(format!("has no message id in the header {name}")))
 }
 
 fn untrue(what: std::fmt::Arguments<'_>) -> Failure {

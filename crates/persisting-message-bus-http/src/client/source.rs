@@ -2,10 +2,11 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use persisting_message_bus::backend::{
-    MessageSource, PageRequest, SlotObservations, StoredMessage, TypeFilter,
+    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage, TypeFilter,
 };
 use persisting_message_bus::{Error, Position};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::failure::Failure;
 use super::page::{Asked, Page};
@@ -39,17 +40,41 @@ impl MessageSource for HttpSource {
     }
 
     /// Returns the feed's head, at most the high-water mark. There may be no message at that
-    /// position.
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    /// position; then its id is unknown.
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let known = match self.known.get(topic) {
             Some(known) => *known,
             None => self.look(topic)?,
         };
-        Ok(known.head.min(high_water_mark))
+        if known.head.position <= high_water_mark {
+            return Ok(known.head);
+        }
+        Ok(MessageAt {
+            position: high_water_mark,
+            message_id: None,
+        })
+    }
+
+    /// Returns the ids that came with the last page, and asks for others.
+    fn ids_at(
+        &mut self,
+        topic: &str,
+        positions: [Position; 2],
+    ) -> Result<[Option<Uuid>; 2], Error> {
+        let mut ids = [None; 2];
+        for (position, id) in positions.into_iter().zip(&mut ids) {
+            *id = self.id_at(topic, position)?;
+        }
+        Ok(ids)
+    }
+
+    /// Returns the feed's address.
+    fn source_name(&self) -> Option<String> {
+        Some(self.server.url().to_owned())
     }
 
     fn current_head(&mut self, topic: &str) -> Result<Position, Error> {
-        self.look(topic).map(|known| known.head)
+        self.look(topic).map(|known| known.head.position)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
@@ -112,8 +137,39 @@ impl HttpSource {
         Ok(Known {
             high_water_mark: page.high_water_mark,
             head: page.head,
+            after: page.after,
             with_page: None,
         })
+    }
+
+    fn id_at(&mut self, topic: &str, position: Position) -> Result<Option<Uuid>, Error> {
+        if position == Position::START {
+            return Ok(None);
+        }
+        if let Some(known) = self.known.get(topic) {
+            let mut messages = [known.after, known.head].into_iter();
+            if let Some(found) = messages.find(|message| message.position == position) {
+                return Ok(found.message_id);
+            }
+        }
+        let mut id = None;
+        let request = PageRequest {
+            topic,
+            message_types: TypeFilter::All,
+            after: Position::new(position.get() - 1),
+            up_to: position,
+            limit: 1,
+        };
+        let known = self.known.get(topic).copied();
+        self.read_page(&request, &mut |stored| {
+            id = Some(stored.message_id);
+            ControlFlow::Break(())
+        })?;
+        // The page that the consumer has read must stay the last one.
+        if let Some(known) = known {
+            self.known.insert(topic.to_owned(), known);
+        }
+        Ok(id)
     }
 
     /// Hands on what one request gets, and says where the next one goes on.
@@ -139,7 +195,8 @@ impl HttpSource {
         let known = Known {
             high_water_mark: page.high_water_mark,
             head: page.head,
-            with_page: (page.head > page.next).then(Instant::now),
+            after: page.after,
+            with_page: (page.head.position > page.next).then(Instant::now),
         };
         self.known.insert(request.topic.to_owned(), known);
         for message in messages

@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use persisting_message_bus::Position;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::Served;
 use super::page::{Page, Wanted};
@@ -90,8 +91,14 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
         headers.insert(HeaderName::from_static(name), position.get().into());
     };
     position(header::NEXT, page.next);
-    position(header::HEAD, page.seen.head);
+    position(header::HEAD, page.seen.head.position);
     position(header::HIGH_WATER_MARK, page.seen.high_water_mark);
+    let mut id = |name, id: Option<Uuid>| {
+        let id = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok());
+        headers.extend(id.map(|id| (HeaderName::from_static(name), id)));
+    };
+    id(header::HEAD_ID, page.seen.head.message_id);
+    id(header::AFTER_ID, page.after_id);
     headers.insert(VARY, HeaderValue::from_static("accept, authorization"));
     let tag = page.last.filter(|_| page.is_full).and_then(|last| {
         // The tag is weak, because the page is the same whether or not it is compressed.

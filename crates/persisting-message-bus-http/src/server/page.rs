@@ -38,6 +38,8 @@ pub(super) struct Page {
     pub(super) next: Position,
     /// The id of the last event, if the page has events.
     pub(super) last: Option<Uuid>,
+    /// The id of the message after which the page begins, if it is there.
+    pub(super) after_id: Option<Uuid>,
     /// Whether the page ended because there was no room for more events.
     pub(super) is_full: bool,
     pub(super) seen: Seen,
@@ -61,15 +63,41 @@ impl Wanted {
             topic: &self.topic.name,
             message_types: self.types.of(&names),
             after,
-            up_to: seen.head,
+            up_to: seen.head.position,
             limit: self.limit,
         };
-        let read = if after < seen.head {
+        let read = if after < seen.head.position {
             source.read_page(&request, &mut |message| events.add(message))
         } else {
             Ok(())
         };
-        events.finish(read, seen)
+        let read_up_to = events.next;
+        let mut page = events.finish(read, seen)?;
+        if self.limit > 0 {
+            page.after_id = self.check(source, &page, after, read_up_to)?;
+        }
+        Ok(page)
+    }
+
+    /// Checks that a page that should end at the head was read from a source that has the head, and
+    /// not from an older state. Returns the id of the message after which the page begins.
+    fn check(
+        &self,
+        source: &mut dyn MessageSource,
+        page: &Page,
+        after: Position,
+        read_up_to: Position,
+    ) -> Result<Option<Uuid>, Problem> {
+        let (topic, head) = (&self.topic.name, page.seen.head);
+        let ids = source.ids_at(topic, [after, head.position]);
+        let [after_id, at_head] = ids.map_err(|error| Problem::reading(topic, &error))?;
+        let must_end_at_head = self.types.names().is_empty() && after < head.position;
+        let is_short = !page.is_full && must_end_at_head && read_up_to < head.position;
+        if head.message_id.is_some() && (at_head != head.message_id || is_short) {
+            let detail = "the messages were read from an older state than the head: try again";
+            return Err(Problem::unavailable(1, detail));
+        }
+        Ok(after_id)
     }
 
     /// Returns the position after which the page begins.
@@ -77,7 +105,7 @@ impl Wanted {
         let topic = &self.topic.name;
         let failed = |error| Problem::reading(topic, &error);
         match self.start {
-            Start::Position(position) if position <= seen.head => Ok(position),
+            Start::Position(position) if position <= seen.head.position => Ok(position),
             Start::Position(position) => {
                 let last = source.last_position().map_err(failed)?;
                 if position <= last {
@@ -171,7 +199,7 @@ impl<'a> Events<'a> {
                 return Err(problem);
             }
         } else if !is_full && self.wanted.limit > 0 {
-            self.next = self.next.max(seen.head);
+            self.next = self.next.max(seen.head.position);
         }
         if self.wanted.form == Form::Batch {
             let end: &[u8] = if self.count == 0 { b"[]" } else { b"]" };
@@ -181,6 +209,7 @@ impl<'a> Events<'a> {
             text: self.text,
             next: self.next,
             last: self.last,
+            after_id: None,
             is_full,
             seen,
         })

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageSource, SlotObservations};
+use persisting_message_bus::backend::{MessageAt, MessageSource, SlotObservations};
 use persisting_message_bus::{Error, Position};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -30,7 +30,7 @@ pub(super) struct Topic {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) high_water_mark: Position,
-    pub(super) head: Position,
+    pub(super) head: MessageAt,
 }
 
 const MIN_PAUSE: Duration = Duration::from_millis(2);
@@ -82,7 +82,7 @@ impl Topic {
     ) -> Option<Seen> {
         let mut seen = self.seen.subscribe();
         self.watch(reader);
-        let awaited = seen.wait_for(|seen| seen.head > position);
+        let awaited = seen.wait_for(|seen| seen.head.position > position);
         let seen = timeout_at(deadline, awaited).await.ok()?;
         seen.ok().map(|seen| *seen)
     }

@@ -30,6 +30,10 @@ pub(crate) mod parameter {
 pub(crate) mod header {
     pub(crate) const NEXT: &str = "feed-next";
     pub(crate) const HEAD: &str = "feed-head";
+    /// The id of the message at the head, if there is one.
+    pub(crate) const HEAD_ID: &str = "feed-head-id";
+    /// The id of the message after which the page begins, if it is still there.
+    pub(crate) const AFTER_ID: &str = "feed-after-id";
     pub(crate) const HIGH_WATER_MARK: &str = "feed-high-water-mark";
 }
 

@@ -12,9 +12,11 @@ use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
     ParkedSelector,
 };
+use crate::store::identity::ConsumerIdentity;
 use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::{MessageAt, Place};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
 use crate::store::source::{Backlog, MessageSource, PageRequest};
@@ -59,12 +61,28 @@ pub struct MessageBus<M, S> {
     pub messages: M,
     /// The store of cursors and leases.
     pub state: S,
+    source: Option<String>,
 }
 
 impl<M, S> MessageBus<M, S> {
     /// Joins messages and consumer state.
     pub fn new(messages: M, state: S) -> Self {
-        Self { messages, state }
+        Self {
+            messages,
+            state,
+            source: None,
+        }
+    }
+
+    /// Names the source of the messages. The name is stored with each cursor, and a consumer stops
+    /// if it finds its cursor under another name. An [`HttpSource`] has a name of its own, its
+    /// address; other sources have none.
+    ///
+    /// [`HttpSource`]: https://docs.rs/persisting-message-bus-http/latest/persisting_message_bus_http/struct.HttpSource.html
+    #[must_use]
+    pub fn source(mut self, name: impl Into<String>) -> Self {
+        self.source = Some(name.into());
+        self
     }
 }
 
@@ -79,10 +97,15 @@ macro_rules! forward {
 }
 
 impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
+    fn source_name(&self) -> Option<String> {
+        self.source.clone().or_else(|| self.messages.source_name())
+    }
+
     forward! { messages:
         fn high_water_mark(topic: &str, observations: &mut SlotObservations) -> Result<Position, Error>;
         fn current_head(topic: &str) -> Result<Position, Error>;
-        fn head(topic: &str, high_water_mark: Position) -> Result<Position, Error>;
+        fn head(topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
+        fn ids_at(topic: &str, positions: [Position; 2]) -> Result<[Option<Uuid>; 2], Error>;
         fn last_position() -> Result<Position, Error>;
         fn first_since(topic: &str, time: DateTime<Utc>, up_to: Position) -> Result<Option<Position>, Error>;
         fn position_of(topic: &str, message_id: Uuid) -> Result<Option<Position>, Error>;
@@ -100,7 +123,10 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         fn store_cursor(lease: &Lease, store: &CursorUpdate) -> Result<(), Error>;
         fn renew(lease: &Lease, duration: Duration) -> Result<(), Error>;
         fn release(lease: &Lease) -> Result<(), Error>;
-        fn reset(lease: &Lease, cursor: Option<Position>) -> Result<(), Error>;
+        fn reset(lease: &Lease, place: Place) -> Result<(), Error>;
+        fn identify(lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error>;
+        fn replace_event_set(key: ConsumerKey<'_>, before: &str, after: &str) -> Result<bool, Error>;
+        fn rename(from: &str, to: &str) -> Result<bool, Error>;
         fn pause(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn resume(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn stored_consumer(key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
@@ -117,7 +143,7 @@ impl<M, S: MessageInbox> MessageInbox for MessageBus<M, S> {
 impl<M, S: MessageFailures> MessageFailures for MessageBus<M, S> {
     forward! { state:
         fn record_failure(lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error>;
-        fn give_up(lease: &Lease, position: Position, then: FailurePolicy) -> Result<(), Error>;
+        fn give_up(lease: &Lease, message: MessageAt, then: FailurePolicy) -> Result<(), Error>;
         fn is_redriven(lease: &Lease, position: Position, extend_lease: Duration) -> Result<bool, Error>;
         fn take_redriven(lease: &Lease, position: Position, extend_lease: Duration) -> Result<bool, Error>;
         fn failed_messages(request: &FailedMessagesRequest<'_>) -> Result<Vec<FailedMessage>, Error>;

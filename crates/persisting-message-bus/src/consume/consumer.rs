@@ -1,5 +1,6 @@
 //! The consumer: it reads a topic one page at a time, under a lease.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::process;
 use std::sync::Arc;
@@ -10,14 +11,20 @@ use uuid::Uuid;
 use crate::consume::shared_leases::SharedLeases;
 use crate::consume::unknown::OnUnknown;
 
+use crate::consume::added::OnAdded;
 use crate::consume::caution::Caution;
 use crate::consume::gate::Pass;
+use crate::consume::identity::OwnEventSet;
+use crate::consume::reset::StartAt;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::settings::Settings;
 use crate::consume::topic_reader::{self, TopicReader};
 use crate::consume::unstored::Unstored;
+use crate::consume::waiting::Waiting;
 use crate::message::topic::EventSet;
+use crate::position::Position;
 use crate::signals::Signals;
+use crate::store::event_set::Types;
 
 /// Handles the messages of a topic or an event set, and remembers its cursor.
 ///
@@ -113,6 +120,16 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) topics: Vec<TopicReader>,
     pub(super) handler: H,
     pub(super) skipped: u64,
+    /// What this program reads.
+    pub(super) event_set: OwnEventSet,
+    /// The name of the source in which the cursors count, if it is another database.
+    pub(super) source: Option<String>,
+    /// Topics that only a newer program of this name reads.
+    pub(super) unread_topics: Vec<(String, Types)>,
+    /// The unknown message before which the consumer waits.
+    pub(super) waiting: Option<Waiting>,
+    /// Redriven messages that this program does not know: the index of the topic, and the position.
+    pub(super) unknown_redriven: BTreeSet<(usize, Position)>,
     /// The place where attempts were interrupted.
     pub(super) caution: Caution,
     /// Final effects whose cursors could not be stored.
@@ -123,7 +140,7 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) signals: Arc<Signals>,
     /// The leases that the heartbeat renews.
     pub(super) held: Arc<SharedLeases>,
-    pub(super) event_set: PhantomData<fn() -> S>,
+    messages: PhantomData<fn() -> S>,
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -135,12 +152,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             topics: topic_reader::of_event_set::<S>(),
             handler,
             skipped: 0,
+            event_set: OwnEventSet::of::<S>(),
+            source: None,
+            unread_topics: Vec::new(),
+            waiting: None,
+            unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),
             unstored: None,
             turn: None,
             signals: Arc::default(),
             held: Arc::default(),
-            event_set: PhantomData,
+            messages: PhantomData,
         }
     }
 
@@ -191,7 +213,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Sets what happens to messages that the event set does not know. Default:
-    /// [`OnUnknown::Fail`].
+    /// [`OnUnknown::Wait`].
     ///
     /// ```
     /// use persisting_message_bus::memory::InMemoryMessageBus;
@@ -225,6 +247,102 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     #[must_use]
     pub fn on_unknown(mut self, unknown: OnUnknown) -> Self {
         self.settings.unknown = unknown;
+        self
+    }
+
+    /// Sets how long the consumer waits before a message that its program does not know, before it
+    /// applies the failure policy ([`RetryPolicy::on_exhausted`]). Default: without a limit. Zero
+    /// does not wait.
+    ///
+    /// The time counts from the moment at which a consumer of this name first met the message. It
+    /// should be longer than a deployment takes.
+    #[must_use]
+    pub fn unknown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.unknown_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets where the consumer starts if it has never run. Default: [`StartAt::Start`]. This has no
+    /// effect once a consumer of this name has a cursor.
+    ///
+    /// The place is determined at the first poll. If the consumer does not start at the start, its
+    /// hook `before_replay` is not called.
+    ///
+    /// ```
+    /// use persisting_message_bus::memory::InMemoryMessageBus;
+    /// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, StartAt, Topic};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct OrderPlaced {}
+    ///
+    /// #[derive(Topic)]
+    /// #[topic(name = "orders")]
+    /// enum Orders { OrderPlaced(OrderPlaced) }
+    ///
+    /// let mut bus = InMemoryMessageBus::default();
+    /// let orders = MessageDispatcher::<Orders>::new();
+    /// orders.dispatch(&mut bus, &OrderPlaced {})?;
+    /// let mail = |_: &Message<Orders>| Ok(());
+    /// let mut mailer = MessageConsumer::<Orders>::external("mailer", mail).start_at(StartAt::End);
+    /// assert_eq!(mailer.handle_new_messages(&mut bus)?, 0);
+    /// orders.dispatch(&mut bus, &OrderPlaced {})?;
+    /// assert_eq!(mailer.handle_new_messages(&mut bus)?, 1);
+    /// # Ok::<(), persisting_message_bus::Error>(())
+    /// ```
+    #[must_use]
+    pub fn start_at(mut self, start_at: StartAt) -> Self {
+        self.settings.start_at = (start_at != StartAt::Start).then_some(start_at);
+        self
+    }
+
+    /// Sets what happens to earlier messages of types that are added to the event set of a consumer
+    /// that has run. Default: none, so that a consumer whose event set has grown fails
+    /// ([`Error::is_event_set_conflict`](crate::Error::is_event_set_conflict)).
+    ///
+    /// Older programs of the same name can run at the same time. They continue up to the first
+    /// message of an added type.
+    ///
+    /// ```
+    /// use persisting_message_bus::memory::InMemoryMessageBus;
+    /// use persisting_message_bus::{EventSet, MessageConsumer, MessageDispatcher, OnAdded, Topic};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Placed {}
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Cancelled {}
+    ///
+    /// #[derive(Topic)]
+    /// #[topic(name = "orders")]
+    /// enum Orders { Placed(Placed), Cancelled(Cancelled) }
+    ///
+    /// #[derive(EventSet)]
+    /// #[event_set(topic = Orders)]
+    /// enum Mails { Placed(Placed) }
+    ///
+    /// #[derive(EventSet)]
+    /// #[event_set(topic = Orders)]
+    /// enum MoreMails { Placed(Placed), Cancelled(Cancelled) } // in a newer program
+    ///
+    /// let mut bus = InMemoryMessageBus::default();
+    /// let orders = MessageDispatcher::<Orders>::new();
+    /// orders.dispatch(&mut bus, &Cancelled {})?;
+    /// orders.dispatch(&mut bus, &Placed {})?;
+    /// assert_eq!(
+    ///     MessageConsumer::<Mails>::external("mailer", |_| Ok(())).handle_new_messages(&mut bus)?,
+    ///     1
+    /// );
+    ///
+    /// let newer = || MessageConsumer::<MoreMails>::external("mailer", |_| Ok(()));
+    /// assert!(newer().handle_new_messages(&mut bus).unwrap_err().is_event_set_conflict());
+    /// assert_eq!(newer().on_added(OnAdded::Replay).handle_new_messages(&mut bus)?, 1);
+    /// # Ok::<(), persisting_message_bus::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_added(mut self, added: OnAdded) -> Self {
+        self.settings.on_added = Some(added);
         self
     }
 
@@ -275,6 +393,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the topics and message types that it reads, for errors.
+    pub(crate) fn reads(&self) -> String {
+        self.event_set.record.to_string()
     }
 
     /// Returns the number of messages that this consumer has skipped since it was created: unknown

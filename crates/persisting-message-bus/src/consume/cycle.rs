@@ -6,6 +6,7 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
+use crate::consume::poll::Poll;
 use crate::consume::progress::{Next, Progress};
 use crate::consume::suspicion::Suspicion;
 use crate::consume::unstored::Unstored;
@@ -13,10 +14,9 @@ use crate::error::Error;
 use crate::message::name;
 use crate::message::topic::EventSet;
 use crate::observe;
-use crate::position::Position;
-use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
-use crate::store::key::ConsumerKey;
+use crate::store::consumer_state::MessageConsumerState;
 use crate::store::lease::LeaseRequest;
+use crate::store::place::MessageAt;
 use crate::store::source::MessageSource;
 use crate::store::work::Work;
 
@@ -38,10 +38,6 @@ impl Batching {
     }
 }
 
-fn first_final(stored: &Option<ConsumerRow>) -> Option<Position> {
-    stored.as_ref()?.first_final
-}
-
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Handles the next page of messages. Returns the number of handled messages: zero if there are
     /// no new ones.
@@ -57,11 +53,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///
     /// - [`Error::is_lease_held`]: another holder of the same name holds the lease.
     /// - [`Error::is_handler_failure`]: the handler failed. The cursor stands before the message.
-    /// - [`Error::is_bad_message`]: a message is unknown or does not decode. The same applies.
+    /// - [`Error::is_bad_message`]: a message is unknown or does not decode. The same applies. An
+    ///   unknown message counts no attempt.
     /// - [`Error::is_lease_lost`]: handling took longer than the lease, and another holder took it.
     ///   Messages after the stored cursor will be handled again.
-    /// - [`Error::is_broken_cursor`]: the stored cursor is at a position that the topic has never
-    ///   assigned. Nothing was handled.
+    /// - [`Error::is_broken_cursor`]: the cursor does not count in this source, for example because
+    ///   the database was restored. Nothing was handled.
+    /// - [`Error::is_event_set_conflict`]: the cursor was stored by a consumer with another event
+    ///   set. Nothing was handled.
     /// - When the bus cannot be read or written.
     pub fn handle_page<B>(&mut self, bus: &mut B) -> Result<usize, Error>
     where
@@ -111,29 +110,34 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: PageHandler<S, B>,
     {
         name::validate("consumer", &self.name)?;
+        self.source = bus.source_name();
         // Without these cursors, the consumer would handle messages with final effects again.
         self.store_unstored(bus)?;
         loop {
-            // Heads read before the lease remain valid: a range that is complete stays complete.
-            let heads = self.heads(bus)?;
-            let stored = self.stored(bus)?;
-            self.give_turn_back(&stored);
-            self.check_holders(&stored)?;
-            let mut known = stored.iter().flatten();
-            if known.any(|stored| stored.paused_at.is_some()) {
+            let mut poll = self.poll(bus)?;
+            self.give_turn_back(&poll.stored);
+            self.check_identity(&poll)?;
+            poll.check_holders(self)?;
+            if poll.is_paused() {
                 return Ok(None);
             }
-            let suspicion = self.suspicion(&stored);
+            let unread = self.first_unread(bus, &mut poll)?;
+            let suspicion = self.suspicion(&poll.stored);
             // A page that an earlier holder left unfinished is settled before redriven messages.
             let redriven = match suspicion {
                 Suspicion::Page => None,
-                _ => self.handle_redriven(bus, &stored, suspicion)?,
+                _ => self.handle_redriven(bus, &poll.stored, suspicion)?,
             };
-            if redriven > Some(0) || self.is_caught_up(bus, &stored, &heads)? {
+            if redriven > Some(0) {
                 return Ok(redriven);
             }
-            let finals: Vec<_> = stored.iter().map(first_final).collect();
-            let progress = self.run_pages(bus, &heads, batching, suspicion, &finals)?;
+            if let Some(error) = self.still_waits(bus, &poll)? {
+                return Err(error);
+            }
+            if self.is_caught_up(bus, &poll)? {
+                return unread.map_or(Ok(redriven), Err);
+            }
+            let progress = self.run_pages(bus, &poll, batching, suspicion)?;
             // Skipped or parked messages are no empty poll: more can follow, so poll again.
             let goes_on = progress.handled == 0 && progress.next != Next::CaughtUp;
             if !goes_on || self.signals.is_stopping() {
@@ -142,111 +146,36 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
-    /// Returns the position up to which each topic is read. Messages of several topics come in one
-    /// order, so the lowest high-water mark limits all topics.
-    fn heads<B>(&mut self, bus: &mut B) -> Result<Vec<Position>, Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        let marks = self
-            .topics
-            .iter_mut()
-            .map(|reader| reader.high_water_mark(bus));
-        let high_water_mark = marks.reduce(|one, other| Ok(one?.min(other?)));
-        let high_water_mark = high_water_mark.unwrap_or(Ok(Position::START))?;
-        let heads = self
-            .topics
-            .iter()
-            .map(|reader| bus.head(reader.topic, high_water_mark));
-        heads.collect()
-    }
-
-    /// Returns the stored rows of the consumer on each topic. This needs no lease, because a
-    /// consumer that has nothing to do writes nothing.
-    fn stored<B>(&self, bus: &mut B) -> Result<Vec<Option<ConsumerRow>>, Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let topics = self.topics.iter();
-        topics
-            .map(|reader| bus.stored_consumer(self.key(reader.topic)))
-            .collect()
-    }
-
-    fn key(&self, topic: &'static str) -> ConsumerKey<'_> {
-        ConsumerKey {
-            consumer: &self.name,
-            topic,
-        }
-    }
-
-    /// Fails if another holder has an unexpired lease. So a standby does not write or wait.
-    fn check_holders(&self, stored: &[Option<ConsumerRow>]) -> Result<(), Error> {
-        for (reader, stored) in self.topics.iter().zip(stored) {
-            if let Some(stored) = stored
-                && stored
-                    .lease_owner
-                    .as_ref()
-                    .is_some_and(|owner| *owner != self.owner)
-                && stored.lease_expires_at > Some(stored.now)
-            {
-                let request = self.request(reader.topic);
-                let owner = stored.lease_owner.clone();
-                return Err(Error::lease_held(&request, owner, stored.lease_expires_at));
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn request(&self, topic: &'static str) -> LeaseRequest<'_> {
         LeaseRequest {
             consumer: &self.name,
             topic,
             owner: &self.owner,
             duration: self.settings.lease_duration,
+            identity: self.identity(),
         }
-    }
-
-    /// Checks the cursors. Each page checks them again: they can move before the lease is taken.
-    fn is_caught_up<B>(
-        &self,
-        bus: &mut B,
-        stored: &[Option<ConsumerRow>],
-        heads: &[Position],
-    ) -> Result<bool, Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        for ((reader, stored), head) in self.topics.iter().zip(stored).zip(heads) {
-            let cursor = stored.as_ref().and_then(|stored| stored.cursor);
-            let cursor = cursor.unwrap_or_default();
-            reader.check_cursor(bus, cursor, *head)?;
-            if cursor < *head {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// Handles pages under one lease, until there are no more or the time slice is over.
     fn run_pages<B>(
         &mut self,
         bus: &mut B,
-        heads: &[Position],
+        poll: &Poll,
         batching: Batching,
         suspicion: Suspicion,
-        finals: &[Option<Position>],
     ) -> Result<Progress, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
         H: PageHandler<S, B>,
     {
+        let finals = poll.finals();
         self.with_leases(bus, suspicion, |consumer, bus, leases, pass| {
+            consumer.start(bus, leases, poll)?;
             let begun = Instant::now();
             let mut handled = 0;
             loop {
-                let mut page = consumer.next_page(bus, leases, heads)?;
-                if let Some(noted) = leases.first_final(finals, &mut page) {
+                let mut page = consumer.next_page(bus, leases, &poll.heads)?;
+                if let Some(noted) = leases.first_final(&finals, &mut page) {
                     // Its effects are final: apply the failure policy without an attempt.
                     consumer.give_up_final(bus, leases, noted)?;
                     return Ok(Progress::poll(handled));
@@ -285,7 +214,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &mut self,
         bus: &mut B,
         leases: &mut Leases,
-        heads: &[Position],
+        heads: &[MessageAt],
     ) -> Result<Page<S>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -382,7 +311,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &self,
         bus: &mut B,
         leases: &Leases,
-        heads: &[Position],
+        heads: &[MessageAt],
         size: usize,
     ) -> Result<Page<S>, Error>
     where
@@ -391,7 +320,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let topics = self.topics.iter().zip(&leases.leases).zip(heads);
         let read = topics.map(|((reader, lease), head)| {
             let page = reader.read(bus, lease, *head, size, self.settings.unknown)?;
-            Ok((reader.topic, lease.cursor, page))
+            Ok((reader.topic, lease.place(), page))
         });
         let read = read.collect::<Result<_, Error>>()?;
         Ok(Page::merge(read, size))

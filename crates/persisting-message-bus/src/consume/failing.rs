@@ -8,12 +8,22 @@ use crate::consume::errors::storable_text;
 use crate::consume::leases::Leases;
 use crate::consume::recording::record_failure;
 use crate::error::Error;
+use crate::error::kind::Culprit;
 use crate::message::topic::EventSet;
 use crate::observe;
 use crate::position::Position;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::failures::{FailedMessagesRequest, FailurePolicy, FailureState, NewFailure};
 use crate::store::lease::Lease;
+use crate::store::place::MessageAt;
+
+/// Returns the place of the message that an error is about.
+fn place_of(culprit: &Culprit<'_>) -> MessageAt {
+    MessageAt {
+        position: culprit.position,
+        message_id: culprit.message_id,
+    }
+}
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Notes that a message failed, and applies the failure policy after the last attempt. Returns
@@ -38,6 +48,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             return Err(error);
         };
         let position = message.position;
+        let passed = place_of(&message);
         let text = storable_text(&error);
         let failure = NewFailure {
             position,
@@ -52,7 +63,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             // The error of the bus decides how the consumer continues.
             Err(second) => return Err(second.followed_by(error)),
         };
-        let then = retry.exhausted_after(attempts);
+        // This program will not know the message at the next attempt either.
+        let is_unknown = error.is_unknown_message();
+        let exhausted = retry.exhausted_after(attempts);
+        let then = exhausted.or(is_unknown.then_some(retry.on_exhausted));
         let wait = match then {
             None => full_jitter(retry.backoff.max_delay_after(attempts)),
             Some(_) => Duration::ZERO,
@@ -65,7 +79,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 Err(second) => second.followed_by(error),
             });
         };
-        if let Err(second) = self.apply_policy(bus, &lease, position, then) {
+        if let Err(second) = self.apply_policy(bus, &lease, passed, then) {
             return Err(second.followed_by(error));
         }
         if then == FailurePolicy::Stop {
@@ -92,11 +106,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let then = self.settings.retry.unwrap_or_default().on_exhausted;
         let culprit = error.culprit();
-        let at = culprit.and_then(|it| leases.on(it.topic).map(|lease| (lease, it.position)));
-        let (Some((lease, position)), false) = (at, then == FailurePolicy::Stop) else {
+        let at = culprit.and_then(|it| leases.on(it.topic).map(|lease| (lease, place_of(&it))));
+        let (Some((lease, passed)), false) = (at, then == FailurePolicy::Stop) else {
             return Err(error);
         };
-        let applied = self.apply_policy(bus, lease, position, then);
+        let applied = self.apply_policy(bus, lease, passed, then);
         applied.map_err(|second| second.followed_by(error))
     }
 
@@ -106,14 +120,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &mut self,
         bus: &mut B,
         lease: &Lease,
-        position: Position,
+        message: MessageAt,
         then: FailurePolicy,
     ) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
     {
-        bus.give_up(lease, position, then)?;
-        observe::gave_up(lease, position, then);
+        bus.give_up(lease, message, then)?;
+        observe::gave_up(lease, message.position, then);
         self.skipped += u64::from(then == FailurePolicy::Skip);
         Ok(())
     }

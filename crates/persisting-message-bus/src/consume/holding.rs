@@ -13,6 +13,7 @@ use crate::consume::unstored::Unstored;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState};
+use crate::store::source::MessageSource;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Takes the leases, does the work that needs them, and releases them.
@@ -23,7 +24,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
     ) -> Result<T, Error>
     where
-        B: MessageConsumerState + ?Sized,
+        B: MessageSource + MessageConsumerState + ?Sized,
         H: PageHandler<S, B>,
     {
         // The gate comes before the leases, so that no consumer holds a lease while it waits.
@@ -40,7 +41,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }
-        let result = work(self, bus, &mut leases, &pass);
+        let identified = self.settle_identity(bus, &mut leases);
+        let result = identified.and_then(|()| work(self, bus, &mut leases, &pass));
         // A consumer with unstored cursors still needs its leases renewed.
         if self.unstored.is_none() {
             self.held.clear();
@@ -119,9 +121,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some(Unstored(cursors)) = &self.unstored else {
             return Ok(());
         };
-        let stored = cursors.iter().try_for_each(|(lease, cursor)| {
+        let stored = cursors.iter().try_for_each(|(lease, place)| {
             let store = CursorUpdate {
-                cursor: *cursor,
+                place: *place,
                 extend_lease: Some(self.settings.lease_duration),
             };
             bus.store_cursor(lease, &store)
@@ -187,6 +189,7 @@ mod tests {
             topic: "orders",
             owner: "another process",
             duration: Duration::from_secs(60),
+            identity: Default::default(),
         };
         bus.acquire(&other)?;
         let handled = consumer.handle_page(&mut bus);

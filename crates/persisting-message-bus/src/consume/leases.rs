@@ -15,6 +15,7 @@ use crate::signals::Signals;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState, NoteWork};
 use crate::store::failures::{FailureState, NewFailure};
 use crate::store::lease::Lease;
+use crate::store::place::Place;
 use crate::store::work::{Work, WorkMessages};
 
 /// The leases on the topics of a page, in the same order.
@@ -69,8 +70,8 @@ impl Leases {
         B: MessageConsumerState + ?Sized,
     {
         // This includes topics without a message, because their leases must be held as long.
-        let mut cursors = self.leases.iter().zip(page.cursors_after(handled));
-        cursors.try_for_each(|(lease, (_, cursor))| self.store_one(bus, lease, cursor, then))
+        let mut cursors = self.leases.iter().zip(page.places_after(handled));
+        cursors.try_for_each(|(lease, (_, place))| self.store_one(bus, lease, place, then))
     }
 
     /// Notes the work that is handed out from now on, unless it is already noted.
@@ -198,7 +199,7 @@ impl Leases {
     /// Marks all messages of the page as suspect.
     pub(super) fn suspect<S>(&mut self, page: &Page<S>) {
         for (lease, span) in self.leases.iter_mut().zip(&page.spans) {
-            lease.suspect_until = lease.suspect_until.max(span.end);
+            lease.suspect_until = lease.suspect_until.max(span.end.cursor);
             lease.left = None;
         }
     }
@@ -222,9 +223,9 @@ impl Leases {
     /// Moves the cursors of the leases to the position after the first `handled` messages of a
     /// page.
     pub(super) fn advance<S>(&mut self, page: &Page<S>, handled: usize) {
-        let cursors = page.cursors_after(handled);
-        for (lease, (_, cursor)) in self.leases.iter_mut().zip(cursors) {
-            lease.cursor = cursor;
+        let places = page.places_after(handled);
+        for (lease, (_, place)) in self.leases.iter_mut().zip(places) {
+            (lease.cursor, lease.anchor) = (place.cursor, place.anchor);
         }
     }
 
@@ -233,7 +234,7 @@ impl Leases {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let start = Some(Position::START);
+        let start = Place::BEFORE_ALL;
         let mut leases = self.leases.iter();
         leases.try_for_each(|lease| self.store_one(bus, lease, start, LeaseDisposition::Extend))
     }
@@ -242,7 +243,7 @@ impl Leases {
         &self,
         bus: &mut B,
         lease: &Lease,
-        cursor: Option<Position>,
+        place: Place,
         then: LeaseDisposition,
     ) -> Result<(), Error>
     where
@@ -252,7 +253,7 @@ impl Leases {
         bus.store_cursor(
             lease,
             &CursorUpdate {
-                cursor,
+                place,
                 extend_lease,
             },
         )

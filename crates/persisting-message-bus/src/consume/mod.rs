@@ -23,6 +23,8 @@
 //! `consumer.rs` has the consumer and its builder, with `settings.rs`, `retry_policy.rs` and
 //! `unknown.rs`. `pause.rs` and `reset.rs` have the methods for operators.
 
+pub(crate) mod accept;
+pub(crate) mod added;
 pub(crate) mod attempt;
 pub(crate) mod bisect;
 pub(crate) mod caution;
@@ -36,10 +38,14 @@ pub(crate) mod gate;
 pub(crate) mod hand_over;
 pub(crate) mod handler;
 pub(crate) mod holding;
+pub(crate) mod identity;
 pub(crate) mod leases;
+pub(crate) mod moving;
 pub(crate) mod page;
 pub(crate) mod pause;
+pub(crate) mod poll;
 pub(crate) mod progress;
+pub(crate) mod recognise;
 pub(crate) mod recording;
 pub(crate) mod redriven;
 pub(crate) mod reset;
@@ -47,8 +53,10 @@ pub(crate) mod retry_policy;
 pub(crate) mod settings;
 pub(crate) mod settling;
 pub(crate) mod shared_leases;
+pub(crate) mod start;
 pub(crate) mod suspicion;
 pub(crate) mod topic_reader;
 pub(crate) mod transactional;
 pub(crate) mod unknown;
 pub(crate) mod unstored;
+pub(crate) mod waiting;

@@ -2,6 +2,7 @@ use crate::consume::topic_reader::TopicPage;
 use crate::error::Error;
 use crate::message::typed::Message;
 use crate::position::Position;
+use crate::store::place::Place;
 
 /// Messages of one or several topics in the order of their positions, and the cursors on each topic
 /// before and after them.
@@ -15,18 +16,18 @@ pub struct Page<S> {
     pub(super) failure: Option<Error>,
 }
 
-/// The cursors of the consumer on one topic: `None` at the start.
+/// The places of the consumer on one topic.
 #[derive(Debug)]
 pub(super) struct TopicProgress {
     pub(super) topic: &'static str,
-    pub(super) start: Option<Position>,
-    pub(super) end: Option<Position>,
+    pub(super) start: Place,
+    pub(super) end: Place,
     /// The positions of unknown messages that are skipped.
     pub(super) skipped: Vec<Position>,
 }
 
-/// A topic, the cursor on it, and the messages that were read after the cursor.
-pub(super) type TopicRead<S> = (&'static str, Option<Position>, TopicPage<S>);
+/// A topic, the place on it, and the messages that were read after that place.
+pub(super) type TopicRead<S> = (&'static str, Place, TopicPage<S>);
 
 impl<S> Page<S> {
     /// Merges the messages that were read of each topic.
@@ -90,7 +91,7 @@ impl<S> Page<S> {
         };
         self.messages.truncate(index);
         for span in &mut self.spans {
-            span.end = last_of(&self.messages, span.topic).or(span.start);
+            span.end = last_of(&self.messages, span.topic).unwrap_or(span.start);
         }
         (self.caught_up, self.failure) = (false, None);
         index == 0
@@ -109,7 +110,7 @@ impl<S> Page<S> {
         let left_out = self.messages.split_off(count.min(page_size));
         for span in &mut self.spans {
             if last_of(&left_out, span.topic).is_some() {
-                span.end = last_of(&self.messages, span.topic).or(span.start);
+                span.end = last_of(&self.messages, span.topic).unwrap_or(span.start);
                 self.caught_up = false;
             }
         }
@@ -123,71 +124,80 @@ impl<S> Page<S> {
     /// Returns whether the consumer leaves the start with this page, on all of its topics. A
     /// message that cannot be handed out counts, because it can be parked or skipped.
     pub(super) fn leaves_start(&self) -> bool {
-        let is_at_start = self.spans.iter().all(|span| span.start.is_none());
+        let is_at_start = self.spans.iter().all(|span| span.start.cursor.is_none());
         is_at_start && (!self.makes_no_progress() || self.failure.is_some())
     }
 
     /// Records that the consumer has left the start and stands before all messages.
     pub(super) fn mark_started(&mut self) {
         for span in &mut self.spans {
-            span.start = Some(Position::START);
-            span.end = span.end.or(span.start);
+            span.start = Place::BEFORE_ALL;
+            if span.end.cursor.is_none() {
+                span.end = span.start;
+            }
         }
     }
 
-    /// Returns the topics' cursors after the first `handled` messages.
-    pub(super) fn cursors_after(
+    /// Returns the places on the topics after the first `handled` messages.
+    pub(super) fn places_after(
         &self,
         handled: usize,
-    ) -> impl Iterator<Item = (&TopicProgress, Option<Position>)> {
+    ) -> impl Iterator<Item = (&TopicProgress, Place)> {
         let all = handled >= self.messages.len();
         let messages = self.messages.get(..handled).unwrap_or(&self.messages);
         self.spans.iter().map(move |span| {
             if all {
                 (span, span.end)
             } else {
-                (span, last_of(messages, span.topic).or(span.start))
+                (span, last_of(messages, span.topic).unwrap_or(span.start))
             }
         })
     }
 
+    /// Returns the cursor on a topic after the first `handled` messages.
+    pub(super) fn cursor_on(&self, topic: &str, handled: usize) -> Option<Position> {
+        let mut places = self.places_after(handled);
+        let place = places.find(|(span, _)| span.topic == topic);
+        place.and_then(|(_, place)| place.cursor)
+    }
+
     /// Returns the number of unknown messages that are skipped with the first `handled` messages.
     pub(super) fn skipped_after(&self, handled: usize) -> usize {
-        let skipped = |(span, cursor): (&TopicProgress, Option<Position>)| {
+        let skipped = |(span, place): (&TopicProgress, Place)| {
             span.skipped
                 .iter()
-                .filter(|at| Some(**at) <= cursor)
+                .filter(|at| Some(**at) <= place.cursor)
                 .count()
         };
-        self.cursors_after(handled).map(skipped).sum()
+        self.places_after(handled).map(skipped).sum()
     }
 
     /// Returns the number of unknown messages of a topic after the first `handled` messages and
     /// before a position.
     pub(super) fn skipped_before(&self, topic: &str, position: Position, handled: usize) -> usize {
-        let mut cursors = self.cursors_after(handled);
-        let span = cursors.find(|(span, _)| span.topic == topic);
-        span.map_or(0, |(span, cursor)| {
+        let mut places = self.places_after(handled);
+        let span = places.find(|(span, _)| span.topic == topic);
+        span.map_or(0, |(span, place)| {
             let mut skipped = span.skipped.iter();
             skipped
                 .by_ref()
-                .filter(|at| Some(**at) > cursor && **at < position)
+                .filter(|at| Some(**at) > place.cursor && **at < position)
                 .count()
         })
     }
 }
 
-fn last_of<S>(messages: &[Message<S>], topic: &str) -> Option<Position> {
+fn last_of<S>(messages: &[Message<S>], topic: &str) -> Option<Place> {
     let mut latest_first = messages.iter().rev();
     let last = latest_first.find(|message| message.topic() == topic);
-    last.map(Message::position)
+    last.map(|message| Place::after(message.position(), message.message_id()))
 }
 
 impl<S> TopicPage<S> {
     /// Returns the position up to which other topics' messages can be handled together with these,
     /// if there is a bound.
     fn bound(&self) -> Option<Position> {
-        let read = self.end.unwrap_or(Position::START);
+        let read = self.end.position();
         match &self.failure {
             Some(error) => Some(error.position().map_or(read, Position::before)),
             None => (!self.caught_up).then_some(read),

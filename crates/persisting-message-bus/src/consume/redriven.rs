@@ -37,6 +37,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let mut known = stored.iter().flatten();
         if known.all(|stored| stored.first_redriven.is_none()) {
+            self.unknown_redriven.clear();
+            return Ok(None);
+        }
+        // Only a newer program can handle these, so this one needs no lease for them.
+        if !self.unknown_redriven.is_empty() && self.redriven(bus, 1)?.is_empty() {
             return Ok(None);
         }
         let begun = Instant::now();
@@ -70,7 +75,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
-    /// Returns the first redriven messages of all topics.
+    /// Returns the first redriven messages of all topics, without those that this program does not
+    /// know.
     fn redriven<B>(&self, bus: &mut B, limit: usize) -> Result<Vec<Redriven>, Error>
     where
         B: MessageConsumerState + ?Sized,
@@ -82,9 +88,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 topic: reader.topic,
                 state: FailureState::Redriven,
                 after: Position::START,
-                limit,
+                limit: limit.saturating_add(self.unknown_redriven.len()),
             })?;
-            redriven.extend(page.into_iter().map(|failed| (index, failed)));
+            let page = page.into_iter().map(|failed| (index, failed));
+            redriven.extend(page.filter(|(index, failed)| {
+                let it = (*index, failed.position);
+                !self.unknown_redriven.contains(&it)
+            }));
         }
         redriven.sort_by_key(|(_, failed)| failed.position);
         redriven.truncate(limit);
@@ -141,7 +151,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 &Error::counted(lease, position, owed),
             );
         }
-        let result = match self.topics[index].read_one(bus, lease, position) {
+        let result = match self.topics[index].read_one(bus, lease.replay_until, position) {
+            // After a database was restored, another message can have the position.
+            Ok(Some(message)) if failed.is_of_another_than(message.message_id()) => {
+                Err(Error::not_there(lease, position))
+            }
             Ok(Some(message)) => self.handler.handle_redriven(bus, leases, lease, &message),
             Ok(None) => Err(Error::not_there(lease, position)),
             Err(error) if self.settings.unknown.passes_over(&error) => {
@@ -151,6 +165,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Err(error) => Err(error),
         };
         match result {
+            // A newer program can handle it.
+            Err(error) if error.is_unknown_message() => {
+                observe::waits_before_unknown(lease, position, &storable_text(&error));
+                self.unknown_redriven.insert((index, position));
+                Ok(false)
+            }
             Err(error) if error.culprit().is_some() => {
                 note_parked(bus, lease, extend_lease, position, &error)
             }

@@ -2,18 +2,20 @@ use chrono::{DateTime, Utc};
 use tracing::info;
 
 use crate::consume::consumer::MessageConsumer;
+use crate::consume::moving::{Move, MoveTo};
 use crate::consume::topic_reader::TopicReader;
 use crate::error::Error;
-use crate::message::name;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::store::consumer_state::MessageConsumerState;
+use crate::store::place::Place;
 use crate::store::source::MessageSource;
 use crate::store::transactions::TransactionControl;
 
-/// The place where a consumer continues after a reset.
+/// The place where a consumer continues after a [reset](MessageConsumer::reset), or where it
+/// [starts](MessageConsumer::start_at) if it has never run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetTo {
+pub enum StartAt {
     /// Before all messages, as if the consumer had never run: the before-replay hook is called
     /// again.
     Start,
@@ -34,7 +36,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///
     /// ```
     /// use persisting_message_bus::memory::InMemoryMessageBus;
-    /// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, ResetTo, Topic};
+    /// use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, StartAt, Topic};
     /// use serde::{Deserialize, Serialize};
     ///
     /// #[derive(Serialize, Deserialize)]
@@ -54,7 +56,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// };
     /// let mut consumer = MessageConsumer::<Orders>::external("search-index", count);
     /// assert_eq!(consumer.handle_new_messages(&mut bus)?, 1);
-    /// consumer.reset(&mut bus, ResetTo::Start)?;
+    /// consumer.reset(&mut bus, StartAt::Start)?;
     /// assert_eq!(consumer.handle_new_messages(&mut bus)?, 1);
     /// drop(consumer);
     /// assert_eq!(replays, 1);
@@ -67,10 +69,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///   moved.
     /// - [`Error::is_broken_cursor`]: the position is negative, or after the last one that was
     ///   assigned. Nothing was moved.
+    /// - [`Error::is_event_set_conflict`]: the cursor belongs to a consumer with another event set.
+    ///   Nothing was moved.
     /// - [`Error::is_retryable`]: publishers had transactions in flight all the time, so the end of
     ///   the topic is unknown. Nothing was moved.
     /// - When the bus cannot be read or written.
-    pub fn reset<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
+    pub fn reset<B>(&mut self, bus: &mut B, to: StartAt) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
@@ -80,46 +84,53 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
-    fn reset_topics<B>(&mut self, bus: &mut B, to: ResetTo) -> Result<(), Error>
+    fn reset_topics<B>(&mut self, bus: &mut B, to: StartAt) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
-        name::validate("consumer", &self.name)?;
-        let mut leases = self.acquire(bus)?;
-        let cursors = self.topics.iter_mut();
-        let cursors = cursors.map(|reader| cursor_for(bus, reader, to));
-        let moved = cursors.collect::<Result<Vec<_>, _>>().and_then(|cursors| {
-            bus.in_transaction(|bus| {
-                let mut moves = leases.leases.iter().zip(cursors);
-                moves.try_for_each(|(lease, cursor)| bus.reset(lease, cursor))
+        self.move_topics(bus, |consumer, bus, index, lease| {
+            Ok(Move {
+                event_set: consumer.event_set_after_reset(lease)?,
+                to: MoveTo::Again(place_for(bus, &mut consumer.topics[index], to)?),
             })
-        });
-        match (moved, leases.release(bus)) {
-            (Err(error), Err(second)) => Err(error.followed_by(second)),
-            (moved, released) => moved.and(released),
-        }
+        })?;
+        self.waiting = None;
+        Ok(())
     }
 }
 
-fn cursor_for<B>(
+pub(super) fn place_for<B>(
     bus: &mut B,
     reader: &mut TopicReader,
-    to: ResetTo,
-) -> Result<Option<Position>, Error>
+    to: StartAt,
+) -> Result<Place, Error>
 where
     B: MessageSource + ?Sized,
 {
     match to {
-        ResetTo::Start => Ok(None),
-        ResetTo::End => reader.end(bus).map(Some),
-        ResetTo::Time(time) => reader.position_before(bus, time).map(Some),
-        ResetTo::Position(position) => {
+        StartAt::Start => Ok(Place::default()),
+        StartAt::End => Ok(reader.end(bus)?.place_after(Place::default())),
+        StartAt::Time(time) => {
+            let position = reader.position_before(bus, time)?;
+            place_at(bus, reader.topic, position)
+        }
+        StartAt::Position(position) => {
             let last = bus.last_position()?;
-            if (Position::START..=last).contains(&position) {
-                Ok(Some(position))
-            } else {
-                Err(Error::broken_cursor(reader.topic, position, last))
+            if !(Position::START..=last).contains(&position) {
+                return Err(Error::broken_cursor(reader.topic, position, last));
             }
+            place_at(bus, reader.topic, position)
         }
     }
+}
+
+/// Returns the place after a position, at which there can be a message or none.
+pub(super) fn place_at<B>(bus: &mut B, topic: &str, position: Position) -> Result<Place, Error>
+where
+    B: MessageSource + ?Sized,
+{
+    Ok(Place {
+        cursor: Some(position),
+        anchor: bus.head(topic, position)?.anchor(),
+    })
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::consume::added::OnAdded;
+use crate::consume::reset::StartAt;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::unknown::OnUnknown;
 
@@ -12,6 +14,12 @@ pub(super) struct Settings {
     /// How long pages follow each other under one lease.
     pub(super) time_slice: Duration,
     pub(super) unknown: OnUnknown,
+    /// How long the consumer waits before an unknown message; `None` if it waits without a limit.
+    pub(super) unknown_timeout: Option<Duration>,
+    /// Where the consumer starts if it has never run; `None` for the start.
+    pub(super) start_at: Option<StartAt>,
+    /// What happens to earlier messages of types that are added to the event set.
+    pub(super) on_added: Option<OnAdded>,
     /// The retry policy, or `None` if the runner sets it.
     pub(super) retry: Option<RetryPolicy>,
 }
@@ -29,6 +37,9 @@ impl Default for Settings {
             lease_duration: Duration::from_secs(30),
             time_slice: Duration::from_millis(200),
             unknown: OnUnknown::default(),
+            unknown_timeout: None,
+            start_at: None,
+            on_added: None,
             retry: None,
         }
     }

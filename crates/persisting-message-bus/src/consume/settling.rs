@@ -57,6 +57,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         {
             return Err(error);
         }
+        if error.is_unknown_message() && self.waits_before(bus, leases, page, handled, &error)? {
+            return Err(error);
+        }
         let (topic, position) = self.settle(bus, leases, error)?;
         let passed = page.skipped_before(topic, position, handled);
         self.skipped += passed as u64;

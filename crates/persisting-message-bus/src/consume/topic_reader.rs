@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
 
+use crate::consume::recognise::{check_page, check_place};
 use crate::consume::settings::Settings;
 use crate::consume::unknown::OnUnknown;
 use crate::error::Error;
@@ -9,7 +10,9 @@ use crate::message::text_arena::TextArena;
 use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMessages};
 use crate::message::typed::Message;
 use crate::position::Position;
+use crate::store::event_set::{Backfill, Types};
 use crate::store::lease::Lease;
+use crate::store::place::{MessageAt, Place};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::{MessageSource, PageRequest, TypeFilter};
 
@@ -19,7 +22,20 @@ pub(super) struct TopicReader {
     pub(super) topic: &'static str,
     pub(super) retired: &'static [&'static str],
     filter: Filter,
+    /// How the consumer's row requires the topic to be read.
+    pub(super) reading: Reading,
     observations: SlotObservations,
+}
+
+/// How a topic is read.
+#[derive(Debug, Clone)]
+pub(super) enum Reading {
+    /// As the event set selects.
+    Usual,
+    /// With types that only a newer program wants. This one must not pass them.
+    Wider(Types),
+    /// Only messages of added types, up to the cursor when they were added.
+    Backfill(Backfill),
 }
 
 /// The names and aliases of types for which the repository is asked.
@@ -35,7 +51,7 @@ pub(super) struct TopicPage<S> {
     pub(super) messages: Vec<Message<S>>,
     /// The topic was read up to here: past messages that are not selected, and before a message
     /// that failed.
-    pub(super) end: Option<Position>,
+    pub(super) end: Place,
     /// Whether the topic has no messages after `end` for now.
     pub(super) caught_up: bool,
     /// The positions of unknown messages that are skipped.
@@ -70,6 +86,7 @@ impl TopicReader {
             topic: selection.topic,
             retired: selection.retired,
             filter,
+            reading: Reading::Usual,
             observations: SlotObservations::default(),
         }
     }
@@ -82,8 +99,8 @@ impl TopicReader {
         bus.high_water_mark(self.topic, &mut self.observations)
     }
 
-    /// Returns the position after the messages that are there now.
-    pub(super) fn end<B>(&mut self, bus: &mut B) -> Result<Position, Error>
+    /// Returns the last message that is there now.
+    pub(super) fn end<B>(&mut self, bus: &mut B) -> Result<MessageAt, Error>
     where
         B: MessageSource + ?Sized,
     {
@@ -103,7 +120,7 @@ impl TopicReader {
         &self,
         bus: &mut B,
         lease: &Lease,
-        head: Position,
+        head: MessageAt,
         size: usize,
         unknown: OnUnknown,
     ) -> Result<TopicPage<S>, Error>
@@ -111,19 +128,26 @@ impl TopicReader {
         S: EventSet,
         B: MessageSource + ?Sized,
     {
-        let after = lease.cursor.unwrap_or(Position::START);
-        self.check_cursor(bus, after, head)?;
+        let place = lease.place();
+        check_place(bus, self.topic, place, head)?;
+        let (head, is_backfill) = match &self.reading {
+            Reading::Backfill(backfill) if backfill.until() < head.position => {
+                (bus.head(self.topic, backfill.until())?, true)
+            }
+            _ => (head, false),
+        };
         // A cursor after the head comes from a holder that has read further meanwhile, or from a
         // reset. Up to the head, there is nothing for it to read.
-        let mut page = TopicPage::empty(lease.cursor, true);
-        if after >= head {
+        let mut page = TopicPage::empty(place, !is_backfill);
+        if place.position() >= head.position {
             return Ok(page);
         }
+        let names = self.reading.names(self.retired);
         let request = PageRequest {
             topic: self.topic,
-            message_types: self.filter.as_types(),
-            after,
-            up_to: head,
+            message_types: self.types(&names),
+            after: place.position(),
+            up_to: head.position,
             limit: size,
         };
         let (mut headers, mut received) = (TextArena::default(), 0);
@@ -141,7 +165,7 @@ impl TopicReader {
                 }
             }
             received += 1;
-            page.end = Some(stored.position);
+            page.end = Place::after(stored.position, stored.message_id);
             room = room.saturating_sub(stored.payload.len() + stored.headers.len());
             match room {
                 0 => ControlFlow::Break(()),
@@ -149,35 +173,61 @@ impl TopicReader {
             }
         });
         page.failure = page.failure.or(read.err());
-        if page.failure.is_none() && received < size && room > 0 {
-            page.end = Some(head);
+        let reaches_end = page.failure.is_none() && received < size && room > 0;
+        let unread_head = head
+            .anchor()
+            .filter(|head| reaches_end && page.end.anchor != Some(*head));
+        // A page of the whole topic contains the head.
+        if unread_head.is_some() && request.message_types == TypeFilter::All {
+            return Err(Error::stale_page(
+                self.topic,
+                place.position(),
+                head.position,
+            ));
+        }
+        check_page(bus, self.topic, place, unread_head)?;
+        if reaches_end {
+            page.end = head.place_after(page.end);
+            // After the backfill, there is more to read.
+            page.caught_up = !is_backfill;
         } else {
             page.caught_up = false;
         }
         Ok(page)
     }
 
+    /// Returns the types that are read. `names` are those of the reading.
+    fn types<'a>(&'a self, names: &'a [&'a str]) -> TypeFilter<'a> {
+        match &self.reading {
+            Reading::Usual => self.filter.as_types(),
+            Reading::Wider(types) | Reading::Backfill(Backfill { types, .. }) => {
+                types.filter(names)
+            }
+        }
+    }
+
     /// Reads one message, or `None` if the consumer selects none at that position.
     pub(super) fn read_one<S, B>(
         &self,
         bus: &mut B,
-        lease: &Lease,
+        replay_until: Option<Position>,
         position: Position,
     ) -> Result<Option<Message<S>>, Error>
     where
         S: EventSet,
         B: MessageSource + ?Sized,
     {
+        let names = self.reading.names(self.retired);
         let request = PageRequest {
             topic: self.topic,
-            message_types: self.filter.as_types(),
+            message_types: self.types(&names),
             after: position.before(),
             up_to: position,
             limit: 1,
         };
         let (mut headers, mut read) = (TextArena::default(), None);
         bus.read_page(&request, &mut |stored| {
-            let is_replay = Some(position) <= lease.replay_until;
+            let is_replay = Some(position) <= replay_until;
             read = Some(Message::decode(self.topic, stored, is_replay, &mut headers));
             ControlFlow::Break(())
         })?;
@@ -195,30 +245,22 @@ impl TopicReader {
         B: MessageSource + ?Sized,
     {
         let end = self.end(bus)?;
-        let first = bus.first_since(self.topic, time, end)?;
-        Ok(first.map_or(end, Position::before))
+        let first = bus.first_since(self.topic, time, end.position)?;
+        Ok(first.map_or(end.position, Position::before))
     }
+}
 
-    /// Checks a cursor. After the head, it is valid if messages there cannot be read yet, or were
-    /// read and are pruned since. It is broken if that position was never assigned.
-    pub(super) fn check_cursor<B>(
-        &self,
-        bus: &mut B,
-        cursor: Position,
-        head: Position,
-    ) -> Result<(), Error>
-    where
-        B: MessageSource + ?Sized,
-    {
-        if (Position::START..=head).contains(&cursor) {
-            return Ok(());
+impl Reading {
+    /// Returns the names of the types that are selected or left out.
+    fn names<'a>(&'a self, retired: &[&'a str]) -> Vec<&'a str> {
+        let (Self::Wider(types) | Self::Backfill(Backfill { types, .. })) = self else {
+            return Vec::new();
+        };
+        let mut names = types.names();
+        if matches!(types, Types::Except(_)) {
+            names.extend_from_slice(retired);
         }
-        let last = bus.last_position()?;
-        if (Position::START..=last).contains(&cursor) {
-            Ok(())
-        } else {
-            Err(Error::broken_cursor(self.topic, cursor, last))
-        }
+        names
     }
 }
 
@@ -239,7 +281,7 @@ impl OnUnknown {
 }
 
 impl<S> TopicPage<S> {
-    fn empty(start: Option<Position>, caught_up: bool) -> Self {
+    fn empty(start: Place, caught_up: bool) -> Self {
         Self {
             messages: Vec::new(),
             end: start,

@@ -11,9 +11,11 @@
 /// variant, independently of this setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnUnknown {
-    /// The consumer stops before the message with an error.
+    /// The consumer waits before the message, without a lease, until a newer program of its name has
+    /// handled the message, or until
+    /// [`unknown_timeout`](crate::MessageConsumer::unknown_timeout). This counts no attempt.
     #[default]
-    Fail,
+    Wait,
     /// The consumer skips the message and counts it, see
     /// [`skipped_messages`](crate::MessageConsumer::skipped_messages).
     Skip,

@@ -4,16 +4,16 @@
 
 use crate::consume::leases::Leases;
 use crate::consume::page::Page;
-use crate::position::Position;
 use crate::store::lease::Lease;
+use crate::store::place::Place;
 
 /// The leases that the consumer keeps, and their cursors.
 #[derive(Debug)]
-pub(super) struct Unstored(pub(super) Vec<(Lease, Option<Position>)>);
+pub(super) struct Unstored(pub(super) Vec<(Lease, Place)>);
 
 impl Unstored {
     pub(super) fn of<S>(leases: &Leases, page: &Page<S>, handled: usize) -> Self {
-        let cursors = page.cursors_after(handled).map(|(_, cursor)| cursor);
+        let cursors = page.places_after(handled).map(|(_, place)| place);
         Self(leases.leases.iter().cloned().zip(cursors).collect())
     }
 }

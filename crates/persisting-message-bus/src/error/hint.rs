@@ -43,6 +43,27 @@ impl Kind {
                 "the message table may have been restored or emptied: reset the consumer to the \
                  position after which it must continue"
             }
+            Self::Unrecognised { .. } => {
+                "the database may have been restored, emptied or replaced, or it lost its last \
+                 commits: reset the consumer to the position after which it must continue, or call \
+                 accept_source to continue after its cursor"
+            }
+            Self::StalePage { .. } => {
+                "the cause is temporary unless a proxy sends reads to a replica: read messages from \
+                 the primary"
+            }
+            Self::OtherSource { .. } => {
+                "two programs may use one consumer name: give each its own, or call accept_source if \
+                 the source has moved"
+            }
+            Self::OtherEventSet { .. } => {
+                "if these are two consumers, give each its own name; if one type was removed and \
+                 another added, call operate::stop_wanting for the removed type first"
+            }
+            Self::EventSetGrew { .. } => {
+                "call on_added to handle messages of the added types from now on, or their earlier \
+                 messages first"
+            }
             Self::LeaseHeld { .. } => "retry after the lease expires or is released",
             Self::LeaseLost { .. } => {
                 "if handling a page takes longer than the lease, make the lease longer or the page \

@@ -108,7 +108,7 @@ pub(crate) enum Kind {
     },
     #[error(
         "the message at position {position} of topic \"{topic}\" is no longer available to this \
-         consumer: it was purged, or the event set has changed"
+         consumer: it was pruned, the event set has changed, or the database was restored"
     )]
     NotThere { topic: String, position: Position },
     #[error("the handler failed on the {0}")]
@@ -184,6 +184,50 @@ pub(crate) enum Kind {
         cursor: Position,
         last: Position,
     },
+    #[error(
+        "the source of topic \"{topic}\" is not the one that the consumer has read: the last message \
+         that it has passed is {expected} at position {position}, but {} there; nothing was handled",
+        match .found {
+            Some(found) => format!("{found} is"),
+            None => "no message is".to_owned(),
+        }
+    )]
+    Unrecognised {
+        topic: String,
+        position: Position,
+        expected: Uuid,
+        found: Option<Uuid>,
+    },
+    #[error(
+        "the page of topic \"{topic}\" after position {after} does not contain the topic's head at \
+         position {head}, so it was read from an older state of the source; nothing was handled"
+    )]
+    StalePage {
+        topic: String,
+        after: Position,
+        head: Position,
+    },
+    #[error(
+        "the cursor on topic \"{topic}\" counts in {}, but this consumer reads from {}; nothing was \
+         handled",
+        named(.stored.as_deref()), named(.found.as_deref())
+    )]
+    OtherSource {
+        topic: String,
+        stored: Option<String>,
+        found: Option<String>,
+    },
+    #[error(
+        "this consumer reads {own}, but the cursor of its name was stored by a consumer that reads \
+         {stored}; nothing was handled"
+    )]
+    OtherEventSet { stored: String, own: String },
+    #[error(
+        "the event set has grown: this consumer reads {own}, and the cursor of its name was stored \
+         by a consumer that reads {stored}, so earlier messages of the added types were not \
+         handled; nothing was handled now"
+    )]
+    EventSetGrew { stored: String, own: String },
     #[error(
         "cannot acquire the lease on topic \"{topic}\": it is held by owner {owner} and expires at \
          {expires_at}"
@@ -267,6 +311,14 @@ impl fmt::Display for Location {
             shortened(&self.topic),
             self.message_id
         )
+    }
+}
+
+/// Returns the name of a source, for the text of an error.
+fn named(source: Option<&str>) -> String {
+    match source {
+        Some(name) => format!("the source \"{name}\""),
+        None => "the database that keeps the consumer state".to_owned(),
     }
 }
 

@@ -105,12 +105,26 @@ impl Error {
         )
     }
 
-    /// Returns `true` if a cursor is at a position that its topic has never assigned: it is
-    /// negative, or after the highest one. A common cause is a database that was restored to an
-    /// earlier state.
+    /// Returns `true` if a cursor does not count in the source: its position was never assigned, the
+    /// message that the consumer has passed last is not there, or the source has another name.
+    /// Common causes are a database that was restored to an earlier state, emptied or replaced, and
+    /// a failover that lost the last commits.
     #[must_use]
     pub fn is_broken_cursor(&self) -> bool {
-        matches!(self.kind(), Kind::BrokenCursor { .. })
+        matches!(
+            self.kind(),
+            Kind::BrokenCursor { .. } | Kind::Unrecognised { .. } | Kind::OtherSource { .. }
+        )
+    }
+
+    /// Returns `true` if the event set of a consumer is not the one with which its cursor was
+    /// stored: it has grown, or another consumer has the same name.
+    #[must_use]
+    pub fn is_event_set_conflict(&self) -> bool {
+        matches!(
+            self.kind(),
+            Kind::OtherEventSet { .. } | Kind::EventSetGrew { .. }
+        )
     }
 
     /// Returns `true` if a name cannot be stored: that of a topic, message type, consumer or header,
@@ -168,7 +182,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         let may_pass = self.class().is_some_and(Class::may_pass);
         match self.kind() {
-            Kind::LeaseHeld { .. } => true,
+            Kind::LeaseHeld { .. } | Kind::StalePage { .. } => true,
             // Nothing has taken effect.
             Kind::TransactionLeft { is_final, .. } => !is_final,
             _ => may_pass,

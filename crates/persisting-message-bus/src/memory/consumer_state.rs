@@ -9,8 +9,10 @@ use crate::message::name;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
 use crate::store::failures::{FailedMessage, FailureState};
+use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::Place;
 use crate::store::work::Work;
 
 /// Keeps cursors, leases, failures and an inbox in memory. Times come from the clock of the
@@ -31,7 +33,8 @@ pub(super) struct Consumers {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    pub(super) cursor: Option<Position>,
+    place: Place,
+    identity: StoredIdentity,
     epoch: i64,
     held: Option<LeaseRow>,
     replay_until: Option<Position>,
@@ -75,7 +78,58 @@ impl InMemoryMessageConsumerState {
     }
 }
 
+impl Consumers {
+    fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error> {
+        if self.states.keys().any(|(consumer, _)| consumer == to) {
+            return Err(Error::name_taken(from, to));
+        }
+        let of = |consumer: &str| consumer == from;
+        let topics: Vec<_> = self
+            .states
+            .keys()
+            .filter(|(consumer, _)| of(consumer))
+            .cloned()
+            .collect();
+        for key in &topics {
+            self.states[key].check_free(key)?;
+        }
+        for (consumer, topic) in &topics {
+            let state = self.states.remove(&(consumer.clone(), topic.clone()));
+            self.states
+                .extend(state.map(|state| ((to.to_owned(), topic.clone()), state)));
+        }
+        let received: Vec<_> = self
+            .inbox
+            .keys()
+            .filter(|[consumer, ..]| of(consumer))
+            .cloned()
+            .collect();
+        for [consumer, source, id] in received {
+            let at = self.inbox.remove(&[consumer, source.clone(), id.clone()]);
+            self.inbox
+                .extend(at.map(|at| ([to.to_owned(), source, id], at)));
+        }
+        Ok(!topics.is_empty())
+    }
+}
+
 impl State {
+    /// Fails if a holder has an unexpired lease.
+    fn check_free(&self, (consumer, topic): &(String, String)) -> Result<(), Error> {
+        match self
+            .held
+            .as_ref()
+            .filter(|held| held.expires_at > Utc::now())
+        {
+            Some(held) => {
+                let key = ConsumerKey { consumer, topic };
+                let owner = Some(held.owner.clone());
+                Err(Error::lease_held(key, owner, Some(held.expires_at)))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn is_held(&self, lease: &Lease) -> bool {
         let owner = self.held.as_ref().map(|held| held.owner.as_str());
         self.epoch == lease.epoch && owner == Some(&lease.owner)
@@ -88,7 +142,11 @@ impl State {
             && held.expires_at > now
         {
             let owner = Some(held.owner.clone());
-            return Err(Error::lease_held(request, owner, Some(held.expires_at)));
+            return Err(Error::lease_held(
+                request.key(),
+                owner,
+                Some(held.expires_at),
+            ));
         }
         if self
             .held
@@ -96,6 +154,9 @@ impl State {
             .is_none_or(|held| held.owner == request.owner)
         {
             self.work = None;
+        }
+        if self.epoch == 0 {
+            self.identity = request.identity.into();
         }
         self.epoch += 1;
         self.held = Some(LeaseRow {
@@ -107,10 +168,12 @@ impl State {
             topic: request.topic.to_owned(),
             owner: request.owner.to_owned(),
             epoch: self.epoch,
-            cursor: self.cursor,
+            cursor: self.place.cursor,
+            anchor: self.place.anchor,
             replay_until: self.replay_until,
             left: self.work,
             suspect_until: self.suspect_until,
+            identity: self.identity.clone(),
         })
     }
 
@@ -132,7 +195,7 @@ impl State {
     }
 
     pub(super) fn store(&mut self, store: &CursorUpdate) {
-        self.cursor = store.cursor;
+        self.place = store.place;
         self.cursor_moved_at = Some(Utc::now());
         self.work = store.extend_lease.map(|_| Work::PAGE);
         self.held = self
@@ -187,19 +250,43 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
         }
     }
 
-    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+    fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {
         self.write_fenced(lease, |state| {
-            let start = cursor.unwrap_or_default();
+            let start = place.position();
             state
                 .failures
                 .retain(|position, failure| *position <= start && !failure.state.is_in_front());
             state.replay_until = lease.replayed_after_reset();
             state.store(&CursorUpdate {
-                cursor,
+                place,
                 extend_lease: None,
             });
             state.suspect_until = None;
         })
+    }
+
+    fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
+        self.write_fenced(lease, |state| state.identity = identity.into())
+    }
+
+    fn replace_event_set(
+        &mut self,
+        key: ConsumerKey<'_>,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, Error> {
+        self.consumers.write(|consumers| {
+            let state = consumers.states.get_mut(&state_key(key));
+            let stored = state.and_then(|state| state.identity.event_set.as_mut());
+            let stored = stored.filter(|stored| *stored == before);
+            Ok(stored.map(|stored| after.clone_into(stored)).is_some())
+        })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error> {
+        name::validate("consumer", from)?;
+        name::validate("consumer", to)?;
+        self.consumers.write(|consumers| consumers.rename(from, to))
     }
 
     fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
@@ -224,7 +311,8 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                 .states
                 .get(&state_key(key))
                 .map(|state| ConsumerRow {
-                    cursor: state.cursor,
+                    cursor: state.place.cursor,
+                    anchor: state.place.anchor,
                     lease_owner: state.held.as_ref().map(|held| held.owner.clone()),
                     lease_epoch: state.epoch,
                     lease_expires_at: state.held.as_ref().map(|held| held.expires_at),
@@ -234,6 +322,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
                     suspect_until: state.suspect_until,
                     first_redriven: state.first_in(FailureState::Redriven),
                     first_final: state.first_in(FailureState::Final),
+                    identity: state.identity.clone(),
                     now: Utc::now(),
                 })
         }))

@@ -13,6 +13,7 @@ use crate::store::failures::{
 };
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::place::{MessageAt, Place};
 
 impl State {
     fn record(&mut self, failure: &NewFailure<'_>) -> u32 {
@@ -35,14 +36,16 @@ impl State {
                 last_failed_at: now,
             });
         failed.state = failure.state;
-        failed.attempts = failed.attempts.saturating_add(1);
+        let attempts = u32::from(failure.state != FailureState::Unknown);
+        failed.attempts = failed.attempts.saturating_add(attempts);
         failed.error = failure.error.to_owned();
         failed.last_failed_at = now;
         failed.attempts
     }
 
     /// Returns `true` if the failure was recorded before.
-    fn give_up(&mut self, position: Position, then: FailurePolicy) -> bool {
+    fn give_up(&mut self, message: MessageAt, before: Place, then: FailurePolicy) -> bool {
+        let position = message.position;
         let Some(failed) = self.failures.get_mut(&position) else {
             return false;
         };
@@ -51,11 +54,10 @@ impl State {
             FailurePolicy::Park => failed.state = FailureState::Parked,
             FailurePolicy::Skip => drop(self.failures.remove(&position)),
         }
-        let cursor = Some(position);
         match then {
             FailurePolicy::Stop => self.give_back(),
             FailurePolicy::Park | FailurePolicy::Skip => self.store(&CursorUpdate {
-                cursor,
+                place: message.place_after(before),
                 extend_lease: None,
             }),
         }
@@ -107,12 +109,13 @@ impl MessageFailures for InMemoryMessageConsumerState {
     fn give_up(
         &mut self,
         lease: &Lease,
-        position: Position,
+        message: MessageAt,
         then: FailurePolicy,
     ) -> Result<(), Error> {
-        if self.write_fenced(lease, |state| state.give_up(position, then))? {
+        if self.write_fenced(lease, |state| state.give_up(message, lease.place(), then))? {
             return Ok(());
         }
+        let position = message.position;
         let doing = format!("applying the failure policy to the message at position {position}");
         let problem = "its failure was not recorded";
         Err(Error::permanent(doing, problem).of_consumer(&lease.consumer))

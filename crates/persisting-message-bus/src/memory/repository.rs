@@ -10,6 +10,7 @@ use crate::message::raw::{RawMessage, StoredMessage};
 use crate::message::storable::{Dispatched, Storable};
 use crate::message::{flow_id, time};
 use crate::position::Position;
+use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
@@ -104,12 +105,16 @@ impl MessageSource for InMemoryMessageRepository {
         self.last_position()
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         Ok(self.log.read(|log| {
             let up_to = usize::try_from(high_water_mark.get()).unwrap_or(0);
             let visible = &log.messages[..log.messages.len().min(up_to)];
             let last = visible.iter().rposition(|message| message.topic == topic);
-            last.map_or(Position::START, |index| position(index + 1))
+            last.map(|index| MessageAt {
+                position: position(index + 1),
+                message_id: Some(visible[index].message_id),
+            })
+            .unwrap_or_default()
         }))
     }
 

@@ -2,9 +2,11 @@
 
 mod flow;
 mod status;
+mod wanted;
 
 pub use crate::operate::flow::Flow;
 pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
+pub use crate::operate::wanted::stop_wanting;
 pub use crate::run::thread::ConsumerExit;
 pub use crate::run::{RunHandle, StopTimedOut};
 pub use crate::signals::Shutdown;

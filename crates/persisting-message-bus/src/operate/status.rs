@@ -1,11 +1,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
+use crate::consume::recognise::{check_page, check_place};
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
 use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState};
 use crate::store::key::ConsumerKey;
+use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::MessageSource;
 
@@ -49,6 +51,8 @@ pub struct ConsumerStatus {
     pub cursor_moved_at: Option<DateTime<Utc>>,
     /// The time at which it was paused; `None` if it is not paused.
     pub paused_at: Option<DateTime<Utc>>,
+    /// The reason why its cursor does not count in this source; `None` if it does.
+    pub problem: Option<String>,
     /// The message on which it fails, with the last error; `None` if it does not fail.
     pub failure: Option<FailedMessage>,
     /// The number of parked messages.
@@ -90,12 +94,18 @@ pub struct ConsumerStatus {
 pub enum ConsumerCondition {
     /// No consumer of that name has handled anything on the topic.
     NeverRan,
+    /// Its cursor does not count in this source, for example because the database was restored. The
+    /// consumer stops at its next poll ([`Error::is_broken_cursor`]).
+    BrokenCursor,
     /// It was paused.
     Paused,
     /// It has stopped before a message that keeps failing.
     Stopped,
     /// It has failed on a message and retries it.
     Failing,
+    /// It waits before a message whose type or version its program does not know. A newer program
+    /// can handle the message.
+    UnknownType,
     /// A lease holder has moved the cursor in the last 10 seconds.
     Working,
     /// The lease is held, and the cursor has not moved for 10 seconds. One message takes long, or
@@ -134,7 +144,11 @@ impl ConsumerStatus {
         let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
         let redriven_messages = bus.count_failed(key, FailureState::Redriven)?;
         let waiting = backlog.messages + redriven_messages;
-        let condition = condition(stored.as_ref(), failure.as_ref(), waiting);
+        let (head, problem) = head_and_problem(bus, key.topic, stored.as_ref())?;
+        let condition = match problem {
+            Some(_) => ConsumerCondition::BrokenCursor,
+            None => condition(stored.as_ref(), failure.as_ref(), waiting),
+        };
         let cursor_moved_at = stored.as_ref().and_then(|stored| stored.cursor_moved_at);
         let (lease_owner, lease_expires_at, paused_at) = stored
             .map(|stored| {
@@ -150,13 +164,14 @@ impl ConsumerStatus {
             topic: key.topic.to_owned(),
             condition,
             cursor,
-            head: head(bus, key.topic)?,
+            head,
             lag_messages: backlog.messages,
             lag_seconds: age.as_secs_f64(),
             lease_owner,
             lease_expires_at,
             cursor_moved_at,
             paused_at,
+            problem,
             failure,
             parked_messages: bus.count_parked(key)?,
             redriven_messages,
@@ -177,6 +192,7 @@ where
     for state in [
         FailureState::Stopped,
         FailureState::Failing,
+        FailureState::Unknown,
         FailureState::Final,
     ] {
         let failed = bus.failed_messages(&FailedMessagesRequest {
@@ -193,17 +209,46 @@ where
     Ok(None)
 }
 
-fn head<B>(bus: &mut B, topic: &str) -> Result<Option<Position>, Error>
+/// Returns the topic's head, if it is known, and what is wrong with the cursor. These are the
+/// checks that the consumer makes.
+fn head_and_problem<B>(
+    bus: &mut B,
+    topic: &str,
+    stored: Option<&ConsumerRow>,
+) -> Result<(Option<Position>, Option<String>), Error>
 where
     B: MessageSource + ?Sized,
 {
     let mut observations = SlotObservations::default();
     let high_water_mark = bus.high_water_mark(topic, &mut observations)?;
-    if observations.is_complete() {
-        bus.head(topic, high_water_mark).map(Some)
-    } else {
-        Ok(None)
+    let head = bus.head(topic, high_water_mark)?;
+    let problem = match stored {
+        Some(stored) => check_source(bus, topic, stored, head),
+        None => Ok(()),
+    };
+    let problem = match problem {
+        Err(error) if error.is_broken_cursor() => Some(format!("{error}")),
+        problem => problem.map(|()| None)?,
+    };
+    let head = observations.is_complete().then_some(head.position);
+    Ok((head, problem))
+}
+
+fn check_source<B>(
+    bus: &mut B,
+    topic: &str,
+    stored: &ConsumerRow,
+    head: MessageAt,
+) -> Result<(), Error>
+where
+    B: MessageSource + ?Sized,
+{
+    let (stored_name, name) = (stored.identity.source.as_deref(), bus.source_name());
+    if stored.cursor.is_some() && stored_name != name.as_deref() {
+        return Err(Error::other_source(topic, stored_name, name.as_deref()));
     }
+    check_place(bus, topic, stored.place(), head)?;
+    check_page(bus, topic, stored.place(), None)
 }
 
 fn condition(
@@ -220,6 +265,7 @@ fn condition(
     match failure.map(|failure| failure.state) {
         _ if stored.paused_at.is_some() => ConsumerCondition::Paused,
         Some(FailureState::Stopped | FailureState::Final) => ConsumerCondition::Stopped,
+        Some(FailureState::Unknown) => ConsumerCondition::UnknownType,
         Some(_) => ConsumerCondition::Failing,
         None if is_held && has_moved => ConsumerCondition::Working,
         None if is_held => ConsumerCondition::Held,

@@ -71,9 +71,10 @@ mod tests {
             topic: "orders",
             owner: "me",
             duration: LEASE,
+            identity: Default::default(),
         };
         let expires_at = DateTime::<Utc>::from_timestamp(expires_at, 0);
-        Error::lease_held(&request, Some(owner.to_owned()), expires_at)
+        Error::lease_held(request.key(), Some(owner.to_owned()), expires_at)
     }
 
     #[test]

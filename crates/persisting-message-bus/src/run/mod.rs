@@ -5,6 +5,7 @@ pub(crate) mod holder;
 pub(crate) mod step;
 pub(crate) mod thread;
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -75,7 +76,15 @@ pub struct Runner<B> {
     connect: Arc<Connect<B>>,
     signals: Arc<Signals>,
     pace: Pace,
-    consumers: Vec<(String, Run)>,
+    consumers: Vec<Added>,
+}
+
+/// A consumer that was added to a runner.
+struct Added {
+    name: String,
+    /// What it reads, for errors.
+    reads: String,
+    run: Run,
 }
 
 impl<B> Runner<B>
@@ -136,11 +145,12 @@ where
         S: EventSet + 'static,
         H: PageHandler<S, B> + Send + 'static,
     {
-        let name = consumer.name().to_owned();
+        let (name, reads) = (consumer.name().to_owned(), consumer.reads());
         let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
         let consumer = consumer.stopped_by(Arc::clone(&signals));
         let run = move |pace| thread::run(consumer, &connect, &signals, &pace);
-        self.consumers.push((name, Box::new(run)));
+        let run = Box::new(run);
+        self.consumers.push(Added { name, reads, run });
         self
     }
 
@@ -154,8 +164,12 @@ where
     #[must_use = "the consumers end when this is dropped"]
     pub fn start(self) -> RunHandle {
         let pace = self.pace;
-        let start = |(name, run): (String, Run)| {
-            let thread = std::thread::spawn(move || run(pace));
+        let names = same_names(&self.consumers);
+        let start = |Added { name, run, .. }: Added| {
+            let refused = names
+                .get(&name)
+                .map(|error| ConsumerExit::refused(&name, error));
+            let thread = std::thread::spawn(move || refused.unwrap_or_else(|| run(pace)));
             (name, thread)
         };
         let threads = self.consumers.into_iter().map(start).collect();
@@ -164,6 +178,27 @@ where
             threads,
         }
     }
+}
+
+/// Returns the names that several consumers have, with the reason why these cannot run. They share
+/// one cursor and one lease, so each would pass messages of the other.
+fn same_names(consumers: &[Added]) -> HashMap<String, String> {
+    let mut reads: HashMap<&str, Vec<&str>> = HashMap::new();
+    for consumer in consumers {
+        let same = reads.entry(&consumer.name).or_default();
+        same.push(&consumer.reads);
+    }
+    let several = reads.into_iter().filter(|(_, reads)| reads.len() > 1);
+    let reason = |(name, reads): (&str, Vec<&str>)| {
+        let problem = format!(
+            "{} consumers of this runner have the name \"{name}\": one reads {}; give each consumer \
+             its own name",
+            reads.len(),
+            reads.join(", another ")
+        );
+        (name.to_owned(), problem)
+    };
+    several.map(reason).collect()
 }
 
 /// Running consumers. Dropping this asks them to end, and does not wait for them.

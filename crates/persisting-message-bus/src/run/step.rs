@@ -153,8 +153,14 @@ impl Progress {
         let longest = pace.retry.backoff.max_delay_after(failures);
         if error.is_lease_lost() {
             Next::RetryWithin(longest)
-        } else if error.is_broken_cursor() || error.is_invalid_name() {
+        } else if error.is_broken_cursor()
+            || error.is_event_set_conflict()
+            || error.is_invalid_name()
+        {
             Next::Stop
+        } else if error.is_unknown_message() && error.attempts().is_none() {
+            // Another program can know the message, so the consumer waits without a limit.
+            Next::RetryWithin(longest)
         } else if !is_of_message {
             // After a conflict with another writer, the connection is still usable.
             if error.is_retryable() && !error.is_disconnected() {
@@ -272,8 +278,9 @@ mod tests {
             topic: "orders",
             owner: "me",
             duration: Duration::ZERO,
+            identity: Default::default(),
         };
-        let locked = Error::lease_held(&request, None, None);
+        let locked = Error::lease_held(request.key(), None, None);
         let outcomes = [
             Outcome::Handled(0),
             Outcome::Handled(3),

@@ -40,6 +40,18 @@ impl ConsumerExit {
     }
 }
 
+impl ConsumerExit {
+    /// Creates the exit of a consumer that must not run.
+    pub(super) fn refused(name: &str, problem: &str) -> Self {
+        let error = Error::permanent("starting", problem.to_owned()).of_consumer(name);
+        tell_of_stop(name, &error);
+        Self {
+            consumer: name.to_owned(),
+            error: Some(error),
+        }
+    }
+}
+
 /// Runs a consumer until it ends.
 pub(super) fn run<B, S, H>(
     mut consumer: MessageConsumer<S, H>,
@@ -105,14 +117,18 @@ where
     }
     let consumer = consumer.name().to_owned();
     match &error {
-        Some(error) => error!(
-            messaging.consumer.group.name = consumer,
-            error = %format_args!("{error:#}"),
-            "consumer stopped because of an error"
-        ),
+        Some(error) => tell_of_stop(&consumer, error),
         None => info!(messaging.consumer.group.name = consumer, "consumer ended"),
     }
     ConsumerExit { consumer, error }
+}
+
+fn tell_of_stop(consumer: &str, error: &Error) {
+    error!(
+        messaging.consumer.group.name = consumer,
+        error = %format_args!("{error:#}"),
+        "consumer stopped because of an error"
+    );
 }
 
 /// Stores the cursors of final effects once more, so that the effects do not happen again.
@@ -138,7 +154,8 @@ fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
     let text = format_args!("{error:#}");
     let is_common = error.is_retryable() && !error.is_disconnected();
     let is_usual = is_common && !failed_often;
-    if is_usual || error.attempts().is_some() {
+    let is_told = error.attempts().is_some() || error.is_unknown_message();
+    if is_usual || is_told {
         debug!(
             messaging.consumer.group.name = consumer,
             error = %text,

@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::message::name;
-use crate::position::Position;
 use crate::sql::backend::StoreBackend;
-use crate::sql::statements::{failures, leases};
+use crate::sql::statements::{consumers, failures, leases, renaming};
 use crate::sql::tables::Tables;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::Place;
 
 impl<T: Tables> MessageConsumerState for T {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
@@ -38,25 +39,47 @@ impl<T: Tables> MessageConsumerState for T {
         leases::release(connection, &schema.consumer_state, lease)
     }
 
-    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error> {
+    fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        failures::reset(connection, schema, lease, cursor)
+        failures::reset(connection, schema, lease, place)
+    }
+
+    fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
+        let (connection, schema) = self.parts();
+        leases::identify(connection, &schema.consumer_state, lease, identity)
+    }
+
+    fn replace_event_set(
+        &mut self,
+        key: ConsumerKey<'_>,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, Error> {
+        let (connection, schema) = self.parts();
+        consumers::replace_event_set(connection, &schema.consumer_state, key, [before, after])
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error> {
+        let (connection, schema) = self.parts();
+        name::validate("consumer", from)?;
+        name::validate("consumer", to)?;
+        renaming::rename(connection, schema, from, to)
     }
 
     fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
         let (connection, schema) = self.parts();
         let table = &schema.consumer_state;
-        leases::set_paused(connection, table, key, true)
+        consumers::set_paused(connection, table, key, true)
     }
 
     fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
         let (connection, schema) = self.parts();
         let table = &schema.consumer_state;
-        leases::set_paused(connection, table, key, false)
+        consumers::set_paused(connection, table, key, false)
     }
 
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {
         let (connection, schema) = self.parts();
-        leases::status(connection, schema, key)
+        consumers::status(connection, schema, key)
     }
 }

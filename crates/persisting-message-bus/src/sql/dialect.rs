@@ -41,6 +41,8 @@ pub trait Dialect: Backend {
     /// `{of_topic}`: the condition that a message is of a topic. Each `?` in it takes the topic as
     /// its value.
     const OF_TOPIC: &'static str = "{topic} = ?";
+    /// `{is_readable}`: a condition on the server from which a page is read.
+    const IS_READABLE: &'static str = "";
     /// `{limit}`: the number after LIMIT, which is its value.
     const LIMIT: &'static str = "?";
 
@@ -139,6 +141,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "or_nothing" => DB::OR_NOTHING,
         "messages" => DB::MESSAGES,
         "of_topic" => DB::OF_TOPIC,
+        "is_readable" => DB::IS_READABLE,
         "limit" => DB::LIMIT,
         _ => return None,
     })

@@ -10,6 +10,7 @@ use crate::store::failures::{
 };
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::place::MessageAt;
 
 impl<T: Tables> MessageFailures for T {
     fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
@@ -20,11 +21,11 @@ impl<T: Tables> MessageFailures for T {
     fn give_up(
         &mut self,
         lease: &Lease,
-        position: Position,
+        message: MessageAt,
         then: FailurePolicy,
     ) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        failures::give_up(connection, schema, lease, position, then)
+        failures::give_up(connection, schema, lease, message, then)
     }
 
     fn is_redriven(

@@ -11,6 +11,7 @@ use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{flows, messages};
 use crate::sql::tables::Tables;
 use crate::sql::watch;
+use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
@@ -26,9 +27,18 @@ impl<T: Tables> MessageSource for T {
         T::Backend::high_water_mark(connection, schema, topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let (connection, schema) = self.parts();
         messages::head(connection, &schema.messages, topic, high_water_mark)
+    }
+
+    fn ids_at(
+        &mut self,
+        topic: &str,
+        positions: [Position; 2],
+    ) -> Result<[Option<Uuid>; 2], Error> {
+        let (connection, schema) = self.parts();
+        messages::ids_at(connection, &schema.messages, topic, positions)
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {

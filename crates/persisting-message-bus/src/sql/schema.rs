@@ -87,6 +87,14 @@ table_names! {
         work: Name = "work",
         /// An integer or null, `suspect_until`.
         suspect_until: Name = "suspect_until",
+        /// An integer or null, `anchor_position`.
+        anchor_position: Name = "anchor_position",
+        /// A text of 36 characters or null, `anchor_id`.
+        anchor_id: Name = "anchor_id",
+        /// A text or null, `source`.
+        source: Name = "source",
+        /// A text or null, `event_set`.
+        event_set: Name = "event_set",
     }
 
     /// The names of the table of failed messages and its columns.

@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::failures::MessageFailures;
+use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::{Anchor, Place};
 use crate::store::work::Work;
 
 /// Keeps, by consumer name and topic, the cursor of a consumer and its lease.
@@ -63,7 +65,7 @@ pub trait MessageConsumerState: MessageFailures {
     /// If the state cannot be written.
     fn release(&mut self, lease: &Lease) -> Result<(), Error>;
 
-    /// Moves the cursor to any position, releases the lease, and forgets the failures that the move
+    /// Moves the cursor to any place, releases the lease, and forgets the failures that the move
     /// makes obsolete: those after the new cursor, because these messages come again, and that of
     /// the message before which the cursor stood.
     ///
@@ -71,7 +73,40 @@ pub trait MessageConsumerState: MessageFailures {
     ///
     /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was moved.
     /// - If the state cannot be written.
-    fn reset(&mut self, lease: &Lease, cursor: Option<Position>) -> Result<(), Error>;
+    fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error>;
+
+    /// Stores what the consumer reads.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was stored.
+    /// - If the state cannot be written.
+    fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error>;
+
+    /// Replaces the stored event set of a consumer, if it is still `before`. Returns `true` if it
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written.
+    fn replace_event_set(
+        &mut self,
+        key: ConsumerKey<'_>,
+        before: &str,
+        after: &str,
+    ) -> Result<bool, Error>;
+
+    /// Gives a consumer another name, with its cursors, failed messages and inbox. Returns `false`
+    /// if there is no consumer `from`. All changes take effect together.
+    ///
+    /// A program that still uses the old name would start again at the start of its topics. Stop
+    /// such programs before you call this.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_held`] if a consumer of that name is at work. Nothing was renamed.
+    /// - If a consumer `to` exists, a name is invalid, or the state cannot be written.
+    fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error>;
 
     /// Pauses the consumer after its current page, until it is resumed. Waits for a transactional
     /// page that is being handled. Returns `false` if the consumer does not exist: a consumer that
@@ -112,9 +147,9 @@ pub struct NoteWork {
 /// What a holder stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CursorUpdate {
-    /// The new cursor; `None` for a consumer that has not left the start. To move it back, use
+    /// The new cursor and its anchor. To move the cursor back, use
     /// [`reset`](MessageConsumerState::reset).
-    pub cursor: Option<Position>,
+    pub place: Place,
     /// The duration of the lease from now on; `None` releases it.
     pub extend_lease: Option<Duration>,
 }
@@ -124,6 +159,8 @@ pub struct CursorUpdate {
 pub struct ConsumerRow {
     /// Its cursor; `None` while it has not left the start.
     pub cursor: Option<Position>,
+    /// The message by which the cursor is recognised.
+    pub anchor: Option<Anchor>,
     /// The lease holder, even if the lease has expired.
     pub lease_owner: Option<String>,
     /// How often the lease was taken.
@@ -143,6 +180,19 @@ pub struct ConsumerRow {
     /// The lowest position of a [final](crate::operate::FailureState::Final) message. The failure
     /// policy applies to it as soon as the messages before it are handled.
     pub first_final: Option<Position>,
+    /// What it reads.
+    pub identity: StoredIdentity,
     /// The current time by the state's clock.
     pub now: DateTime<Utc>,
+}
+
+impl ConsumerRow {
+    /// Returns the place of the consumer.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            cursor: self.cursor,
+            anchor: self.anchor,
+        }
+    }
 }

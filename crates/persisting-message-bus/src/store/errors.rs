@@ -1,30 +1,36 @@
 //! Errors about a lease, and about the work that is noted under it.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::error::kind::BoxError;
 use crate::error::kind::Kind;
 use crate::position::Position;
+use crate::store::event_set::EventSetRecord;
 use crate::store::failures::FailedMessage;
-use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::key::ConsumerKey;
+use crate::store::lease::Lease;
+use crate::store::place::Anchor;
 
 /// For backends.
 impl Error {
     /// Creates the error that another owner holds the lease. `expires_at` is by the state's clock.
     #[must_use]
     pub fn lease_held(
-        request: &LeaseRequest<'_>,
+        key: ConsumerKey<'_>,
         owner: Option<String>,
         expires_at: Option<DateTime<Utc>>,
     ) -> Self {
         let or_unknown = "unknown".to_owned();
         Self::from(Kind::LeaseHeld {
-            topic: request.topic.to_owned(),
+            topic: key.topic.to_owned(),
             owner: owner.unwrap_or_else(|| or_unknown.clone()),
             expires_at: expires_at.map_or(or_unknown, |time| time.to_rfc3339()),
         })
-        .of_consumer(request.consumer)
+        .of_consumer(key.consumer)
     }
 
     /// Creates the error that another owner took the lease.
@@ -40,6 +46,50 @@ impl Error {
 }
 
 impl Error {
+    /// Creates the error that a source does not have the message of an anchor.
+    pub(crate) fn unrecognised(topic: &str, anchor: Anchor, found: Option<Uuid>) -> Self {
+        Kind::Unrecognised {
+            topic: topic.to_owned(),
+            position: anchor.position,
+            expected: anchor.message_id,
+            found,
+        }
+        .into()
+    }
+
+    /// Creates the error of a page that was read from an older state than its topic's head.
+    pub(crate) fn stale_page(topic: &str, after: Position, head: Position) -> Self {
+        let topic = topic.to_owned();
+        Kind::StalePage { topic, after, head }.into()
+    }
+
+    /// Creates the error of a consumer that cannot be renamed.
+    pub(crate) fn name_taken(from: &str, to: &str) -> Self {
+        let problem = format!("a consumer with the name \"{to}\" exists");
+        Self::permanent("renaming the consumer", problem).of_consumer(from)
+    }
+
+    pub(crate) fn other_source(topic: &str, stored: Option<&str>, found: Option<&str>) -> Self {
+        Kind::OtherSource {
+            topic: topic.to_owned(),
+            stored: stored.map(str::to_owned),
+            found: found.map(str::to_owned),
+        }
+        .into()
+    }
+
+    /// Creates the error of a consumer that reads something else than the row stores.
+    pub(crate) fn other_event_set(stored: impl fmt::Display, own: &EventSetRecord) -> Self {
+        let [stored, own] = [stored.to_string(), own.to_string()];
+        Kind::OtherEventSet { stored, own }.into()
+    }
+
+    /// Creates the error of a consumer that reads more than the row stores.
+    pub(crate) fn event_set_grew(stored: &EventSetRecord, own: &EventSetRecord) -> Self {
+        let [stored, own] = [stored, own].map(EventSetRecord::to_string);
+        Kind::EventSetGrew { stored, own }.into()
+    }
+
     pub(crate) fn not_there(lease: &Lease, position: Position) -> Self {
         Kind::NotThere {
             topic: lease.topic.clone(),

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::place::MessageAt;
 
 /// Keeps, by consumer name and topic, the messages that a consumer failed on: how often, why, and
 /// which of them are parked.
@@ -47,7 +48,8 @@ use crate::store::lease::Lease;
 /// # Ok::<(), persisting_message_bus::Error>(())
 /// ```
 pub trait MessageFailures {
-    /// Records one more failure of a message, and returns how often it has failed. Forgets failures
+    /// Records one more failure of a message, and returns how often it has failed. A message that
+    /// is [unknown](FailureState::Unknown) has not failed, so its number stays. Forgets failures
     /// before it, because the consumer has overcome them; parked, redriven and final messages stay.
     /// Renews the lease.
     ///
@@ -68,7 +70,7 @@ pub trait MessageFailures {
     fn give_up(
         &mut self,
         lease: &Lease,
-        position: Position,
+        message: MessageAt,
         then: FailurePolicy,
     ) -> Result<(), Error>;
 
@@ -156,8 +158,8 @@ pub struct NewFailure<'a> {
     pub error: &'a str,
     /// The duration of the lease from now on.
     pub extend_lease: Duration,
-    /// [`FailureState::Failing`] if the message is retried. Otherwise [`FailureState::Parked`] or
-    /// [`FailureState::Final`].
+    /// [`FailureState::Failing`] if the message is retried. Otherwise [`FailureState::Unknown`],
+    /// [`FailureState::Parked`] or [`FailureState::Final`].
     pub state: FailureState,
 }
 
@@ -242,6 +244,8 @@ pub enum FailureState {
     Parked,
     /// It was set aside, and waits to be handled again.
     Redriven,
+    /// The program that met it does not know its type or its version. The consumer waits before it.
+    Unknown,
     /// Its handler has ended the transaction, and some of its effects may be committed. It is not
     /// attempted again: the failure policy applies as soon as the messages before it are handled.
     Final,
@@ -296,6 +300,13 @@ impl<'a> FailedMessagesRequest<'a> {
     }
 }
 
+impl FailedMessage {
+    /// Returns `true` if a message with that id is not the one that failed.
+    pub(crate) fn is_of_another_than(&self, message_id: Uuid) -> bool {
+        self.message_id.is_some_and(|failed| failed != message_id)
+    }
+}
+
 impl FailureState {
     /// Returns the stored form.
     #[must_use]
@@ -305,6 +316,7 @@ impl FailureState {
             Self::Stopped => "stopped",
             Self::Parked => "parked",
             Self::Redriven => "redriven",
+            Self::Unknown => "unknown",
             Self::Final => "final",
         }
     }
@@ -317,6 +329,7 @@ impl FailureState {
             Self::Stopped,
             Self::Parked,
             Self::Redriven,
+            Self::Unknown,
             Self::Final,
         ];
         states.into_iter().find(|state| state.as_str() == text)
@@ -325,7 +338,10 @@ impl FailureState {
     /// Returns `true` if the consumer stands before the message.
     #[must_use]
     pub const fn is_in_front(self) -> bool {
-        matches!(self, Self::Failing | Self::Stopped | Self::Final)
+        matches!(
+            self,
+            Self::Failing | Self::Stopped | Self::Unknown | Self::Final
+        )
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::position::Position;
+use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
+use crate::store::place::{Anchor, Place};
 use crate::store::work::Work;
 
 /// A request for the lease of a consumer.
@@ -18,6 +20,8 @@ pub struct LeaseRequest<'a> {
     /// The duration of the lease. Fractions of a millisecond are cut off. A lease of zero expires
     /// at once.
     pub duration: Duration,
+    /// What the consumer reads. It is stored if the consumer has never run.
+    pub identity: ConsumerIdentity<'a>,
 }
 
 /// The right to be the one active consumer of a name on a topic.
@@ -33,6 +37,8 @@ pub struct Lease {
     pub epoch: i64,
     /// The cursor when the lease was taken; `None` while the consumer has not left the start.
     pub cursor: Option<Position>,
+    /// The message by which the cursor is recognised.
+    pub anchor: Option<Anchor>,
     /// The position of the consumer before it was reset. Messages up to this position are handled
     /// again.
     pub replay_until: Option<Position>,
@@ -42,6 +48,8 @@ pub struct Lease {
     /// Up to this position, messages are handed out one at a time, because one of them may have
     /// ended its process.
     pub suspect_until: Option<Position>,
+    /// What the consumer reads, as it is stored.
+    pub identity: StoredIdentity,
 }
 
 impl<'a> LeaseRequest<'a> {
@@ -62,6 +70,15 @@ impl Lease {
         ConsumerKey {
             consumer: &self.consumer,
             topic: &self.topic,
+        }
+    }
+
+    /// Returns the place of the consumer.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            cursor: self.cursor,
+            anchor: self.anchor,
         }
     }
 

@@ -3,10 +3,13 @@
 
 pub(crate) mod consumer_state;
 pub(crate) mod errors;
+pub(crate) mod event_set;
 pub(crate) mod failures;
+pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod key;
 pub(crate) mod lease;
+pub(crate) mod place;
 pub(crate) mod repository;
 pub(crate) mod slot_observations;
 pub(crate) mod source;

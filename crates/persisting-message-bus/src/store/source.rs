@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::message::raw::StoredMessage;
 use crate::message::stored_headers::causation_id;
 use crate::position::Position;
+use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 
 /// A source of messages, which are read one topic at a time, in the order of their positions.
@@ -30,13 +31,48 @@ pub trait MessageSource {
         observations: &mut SlotObservations,
     ) -> Result<Position, Error>;
 
-    /// Returns the highest position of the topic's messages at or below the high-water mark;
-    /// [`Position::START`] if there are none.
+    /// Returns the topic's last message at or below the high-water mark. If there is none, the
+    /// position is [`Position::START`].
     ///
     /// # Errors
     ///
     /// If the source cannot be read.
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error>;
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
+
+    /// Returns the ids of the topic's messages at two positions; `None` where there is no message.
+    /// The default implementation reads these messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn ids_at(
+        &mut self,
+        topic: &str,
+        positions: [Position; 2],
+    ) -> Result<[Option<Uuid>; 2], Error> {
+        let mut ids = [None; 2];
+        for (position, id) in positions.into_iter().zip(&mut ids) {
+            let request = PageRequest {
+                topic,
+                message_types: TypeFilter::All,
+                after: position.before(),
+                up_to: position,
+                limit: 1,
+            };
+            self.read_page(&request, &mut |stored| {
+                *id = Some(stored.message_id);
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok(ids)
+    }
+
+    /// Returns a name for the source, if it is not the database that keeps the consumer state.
+    /// Cursors are stored with the name, so that a consumer notices that it reads from another
+    /// source. The default implementation returns `None`.
+    fn source_name(&self) -> Option<String> {
+        None
+    }
 
     /// Returns the topic's head: the highest position of its messages at or below the current
     /// high-water mark.
@@ -49,7 +85,7 @@ pub trait MessageSource {
     /// Those of [`high_water_mark`](Self::high_water_mark) and [`head`](Self::head).
     fn current_head(&mut self, topic: &str) -> Result<Position, Error> {
         let high_water_mark = self.high_water_mark(topic, &mut SlotObservations::default())?;
-        self.head(topic, high_water_mark)
+        self.head(topic, high_water_mark).map(|head| head.position)
     }
 
     /// Returns the highest position that the source has ever assigned, on any topic, even if the

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations, StoredMessage,
+    MessageAt, MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations,
+    StoredMessage,
 };
 use persisting_message_bus::{Error, OnDuplicate, Position};
 
@@ -37,7 +38,7 @@ impl<C: MessageSource> MessageSource for OnTopics<'_, C> {
         self.connection.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.connection.head(topic, high_water_mark)
     }
 

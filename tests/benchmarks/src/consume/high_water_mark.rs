@@ -8,10 +8,10 @@ use benchmark_rows::backends::Database;
 use benchmark_rows::topic::Orders;
 use benchmark_rows::{Done, Failure, Way};
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageSource, PageRequest, SlotObservations, StoredMessage,
+    MessageAt, MessageConsumerState, MessageSource, PageRequest, SlotObservations, StoredMessage,
     TransactionControl,
 };
-use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, ResetTo};
+use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, StartAt};
 use uuid::Uuid;
 
 use crate::with_driver::WithDriver;
@@ -57,7 +57,7 @@ where
         Ok(())
     };
     let mut consumer = MessageConsumer::<Orders>::external(name, handler).page_size(page);
-    consumer.reset(bus, ResetTo::Position(Position::new(after)))?;
+    consumer.reset(bus, StartAt::Position(Position::new(after)))?;
     let begun = Instant::now();
     let handled = match look {
         Look::OnceInAWhile => consumer.handle_new_messages(bus)?,
@@ -86,7 +86,7 @@ impl<C: MessageSource> MessageSource for WhateverThereIs<C> {
         Ok(Position::new(i64::MAX))
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<Position, Error> {
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         self.0.head(topic, high_water_mark)
     }
 

@@ -8,9 +8,12 @@ use crate::sql::dialect::Value::{Number, OptionalNumber, OptionalText, Text};
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::sql::statements::consumers::{read_anchor, read_identity};
 use crate::sql::statements::duplicates::is_unique_violation;
 use crate::sql::statements::leases::{locked, milliseconds, taking_failed};
+use crate::store::identity::StoredIdentity;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::Anchor;
 use crate::store::work::Work;
 
 /// Reads the consumer's row, and whether its lease is free. Reading does not wait for a holder
@@ -18,7 +21,8 @@ use crate::store::work::Work;
 const LOOK: &str = "
     SELECT {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until},
         coalesce({lease_owner} <> ?, 0),
-        {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now}
+        {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now},
+        {anchor_position}, {anchor_id}, {event_set}, {source}
     FROM {table} WHERE {consumer} = ? AND {topic} = ?";
 
 /// Checks that no transaction holds the row. A holder whose lease has expired may still have an
@@ -36,8 +40,9 @@ const TAKE_OVER: &str = "
 
 const INSERT: &str = "
     INSERT INTO {table}
-        ({lease_owner}, {lease_epoch}, {lease_expires_at}, {consumer}, {topic})
-    VALUES (?, 1, {now_plus_millis}, ?, ?)";
+        ({lease_owner}, {lease_epoch}, {lease_expires_at}, {consumer}, {topic}, {event_set},
+            {source})
+    VALUES (?, 1, {now_plus_millis}, ?, ?, ?, ?)";
 
 /// A consumer's row.
 struct Seen {
@@ -48,6 +53,8 @@ struct Seen {
     suspect_until: Option<i64>,
     is_of_other: bool,
     is_free: bool,
+    anchor: Option<Anchor>,
+    identity: StoredIdentity,
 }
 
 pub(super) fn acquire<C>(
@@ -90,9 +97,11 @@ fn lease_on(request: &LeaseRequest<'_>, seen: Option<&Seen>) -> Lease {
         owner: request.owner.to_owned(),
         epoch: seen.map_or(0, |seen| seen.epoch) + 1,
         cursor: position(|seen| seen.cursor),
+        anchor: seen.and_then(|seen| seen.anchor),
         replay_until: position(|seen| seen.replay_until),
         left: left.map(Work::from_stored),
         suspect_until: position(|seen| seen.suspect_until),
+        identity: seen.map_or_else(|| request.identity.into(), |seen| seen.identity.clone()),
     }
 }
 
@@ -112,7 +121,7 @@ where
     ];
     let values = values.map(Text);
     let look = Statement::new(LOOK, table, values);
-    first_row(connection, look, |columns: &mut [Column<'_, Mysql>; 7]| {
+    first_row(connection, look, |columns: &mut [Column<'_, Mysql>; 11]| {
         let [
             cursor,
             epoch,
@@ -121,6 +130,10 @@ where
             suspect_until,
             is_of_other,
             is_free,
+            anchor_position,
+            anchor_id,
+            event_set,
+            source,
         ] = columns;
         Ok(Seen {
             cursor: cursor.optional_integer("cursor")?,
@@ -131,6 +144,8 @@ where
             is_of_other: is_of_other.integer("lease_owner")? == 1,
             // A lease that has no time of expiry cannot be taken.
             is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
+            anchor: read_anchor([anchor_position, anchor_id])?,
+            identity: read_identity([event_set, source])?,
         })
     })
 }
@@ -180,7 +195,9 @@ fn insert<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let insert = Statement::new(INSERT, table, new_values(request));
+    let identity = [request.identity.event_set, request.identity.source].map(OptionalText);
+    let values = new_values(request).into_iter().chain(identity);
+    let insert = Statement::new(INSERT, table, values);
     match connection.execute_returning_count(&insert) {
         Ok(_) => Ok(true),
         Err(cause) if is_unique_violation(&cause) => Ok(false),

@@ -10,6 +10,10 @@ impl Dialect for Pg {
 
     const UUID: &'static str = "?::uuid";
 
+    /// A proxy can send reads to a standby, where messages are missing that were committed late. A
+    /// page that was read there is empty, which the reader notices.
+    const IS_READABLE: &'static str = "AND NOT pg_is_in_recovery()";
+
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)
     }

@@ -64,6 +64,11 @@ const LOWEST_ANNOUNCED: &str = "
     ) AS announced
     WHERE announced.last BETWEEN 0 AND sequence.last";
 
+/// Reads the position of the last row. The snapshot of the statement is older than the value of the
+/// sequence, so this is never above it, unless the sequence was set back or rows were copied
+/// without it.
+const LAST_ROW: &str = "SELECT max({id}) FROM {table}";
+
 /// The values that are read of the sequence.
 #[derive(Debug)]
 struct Sequence {
@@ -84,22 +89,27 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     let doing = || format!("reading the high-water mark of topic \"{topic}\"");
-    let sql =
-        format!("SELECT sequence.*, ({LOWEST_ANNOUNCED}) FROM ({SEQUENCE} OFFSET 0) AS sequence");
+    let sql = format!(
+        "SELECT sequence.*, ({LOWEST_ANNOUNCED}), ({LAST_ROW}) FROM ({SEQUENCE} OFFSET 0) AS sequence"
+    );
     let of_column = [Text(&table.table), Text(&table.id)];
     let values = iter::once(Number(key_of(topic))).chain(of_column);
     let looked = first_row(
         connection,
         Statement::new(sql, table, values),
-        |columns: &mut [Column<'_, Pg>; 8]| {
-            let [columns @ .., announced] = columns;
+        |columns: &mut [Column<'_, Pg>; 9]| {
+            let [columns @ .., announced, last_row] = columns;
             let sequence = Sequence::read(columns)?;
-            Ok((sequence, announced.optional_integer("objid")?))
+            let last_row = last_row.optional_integer("id")?;
+            Ok((sequence, announced.optional_integer("objid")?, last_row))
         },
     );
     let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
-    let (sequence, announced) = looked.ok_or_else(|| no_sequence(table, doing()))?;
-    match sequence.problem() {
+    let (sequence, announced, last_row) = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let problem = sequence
+        .problem()
+        .or_else(|| sequence.is_below(last_row, table));
+    match problem {
         Some(problem) => Err(Error::permanent(doing(), problem)),
         None => Ok(Position::new(announced.unwrap_or(sequence.last))),
     }
@@ -116,6 +126,15 @@ where
     let sequence = sequence.map_err(|cause| failed_while(doing(), cause))?;
     let sequence = sequence.ok_or_else(|| no_sequence(table, doing()))?;
     Ok(Position::new(sequence.last))
+}
+
+/// Returns what to do if the sequence is below the rows of the table.
+pub(super) fn set_sequence(table: &MessageTable) -> String {
+    let MessageTable { table, id, .. } = table;
+    format!(
+        "rows were copied without their sequence, or it was set back: SELECT \
+         setval(pg_get_serial_sequence('\"{table}\"', '{id}'), max(\"{id}\")) FROM \"{table}\""
+    )
 }
 
 fn no_sequence(table: &MessageTable, doing: String) -> Error {
@@ -146,6 +165,18 @@ impl Sequence {
             isolation: isolation.text("transaction_isolation")?.to_owned(),
             is_readable: is_readable.integer("has_sequence_privilege")? != 0,
         })
+    }
+
+    /// Returns the problem of a sequence that is below a row. Readers would not see the rows above
+    /// it, and publishers would assign their positions again.
+    fn is_below(&self, last_row: Option<i64>, table: &MessageTable) -> Option<String> {
+        let last_row = last_row.filter(|last_row| *last_row > self.last)?;
+        Some(format!(
+            "the sequence of the positions is at {}, but there is a message at position {last_row}; \
+             {}",
+            self.last,
+            set_sequence(table)
+        ))
     }
 
     /// Returns the reason why messages cannot be read, if there is one.

@@ -5,11 +5,12 @@ use diesel::pg::Pg;
 
 use crate::error::Error;
 use crate::sql::dialect::Statement;
-use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::postgres::fence::hash_of;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
-use crate::sql::statements::leases::{locked, milliseconds, status, take, taking_failed};
+use crate::sql::statements::consumers::status;
+use crate::sql::statements::leases::{locked, milliseconds, take, taking_failed};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::lease::{Lease, LeaseRequest};
 
@@ -28,7 +29,8 @@ const TAKE: &str = "
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
             ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
-    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
+        {anchor_id}, {event_set}, {source}";
 
 /// Follows `TAKE` if it runs in a transaction of its own: the commit does not wait for the disk. If
 /// a crash of the server undoes the lease, the owner's next write finds that the lease is lost,
@@ -42,10 +44,12 @@ const LOCK: &str = "
     SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(?)::text";
 
 const INSERT: &str = "
-    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
-    SELECT ?, ?, ?, 1, {now_plus_millis}
+    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {event_set},
+            {source})
+    SELECT ?, ?, ?, 1, {now_plus_millis}, ?, ?
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
-    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
+        {anchor_id}, {event_set}, {source}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,
@@ -117,6 +121,8 @@ where
         Text(request.topic),
         Text(request.owner),
         Number(milliseconds(request.duration)),
+        OptionalText(request.identity.event_set),
+        OptionalText(request.identity.source),
         Text(request.consumer),
         Text(request.topic),
     ];

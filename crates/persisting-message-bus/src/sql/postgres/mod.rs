@@ -23,6 +23,7 @@ pub(crate) mod migrations;
 pub(crate) mod notifications;
 pub(crate) mod publish_autocommit;
 pub(crate) mod publish_copy;
+pub(crate) mod publish_errors;
 pub(crate) mod publish_many;
 pub(crate) mod publish_one;
 pub(crate) mod row_writer;
@@ -43,7 +44,6 @@ use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
 pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
-use crate::sql::publish_errors::not_persisted;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::messages;
@@ -134,7 +134,7 @@ where
                 Err(Error::duplicate_message(message))
             }
             (Ok(inserted), _) => Ok(inserted),
-            (Err(cause), _) => Err(not_persisted(cause, messages)),
+            (Err(cause), _) => Err(publish_errors::not_persisted(table, cause, messages)),
         }
     }
 

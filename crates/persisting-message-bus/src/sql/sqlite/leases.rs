@@ -3,7 +3,7 @@ use diesel::sqlite::Sqlite;
 
 use crate::error::Error;
 use crate::sql::dialect::Statement;
-use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::leases::{locked, milliseconds, take};
 use crate::store::lease::{Lease, LeaseRequest};
@@ -12,8 +12,9 @@ use crate::store::lease::{Lease, LeaseRequest};
 /// holds the lease.
 const TAKE: &str = "
     INSERT INTO {table} AS held
-        ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at})
-    VALUES (?, ?, ?, 1, {now_plus_millis})
+        ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {event_set},
+            {source})
+    VALUES (?, ?, ?, 1, {now_plus_millis}, ?, ?)
     ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
         {lease_owner} = excluded.{lease_owner},
         {work} = CASE WHEN held.{lease_owner} = excluded.{lease_owner} THEN NULL ELSE held.{work} END,
@@ -22,7 +23,8 @@ const TAKE: &str = "
     WHERE held.{lease_owner} IS NULL
         OR held.{lease_owner} = excluded.{lease_owner}
         OR held.{lease_expires_at} <= {now}
-    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}";
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
+        {anchor_id}, {event_set}, {source}";
 
 pub(super) fn acquire<C>(
     connection: &mut C,
@@ -35,7 +37,8 @@ where
     let names = [request.consumer, request.topic, request.owner].map(Text);
     let values = names
         .into_iter()
-        .chain([Number(milliseconds(request.duration))]);
+        .chain([Number(milliseconds(request.duration))])
+        .chain([request.identity.event_set, request.identity.source].map(OptionalText));
     match take(
         connection,
         request,

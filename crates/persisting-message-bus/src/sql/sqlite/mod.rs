@@ -8,6 +8,7 @@
 //!   timeout.
 
 mod dialect;
+pub(crate) mod file;
 pub(crate) mod leases;
 pub(crate) mod migrations;
 pub(crate) mod page_columns;
@@ -74,7 +75,7 @@ where
         _topic: &str,
         _observations: &mut SlotObservations,
     ) -> Result<Position, Error> {
-        positions::last_position(connection, &schema.messages)
+        positions::high_water_mark(connection, &schema.messages)
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {

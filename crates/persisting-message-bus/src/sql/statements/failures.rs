@@ -12,6 +12,7 @@ use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::{FailureTable, TableSchema};
+use crate::sql::statements::consumers::failed;
 use crate::sql::statements::leases;
 use crate::store::consumer_state::CursorUpdate;
 use crate::store::failures::{
@@ -19,24 +20,26 @@ use crate::store::failures::{
 };
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::place::{MessageAt, Place};
 
 const FORGET_OVERCOME: &str = "
     DELETE FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND {position} < ? AND {state} IN ('failing', 'stopped')";
+    WHERE {consumer} = ? AND {topic} = ? AND {position} < ? AND {state} IN ('failing', 'stopped', 'unknown')";
 
 const FORGET_VOID: &str = "
     DELETE FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN ('failing', 'stopped', 'final'))";
+    WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN
+        ('failing', 'stopped', 'unknown', 'final'))";
 
 const AGAIN: &str = "
     UPDATE {table}
-    SET {attempts} = {attempts} + 1, {state} = ?, {error} = ?, {last_failed_at} = {now}
+    SET {attempts} = {attempts} + ?, {state} = ?, {error} = ?, {last_failed_at} = {now}
     WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
 
 const FIRST: &str = "
-    INSERT INTO {table} ({state}, {error}, {consumer}, {topic}, {position}, {message_id},
-        {message_type}, {attempts}, {first_failed_at}, {last_failed_at})
-    VALUES (?, ?, ?, ?, ?, ?, ?, 1, {now}, {now})";
+    INSERT INTO {table} ({attempts}, {state}, {error}, {consumer}, {topic}, {position},
+        {message_id}, {message_type}, {first_failed_at}, {last_failed_at})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now}, {now})";
 
 const ATTEMPTS: &str = "
     SELECT {attempts} FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
@@ -96,7 +99,7 @@ where
         )?;
         note(connection, &schema.failures, lease, failure).map_err(|cause| {
             let doing = format!("recording the failure at position {}", failure.position);
-            leases::failed(lease.key(), &doing, cause)
+            failed(lease.key(), &doing, cause)
         })
     })
 }
@@ -112,7 +115,12 @@ where
     C::Backend: Dialect + ReadValue,
 {
     let key = key(lease, failure.position);
-    let written = [Text(failure.state.as_str()), Text(failure.error)];
+    let attempts = i64::from(failure.state != FailureState::Unknown);
+    let written = [
+        Number(attempts),
+        Text(failure.state.as_str()),
+        Text(failure.error),
+    ];
     let values = || written.into_iter().chain(key);
     execute(connection, table, FORGET_OVERCOME, key)?;
     if execute(connection, table, AGAIN, values())? == 0 {
@@ -128,7 +136,7 @@ pub(in crate::sql) fn give_up<C>(
     connection: &mut C,
     schema: &TableSchema,
     lease: &Lease,
-    position: Position,
+    message: MessageAt,
     then: FailurePolicy,
 ) -> Result<(), Error>
 where
@@ -136,13 +144,14 @@ where
     C::Backend: Dialect,
 {
     let (table, consumers) = (&schema.failures, &schema.consumer_state);
+    let position = message.position;
     let set = |connection: &mut C, state: FailureState| {
         let state = [Text(state.as_str())];
         let values = state.into_iter().chain(key(lease, position));
         execute(connection, table, SET_STATE, values)
     };
     let update = CursorUpdate {
-        cursor: Some(position),
+        place: message.place_after(lease.place()),
         extend_lease: None,
     };
     connection.transaction(|connection| {
@@ -165,7 +174,7 @@ where
         .map_err(|cause| {
             let doing =
                 format!("applying the failure policy to the message at position {position}");
-            leases::failed(lease.key(), &doing, cause)
+            failed(lease.key(), &doing, cause)
         })
     })
 }
@@ -174,19 +183,19 @@ pub(in crate::sql) fn reset<C>(
     connection: &mut C,
     schema: &TableSchema,
     lease: &Lease,
-    cursor: Option<Position>,
+    place: Place,
 ) -> Result<(), Error>
 where
     C: LoadConnection,
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
-        leases::reset(connection, &schema.consumer_state, lease, cursor)?;
-        let values = key(lease, cursor.unwrap_or_default());
+        leases::reset(connection, &schema.consumer_state, lease, place)?;
+        let values = key(lease, place.position());
         let forgotten = execute(connection, &schema.failures, FORGET_VOID, values);
         forgotten.map(drop).map_err(|cause| {
             let doing = "deleting the recorded failures";
-            leases::failed(lease.key(), doing, cause)
+            failed(lease.key(), doing, cause)
         })
     })
 }
@@ -253,7 +262,7 @@ where
         let changed = execute(connection, &schema.failures, change, key(lease, position));
         changed.map(|changed| changed > 0).map_err(|cause| {
             let doing = format!("taking the redriven message at position {position}");
-            leases::failed(lease.key(), &doing, cause)
+            failed(lease.key(), &doing, cause)
         })
     })
 }
@@ -327,7 +336,7 @@ where
     let statement = Statement::new(COUNT, table, values);
     first_row(connection, statement, |[failed]| failed.integer("count"))
         .map(|failed| failed.map_or(0, i64::unsigned_abs))
-        .map_err(|cause| leases::failed(key, "counting failed messages", cause))
+        .map_err(|cause| failed(key, "counting failed messages", cause))
 }
 
 fn execute<'a, C>(

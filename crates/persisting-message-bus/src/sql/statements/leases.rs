@@ -1,4 +1,4 @@
-//! The statements for the consumer state, in the form that every database understands.
+//! The statements for leases and cursors, in the form that every database understands.
 
 use std::time::Duration;
 
@@ -9,23 +9,25 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalNumber, OptionalText, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
-use crate::sql::error::failed_while;
-use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row};
+use crate::sql::rows::{Column, ReadValue, first_row};
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
-use crate::store::consumer_state::{ConsumerRow, CursorUpdate, NoteWork};
-use crate::store::key::ConsumerKey;
+use crate::sql::statements::consumers::{failed, read_anchor, read_identity, status};
+use crate::store::consumer_state::{CursorUpdate, NoteWork};
+use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::place::Place;
 use crate::store::work::Work;
 
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {cursor_moved_at} = {now}, {work} = 'page', {lease_expires_at} = {now_plus_millis}
+    SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {cursor_moved_at} = {now},
+        {work} = 'page', {lease_expires_at} = {now_plus_millis}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const STORE_AND_RELEASE: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {cursor_moved_at} = {now}, {work} = NULL, {lease_owner} = NULL,
-        {lease_expires_at} = NULL
+    SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {cursor_moved_at} = {now},
+        {work} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const NOTE_WORK: &str = "
@@ -45,28 +47,13 @@ const RELEASE: &str = "
 
 const RESET: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {replay_until} = ?, {cursor_moved_at} = {now}, {work} = NULL,
+    SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {replay_until} = ?, {cursor_moved_at} = {now}, {work} = NULL,
         {suspect_until} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
-const PAUSE: &str = "
-    UPDATE {table} SET {paused_at} = coalesce({paused_at}, {now})
-    WHERE {consumer} = ? AND {topic} = ?";
-
-const RESUME: &str = "
-    UPDATE {table} SET {paused_at} = NULL WHERE {consumer} = ? AND {topic} = ?";
-
-/// Each subquery on the failures is a single index lookup.
-const STATUS: &str = "
-    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at},
-        {cursor_moved_at}, {work}, {suspect_until}, {now},
-        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
-            AND {failures.topic} = ? AND {failures.state} = 'redriven'),
-        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
-            AND {failures.topic} = ? AND {failures.state} = 'final')
-    FROM {table}
-    WHERE {consumer} = ? AND {topic} = ?
-    ORDER BY {lease_epoch} DESC LIMIT 1";
+const IDENTIFY: &str = "
+    UPDATE {table} SET {event_set} = ?, {source} = ?
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 /// Runs a statement that takes the lease. Returns the lease if the statement returns a row.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -79,15 +66,26 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    type Columns<'a, DB> = [Column<'a, DB>; 5];
+    type Columns<'a, DB> = [Column<'a, DB>; 9];
     let read = |columns: &mut Columns<'_, C::Backend>| {
-        let [cursor, epoch, replay_until, work, suspect_until] = columns;
+        let [
+            cursor,
+            epoch,
+            replay_until,
+            work,
+            suspect_until,
+            anchor_position,
+            anchor_id,
+            event_set,
+            source,
+        ] = columns;
         Ok(Lease {
             consumer: request.consumer.to_owned(),
             topic: request.topic.to_owned(),
             owner: request.owner.to_owned(),
             epoch: epoch.integer("lease_epoch")?,
             cursor: cursor.optional_integer("cursor")?.map(Position::new),
+            anchor: read_anchor([anchor_position, anchor_id])?,
             replay_until: replay_until
                 .optional_integer("replay_until")?
                 .map(Position::new),
@@ -95,6 +93,7 @@ where
             suspect_until: suspect_until
                 .optional_integer("suspect_until")?
                 .map(Position::new),
+            identity: read_identity([event_set, source])?,
         })
     };
     first_row(connection, statement, read).map_err(|cause| taking_failed(request, cause))
@@ -118,7 +117,7 @@ where
     let (owner, expires_at) = holder
         .map(|status| (status.lease_owner, status.lease_expires_at))
         .unwrap_or_default();
-    Ok(Error::lease_held(request, owner, expires_at))
+    Ok(Error::lease_held(request.key(), owner, expires_at))
 }
 
 pub(in crate::sql) fn store_cursor<C>(
@@ -131,11 +130,14 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let cursor = OptionalNumber(store.cursor.map(Position::get));
-    let (sql, values) = match store.extend_lease {
-        Some(duration) => (STORE_AND_HOLD, vec![cursor, Number(milliseconds(duration))]),
-        None => (STORE_AND_RELEASE, vec![cursor]),
+    let id = anchor_id(store.place);
+    let (sql, duration) = match store.extend_lease {
+        Some(duration) => (STORE_AND_HOLD, Some(Number(milliseconds(duration)))),
+        None => (STORE_AND_RELEASE, None),
     };
+    let values = of_place(store.place, id.as_deref())
+        .into_iter()
+        .chain(duration);
     update_held(connection, table, lease, sql, values, "storing the cursor")
 }
 
@@ -206,40 +208,48 @@ pub(in crate::sql) fn reset<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
     lease: &Lease,
-    cursor: Option<Position>,
+    place: Place,
 ) -> Result<(), Error>
 where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let positions = [cursor, lease.replayed_after_reset()];
-    let values = positions.map(|position| OptionalNumber(position.map(Position::get)));
+    let id = anchor_id(place);
+    let replay_until = OptionalNumber(lease.replayed_after_reset().map(Position::get));
+    let values = of_place(place, id.as_deref())
+        .into_iter()
+        .chain([replay_until]);
     update_held(connection, table, lease, RESET, values, "moving the cursor")
 }
 
-pub(in crate::sql) fn set_paused<C>(
+pub(in crate::sql) fn identify<C>(
     connection: &mut C,
     table: &ConsumerStateTable,
-    key: ConsumerKey<'_>,
-    paused: bool,
-) -> Result<bool, Error>
+    lease: &Lease,
+    identity: ConsumerIdentity<'_>,
+) -> Result<(), Error>
 where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let (sql, doing) = if paused {
-        (PAUSE, "pausing the consumer")
-    } else {
-        (RESUME, "resuming the consumer")
-    };
-    connection
-        .execute_returning_count(&Statement::new(
-            sql,
-            table,
-            [Text(key.consumer), Text(key.topic)],
-        ))
-        .map(|updated| updated > 0)
-        .map_err(|cause| failed(key, doing, cause))
+    let values = [identity.event_set, identity.source].map(OptionalText);
+    let doing = "storing what the consumer reads";
+    update_held(connection, table, lease, IDENTIFY, values, doing)
+}
+
+/// Returns the id of a place's anchor as text.
+fn anchor_id(place: Place) -> Option<String> {
+    place.anchor.map(|anchor| anchor.message_id.to_string())
+}
+
+/// Returns the values of a place: the cursor, and the anchor's position and id.
+fn of_place(place: Place, anchor_id: Option<&str>) -> [Value<'_>; 3] {
+    let anchor = place.anchor.map(|anchor| anchor.position.get());
+    [
+        OptionalNumber(place.cursor.map(Position::get)),
+        OptionalNumber(anchor),
+        OptionalText(anchor_id),
+    ]
 }
 
 /// Updates the consumer's row. Fails if the lease is no longer held.
@@ -264,64 +274,9 @@ where
     }
 }
 
-pub(in crate::sql) fn status<C>(
-    connection: &mut C,
-    schema: &TableSchema,
-    key: ConsumerKey<'_>,
-) -> Result<Option<ConsumerRow>, Error>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
-    let status = Statement::new(
-        STATUS,
-        schema,
-        [key.consumer, key.topic].repeat(3).into_iter().map(Text),
-    );
-    first_row(connection, status, stored_consumer)
-        .map_err(|cause| failed(key, "reading the consumer's state", cause))
-}
-
-fn stored_consumer<DB: ReadValue>(
-    [
-        cursor,
-        owner,
-        epoch,
-        expires_at,
-        paused_at,
-        moved_at,
-        work,
-        suspect_until,
-        now,
-        first_redriven,
-        first_final,
-    ]: &mut [Column<'_, DB>; 11],
-) -> Result<ConsumerRow, BrokenColumn> {
-    let suspect_until = suspect_until.optional_integer("suspect_until")?;
-    let first_redriven = first_redriven.optional_integer("position")?;
-    let first_final = first_final.optional_integer("position")?;
-    Ok(ConsumerRow {
-        cursor: cursor.optional_integer("cursor")?.map(Position::new),
-        lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
-        lease_epoch: epoch.integer("lease_epoch")?,
-        lease_expires_at: expires_at.optional_time("lease_expires_at")?,
-        paused_at: paused_at.optional_time("paused_at")?,
-        cursor_moved_at: moved_at.optional_time("cursor_moved_at")?,
-        work: work.optional_text("work")?.map(Work::from_stored),
-        suspect_until: suspect_until.map(Position::new),
-        first_redriven: first_redriven.map(Position::new),
-        first_final: first_final.map(Position::new),
-        now: now.time("now")?,
-    })
-}
-
 /// Returns the duration in milliseconds, at most a century, because the databases' calendars end.
 pub(in crate::sql) fn milliseconds(duration: Duration) -> i64 {
     const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1_000;
     let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(CENTURY);
     milliseconds.min(CENTURY)
-}
-
-pub(in crate::sql) fn failed(key: ConsumerKey<'_>, doing: &str, cause: DieselError) -> Error {
-    failed_while(format!("{doing} on topic \"{}\"", key.topic), cause).of_consumer(key.consumer)
 }

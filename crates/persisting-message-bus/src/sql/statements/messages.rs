@@ -14,27 +14,75 @@ use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
+use crate::store::place::MessageAt;
 use crate::store::source::{Backlog, PageRequest, TypeFilter};
 
-/// Returns the topic's highest position at or below the high-water mark.
+/// Returns the topic's last message at or below the high-water mark.
 pub(in crate::sql) fn head<C>(
     connection: &mut C,
     table: &MessageTable,
     topic: &str,
     high_water_mark: Position,
-) -> Result<Position, Error>
+) -> Result<MessageAt, Error>
 where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let sql = "SELECT {id} FROM {messages} WHERE {of_topic} AND {id} <= ?
+    let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} <= ?
         ORDER BY {id} DESC LIMIT 1";
     let values = of_topic::<C::Backend>(topic).chain([Number(high_water_mark.get())]);
-    let head = first_row(connection, Statement::new(sql, table, values), |[id]| {
-        id.integer("id").map(Position::new)
-    });
+    let head = first_row(
+        connection,
+        Statement::new(sql, table, values),
+        message_at_row,
+    );
     head.map(Option::unwrap_or_default)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+/// Returns the ids of the topic's messages at two positions.
+pub(in crate::sql) fn ids_at<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    positions: [Position; 2],
+) -> Result<[Option<Uuid>; 2], Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} IN (?, ?)";
+    let numbers = positions.map(|position| Number(position.get()));
+    let values = of_topic::<C::Backend>(topic).chain(numbers);
+    let read = |connection: &mut C| {
+        let mut ids = [None; 2];
+        for row in connection.load(Statement::new(sql, table, values))? {
+            let found = with_columns(&row?, message_at_row)
+                .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))?;
+            for (position, id) in positions.iter().zip(&mut ids) {
+                if *position == found.position {
+                    *id = found.message_id;
+                }
+            }
+        }
+        Ok(ids)
+    };
+    read(connection).map_err(|cause| {
+        let [one, other] = positions;
+        let doing = format!("reading the messages {one} and {other} of topic \"{topic}\"");
+        failed_while(doing, cause)
+    })
+}
+
+/// Reads a position and a message id. A row without a valid id is not a message that can be
+/// recognised.
+fn message_at_row<DB: ReadValue>(
+    [position, id]: &mut [Column<'_, DB>; 2],
+) -> Result<MessageAt, BrokenColumn> {
+    Ok(MessageAt {
+        position: position.integer("id").map(Position::new)?,
+        message_id: id.uuid("message_id").ok(),
+    })
 }
 
 pub(in crate::sql) fn position_of<C>(
@@ -168,7 +216,7 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
     let from = select.from;
     let sql = format!(
         "SELECT {columns} FROM {from} \
-         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} ORDER BY {{id}} LIMIT {{limit}}"
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} {{is_readable}} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = Value::limit(request.limit);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));

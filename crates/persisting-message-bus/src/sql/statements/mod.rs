@@ -4,9 +4,11 @@
 //! expressions of its own. Statements that differ between databases are in the modules of the
 //! databases: publishing, the high-water mark, the last position, and acquiring a lease.
 
+pub(super) mod consumers;
 pub(super) mod duplicates;
 pub(super) mod failures;
 pub(super) mod flows;
 pub(super) mod leases;
 pub(super) mod messages;
 pub(super) mod parked;
+pub(super) mod renaming;

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement};
 use crate::sql::schema::FailureTable;
-use crate::sql::statements::leases;
+use crate::sql::statements::consumers::failed;
 use crate::store::failures::ParkedSelector;
 use crate::store::key::ConsumerKey;
 
@@ -23,7 +23,7 @@ where
 {
     const REDRIVE: &str = "UPDATE {table} SET {state} = 'redriven'";
     on_parked(connection, table, REDRIVE, [key.consumer, key.topic], which)
-        .map_err(|cause| leases::failed(key, "redriving parked messages", cause))
+        .map_err(|cause| failed(key, "redriving parked messages", cause))
 }
 
 pub(in crate::sql) fn discard<C>(
@@ -38,7 +38,7 @@ where
 {
     const DISCARD: &str = "DELETE FROM {table}";
     on_parked(connection, table, DISCARD, [key.consumer, key.topic], which)
-        .map_err(|cause| leases::failed(key, "discarding parked messages", cause))
+        .map_err(|cause| failed(key, "discarding parked messages", cause))
 }
 
 /// Changes the parked messages that `which` selects, and returns their number.

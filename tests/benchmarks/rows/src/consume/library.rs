@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use persisting_message_bus::backend::{MessageConsumerState, MessageSource, TransactionControlOn};
 use persisting_message_bus::handler::PageHandler;
-use persisting_message_bus::{EventSet, Message, MessageConsumer, Position, ResetTo};
+use persisting_message_bus::{EventSet, Message, MessageConsumer, Position, StartAt};
 use uuid::Uuid;
 
 use super::{Kind, Task};
@@ -50,7 +50,7 @@ where
 {
     let mut consumer = consumer.page_size(task.page);
     if task.after > 0 {
-        let after = ResetTo::Position(Position::new(task.after));
+        let after = StartAt::Position(Position::new(task.after));
         consumer.reset(connection, after)?;
     }
     let begun = Instant::now();

@@ -1,0 +1,80 @@
+//! Changes the consumer's rows on all topics or on none, for operators.
+
+use crate::consume::consumer::MessageConsumer;
+use crate::error::Error;
+use crate::message::name;
+use crate::message::topic::EventSet;
+use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
+use crate::store::identity::ConsumerIdentity;
+use crate::store::lease::Lease;
+use crate::store::place::Place;
+use crate::store::source::MessageSource;
+use crate::store::transactions::TransactionControl;
+
+/// What a row stores afterwards.
+pub(super) struct Move {
+    pub(super) event_set: String,
+    pub(super) to: MoveTo,
+}
+
+/// What happens to a cursor.
+pub(super) enum MoveTo {
+    /// It moves, and messages that come again are replays.
+    Again(Place),
+    /// It stays, with another anchor.
+    SameCursor(Place),
+}
+
+impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Takes the leases, decides what each row stores, and stores it for all topics or for none.
+    pub(super) fn move_topics<B>(
+        &mut self,
+        bus: &mut B,
+        mut decide: impl FnMut(&mut Self, &mut B, usize, &Lease) -> Result<Move, Error>,
+    ) -> Result<(), Error>
+    where
+        B: MessageSource + MessageConsumerState + TransactionControl,
+    {
+        name::validate("consumer", &self.name)?;
+        self.source = bus.source_name();
+        let mut leases = self.acquire(bus)?;
+        let decided = leases.leases.iter().enumerate();
+        let decided = decided.map(|(index, lease)| decide(self, bus, index, lease));
+        let moved = decided.collect::<Result<Vec<_>, _>>().and_then(|decided| {
+            bus.in_transaction(|bus| {
+                let mut moves = leases.leases.iter().zip(&decided);
+                moves.try_for_each(|(lease, decided)| {
+                    let identity = ConsumerIdentity {
+                        event_set: Some(&decided.event_set),
+                        source: self.source.as_deref(),
+                    };
+                    bus.identify(lease, identity)?;
+                    decided.to.store(bus, lease)
+                })
+            })
+        });
+        match (moved, leases.release(bus)) {
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (moved, released) => moved.and(released),
+        }
+    }
+}
+
+impl MoveTo {
+    /// Stores the cursor and releases the lease.
+    fn store<B>(&self, bus: &mut B, lease: &Lease) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        match *self {
+            Self::Again(place) => bus.reset(lease, place),
+            Self::SameCursor(place) => bus.store_cursor(
+                lease,
+                &CursorUpdate {
+                    place,
+                    extend_lease: None,
+                },
+            ),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Errors of publishing on PostgreSQL.
+
+use diesel::result::Error as DieselError;
+
+use crate::error::Error;
+use crate::message::raw::RawMessage;
+use crate::sql::postgres::fence::set_sequence;
+use crate::sql::publish_errors::{self, persisting};
+use crate::sql::schema::MessageTable;
+use crate::sql::statements::duplicates::is_unique_violation;
+
+/// Returns the error of messages that were not persisted. A position that is taken means that the
+/// sequence is below the rows of the table.
+pub(super) fn not_persisted(
+    table: &MessageTable,
+    cause: DieselError,
+    messages: &[RawMessage],
+) -> Error {
+    if is_unique_violation(&cause) && names_position(table, &cause) {
+        let problem = format!(
+            "the next position is taken, so the sequence of the positions is below the table's rows; \
+             {}",
+            set_sequence(table)
+        );
+        return Error::permanent(persisting(messages), problem);
+    }
+    publish_errors::not_persisted(cause, messages)
+}
+
+/// Returns whether the error names a value of the column of the positions. The server writes
+/// `(id)=(7)` in every language.
+fn names_position(table: &MessageTable, cause: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, information) = cause else {
+        return false;
+    };
+    let names = |id: &str| {
+        let details = information.details();
+        details.is_some_and(|details| details.contains(&format!("({id})=(")))
+    };
+    names(&table.id) || names(&format!("\"{}\"", &*table.id))
+}

@@ -1,0 +1,173 @@
+//! The statements for consumers without a lease, in the form that every database understands.
+
+use diesel::connection::LoadConnection;
+use diesel::result::Error as DieselError;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::position::Position;
+use crate::sql::dialect::Value::Text;
+use crate::sql::dialect::{Dialect, Statement};
+use crate::sql::error::failed_while;
+use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row};
+use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::store::consumer_state::ConsumerRow;
+use crate::store::identity::StoredIdentity;
+use crate::store::key::ConsumerKey;
+use crate::store::place::Anchor;
+use crate::store::work::Work;
+
+const PAUSE: &str = "
+    UPDATE {table} SET {paused_at} = coalesce({paused_at}, {now})
+    WHERE {consumer} = ? AND {topic} = ?";
+
+const RESUME: &str = "
+    UPDATE {table} SET {paused_at} = NULL WHERE {consumer} = ? AND {topic} = ?";
+
+const REPLACE_EVENT_SET: &str = "
+    UPDATE {table} SET {event_set} = ? WHERE {consumer} = ? AND {topic} = ? AND {event_set} = {text}";
+
+/// Each subquery on the failures is a single index lookup.
+const STATUS: &str = "
+    SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at},
+        {cursor_moved_at}, {work}, {suspect_until}, {now},
+        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+            AND {failures.topic} = ? AND {failures.state} = 'redriven'),
+        (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+            AND {failures.topic} = ? AND {failures.state} = 'final'),
+        {anchor_position}, {anchor_id}, {event_set}, {source}
+    FROM {table}
+    WHERE {consumer} = ? AND {topic} = ?
+    ORDER BY {lease_epoch} DESC LIMIT 1";
+
+pub(in crate::sql) fn set_paused<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    key: ConsumerKey<'_>,
+    paused: bool,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let (sql, doing) = if paused {
+        (PAUSE, "pausing the consumer")
+    } else {
+        (RESUME, "resuming the consumer")
+    };
+    connection
+        .execute_returning_count(&Statement::new(
+            sql,
+            table,
+            [Text(key.consumer), Text(key.topic)],
+        ))
+        .map(|updated| updated > 0)
+        .map_err(|cause| failed(key, doing, cause))
+}
+
+/// Replaces the first text by the second.
+pub(in crate::sql) fn replace_event_set<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    key: ConsumerKey<'_>,
+    [before, after]: [&str; 2],
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let values = [after, key.consumer, key.topic, before].map(Text);
+    connection
+        .execute_returning_count(&Statement::new(REPLACE_EVENT_SET, table, values))
+        .map(|updated| updated > 0)
+        .map_err(|cause| failed(key, "replacing the event set", cause))
+}
+
+pub(in crate::sql) fn status<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    key: ConsumerKey<'_>,
+) -> Result<Option<ConsumerRow>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let status = Statement::new(
+        STATUS,
+        schema,
+        [key.consumer, key.topic].repeat(3).into_iter().map(Text),
+    );
+    first_row(connection, status, stored_consumer)
+        .map_err(|cause| failed(key, "reading the consumer's state", cause))
+}
+
+fn stored_consumer<DB: ReadValue>(
+    [
+        cursor,
+        owner,
+        epoch,
+        expires_at,
+        paused_at,
+        moved_at,
+        work,
+        suspect_until,
+        now,
+        first_redriven,
+        first_final,
+        anchor_position,
+        anchor_id,
+        event_set,
+        source,
+    ]: &mut [Column<'_, DB>; 15],
+) -> Result<ConsumerRow, BrokenColumn> {
+    let suspect_until = suspect_until.optional_integer("suspect_until")?;
+    let first_redriven = first_redriven.optional_integer("position")?;
+    let first_final = first_final.optional_integer("position")?;
+    Ok(ConsumerRow {
+        cursor: cursor.optional_integer("cursor")?.map(Position::new),
+        anchor: read_anchor([anchor_position, anchor_id])?,
+        lease_owner: owner.optional_text("lease_owner")?.map(str::to_owned),
+        lease_epoch: epoch.integer("lease_epoch")?,
+        lease_expires_at: expires_at.optional_time("lease_expires_at")?,
+        paused_at: paused_at.optional_time("paused_at")?,
+        cursor_moved_at: moved_at.optional_time("cursor_moved_at")?,
+        work: work.optional_text("work")?.map(Work::from_stored),
+        suspect_until: suspect_until.map(Position::new),
+        first_redriven: first_redriven.map(Position::new),
+        first_final: first_final.map(Position::new),
+        identity: read_identity([event_set, source])?,
+        now: now.time("now")?,
+    })
+}
+
+/// Reads an anchor from the columns of its position and its id.
+pub(in crate::sql) fn read_anchor<DB: ReadValue>(
+    [position, id]: [&mut Column<'_, DB>; 2],
+) -> Result<Option<Anchor>, BrokenColumn> {
+    let position = position.optional_integer("anchor_position")?;
+    let id = match id.optional_text("anchor_id")? {
+        Some(text) => {
+            let broken = |_| BrokenColumn::new("anchor_id", "a UUID", format_args!("{text:?}"));
+            Some(Uuid::try_parse(text).map_err(broken)?)
+        }
+        None => None,
+    };
+    Ok(position.zip(id).map(|(position, message_id)| Anchor {
+        position: Position::new(position),
+        message_id,
+    }))
+}
+
+/// Reads an identity from the columns of the event set and of the source.
+pub(in crate::sql) fn read_identity<DB: ReadValue>(
+    [event_set, source]: [&mut Column<'_, DB>; 2],
+) -> Result<StoredIdentity, BrokenColumn> {
+    Ok(StoredIdentity {
+        event_set: event_set.optional_text("event_set")?.map(str::to_owned),
+        source: source.optional_text("source")?.map(str::to_owned),
+    })
+}
+
+pub(in crate::sql) fn failed(key: ConsumerKey<'_>, doing: &str, cause: DieselError) -> Error {
+    failed_while(format!("{doing} on topic \"{}\"", key.topic), cause).of_consumer(key.consumer)
+}

@@ -1,0 +1,90 @@
+//! The statements that give a consumer another name, in the form that every database understands.
+
+use diesel::connection::LoadConnection;
+use diesel::result::{Error as DieselError, QueryResult};
+
+use crate::error::Error;
+use crate::sql::dialect::Value::Text;
+use crate::sql::dialect::{Dialect, Names, Statement};
+use crate::sql::error::failed_while;
+use crate::sql::rows::{ReadValue, first_row};
+use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::store::key::ConsumerKey;
+
+const KNOWN: &str = "SELECT {topic}, {lease_owner}, {lease_expires_at} FROM {table}
+    WHERE {consumer} = ? LIMIT 1";
+
+/// Leaves the rows whose lease is held.
+const RENAME_FREE: &str = "
+    UPDATE {table} SET {consumer} = ?
+    WHERE {consumer} = ? AND ({lease_owner} IS NULL OR {lease_expires_at} <= {now})";
+
+const RENAME: &str = "UPDATE {table} SET {consumer} = ? WHERE {consumer} = ?";
+
+pub(in crate::sql) fn rename<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    from: &str,
+    to: &str,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let failed =
+        |cause: DieselError| failed_while("renaming the consumer", cause).of_consumer(from);
+    connection.transaction(|connection| {
+        let table = &schema.consumer_state;
+        // This changes no value, but locks the rows, and on SQLite the file.
+        set_name(connection, table, RENAME, from, from).map_err(failed)?;
+        if holder(connection, table, to)?.is_some() {
+            return Err(Error::name_taken(from, to));
+        }
+        let renamed = set_name(connection, table, RENAME_FREE, from, to).map_err(failed)?;
+        if let Some(held) = holder(connection, table, from)? {
+            return Err(held);
+        }
+        set_name(connection, &schema.failures, RENAME, from, to).map_err(failed)?;
+        set_name(connection, &schema.inbox, RENAME, from, to).map_err(failed)?;
+        Ok(renamed > 0)
+    })
+}
+
+/// Returns the error that names the holder of a row, if the consumer has one.
+fn holder<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    consumer: &str,
+) -> Result<Option<Error>, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let statement = Statement::new(KNOWN, table, [Text(consumer)]);
+    let found = first_row(connection, statement, |[topic, owner, expires_at]| {
+        let topic = topic.text("topic")?;
+        let owner = owner.optional_text("lease_owner")?.map(str::to_owned);
+        let expires_at = expires_at.optional_time("lease_expires_at")?;
+        Ok(Error::lease_held(
+            ConsumerKey { consumer, topic },
+            owner,
+            expires_at,
+        ))
+    });
+    found.map_err(|cause| failed_while("renaming the consumer", cause).of_consumer(consumer))
+}
+
+fn set_name<C>(
+    connection: &mut C,
+    table: &impl Names,
+    sql: &'static str,
+    from: &str,
+    to: &str,
+) -> QueryResult<usize>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let statement = Statement::new(sql, table, [to, from].map(Text));
+    connection.execute_returning_count(&statement)
+}

@@ -1,0 +1,211 @@
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use persisting_message_bus::backend::{
+    LeaseRequest, MessageConsumerState, MessageRepository, Place,
+};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{MessageDispatcher, OnAdded};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{Closed, Ledger, Paid, Payments};
+
+use crate::{Handled, Shipped, handled, ignoring, publish_one_of_each, recording};
+
+fn positions(seen: &Handled) -> Vec<i64> {
+    handled(seen).into_iter().map(|(at, _)| at).collect()
+}
+
+/// Publishes three orders of each kind; a consumer of shipped orders has handled two of them.
+fn after_two<D: Database>() -> (D, D::Bus) {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
+    let mut small = ignoring::<Shipped>("mailer");
+    assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 2);
+    publish_one_of_each(&mut bus);
+    (database, bus)
+}
+
+pub fn a_grown_event_set_is_an_error_without_a_word_about_it<D: Database>() {
+    let (_database, mut bus) = after_two::<D>();
+    let error = ignoring::<Closed>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert!(
+        error.hint().is_some_and(|hint| hint.contains("on_added")),
+        "{error:#}"
+    );
+    let error = ignoring::<Ledger>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+}
+
+pub fn added_types_are_handled_from_now_on<D: Database>() {
+    let (_database, mut bus) = after_two::<D>();
+    let seen = Handled::default();
+    let mut grown = recording::<Closed>("mailer", &seen).on_added(OnAdded::FromNow);
+    assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(positions(&seen), [8, 9]);
+    // The row stores this, so the next start needs no word about it.
+    publish_one_of_each(&mut bus);
+    let mut next = recording::<Closed>("mailer", &seen);
+    assert_eq!(next.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(positions(&seen), [11, 12]);
+}
+
+pub fn added_types_are_replayed_alone<D: Database>() {
+    for page_size in [500, 1] {
+        let (_database, mut bus) = after_two::<D>();
+        let seen = Handled::default();
+        let mut grown = recording::<Closed>("mailer", &seen)
+            .on_added(OnAdded::Replay)
+            .page_size(page_size);
+        assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 4);
+        assert_eq!(positions(&seen), [3, 6, 8, 9]);
+        publish_one_of_each(&mut bus);
+        assert_eq!(
+            ignoring::<Closed>("mailer")
+                .handle_new_messages(&mut bus)
+                .unwrap(),
+            2
+        );
+    }
+}
+
+pub fn an_added_topic_begins_now_or_at_its_start<D: Database>() {
+    let cases = [
+        (OnAdded::FromNow, vec![8, 9, 12]),
+        (OnAdded::Replay, vec![3, 6, 10, 8, 9, 12]),
+    ];
+    for (on_added, mut expected) in cases {
+        let (_database, mut bus) = after_two::<D>();
+        let payments = MessageDispatcher::<Payments>::new();
+        payments.dispatch(&mut bus, &Paid { order: 10 }).unwrap();
+        let seen = Handled::default();
+        let mut grown = recording::<Ledger>("mailer", &seen).on_added(on_added);
+        grown.handle_new_messages(&mut bus).unwrap();
+        crate::place(&mut bus, 11..=11);
+        payments.dispatch(&mut bus, &Paid { order: 12 }).unwrap();
+        grown.handle_new_messages(&mut bus).unwrap();
+        let mut positions = positions(&seen);
+        if on_added == OnAdded::Replay {
+            // Each topic is in order.
+            assert_eq!(positions[..2], [3, 6]);
+            positions.sort_unstable();
+            expected.sort_unstable();
+        }
+        assert_eq!(positions, expected, "{on_added:?}");
+    }
+}
+
+/// Writes each state in which a process can die while it adds types.
+pub fn an_interrupted_growth_loses_and_doubles_nothing<D: Database>() {
+    for steps in 0..4 {
+        let (_database, mut bus) = after_two::<D>();
+        let key = ConsumerKey {
+            consumer: "mailer",
+            topic: "orders",
+        };
+        let mut text = bus
+            .stored_consumer(key)
+            .unwrap()
+            .unwrap()
+            .identity
+            .event_set;
+        let own = r#"{"topics":{"orders":{"only":["Cancelled","OrderSent","OrderShipped"]}}"#;
+        let backfill = |has_begun| {
+            format!(
+                r#"{own},"backfill":{{"types":{{"only":["Cancelled"]}},"until":6,"has_begun":{has_begun}}}}}"#
+            )
+        };
+        let mut replace = |bus: &mut D::Bus, after: String| {
+            let before = text.replace(after.clone()).unwrap();
+            assert!(bus.replace_event_set(key, &before, &after).unwrap());
+        };
+        if steps > 0 {
+            replace(&mut bus, backfill(false));
+        }
+        if steps > 1 {
+            move_to_start(&mut bus, key);
+        }
+        if steps > 2 {
+            replace(&mut bus, backfill(true));
+        }
+        let seen = Handled::default();
+        let mut grown = recording::<Closed>("mailer", &seen).on_added(OnAdded::Replay);
+        while grown.handle_page(&mut bus).unwrap() > 0 {}
+        assert_eq!(positions(&seen), [3, 6, 8, 9], "after {steps} steps");
+    }
+}
+
+fn move_to_start(bus: &mut impl MessageConsumerState, key: ConsumerKey<'_>) {
+    let lease = bus.acquire(&LeaseRequest {
+        consumer: key.consumer,
+        topic: key.topic,
+        owner: "someone who dies",
+        duration: Duration::from_secs(10),
+        identity: Default::default(),
+    });
+    let update = persisting_message_bus::backend::CursorUpdate {
+        place: Place::BEFORE_ALL,
+        extend_lease: None,
+    };
+    bus.store_cursor(&lease.unwrap(), &update).unwrap();
+}
+
+pub fn an_older_program_waits_while_added_types_are_replayed<D: Database>() {
+    let (_database, mut bus) = after_two::<D>();
+    let seen = Handled::default();
+    let mut grown = recording::<Closed>("mailer", &seen)
+        .on_added(OnAdded::Replay)
+        .page_size(1);
+    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+    let mut older = recording::<Shipped>("mailer", &seen);
+    assert!(
+        older
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_unknown_message()
+    );
+    assert_eq!(positions(&seen), [3]);
+    grown.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(positions(&seen), [6, 8, 9]);
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn types_added_before_the_first_message_need_no_word<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    crate::place(&mut bus, 1..=1);
+    let hook = || Err("not yet".into());
+    let mut small = ignoring::<Shipped>("mailer").before_replay(hook);
+    crate::publish_one_of_each(&mut bus);
+    small.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(
+        ignoring::<Closed>("mailer")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        2
+    );
+    assert_eq!(last(&mut bus), 4);
+}
+
+fn last(bus: &mut impl MessageRepository) -> i64 {
+    let mut last = 0;
+    let request = persisting_message_bus::backend::PageRequest {
+        topic: "orders",
+        message_types: persisting_message_bus::backend::TypeFilter::All,
+        after: persisting_message_bus::Position::START,
+        up_to: persisting_message_bus::Position::new(i64::MAX),
+        limit: 100,
+    };
+    bus.read_page(&request, &mut |stored| {
+        last = stored.position.get();
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    last
+}

@@ -1,0 +1,234 @@
+use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
+use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher, StartAt};
+use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::topics::{Closed, Ledger, Orders, Paid, Payments};
+
+use crate::{Handled, Placed, Shipped, handled, ignoring, of_type, publish_one_of_each, recording};
+
+const KEY: ConsumerKey<'static> = ConsumerKey {
+    consumer: "mailer",
+    topic: "orders",
+};
+
+pub fn nobody_passes_what_another_consumer_of_the_name_wants<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    for _ in 0..5 {
+        publish_one_of_each(&mut bus);
+    }
+    assert_eq!(
+        ignoring::<Placed>("mailer")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        5
+    );
+    let error = ignoring::<Shipped>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_eq!(error.consumer(), Some("mailer"));
+    let text = error.to_string();
+    assert!(
+        text.contains("OrderShipped") && text.contains("OrderPlaced"),
+        "{text}"
+    );
+    assert!(error.hint().is_some());
+    let count = |_: &mut D::Bus, _: &Message<Shipped>| Ok(());
+    let mut transactional = MessageConsumer::<Shipped>::transactional("mailer", count);
+    let error = transactional.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_eq!(
+        ignoring::<Shipped>("shipper")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        5
+    );
+}
+
+#[derive(Debug, EventSet)]
+#[event_set(topic = Orders)]
+#[allow(dead_code)]
+enum PlacedAndShipped {
+    OrderPlaced(persisting_message_bus_tests::topics::OrderPlaced),
+    Shipped(persisting_message_bus_tests::topics::OrderShipped),
+}
+
+pub fn a_consumer_that_exchanges_types_is_refused<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    assert_eq!(
+        ignoring::<Closed>("mailer")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        2
+    );
+    let mut other = ignoring::<PlacedAndShipped>("mailer");
+    let error = other.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+    let error = other.reset(&mut bus, StartAt::Start).unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+}
+
+pub fn an_older_program_stops_before_what_only_the_newer_one_wants<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    let seen = Handled::default();
+    let mut newer = recording::<Closed>("mailer", &seen);
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
+    handled(&seen);
+
+    for _ in 0..2 {
+        publish_one_of_each(&mut bus);
+    }
+    let mut older = recording::<Shipped>("mailer", &seen);
+    let error = older.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error:#}");
+    assert_eq!(handled(&seen), [of_type(5, "OrderShipped")]);
+    for _ in 0..2 {
+        assert!(
+            older
+                .handle_new_messages(&mut bus)
+                .unwrap_err()
+                .is_unknown_message()
+        );
+    }
+    assert_eq!(handled(&seen), []);
+    assert_eq!(newer.handle_page(&mut bus).unwrap(), 3);
+    let rest = [(6, "Cancelled"), (8, "OrderShipped"), (9, "Cancelled")];
+    assert_eq!(handled(&seen), rest.map(|(at, name)| of_type(at, name)));
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn an_older_program_stops_before_a_topic_that_only_the_newer_one_reads<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    let seen = Handled::default();
+    let mut newer = recording::<Ledger>("mailer", &seen);
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
+    handled(&seen);
+
+    publish_one_of_each(&mut bus);
+    MessageDispatcher::<Payments>::new()
+        .dispatch(&mut bus, &Paid { order: 1 })
+        .unwrap();
+    publish_one_of_each(&mut bus);
+    let mut older = recording::<Closed>("mailer", &seen);
+    let error = older.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error:#}");
+    let positions = |seen| {
+        handled(seen)
+            .into_iter()
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(positions(&seen), [5, 6]);
+    assert!(
+        older
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_unknown_message()
+    );
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 3);
+    assert_eq!(positions(&seen), [7, 9, 10]);
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn a_type_that_is_not_wanted_any_more_is_passed<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    ignoring::<Closed>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap();
+    publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
+    let mut older = ignoring::<Shipped>("mailer");
+    assert!(
+        older
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_unknown_message()
+    );
+    assert!(!stop_wanting(&mut bus, KEY, "OrderPlaced").unwrap());
+    assert!(stop_wanting(&mut bus, KEY, "Cancelled").unwrap());
+    assert!(!stop_wanting(&mut bus, KEY, "Cancelled").unwrap());
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
+    // The newer program must say again what happens to that type.
+    let error = ignoring::<Closed>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+    let nobody = ConsumerKey {
+        consumer: "nobody",
+        ..KEY
+    };
+    assert!(!stop_wanting(&mut bus, nobody, "Cancelled").unwrap());
+}
+
+pub fn a_whole_topic_wants_more_than_an_event_set<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    assert_eq!(
+        ignoring::<Closed>("mailer")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        2
+    );
+    let error = ignoring::<Orders>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap_err();
+    assert!(error.is_event_set_conflict(), "{error:#}");
+
+    assert_eq!(
+        ignoring::<Orders>("all")
+            .handle_new_messages(&mut bus)
+            .unwrap(),
+        3
+    );
+    publish_one_of_each(&mut bus);
+    let mut narrower = ignoring::<Closed>("all");
+    assert!(
+        narrower
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_unknown_message()
+    );
+    let all = ConsumerKey {
+        consumer: "all",
+        ..KEY
+    };
+    assert!(stop_wanting(&mut bus, all, "OrderPlaced").unwrap());
+    assert_eq!(narrower.handle_new_messages(&mut bus).unwrap(), 2);
+}
+
+pub fn a_reset_takes_the_event_set_as_it_is<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    ignoring::<Shipped>("mailer")
+        .handle_new_messages(&mut bus)
+        .unwrap();
+    let mut newer = ignoring::<Closed>("mailer");
+    assert!(
+        newer
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_event_set_conflict()
+    );
+    newer.reset(&mut bus, StartAt::Start).unwrap();
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
+    // A reset by an older program does not forget what the newer one wants.
+    let mut older = ignoring::<Shipped>("mailer");
+    older.reset(&mut bus, StartAt::Start).unwrap();
+    assert!(
+        older
+            .handle_new_messages(&mut bus)
+            .unwrap_err()
+            .is_unknown_message()
+    );
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 1);
+}

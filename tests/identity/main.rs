@@ -1,0 +1,166 @@
+//! A consumer knows where its cursor counts, and what it reads: the same cases on every database.
+
+mod added;
+mod event_sets;
+mod places;
+mod sources;
+mod starting;
+mod unknown;
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+
+use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::handler::{External, HandlerError};
+use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher};
+use persisting_message_bus_tests::topics::{OrderCancelled, OrderPlaced, OrderShipped, Orders};
+
+macro_rules! cases {
+    ($backend:ident on $database:ident, $($module:ident: [$($case:ident),* $(,)?])*) => {
+        mod $backend {
+            $($(
+                #[test]
+                fn $case() {
+                    super::$module::$case::<persisting_message_bus_tests::databases::$database>();
+                }
+            )*)*
+        }
+    };
+}
+
+macro_rules! cases_on {
+    ($($backend:ident: $database:ident),* $(,)?) => {$(
+        cases! {
+            $backend on $database,
+            places: [
+                a_source_that_overtook_the_cursor_is_not_read,
+                another_message_at_the_cursor_is_noticed_at_an_empty_poll,
+                a_topic_that_lost_its_last_messages_is_noticed,
+                a_transactional_consumer_handles_nothing_of_another_source,
+                an_anchor_that_is_missing_between_others_is_noticed,
+                pruned_messages_are_no_alarm,
+                a_reset_between_messages_is_no_alarm,
+                an_accepted_source_is_read_after_the_cursor,
+                a_page_from_an_older_state_is_read_again,
+                a_redriven_message_is_not_mistaken_for_another,
+                a_source_of_another_name_is_refused,
+            ]
+            event_sets: [
+                nobody_passes_what_another_consumer_of_the_name_wants,
+                a_consumer_that_exchanges_types_is_refused,
+                an_older_program_stops_before_what_only_the_newer_one_wants,
+                an_older_program_stops_before_a_topic_that_only_the_newer_one_reads,
+                a_type_that_is_not_wanted_any_more_is_passed,
+                a_whole_topic_wants_more_than_an_event_set,
+                a_reset_takes_the_event_set_as_it_is,
+            ]
+            added: [
+                a_grown_event_set_is_an_error_without_a_word_about_it,
+                added_types_are_handled_from_now_on,
+                added_types_are_replayed_alone,
+                an_added_topic_begins_now_or_at_its_start,
+                an_interrupted_growth_loses_and_doubles_nothing,
+                an_older_program_waits_while_added_types_are_replayed,
+                types_added_before_the_first_message_need_no_word,
+            ]
+            starting: [
+                a_new_consumer_starts_at_the_end,
+                a_new_consumer_starts_at_a_position_or_a_time,
+                messages_after_the_first_poll_of_an_empty_topic_are_handled,
+                a_consumer_that_has_run_does_not_start_again,
+                a_renamed_consumer_continues,
+                a_consumer_at_work_or_an_existing_name_is_not_renamed,
+            ]
+            unknown: [
+                an_unknown_message_costs_no_attempt_and_no_lease,
+                a_newer_program_continues_at_once,
+                an_unknown_message_is_parked_after_its_timeout_only,
+                a_waiting_consumer_handles_redriven_messages,
+                a_redriven_message_of_an_unknown_type_stays_redriven,
+            ]
+        }
+    )*};
+}
+
+cases_on! {
+    memory: Memory,
+    sqlite: Sqlite,
+    postgres: Postgres,
+    mariadb: Mariadb,
+}
+
+#[derive(Debug, EventSet)]
+#[event_set(topic = Orders)]
+#[allow(dead_code)]
+enum Placed {
+    OrderPlaced(OrderPlaced),
+}
+
+#[derive(Debug, EventSet)]
+#[event_set(topic = Orders)]
+#[allow(dead_code)]
+enum Shipped {
+    Shipped(OrderShipped),
+}
+
+/// A program that knows fewer types than `Orders`.
+mod older {
+    use persisting_message_bus::Topic;
+
+    use super::OrderPlaced;
+
+    #[derive(Debug, Topic)]
+    #[topic(name = "orders")]
+    #[allow(dead_code)]
+    pub enum Orders {
+        OrderPlaced(OrderPlaced),
+    }
+}
+
+/// What a consumer has handled: positions and types.
+type Handled = Arc<Mutex<Vec<(i64, String)>>>;
+
+fn handled(seen: &Handled) -> Vec<(i64, String)> {
+    std::mem::take(&mut *seen.lock().unwrap())
+}
+
+/// Returns a consumer that records what it handles.
+fn recording<S: EventSet>(
+    name: &str,
+    seen: &Handled,
+) -> MessageConsumer<S, External<impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>>> {
+    let seen = Arc::clone(seen);
+    MessageConsumer::external(name, move |message: &Message<S>| {
+        let it = (message.position().get(), message.message_type().to_owned());
+        seen.lock().unwrap().push(it);
+        Ok(())
+    })
+}
+
+fn ignoring<S: EventSet>(
+    name: &str,
+) -> MessageConsumer<S, External<fn(&Message<S>) -> Result<(), HandlerError>>> {
+    MessageConsumer::external(name, |_| Ok(()))
+}
+
+fn place(bus: &mut impl MessageRepository, numbers: RangeInclusive<u64>) {
+    let placed = numbers.map(OrderPlaced::number);
+    let orders = MessageDispatcher::<Orders>::new();
+    orders.dispatch_batch(bus, placed).unwrap();
+}
+
+/// Publishes a placed, a shipped and a cancelled order.
+fn publish_one_of_each(bus: &mut impl MessageRepository) {
+    let orders = MessageDispatcher::<Orders>::new();
+    orders.dispatch(bus, &OrderPlaced::number(1)).unwrap();
+    orders.dispatch(bus, &OrderShipped { order: 1 }).unwrap();
+    let cancelled = OrderCancelled {
+        order: 1,
+        reason: None,
+    };
+    orders.dispatch(bus, &cancelled).unwrap();
+}
+
+fn of_type(position: i64, message_type: &str) -> (i64, String) {
+    (position, message_type.to_owned())
+}

@@ -1,0 +1,91 @@
+//! Sources that show messages otherwise than they are stored.
+
+use std::ops::ControlFlow;
+
+use persisting_message_bus::backend::{
+    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
+};
+use persisting_message_bus::{Error, Position};
+
+/// Heads come from the primary, pages from a standby that has applied less.
+pub struct Split<M> {
+    pub primary: M,
+    pub applied: Position,
+}
+
+impl<M: MessageSource> MessageSource for Split<M> {
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.primary.high_water_mark(topic, observations)
+    }
+
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
+        self.primary.head(topic, high_water_mark)
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.primary.last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let up_to = request.up_to.min(self.applied);
+        let request = PageRequest { up_to, ..*request };
+        self.primary.read_page(&request, receive)
+    }
+}
+
+/// A source without some of its messages.
+pub struct Without<M> {
+    pub all: M,
+    /// The first position that was deleted, and the last one.
+    pub deleted: (i64, i64),
+}
+
+impl<M> Without<M> {
+    fn is_there(&self, position: Position) -> bool {
+        !(self.deleted.0..=self.deleted.1).contains(&position.get())
+    }
+}
+
+impl<M: MessageSource> MessageSource for Without<M> {
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.all.high_water_mark(topic, observations)
+    }
+
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
+        let head = self.all.head(topic, high_water_mark)?;
+        if self.is_there(head.position) {
+            return Ok(head);
+        }
+        self.all.head(topic, Position::new(self.deleted.0 - 1))
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.all.last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let deleted = self.deleted;
+        self.all.read_page(request, &mut |stored| {
+            if (deleted.0..=deleted.1).contains(&stored.position.get()) {
+                return ControlFlow::Continue(());
+            }
+            receive(stored)
+        })
+    }
+}
