@@ -62,6 +62,7 @@ fn handle_all<B: TestBus>(
         Ok(())
     })
     .retry(retry)
+    .unknown_timeout(Duration::ZERO)
     .page_size(3);
     for _ in 0..20 {
         match consumer.handle_page(bus) {

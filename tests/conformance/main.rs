@@ -248,7 +248,7 @@ macro_rules! conformance_on {
             retired: [
                 messages_of_retired_types_are_not_selected,
                 unknown_variants_get_no_messages_of_retired_types,
-                a_consumer_continues_when_the_type_before_which_it_stopped_is_retired,
+                a_consumer_continues_when_the_type_before_which_it_waits_is_retired,
                 a_redriven_message_of_a_retired_type_is_forgotten,
             ]
             ahead: [

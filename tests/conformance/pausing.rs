@@ -3,7 +3,7 @@ use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{Message, MessageConsumer, StartAt};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::failing::place;
 use super::{CONSUMER, consume, ignore, orders};
@@ -71,12 +71,11 @@ pub fn a_consumer_that_never_ran_cannot_be_paused<D: Database>() {
 
 pub fn a_paused_consumer_can_be_reset<D: Database>() {
     let (_database, mut bus) = place::<D>(1..4);
-    let mut ledger = MessageConsumer::<Ledger>::external("all", ignore::<Message<Ledger>>);
-    ledger.handle_page(&mut bus).unwrap();
     consume(&mut bus, "all");
-    ledger.pause(&mut bus).unwrap();
-    ledger.reset(&mut bus, StartAt::Start).unwrap();
+    let mut all = consumer("all");
+    all.pause(&mut bus).unwrap();
+    all.reset(&mut bus, StartAt::Start).unwrap();
     assert!(consume(&mut bus, "all").is_empty());
-    ledger.resume(&mut bus).unwrap();
+    all.resume(&mut bus).unwrap();
     assert_eq!(consume(&mut bus, "all"), [1, 2, 3]);
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 use persisting_message_bus::backend::MessageRepository;
@@ -103,6 +104,7 @@ pub fn the_hook_runs_when_the_first_message_is_parked<D: Database>() {
     let (calls, hook) = counting_hook();
     let mut consumer = MessageConsumer::<Orders>::external("all", ignore)
         .retry(after(1, FailurePolicy::Park))
+        .unknown_timeout(Duration::ZERO)
         .before_replay(hook);
     for replays in 1..3 {
         while consumer.handle_page(&mut bus).unwrap() > 0 {}

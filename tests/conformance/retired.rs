@@ -1,5 +1,7 @@
 //! Messages of types that their topic has retired.
 
+use std::time::Duration;
+
 use persisting_message_bus::backend::{MessageRepository, RawMessage};
 use persisting_message_bus::operate::{
     ConsumerCondition, ConsumerStatus, FailureState, MessageFailures, ParkedSelector,
@@ -75,19 +77,19 @@ pub fn unknown_variants_get_no_messages_of_retired_types<D: Database>() {
     assert_eq!(received::<retired::ShippedOrUnknown>(&mut bus), expected);
 }
 
-pub fn a_consumer_continues_when_the_type_before_which_it_stopped_is_retired<D: Database>() {
+pub fn a_consumer_continues_when_the_type_before_which_it_waits_is_retired<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     persist(&mut bus, raw("CouponUsed", "null"));
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(2))
         .unwrap();
-    let mut stopped =
+    let mut waiting =
         MessageConsumer::<Orders>::external("all", ignore).retry(after(1, FailurePolicy::Stop));
-    let error = stopped.handle_page(&mut bus).unwrap_err();
+    let error = waiting.handle_page(&mut bus).unwrap_err();
     assert!(error.is_unknown_message(), "{error:?}");
-    drop(stopped);
-    assert_eq!(failed(&mut bus, "all", FailureState::Stopped).len(), 1);
+    drop(waiting);
+    assert_eq!(failed(&mut bus, "all", FailureState::Unknown).len(), 1);
     assert_eq!(received::<retired::Orders>(&mut bus), ["OrderPlaced"]);
     let status = ConsumerStatus::read(&mut bus, CONSUMER).unwrap();
     assert_eq!(status.condition, ConsumerCondition::CaughtUp);
@@ -102,14 +104,22 @@ pub fn a_redriven_message_of_a_retired_type_is_forgotten<D: Database>() {
     persist(&mut bus, raw("OrderVanished", "null"));
     let mut parking =
         MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Err("closed".into()))
-            .retry(after(1, FailurePolicy::Park));
+            .retry(after(1, FailurePolicy::Park))
+            .unknown_timeout(Duration::ZERO);
     while parking.handle_page(&mut bus).unwrap() > 0 {}
     drop(parking);
     assert_eq!(bus.redrive(CONSUMER, ParkedSelector::All).unwrap(), 3);
 
     assert_eq!(received::<retired::Orders>(&mut bus), ["OrderPlaced"]);
-    assert_eq!(failed(&mut bus, "all", FailureState::Redriven), []);
-    let parked = failed(&mut bus, "all", FailureState::Parked);
-    let parked: Vec<_> = parked.iter().map(|failed| failed.position.get()).collect();
-    assert_eq!(parked, [3], "an unknown message is parked again");
+    assert_eq!(failed(&mut bus, "all", FailureState::Parked), []);
+    let redriven = failed(&mut bus, "all", FailureState::Redriven);
+    let redriven: Vec<_> = redriven
+        .iter()
+        .map(|failed| failed.position.get())
+        .collect();
+    assert_eq!(
+        redriven,
+        [3],
+        "an unknown message waits for a newer program"
+    );
 }

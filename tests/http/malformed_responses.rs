@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageConsumerState, MessageSource, Place};
+use persisting_message_bus::backend::{
+    ConsumerIdentity, MessageConsumerState, MessageSource, Place,
+};
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{Backoff, Error, Message, MessageBus, MessageConsumer, Position};
 use persisting_message_bus_http::HttpSource;
@@ -69,12 +71,16 @@ impl MalformedServer {
 
     fn error_of(&self, source: HttpSource) -> Error {
         let mut state = InMemoryMessageConsumerState::default();
+        let url = self.url();
         let lease = persisting_message_bus::backend::LeaseRequest {
             consumer: "c",
             topic: "orders",
             owner: "before",
             duration: Duration::from_secs(60),
-            identity: Default::default(),
+            identity: ConsumerIdentity {
+                event_set: None,
+                source: Some(&url),
+            },
         };
         let lease = state.acquire(&lease).unwrap();
         state

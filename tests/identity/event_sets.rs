@@ -1,7 +1,11 @@
 use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
-use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher, StartAt};
+use persisting_message_bus::{
+    EventSet, Message, MessageConsumer, MessageDispatcher, OnUnknown, StartAt,
+};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{Closed, Ledger, Orders, Paid, Payments};
+use persisting_message_bus_tests::topics::{
+    Closed, Ledger, Orders, Paid, Payments, ShippedOrUnknown,
+};
 
 use crate::{Handled, Placed, Shipped, handled, ignoring, of_type, publish_one_of_each, recording};
 
@@ -99,6 +103,26 @@ pub fn an_older_program_stops_before_what_only_the_newer_one_wants<D: Database>(
     let rest = [(6, "Cancelled"), (8, "OrderShipped"), (9, "Cancelled")];
     assert_eq!(handled(&seen), rest.map(|(at, name)| of_type(at, name)));
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    for name in ["skips", "tolerates"] {
+        let mut newer = ignoring::<Orders>(name);
+        assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 3);
+    }
+    publish_one_of_each(&mut bus);
+    let seen = Handled::default();
+    let mut skips = recording::<Shipped>("skips", &seen).on_unknown(OnUnknown::Skip);
+    let error = skips.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error:#}");
+    assert_eq!(skips.skipped_messages(), 0);
+    let mut tolerates = recording::<ShippedOrUnknown>("tolerates", &seen);
+    let error = tolerates.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error:#}");
+    assert_eq!(handled(&seen), []);
 }
 
 pub fn an_older_program_stops_before_a_topic_that_only_the_newer_one_reads<D: Database>() {

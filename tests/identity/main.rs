@@ -49,6 +49,7 @@ macro_rules! cases_on {
                 nobody_passes_what_another_consumer_of_the_name_wants,
                 a_consumer_that_exchanges_types_is_refused,
                 an_older_program_stops_before_what_only_the_newer_one_wants,
+                an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants,
                 an_older_program_stops_before_a_topic_that_only_the_newer_one_reads,
                 a_type_that_is_not_wanted_any_more_is_passed,
                 a_whole_topic_wants_more_than_an_event_set,

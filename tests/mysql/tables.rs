@@ -63,7 +63,8 @@ fn tables_and_columns_can_have_any_name() {
             CREATE TABLE `cursors` (`name` varchar(255), `stream` varchar(255), `at` bigint,
                 `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
                 `again?` bigint, `{rest}` datetime(6), `since?` datetime(6), `does` text,
-                `beware of` bigint,
+                `beware of` bigint, `anchor at` bigint, `anchor id` char(36), `from` text,
+                `reads what` text,
                 PRIMARY KEY (`name`, `stream`));
             CREATE TABLE `in; box` (`name` varchar(255), `from` varchar(255), `order` varchar(255), `at` datetime(6),
                 PRIMARY KEY (`name`, `from`, `order`));

@@ -76,7 +76,8 @@ fn tables_and_columns_can_have_any_name() {
             CREATE TABLE "cursors" ("name" text, "stream" text, "at" bigint, "by" text,
                 "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
                 "{rest}" timestamptz, "since?" timestamptz, "does" text,
-                "beware of" bigint,
+                "beware of" bigint, "anchor at" bigint, "anchor id" text, "from" text,
+                "reads what" text,
                 PRIMARY KEY ("name", "stream"));
             CREATE TABLE "in; box" ("name" text, "from" text, "order" text, "at" timestamptz,
                 PRIMARY KEY ("name", "from", "order"));

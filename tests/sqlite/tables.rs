@@ -57,7 +57,9 @@ fn tables_and_columns_can_have_any_name() {
                 "meta;--" TEXT NOT NULL, "at" TEXT NOT NULL);
             CREATE TABLE "cursors" ("name" TEXT, "stream" TEXT, "at" INTEGER, "by" TEXT,
                 "times" INTEGER NOT NULL DEFAULT 0, "until" TEXT, "again?" INTEGER,
-                "{rest}" TEXT, "since?" TEXT, "does" TEXT, "beware of" INTEGER, PRIMARY KEY ("name", "stream"));
+                "{rest}" TEXT, "since?" TEXT, "does" TEXT, "beware of" INTEGER,
+                "anchor at" INTEGER, "anchor id" TEXT,
+                "from" TEXT, "reads what" TEXT, PRIMARY KEY ("name", "stream"));
             CREATE TABLE "in; box" ("name" TEXT, "from" TEXT, "order" TEXT, "at" TEXT,
                 PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" TEXT, "stream" TEXT, "at" INTEGER, "order" TEXT,

@@ -44,6 +44,10 @@ pub fn schema() -> TableSchema {
     consumers.cursor_moved_at = "since?".into();
     consumers.work = "does".into();
     consumers.suspect_until = "beware of".into();
+    consumers.anchor_position = "anchor at".into();
+    consumers.anchor_id = "anchor id".into();
+    consumers.source = "from".into();
+    consumers.event_set = "reads what".into();
     let failures = &mut schema.failures;
     failures.table = "too bad".into();
     failures.consumer = "name".into();

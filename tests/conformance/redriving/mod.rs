@@ -5,6 +5,8 @@ pub mod leases;
 pub mod order;
 pub mod outcomes;
 
+use std::time::Duration;
+
 use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::ParkedSelector;
@@ -28,6 +30,7 @@ fn park_all(bus: &mut impl TestBus) {
     let refuse = |_: &Message<Orders>| -> Result<(), HandlerError> { Err("closed".into()) };
     let mut consumer =
         MessageConsumer::<Orders>::external("all", refuse).retry(after(1, FailurePolicy::Park));
+    consumer = consumer.unknown_timeout(Duration::ZERO);
     while consumer.handle_page(bus).unwrap() > 0 {}
     let stored = stored(bus, "orders").len();
     assert_eq!(count_parked(bus), stored as u64);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, MessageSource};
 use persisting_message_bus::operate::ConsumerKey;
-use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, Position};
+use persisting_message_bus::{FailurePolicy, Message, MessageConsumer, OnAdded, Position};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{Ledger, OrderPlaced, Orders};
+use persisting_message_bus_tests::topics::{Closed, Ledger, OrderPlaced, Orders};
 
 use super::{cursor, number, pay, ship};
 use crate::failing::after;
@@ -122,10 +122,11 @@ pub fn the_hook_runs_only_when_all_topics_start<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     ship(&mut bus, 1);
-    let mut of_orders = MessageConsumer::<Orders>::external("ledger", ignore);
+    let mut of_orders = MessageConsumer::<Closed>::external("ledger", ignore);
     of_orders.handle_page(&mut bus).unwrap();
     pay(&mut bus, 2);
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", ignore)
+        .on_added(OnAdded::Replay)
         .before_replay(|| Err("the consumer does not start at the beginning".into()));
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }

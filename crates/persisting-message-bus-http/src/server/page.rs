@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use persisting_message_bus::backend::{MessageSource, PageRequest, StoredMessage};
+use persisting_message_bus::backend::{MessageAt, MessageSource, PageRequest, StoredMessage};
 use persisting_message_bus::{Error, Position};
 use uuid::Uuid;
 
@@ -71,29 +71,32 @@ impl Wanted {
         } else {
             Ok(())
         };
+        let ends_early = events.broken.is_some() || read.is_err();
         let read_up_to = events.next;
         let mut page = events.finish(read, seen)?;
         if self.limit > 0 {
-            page.after_id = self.check(source, &page, after, read_up_to)?;
+            let must_end_at_head = !ends_early && !page.is_full && after < seen.head.position;
+            let is_short = must_end_at_head && read_up_to < seen.head.position;
+            page.after_id = self.check(source, seen.head, after, is_short)?;
         }
         Ok(page)
     }
 
-    /// Checks that a page that should end at the head was read from a source that has the head, and
-    /// not from an older state. Returns the id of the message after which the page begins.
+    /// Checks that a page that does not contain the head, and should, was not read from an older
+    /// state of the source. Returns the id of the message after which the page begins.
     fn check(
         &self,
         source: &mut dyn MessageSource,
-        page: &Page,
+        head: MessageAt,
         after: Position,
-        read_up_to: Position,
+        is_short: bool,
     ) -> Result<Option<Uuid>, Problem> {
-        let (topic, head) = (&self.topic.name, page.seen.head);
+        let topic = &self.topic.name;
         let ids = source.ids_at(topic, [after, head.position]);
         let [after_id, at_head] = ids.map_err(|error| Problem::reading(topic, &error))?;
-        let must_end_at_head = self.types.names().is_empty() && after < head.position;
-        let is_short = !page.is_full && must_end_at_head && read_up_to < head.position;
-        if head.message_id.is_some() && (at_head != head.message_id || is_short) {
+        // A page of some types need not contain the head.
+        let is_stale = is_short && (self.types.names().is_empty() || at_head != head.message_id);
+        if is_stale && head.message_id.is_some() {
             let detail = "the messages were read from an older state than the head: try again";
             return Err(Problem::unavailable(1, detail));
         }

@@ -5,6 +5,7 @@ use tracing::info;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::identity::Standing;
 use crate::consume::leases::Leases;
+use crate::consume::on_added::OnAdded;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
@@ -12,20 +13,6 @@ use crate::store::event_set::{Backfill, EventSetRecord, Relation, Types};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
 use crate::store::source::MessageSource;
-
-/// What happens to messages of added types that were published before the consumer wanted them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnAdded {
-    /// They are not handled. The consumer handles messages of the added types after its cursor, and
-    /// on an added topic those that come from now on.
-    FromNow,
-    /// They are handled first, from the start of the topic up to the cursor. Messages of the other
-    /// types are not repeated. Then the consumer continues with all types.
-    ///
-    /// The hook `before_replay` is not called, and [`Message::is_replay`](crate::Message::is_replay)
-    /// is false.
-    Replay,
-}
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Stores that the event set has grown, and moves the cursors as [`OnAdded`] says.

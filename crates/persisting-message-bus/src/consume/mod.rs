@@ -5,10 +5,12 @@
 //!
 //! | step | files |
 //! |---|---|
-//! | Poll the heads and the consumer's rows, without a lease | `topic_reader.rs`, `suspicion.rs` |
+//! | Poll the heads and the consumer's rows, without a lease | `poll.rs`, `topic_reader.rs`, `suspicion.rs` |
+//! | Compare what this program reads with what is stored | `identity.rs`, `waiting.rs` |
 //! | Handle redriven messages | `redriven.rs` |
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
-//! | Read a page from one or several topics | `topic_reader.rs`, `page.rs` |
+//! | Store the first cursor, or a larger event set | `start.rs`, `added.rs` |
+//! | Read a page from one or several topics, and recognise its source | `topic_reader.rs`, `page.rs`, `recognise.rs` |
 //! | Hand over the page, store the cursors | `handler.rs`: `external.rs` or `transactional.rs` |
 //! | Settle a failure | `settling.rs`, `failing.rs`, `recording.rs`, `caution.rs` |
 //! | Choose the next step | `progress.rs` |
@@ -20,13 +22,15 @@
 //! A transactional handler shares one transaction with the cursors. `hand_over.rs` calls it,
 //! `attempt.rs` judges the transaction afterwards, and `bisect.rs` finds the failing message.
 //!
-//! `consumer.rs` has the consumer and its builder, with `settings.rs`, `retry_policy.rs` and
-//! `unknown.rs`. `pause.rs` and `reset.rs` have the methods for operators.
+//! `consumer.rs` has the consumer, and `building.rs` sets its settings: `settings.rs`,
+//! `retry_policy.rs`, `unknown.rs`, `on_added.rs` and `start_at.rs`. `pause.rs`, `reset.rs` and `accept.rs` have the methods for
+//! operators; `moving.rs` changes the rows of all topics for them.
 
 pub(crate) mod accept;
 pub(crate) mod added;
 pub(crate) mod attempt;
 pub(crate) mod bisect;
+pub(crate) mod building;
 pub(crate) mod caution;
 pub(crate) mod consumer;
 pub(crate) mod cycle;
@@ -41,6 +45,7 @@ pub(crate) mod holding;
 pub(crate) mod identity;
 pub(crate) mod leases;
 pub(crate) mod moving;
+pub(crate) mod on_added;
 pub(crate) mod page;
 pub(crate) mod pause;
 pub(crate) mod poll;
@@ -54,6 +59,7 @@ pub(crate) mod settings;
 pub(crate) mod settling;
 pub(crate) mod shared_leases;
 pub(crate) mod start;
+pub(crate) mod start_at;
 pub(crate) mod suspicion;
 pub(crate) mod topic_reader;
 pub(crate) mod transactional;

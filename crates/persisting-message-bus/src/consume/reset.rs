@@ -1,8 +1,8 @@
-use chrono::{DateTime, Utc};
 use tracing::info;
 
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::moving::{Move, MoveTo};
+use crate::consume::start_at::StartAt;
 use crate::consume::topic_reader::TopicReader;
 use crate::error::Error;
 use crate::message::topic::EventSet;
@@ -11,22 +11,6 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::place::Place;
 use crate::store::source::MessageSource;
 use crate::store::transactions::TransactionControl;
-
-/// The place where a consumer continues after a [reset](MessageConsumer::reset), or where it
-/// [starts](MessageConsumer::start_at) if it has never run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartAt {
-    /// Before all messages, as if the consumer had never run: the before-replay hook is called
-    /// again.
-    Start,
-    /// After the messages that are there now.
-    End,
-    /// After the message at this position.
-    Position(Position),
-    /// Before the first message that was recorded at this time or later, or after all messages if
-    /// there is none. The topic is read up to there.
-    Time(DateTime<Utc>),
-}
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Moves the cursor, on every topic that the consumer reads or on none. The next

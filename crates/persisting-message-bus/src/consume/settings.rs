@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use crate::consume::added::OnAdded;
-use crate::consume::reset::StartAt;
+use crate::consume::on_added::OnAdded;
 use crate::consume::retry_policy::RetryPolicy;
+use crate::consume::start_at::StartAt;
 use crate::consume::unknown::OnUnknown;
 
 /// The settings with which a consumer reads.

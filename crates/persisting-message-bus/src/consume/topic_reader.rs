@@ -6,6 +6,7 @@ use crate::consume::recognise::{check_page, check_place};
 use crate::consume::settings::Settings;
 use crate::consume::unknown::OnUnknown;
 use crate::error::Error;
+use crate::message::raw::StoredMessage;
 use crate::message::text_arena::TextArena;
 use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMessages};
 use crate::message::typed::Message;
@@ -26,6 +27,9 @@ pub(super) struct TopicReader {
     pub(super) reading: Reading,
     observations: SlotObservations,
 }
+
+/// What does not know a message that only a newer program wants.
+pub(super) const NOT_SELECTED: &str = "the event set of this program";
 
 /// How a topic is read.
 #[derive(Debug, Clone)]
@@ -154,9 +158,9 @@ impl TopicReader {
         let mut room = Settings::PAGE_BYTES;
         let read = bus.read_page(&request, &mut |stored| {
             let is_replay = Some(stored.position) <= lease.replay_until;
-            match Message::decode(self.topic, stored, is_replay, &mut headers) {
+            match self.decode(stored, is_replay, &mut headers) {
                 Ok(message) => page.messages.push(message),
-                Err(error) if unknown.passes_over(&error) => {
+                Err(error) if unknown.passes_over(&error) && self.selects(stored) => {
                     page.skipped.push(stored.position);
                 }
                 Err(error) => {
@@ -196,6 +200,27 @@ impl TopicReader {
         Ok(page)
     }
 
+    /// Decodes a message. A message that only a newer program wants is unknown to this one, even if
+    /// its event set has a variant for unknown messages.
+    fn decode<S: EventSet>(
+        &self,
+        stored: &StoredMessage<'_>,
+        is_replay: bool,
+        headers: &mut TextArena,
+    ) -> Result<Message<S>, Error> {
+        if self.selects(stored) {
+            Message::decode(self.topic, stored, is_replay, headers)
+        } else {
+            Err(Error::unknown_message(stored, NOT_SELECTED))
+        }
+    }
+
+    /// Returns whether the event set of this program selects the message.
+    fn selects(&self, stored: &StoredMessage<'_>) -> bool {
+        let is_usual = matches!(self.reading, Reading::Usual);
+        is_usual || self.filter.as_types().include(stored.message_type)
+    }
+
     /// Returns the types that are read. `names` are those of the reading.
     fn types<'a>(&'a self, names: &'a [&'a str]) -> TypeFilter<'a> {
         match &self.reading {
@@ -228,7 +253,7 @@ impl TopicReader {
         let (mut headers, mut read) = (TextArena::default(), None);
         bus.read_page(&request, &mut |stored| {
             let is_replay = Some(position) <= replay_until;
-            read = Some(Message::decode(self.topic, stored, is_replay, &mut headers));
+            read = Some(self.decode(stored, is_replay, &mut headers));
             ControlFlow::Break(())
         })?;
         read.transpose()

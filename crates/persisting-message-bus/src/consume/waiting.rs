@@ -14,6 +14,7 @@ use crate::consume::errors::storable_text;
 use crate::consume::leases::Leases;
 use crate::consume::page::Page;
 use crate::consume::poll::Poll;
+use crate::consume::topic_reader::NOT_SELECTED;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::observe;
@@ -92,7 +93,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             };
             bus.read_page(&request, &mut |stored| {
                 if first.as_ref().is_none_or(|(at, _)| stored.position < *at) {
-                    let error = Error::unknown_message(stored, "the event set of this program");
+                    let error = Error::unknown_message(stored, NOT_SELECTED);
                     first = Some((stored.position, error));
                 }
                 ControlFlow::Break(())
