@@ -4,11 +4,12 @@ use std::time::Duration;
 use persisting_message_bus::backend::{
     LeaseRequest, MessageConsumerState, MessageRepository, Place,
 };
-use persisting_message_bus::operate::ConsumerKey;
-use persisting_message_bus::{MessageDispatcher, OnAdded};
+use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
+use persisting_message_bus::{MessageBus, MessageDispatcher, OnAdded};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, Ledger, Paid, Payments};
 
+use crate::sources::Without;
 use crate::{Handled, Shipped, handled, ignoring, publish_one_of_each, recording};
 
 fn positions(seen: &Handled) -> Vec<i64> {
@@ -72,6 +73,30 @@ pub fn added_types_are_replayed_alone<D: Database>() {
                 .unwrap(),
             2
         );
+    }
+}
+
+pub fn an_event_set_grows_although_there_are_no_new_messages<D: Database>() {
+    for (on_added, expected) in [(OnAdded::FromNow, vec![]), (OnAdded::Replay, vec![3, 6])] {
+        let database = D::create();
+        let mut bus = database.connect();
+        publish_one_of_each(&mut bus);
+        publish_one_of_each(&mut bus);
+        ignoring::<Closed>("other")
+            .handle_new_messages(&mut bus)
+            .unwrap();
+        ignoring::<Shipped>("mailer")
+            .handle_new_messages(&mut bus)
+            .unwrap();
+        let seen = Handled::default();
+        let mut grown = recording::<Closed>("mailer", &seen).on_added(on_added);
+        grown.handle_new_messages(&mut bus).unwrap();
+        assert_eq!(positions(&seen), expected, "{on_added:?}");
+        // An older program stops before the added type from now on.
+        publish_one_of_each(&mut bus);
+        let mut older = ignoring::<Shipped>("mailer");
+        let error = older.handle_new_messages(&mut bus).unwrap_err();
+        assert!(error.is_unknown_message(), "{error:#}");
     }
 }
 
@@ -145,7 +170,7 @@ fn move_to_start(bus: &mut impl MessageConsumerState, key: ConsumerKey<'_>) {
     let lease = bus.acquire(&LeaseRequest {
         consumer: key.consumer,
         topic: key.topic,
-        owner: "someone who dies",
+        owner: "a process that dies",
         duration: Duration::from_secs(10),
         identity: Default::default(),
     });
@@ -174,6 +199,36 @@ pub fn an_older_program_waits_while_added_types_are_replayed<D: Database>() {
     grown.handle_new_messages(&mut bus).unwrap();
     assert_eq!(positions(&seen), [6, 8, 9]);
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn a_replay_ends_although_its_messages_were_pruned<D: Database>() {
+    let (database, bus) = after_two::<D>();
+    let pruned = Without {
+        all: database.connect(),
+        deleted: (1, 6),
+    };
+    let mut bus = MessageBus::new(pruned, bus);
+    let seen = Handled::default();
+    let mut grown = recording::<Closed>("mailer", &seen).on_added(OnAdded::Replay);
+    assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(positions(&seen), [8, 9]);
+}
+
+pub fn a_type_that_is_not_wanted_any_more_is_not_replayed<D: Database>() {
+    let (_database, mut bus) = after_two::<D>();
+    let seen = Handled::default();
+    let mut grown = recording::<Closed>("mailer", &seen)
+        .on_added(OnAdded::Replay)
+        .page_size(1);
+    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+    let key = ConsumerKey {
+        consumer: "mailer",
+        topic: "orders",
+    };
+    assert!(stop_wanting(&mut bus, key, "Cancelled").unwrap());
+    let mut older = recording::<Shipped>("mailer", &seen);
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(positions(&seen), [3, 8]);
 }
 
 pub fn types_added_before_the_first_message_need_no_word<D: Database>() {

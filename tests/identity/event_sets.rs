@@ -14,7 +14,7 @@ const KEY: ConsumerKey<'static> = ConsumerKey {
     topic: "orders",
 };
 
-pub fn nobody_passes_what_another_consumer_of_the_name_wants<D: Database>() {
+pub fn no_consumer_passes_what_another_of_its_name_wants<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     for _ in 0..5 {
@@ -185,11 +185,11 @@ pub fn a_type_that_is_not_wanted_any_more_is_passed<D: Database>() {
         .handle_new_messages(&mut bus)
         .unwrap_err();
     assert!(error.is_event_set_conflict(), "{error:#}");
-    let nobody = ConsumerKey {
-        consumer: "nobody",
+    let unknown = ConsumerKey {
+        consumer: "unknown",
         ..KEY
     };
-    assert!(!stop_wanting(&mut bus, nobody, "Cancelled").unwrap());
+    assert!(!stop_wanting(&mut bus, unknown, "Cancelled").unwrap());
 }
 
 pub fn a_whole_topic_wants_more_than_an_event_set<D: Database>() {

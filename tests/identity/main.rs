@@ -5,6 +5,7 @@ mod event_sets;
 mod places;
 mod sources;
 mod starting;
+mod statements;
 mod unknown;
 
 use std::ops::RangeInclusive;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher};
+use persisting_message_bus_tests::databases::{Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::topics::{OrderCancelled, OrderPlaced, OrderShipped, Orders};
 
 macro_rules! cases {
@@ -46,7 +48,7 @@ macro_rules! cases_on {
                 a_source_of_another_name_is_refused,
             ]
             event_sets: [
-                nobody_passes_what_another_consumer_of_the_name_wants,
+                no_consumer_passes_what_another_of_its_name_wants,
                 a_consumer_that_exchanges_types_is_refused,
                 an_older_program_stops_before_what_only_the_newer_one_wants,
                 an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants,
@@ -59,9 +61,12 @@ macro_rules! cases_on {
                 a_grown_event_set_is_an_error_without_a_word_about_it,
                 added_types_are_handled_from_now_on,
                 added_types_are_replayed_alone,
+                an_event_set_grows_although_there_are_no_new_messages,
                 an_added_topic_begins_now_or_at_its_start,
                 an_interrupted_growth_loses_and_doubles_nothing,
                 an_older_program_waits_while_added_types_are_replayed,
+                a_replay_ends_although_its_messages_were_pruned,
+                a_type_that_is_not_wanted_any_more_is_not_replayed,
                 types_added_before_the_first_message_need_no_word,
             ]
             starting: [
@@ -88,6 +93,21 @@ cases_on! {
     sqlite: Sqlite,
     postgres: Postgres,
     mariadb: Mariadb,
+}
+
+#[test]
+fn a_page_on_sqlite_costs_one_statement_more_and_an_empty_poll_none() {
+    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Sqlite>(3);
+}
+
+#[test]
+fn a_page_on_postgres_costs_one_statement_more_and_an_empty_poll_none() {
+    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Postgres>(3);
+}
+
+#[test]
+fn a_page_on_mariadb_costs_one_statement_more_and_an_empty_poll_none() {
+    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Mariadb>(4);
 }
 
 #[derive(Debug, EventSet)]
@@ -125,11 +145,13 @@ fn handled(seen: &Handled) -> Vec<(i64, String)> {
     std::mem::take(&mut *seen.lock().unwrap())
 }
 
+type Handling<S, F> = MessageConsumer<S, External<F>>;
+
 /// Returns a consumer that records what it handles.
 fn recording<S: EventSet>(
     name: &str,
     seen: &Handled,
-) -> MessageConsumer<S, External<impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>>> {
+) -> Handling<S, impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>> {
     let seen = Arc::clone(seen);
     MessageConsumer::external(name, move |message: &Message<S>| {
         let it = (message.position().get(), message.message_type().to_owned());
@@ -140,7 +162,7 @@ fn recording<S: EventSet>(
 
 fn ignoring<S: EventSet>(
     name: &str,
-) -> MessageConsumer<S, External<fn(&Message<S>) -> Result<(), HandlerError>>> {
+) -> Handling<S, impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>> {
     MessageConsumer::external(name, |_| Ok(()))
 }
 

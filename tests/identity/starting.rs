@@ -135,7 +135,7 @@ pub fn a_consumer_at_work_or_an_existing_name_is_not_renamed<D: Database>() {
     let lease = bus.acquire(&LeaseRequest {
         consumer: "one",
         topic: "orders",
-        owner: "someone",
+        owner: "another process",
         duration: Duration::from_secs(60),
         identity: Default::default(),
     });

@@ -50,7 +50,8 @@ fn seen(connection: &mut SqliteConnection, page_size: usize) -> Vec<Seen> {
 /// Asserts that all consumers see the same messages with any page size when a few rows have this
 /// form.
 fn are_seen_as_before(column: &str, value: &str) {
-    let mut connection = Sqlite::create().connect();
+    let database = Sqlite::create();
+    let mut connection = database.connect();
     publish(&mut connection);
     let expected = seen(&mut connection, 100);
     assert_eq!(expected.len() as u64, MESSAGES);
@@ -112,7 +113,8 @@ fn times_in_all_forms_are_read_as_the_same_time() {
 }
 
 fn are_read_as(value: &str, expected: DateTime<Utc>) {
-    let mut connection = Sqlite::create().connect();
+    let database = Sqlite::create();
+    let mut connection = database.connect();
     publish(&mut connection);
     let change = format!("UPDATE public_messages SET published_at = '{value}' WHERE id <> 2");
     connection.batch_execute(&change).unwrap();

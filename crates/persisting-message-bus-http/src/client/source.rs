@@ -46,7 +46,9 @@ impl MessageSource for HttpSource {
             Some(known) => *known,
             None => self.look(topic)?,
         };
-        if known.head.position <= high_water_mark {
+        // The feed shows nothing after its own high-water mark.
+        let is_visible = high_water_mark <= known.high_water_mark;
+        if known.head.position <= high_water_mark && is_visible {
             return Ok(known.head);
         }
         Ok(MessageAt {

@@ -74,8 +74,9 @@ impl Wanted {
         let ends_early = events.broken.is_some() || read.is_err();
         let read_up_to = events.next;
         let mut page = events.finish(read, seen)?;
-        if self.limit > 0 {
-            let must_end_at_head = !ends_early && !page.is_full && after < seen.head.position;
+        // A client that has reached the head needs no check.
+        if self.limit > 0 && after < seen.head.position {
+            let must_end_at_head = !ends_early && !page.is_full;
             let is_short = must_end_at_head && read_up_to < seen.head.position;
             page.after_id = self.check(source, seen.head, after, is_short)?;
         }

@@ -6,10 +6,11 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::identity::Standing;
 use crate::consume::leases::Leases;
 use crate::consume::on_added::OnAdded;
+use crate::consume::reset::place_at;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
-use crate::store::event_set::{Backfill, EventSetRecord, Relation, Types};
+use crate::store::event_set::{Backfill, EventSetRecord, Relation};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
 use crate::store::source::MessageSource;
@@ -80,7 +81,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let own = &self.event_set;
         let [now, before] = [&own.record, before].map(|record| record.topics.get(&lease.topic));
         let added = now.zip(before).map(|(now, before)| now.added_to(before));
-        let added = added.filter(|added| *added != Types::Only([].into()));
+        let added = added.filter(|added| !added.is_empty());
         let (Some(OnAdded::Replay), Some(types), Some(cursor)) =
             (self.settings.on_added, added, lease.cursor)
         else {
@@ -110,7 +111,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         lease: &mut Lease,
     ) -> Result<Standing, Error>
     where
-        B: MessageConsumerState + ?Sized,
+        B: MessageSource + MessageConsumerState + ?Sized,
     {
         loop {
             let standing = self.compare(index, &lease.identity, lease.place())?;
@@ -121,7 +122,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Ok(standing);
             };
             let mut next = record.clone();
-            if !backfill.has_begun {
+            if backfill.types.is_empty() {
+                // The types are not wanted any more.
+                let place = place_at(bus, &lease.topic, backfill.until())?;
+                self.move_to(bus, lease, place)?;
+                next.backfill = None;
+            } else if !backfill.has_begun {
                 self.move_to(bus, lease, Place::BEFORE_ALL)?;
                 next.backfill = Some(Backfill {
                     has_begun: true,

@@ -12,7 +12,7 @@ use crate::consume::shared_leases::SharedLeases;
 
 use crate::consume::caution::Caution;
 use crate::consume::gate::Pass;
-use crate::consume::identity::OwnEventSet;
+use crate::consume::own_event_set::OwnEventSet;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::settings::Settings;
 use crate::consume::topic_reader::{self, TopicReader};
@@ -121,6 +121,9 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) event_set: OwnEventSet,
     /// The name of the source in which the cursors count, if it is another database.
     pub(super) source: Option<String>,
+    /// Whether a row must be changed before the consumer is caught up, because the event set has
+    /// grown.
+    pub(super) must_settle: bool,
     /// Topics that only a newer program of this name reads.
     pub(super) unread_topics: Vec<(String, Types)>,
     /// The unknown message before which the consumer waits.
@@ -151,6 +154,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             skipped: 0,
             event_set: OwnEventSet::of::<S>(),
             source: None,
+            must_settle: false,
             unread_topics: Vec::new(),
             waiting: None,
             unknown_redriven: BTreeSet::new(),

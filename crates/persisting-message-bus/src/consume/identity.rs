@@ -15,21 +15,13 @@ use crate::consume::leases::Leases;
 use crate::consume::poll::Poll;
 use crate::consume::topic_reader::Reading;
 use crate::error::Error;
-use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMessages};
+use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
-use crate::store::event_set::{EventSetRecord, Relation, Types};
+use crate::store::event_set::{EventSetRecord, Relation};
 use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
 use crate::store::source::MessageSource;
-
-/// What a program reads.
-#[derive(Debug)]
-pub(super) struct OwnEventSet {
-    pub(super) record: EventSetRecord,
-    /// Its stored form. Most rows have this text, and need not be parsed.
-    pub(super) text: String,
-}
 
 /// What a row stores, compared with what this program reads.
 #[derive(Debug)]
@@ -41,33 +33,16 @@ pub(super) enum Standing {
     Compared(Relation, EventSetRecord),
 }
 
-impl OwnEventSet {
-    pub(super) fn of<S: EventSet>() -> Self {
-        let topics = S::SELECTIONS.iter();
-        let record = EventSetRecord {
-            topics: topics
-                .map(|selection| (selection.topic.to_owned(), types_of(selection)))
-                .collect(),
-            backfill: None,
+impl Standing {
+    /// Returns whether the row must be changed: the event set has grown, or added types are to be
+    /// replayed.
+    fn must_settle(&self) -> bool {
+        let Self::Compared(relation, record) = self else {
+            return false;
         };
-        let text = record.to_stored();
-        Self { record, text }
-    }
-}
-
-fn types_of(selection: &TopicFilter) -> Types {
-    let owned = |name: &str| name.to_owned();
-    match selection.wanted {
-        WantedMessages::All => Types::Except([].into()),
-        WantedMessages::Only(chosen) => {
-            let names = chosen.iter().flat_map(|message| message.names());
-            Types::Only(names.map(owned).collect())
-        }
-        WantedMessages::OnlyAndUnknown { chosen, known } => {
-            let others = known.iter().filter(|message| !chosen.contains(message));
-            let names = others.flat_map(MessageDescriptor::names);
-            Types::Except(names.map(owned).collect())
-        }
+        let backfill = record.backfill.as_ref();
+        *relation == Relation::Grown
+            || backfill.is_some_and(|backfill| !backfill.has_begun || backfill.types.is_empty())
     }
 }
 
@@ -84,12 +59,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// rows can change until the leases are taken, so this is repeated then.
     pub(super) fn check_identity(&mut self, poll: &Poll) -> Result<(), Error> {
         self.unread_topics.clear();
+        self.must_settle = false;
         for (index, stored) in poll.stored.iter().enumerate() {
             let place = stored.as_ref().map(ConsumerRow::place).unwrap_or_default();
             let standing = match stored {
                 Some(stored) => self.compare(index, &stored.identity, place)?,
                 None => Standing::Unknown,
             };
+            self.must_settle |= standing.must_settle();
             self.read_as(index, &standing);
         }
         Ok(())

@@ -6,7 +6,7 @@
 //! | step | files |
 //! |---|---|
 //! | Poll the heads and the consumer's rows, without a lease | `poll.rs`, `topic_reader.rs`, `suspicion.rs` |
-//! | Compare what this program reads with what is stored | `identity.rs`, `waiting.rs` |
+//! | Compare what this program reads with what is stored | `identity.rs`, `newer.rs` |
 //! | Handle redriven messages | `redriven.rs` |
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
 //! | Store the first cursor, or a larger event set | `start.rs`, `added.rs` |
@@ -45,7 +45,9 @@ pub(crate) mod holding;
 pub(crate) mod identity;
 pub(crate) mod leases;
 pub(crate) mod moving;
+pub(crate) mod newer;
 pub(crate) mod on_added;
+pub(crate) mod own_event_set;
 pub(crate) mod page;
 pub(crate) mod pause;
 pub(crate) mod poll;

@@ -111,6 +111,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Ok(false);
             }
         }
-        Ok(!self.must_start(poll))
+        Ok(!self.must_settle && !self.must_start(poll))
     }
 }

@@ -7,12 +7,14 @@
 //! A message that is missing because it was pruned is no reason for an alarm. Pruning deletes the
 //! oldest messages, so the topic then has no message at or before the anchor.
 
+use std::ops::ControlFlow;
+
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::place::{Anchor, MessageAt, Place};
-use crate::store::source::MessageSource;
+use crate::store::source::{MessageSource, PageRequest, TypeFilter};
 
 /// Checks a cursor at a poll. If the consumer has reached the head, this costs no statement.
 ///
@@ -36,23 +38,24 @@ where
             _ => Ok(()),
         };
     }
-    match place.anchor {
-        Some(anchor) if anchor.position > head.position && head.position > Position::START => {
-            let last = bus.head(topic, anchor.position)?;
-            // The message at the head is older, so the anchor was not pruned.
-            match last.position == anchor.position {
-                true => same(topic, anchor, last.message_id),
-                false => Err(Error::unrecognised(topic, anchor, None)),
-            }
+    if let Some(anchor) = place.anchor
+        && anchor.position > head.position
+        && head.position > Position::START
+    {
+        let found = bus.head(topic, anchor.position)?;
+        // The message at the head is older, so the anchor was not pruned.
+        if found.position != anchor.position {
+            return Err(Error::unrecognised(topic, anchor, None));
         }
-        _ => {
-            let last = bus.last_position()?;
-            if (Position::START..=last).contains(&cursor) {
-                Ok(())
-            } else {
-                Err(Error::broken_cursor(topic, cursor, last))
-            }
+        if found.message_id.is_some() {
+            return same(topic, anchor, found.message_id);
         }
+    }
+    let last = bus.last_position()?;
+    if (Position::START..=last).contains(&cursor) {
+        Ok(())
+    } else {
+        Err(Error::broken_cursor(topic, cursor, last))
     }
 }
 
@@ -96,15 +99,33 @@ fn check_missing<B>(bus: &mut B, topic: &str, place: Place, anchor: Anchor) -> R
 where
     B: MessageSource + ?Sized,
 {
-    let last = bus.head(topic, anchor.position)?;
-    if last.position == Position::START {
+    if !has_messages_up_to(bus, topic, anchor.position)? {
         return Ok(());
     }
     // It is where heads are read, so the page was read from an older state.
-    if last.anchor() == Some(anchor) {
+    if bus.head(topic, anchor.position)?.anchor() == Some(anchor) {
         return Err(Error::stale_page(topic, place.position(), anchor.position));
     }
     Err(Error::unrecognised(topic, anchor, None))
+}
+
+fn has_messages_up_to<B>(bus: &mut B, topic: &str, up_to: Position) -> Result<bool, Error>
+where
+    B: MessageSource + ?Sized,
+{
+    let mut has_messages = false;
+    let request = PageRequest {
+        topic,
+        message_types: TypeFilter::All,
+        after: Position::START,
+        up_to,
+        limit: 1,
+    };
+    bus.read_page(&request, &mut |_| {
+        has_messages = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(has_messages)
 }
 
 /// Fails if another message is at the anchor's position. An unknown id is no other message.

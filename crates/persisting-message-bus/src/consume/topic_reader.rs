@@ -134,16 +134,18 @@ impl TopicReader {
     {
         let place = lease.place();
         check_place(bus, self.topic, place, head)?;
-        let (head, is_backfill) = match &self.reading {
+        let (head, backfilled_until) = match &self.reading {
             Reading::Backfill(backfill) if backfill.until() < head.position => {
-                (bus.head(self.topic, backfill.until())?, true)
+                let until = backfill.until();
+                (bus.head(self.topic, until)?, Some(until))
             }
-            _ => (head, false),
+            _ => (head, None),
         };
         // A cursor after the head comes from a holder that has read further meanwhile, or from a
         // reset. Up to the head, there is nothing for it to read.
-        let mut page = TopicPage::empty(place, !is_backfill);
+        let mut page = TopicPage::empty(place, backfilled_until.is_none());
         if place.position() >= head.position {
+            page.ends_at(backfilled_until);
             return Ok(page);
         }
         let names = self.reading.names(self.retired);
@@ -192,8 +194,9 @@ impl TopicReader {
         check_page(bus, self.topic, place, unread_head)?;
         if reaches_end {
             page.end = head.place_after(page.end);
+            page.ends_at(backfilled_until);
             // After the backfill, there is more to read.
-            page.caught_up = !is_backfill;
+            page.caught_up = backfilled_until.is_none();
         } else {
             page.caught_up = false;
         }
@@ -306,6 +309,11 @@ impl OnUnknown {
 }
 
 impl<S> TopicPage<S> {
+    /// Ends a backfill at the former cursor. There need not be a message at that position.
+    fn ends_at(&mut self, backfilled_until: Option<Position>) {
+        self.end.cursor = backfilled_until.or(self.end.cursor);
+    }
+
     fn empty(start: Place, caught_up: bool) -> Self {
         Self {
             messages: Vec::new(),

@@ -9,7 +9,7 @@ use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState}
 use crate::store::key::ConsumerKey;
 use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::MessageSource;
+use crate::store::source::{Backlog, MessageSource};
 
 /// The state of a consumer on one topic, for operators and for programs that monitor it.
 ///
@@ -138,13 +138,17 @@ impl ConsumerStatus {
         let cursor = stored.as_ref().and_then(|stored| stored.cursor);
         let after = cursor.unwrap_or_default();
         let failure = failure_after(bus, key, after)?;
-        let backlog = bus.backlog(key.topic, after)?;
+        let (head, problem) = head_and_problem(bus, key.topic, stored.as_ref())?;
+        // A cursor that does not count has no messages after it.
+        let backlog = match problem {
+            Some(_) => Backlog::default(),
+            None => bus.backlog(key.topic, after)?,
+        };
         let now = stored.as_ref().map_or_else(Utc::now, |stored| stored.now);
         let age = backlog.oldest.map(|oldest| now - oldest);
         let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
         let redriven_messages = bus.count_failed(key, FailureState::Redriven)?;
         let waiting = backlog.messages + redriven_messages;
-        let (head, problem) = head_and_problem(bus, key.topic, stored.as_ref())?;
         let condition = match problem {
             Some(_) => ConsumerCondition::BrokenCursor,
             None => condition(stored.as_ref(), failure.as_ref(), waiting),
@@ -247,8 +251,13 @@ where
     if stored.cursor.is_some() && stored_name != name.as_deref() {
         return Err(Error::other_source(topic, stored_name, name.as_deref()));
     }
-    check_place(bus, topic, stored.place(), head)?;
-    check_page(bus, topic, stored.place(), None)
+    let place = stored.place();
+    check_place(bus, topic, place, head)?;
+    // An anchor after the head is already checked.
+    match place.anchor {
+        Some(anchor) if anchor.position <= head.position => check_page(bus, topic, place, None),
+        _ => Ok(()),
+    }
 }
 
 fn condition(

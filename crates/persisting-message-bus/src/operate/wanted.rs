@@ -96,6 +96,12 @@ where
         if !record.remove(topic, message_type) {
             return Ok(false);
         }
+        // Its earlier messages need not be replayed either.
+        if let Some(backfill) = &mut record.backfill
+            && row.topic == topic
+        {
+            backfill.types.remove(message_type);
+        }
         if bus.replace_event_set(row, &before, &record.to_stored())? {
             return Ok(true);
         }

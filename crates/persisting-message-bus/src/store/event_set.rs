@@ -59,7 +59,7 @@ impl EventSetRecord {
     }
 
     /// Compares what a program reads with what is stored. Types that the program knows as retired
-    /// do not count, because nobody reads them any more.
+    /// do not count, because no program reads them any more.
     pub(crate) fn relation_to(&self, stored: &Self) -> Relation {
         match (self.includes(stored), stored.includes(self)) {
             (true, true) => Relation::Same,
@@ -86,11 +86,8 @@ impl EventSetRecord {
 
     /// Removes a type of a topic; returns `true` if it was wanted.
     pub(crate) fn remove(&mut self, topic: &str, name: &str) -> bool {
-        match self.topics.get_mut(topic) {
-            Some(Types::Only(names)) => names.remove(name),
-            Some(Types::Except(names)) => names.insert(name.to_owned()),
-            None => false,
-        }
+        let types = self.topics.get_mut(topic);
+        types.is_some_and(|types| types.remove(name))
     }
 }
 
@@ -101,6 +98,19 @@ impl Types {
             Self::Only(names) => names.contains(name),
             Self::Except(names) => !names.contains(name),
         }
+    }
+
+    /// Removes a type; returns `true` if it was wanted.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        match self {
+            Self::Only(names) => names.remove(name),
+            Self::Except(names) => names.insert(name.to_owned()),
+        }
+    }
+
+    /// Returns whether no type is wanted.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Only(names) if names.is_empty())
     }
 
     fn includes(&self, other: &Self) -> bool {

@@ -60,11 +60,12 @@ where
 {
     let failed = |cause| failed_while(doing(), cause);
     let refused = |problem: String| Error::permanent(doing(), problem);
-    let mut last = Last::read(connection, &schema.messages).map_err(failed)?;
+    let before = observations.last().position;
+    let mut last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     let server = last.server().map_err(refused)?;
     if last.run.is_none() {
         name_run(connection, &schema.messages, server).map_err(failed)?;
-        last = Last::read(connection, &schema.messages).map_err(failed)?;
+        last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     }
     let source = last.source().map_err(refused)?;
     let slots = &schema.publisher_slots;
@@ -81,8 +82,7 @@ where
             })
             .map_err(failed)?;
     }
-    let last_position = Position::new(last.position);
-    Ok(observations.look(&source, last_position, 0..SLOTS, free))
+    Ok(observations.look(&source, last.last, last.id_before, 0..SLOTS, free))
 }
 
 /// Returns the slots that no publisher holds.

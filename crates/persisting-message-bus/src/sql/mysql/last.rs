@@ -5,22 +5,29 @@ use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::Error::NotFound;
 use diesel::result::QueryResult;
+use uuid::Uuid;
 
-use crate::sql::dialect::Value::Text;
+use crate::position::Position;
+use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::mysql::server::Server;
-use crate::sql::rows::first_row;
+use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::MessageTable;
+use crate::store::place::MessageAt;
 
 /// Reads the last position, and the identity of the server that reports it.
 const LAST: &str = "
-    SELECT coalesce((SELECT max({id}) FROM {table}), 0), version(), CAST(@@read_only AS CHAR),
+    SELECT coalesce((SELECT max({id}) FROM {table}), 0),
+        (SELECT {message_id} FROM {table} ORDER BY {id} DESC LIMIT 1),
+        (SELECT {message_id} FROM {table} WHERE {id} = ?), version(), CAST(@@read_only AS CHAR),
         CAST(@@autocommit AS SIGNED), CAST(@persisting_message_bus_run AS CHAR),
         concat(@@hostname, ':', @@port, '/', @@server_id, '/', database(), '/', ?)";
 
 /// The values that are read of the message table and of the server.
 pub(super) struct Last {
-    pub(super) position: i64,
+    pub(super) last: MessageAt,
+    /// The id that is now at a former last position.
+    pub(super) id_before: Option<Uuid>,
     version: String,
     read_only: String,
     autocommit: bool,
@@ -31,16 +38,35 @@ pub(super) struct Last {
 }
 
 impl Last {
-    pub(super) fn read<C>(connection: &mut C, table: &MessageTable) -> QueryResult<Self>
+    /// Reads it. `before` is a former last position.
+    pub(super) fn read<C>(
+        connection: &mut C,
+        table: &MessageTable,
+        before: Position,
+    ) -> QueryResult<Self>
     where
         C: LoadConnection<Backend = Mysql>,
     {
         let last = first_row(
             connection,
-            Statement::new(LAST, table, [Text(&table.table)]),
-            |[position, version, read_only, autocommit, run, table]| {
+            Statement::new(LAST, table, [Number(before.get()), Text(&table.table)]),
+            |[
+                position,
+                id,
+                id_before,
+                version,
+                read_only,
+                autocommit,
+                run,
+                table,
+            ]| {
+                let last = MessageAt {
+                    position: position.integer("id").map(Position::new)?,
+                    message_id: read_id(id),
+                };
                 Ok(Self {
-                    position: position.integer("id")?,
+                    last,
+                    id_before: read_id(id_before),
                     version: version.text("version")?.to_owned(),
                     read_only: read_only.text("read_only")?.to_owned(),
                     autocommit: autocommit.integer("autocommit")? != 0,
@@ -82,6 +108,12 @@ impl Last {
             ),
         }
     }
+}
+
+/// Reads the id of a message. A row without a valid id has none; its error comes when it is read.
+fn read_id(id: &mut Column<'_, Mysql>) -> Option<Uuid> {
+    let text = id.optional_text("message_id").ok().flatten();
+    text.and_then(|text| Uuid::try_parse(text).ok())
 }
 
 /// Gives the session a name for the server's run, which is the same in all sessions of the run.

@@ -130,10 +130,15 @@ where
 
 /// Returns what to do if the sequence is below the rows of the table.
 pub(super) fn set_sequence(table: &MessageTable) -> String {
-    let MessageTable { table, id, .. } = table;
+    let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let (table, id) = (name(&table.table), &*table.id);
     format!(
         "rows were copied without their sequence, or it was set back: SELECT \
-         setval(pg_get_serial_sequence('\"{table}\"', '{id}'), max(\"{id}\")) FROM \"{table}\""
+         setval(pg_get_serial_sequence({}, {}), max({})) FROM {table}",
+        text(&table),
+        text(id),
+        name(id)
     )
 }
 

@@ -10,7 +10,8 @@ use crate::sql::postgres::fence::hash_of;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;
-use crate::sql::statements::leases::{locked, milliseconds, take, taking_failed};
+use crate::sql::statements::leases::{locked, milliseconds, taking_failed};
+use crate::sql::statements::taking::take;
 use crate::sql::transactions::is_in_transaction;
 use crate::store::lease::{Lease, LeaseRequest};
 

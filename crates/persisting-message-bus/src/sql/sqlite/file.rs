@@ -7,14 +7,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 use tracing::debug;
 
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::dialect::{Statement, Value};
-use crate::sql::schema::MessageTable;
+use crate::sql::rows::{BrokenColumn, Column, first_row};
+use crate::sql::schema::{MessageTable, TableSchema};
 
 /// The path of the file, and the mark of the connection. The pattern is that of `MARK`.
 pub(super) const FILE_AND_MARK: &str = "
@@ -30,6 +32,34 @@ pub(super) struct OpenFile {
     pub(super) path: Option<String>,
     /// The identity of the file when the connection first read it, as it is stored.
     pub(super) mark: Option<String>,
+}
+
+impl OpenFile {
+    pub(super) fn read(
+        path: &mut Column<'_, Sqlite>,
+        mark: &mut Column<'_, Sqlite>,
+    ) -> Result<Self, BrokenColumn> {
+        Ok(Self {
+            path: path.optional_text("file")?.map(str::to_owned),
+            mark: mark.optional_text("name")?.map(str::to_owned),
+        })
+    }
+}
+
+/// Marks a new connection, so that it notices later that its file was replaced. Without this, the
+/// first poll marks it.
+pub(super) fn mark<C>(connection: &mut C) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let table = &TableSchema::DEFAULT.messages;
+    let statement = Statement::<Value<'_>>::new(format!("SELECT {FILE_AND_MARK}"), table, []);
+    let file = first_row(connection, statement, |[path, mark]| {
+        OpenFile::read(path, mark)
+    })?;
+    // An error means that the file was replaced within this moment. The first poll finds it again.
+    let _checked = file.map(|file| check(connection, table, &file));
+    Ok(())
 }
 
 /// Fails if another file is at the path, or none. Marks the connection at its first call.
@@ -69,6 +99,8 @@ where
                 "the file was {what} while this connection had it open, so the connection reads the \
                  former file"
             );
+            // A pool must not hand out this connection again.
+            C::TransactionManager::transaction_manager_status_mut(connection).set_in_error();
             let doing = format!("reading messages from {path}");
             Err(Error::of_repository(doing, cause, Class::Disconnected))
         }

@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::{locked, milliseconds, take};
+use crate::sql::statements::leases::{locked, milliseconds};
+use crate::sql::statements::taking::take;
 use crate::store::lease::{Lease, LeaseRequest};
 
 /// Inserts the consumer with its lease, or takes its lease over. Returns no row if another owner

@@ -32,10 +32,7 @@ where
     let sql = format!("SELECT {LAST}, {FILE_AND_MARK}");
     let statement = Statement::new(sql, table, [Text(&table.table)]);
     let read = first_row(connection, statement, |[last, path, mark]| {
-        let file = OpenFile {
-            path: path.optional_text("file")?.map(str::to_owned),
-            mark: mark.optional_text("name")?.map(str::to_owned),
-        };
+        let file = OpenFile::read(path, mark)?;
         Ok((last.integer("position").map(Position::new)?, Some(file)))
     });
     let read = read.map_err(|cause| failed_while(doing(table), cause))?;

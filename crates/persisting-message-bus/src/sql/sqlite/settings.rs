@@ -1,7 +1,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::Connection;
+use diesel::connection::LoadConnection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
@@ -9,6 +9,7 @@ use crate::classify::chain::class_of_cause;
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::error::failed_while;
+use crate::sql::sqlite::file;
 
 /// The settings that several connections to one SQLite file need so that they do not block each
 /// other.
@@ -76,17 +77,17 @@ impl Settings {
     /// database.
     pub fn apply<C>(&self, connection: &mut C) -> Result<(), Error>
     where
-        C: Connection<Backend = Sqlite>,
+        C: LoadConnection<Backend = Sqlite>,
     {
         self.set(connection)
             .map_err(|cause| failed_while("setting up a connection to SQLite", cause))
     }
 
-    /// Applies the settings. SQLite does not wait for other connections when it turns on WAL, so
+    /// Applies the settings, and remembers which file the connection has opened. SQLite does not wait for other connections when it turns on WAL, so
     /// this function waits.
     fn set<C>(&self, connection: &mut C) -> QueryResult<()>
     where
-        C: Connection<Backend = Sqlite>,
+        C: LoadConnection<Backend = Sqlite>,
     {
         let begun = Instant::now();
         loop {
@@ -97,7 +98,7 @@ impl Settings {
                 {
                     thread::sleep(Duration::from_millis(1));
                 }
-                result => return result,
+                result => return result.and_then(|()| file::mark(connection)),
             }
         }
     }
@@ -118,7 +119,7 @@ impl Settings {
 #[cfg(feature = "r2d2")]
 impl<C> diesel::r2d2::CustomizeConnection<C, diesel::r2d2::Error> for Settings
 where
-    C: Connection<Backend = Sqlite> + 'static,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     fn on_acquire(&self, connection: &mut C) -> Result<(), diesel::r2d2::Error> {
         self.set(connection)

@@ -51,7 +51,8 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} IN (?, ?)";
+    let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} IN (?, ?)
+        {is_readable}";
     let numbers = positions.map(|position| Number(position.get()));
     let values = of_topic::<C::Backend>(topic).chain(numbers);
     let read = |connection: &mut C| {

@@ -12,3 +12,5 @@ pub(super) mod leases;
 pub(super) mod messages;
 pub(super) mod parked;
 pub(super) mod renaming;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) mod taking;

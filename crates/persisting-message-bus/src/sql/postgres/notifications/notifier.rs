@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drop_ends_when_making_a_connection_does_not() {
+    fn a_drop_ends_when_making_a_connection_does_not() -> Result<(), mpsc::RecvError> {
         let (begin, has_begun) = mpsc::channel();
         let (release, is_released) = mpsc::channel::<()>();
         let mut notifier = Notifications::default().notifier(move || {
@@ -154,10 +154,11 @@ mod tests {
         });
         notifier.patience = Duration::from_millis(10);
         notifier.notify();
-        has_begun.recv().unwrap();
+        has_begun.recv()?;
         drop(notifier);
         drop(release);
         // The detached thread ends after its attempts to connect.
         has_begun.iter().for_each(drop);
+        Ok(())
     }
 }
