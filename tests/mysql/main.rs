@@ -1,7 +1,9 @@
 //! Cases that apply to MySQL and MariaDB only, run on MariaDB.
 
 mod clusters;
+mod emptied;
 mod ended;
+mod held_back;
 mod legacy_schema;
 mod rows;
 mod runs;

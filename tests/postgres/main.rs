@@ -1,13 +1,17 @@
 //! Cases that apply to PostgreSQL only.
 
 mod clusters;
+mod emptied;
+mod failover;
 mod fence;
+mod lagging;
 mod leaps;
 mod leases;
 mod notifications;
 mod publishing;
 mod rows;
 mod schemas;
+mod sequences;
 mod statements;
 mod tables;
 mod transactions;

@@ -1,7 +1,10 @@
 //! Cases that apply to SQLite only.
 
 mod close_rows;
+mod emptied;
+mod replaced;
 mod rows;
+mod same_file;
 mod statements;
 mod strange_rows;
 mod tables;

@@ -33,11 +33,17 @@ impl PostgresServer {
             .args(["--encoding=UTF8", "--locale=C", "-D"])
             .arg(folder.path().join("data"));
         run(as_user(USER, Signal::SIGTERM, &initialise));
+        let settings = settings.iter().map(ToString::to_string).collect();
+        Self::start_in(folder, settings)
+    }
+
+    /// Starts a server with the data in a folder.
+    fn start_in(folder: TempDir, settings: Vec<String>) -> Self {
         let mut server = Self {
             process: None,
             folder,
             port: free_port(),
-            settings: settings.iter().map(ToString::to_string).collect(),
+            settings,
         };
         // Another process may have taken the port first.
         for _ in 0..5 {
@@ -52,6 +58,24 @@ impl PostgresServer {
     /// Returns the address of the database.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Starts a hot standby, which receives the changes of this server asynchronously.
+    pub fn start_standby(&self) -> Self {
+        let folder = folder_of(USER);
+        let mut copy = Command::new(program("pg_basebackup"));
+        copy.args(["--host=127.0.0.1", "--username=postgres", "--no-sync"])
+            .args(["--write-recovery-conf", "--checkpoint=fast"])
+            .arg(format!("--port={}", self.port))
+            .arg("-D")
+            .arg(folder.path().join("data"));
+        run(as_user(USER, Signal::SIGTERM, &copy));
+        Self::start_in(folder, self.settings.clone())
+    }
+
+    /// Returns the port of the loopback interface on which the server listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Returns the folder of the data.
@@ -73,6 +97,15 @@ impl PostgresServer {
             process.signal(Signal::SIGQUIT);
         }
         self.process = None;
+    }
+
+    /// Ends the server as the failure of its machine would: no client receives a last message.
+    ///
+    /// All processes get SIGKILL, except for the first one, which must remove the shared memory.
+    pub fn kill_at_once(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill_children(Signal::SIGQUIT);
+        }
     }
 
     /// Starts the server again after it was stopped or killed, with its data and on its port.

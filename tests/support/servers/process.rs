@@ -47,6 +47,22 @@ impl Process {
         let _gone = kill(self.pid(), signal);
     }
 
+    /// Kills the child processes, and then sends a signal that ends the server process.
+    pub fn kill_children(self, end: Signal) {
+        let pid = self.pid();
+        // A stopped process does not notice that its children end, and starts no others.
+        self.signal(Signal::SIGSTOP);
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("a list of child processes");
+        for child in children.split_whitespace() {
+            let child = child.parse().expect("a process id");
+            // The process may have ended.
+            let _gone = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        self.signal(end);
+        self.signal(Signal::SIGCONT);
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
