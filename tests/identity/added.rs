@@ -4,12 +4,17 @@ use std::time::Duration;
 use persisting_message_bus::backend::{
     LeaseRequest, MessageConsumerState, MessageRepository, Place,
 };
-use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
-use persisting_message_bus::{MessageBus, MessageDispatcher, OnAdded};
+use persisting_message_bus::operate::{
+    ConsumerKey, FailureState, MessageFailures, ParkedSelector, stop_wanting,
+};
+use persisting_message_bus::{
+    FailurePolicy, Message, MessageBus, MessageConsumer, MessageDispatcher, OnAdded, OnUnknown,
+    Position, RetryPolicy,
+};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, Ledger, Paid, Payments};
 
-use crate::sources::Without;
+use crate::sources::{Exchanged, Without};
 use crate::{Handled, Shipped, handled, ignoring, publish_one_of_each, recording};
 
 fn positions(seen: &Handled) -> Vec<i64> {
@@ -229,6 +234,79 @@ pub fn a_type_that_is_not_wanted_any_more_is_not_replayed<D: Database>() {
     let mut older = recording::<Shipped>("mailer", &seen);
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
     assert_eq!(positions(&seen), [3, 8]);
+}
+
+pub fn a_source_that_was_replaced_before_or_during_a_replay_is_noticed<D: Database>() {
+    for pages in [0, 1] {
+        let (database, bus) = after_two::<D>();
+        let mut bus = MessageBus::new(database.connect(), bus);
+        let mut grown = ignoring::<Closed>("mailer")
+            .on_added(OnAdded::Replay)
+            .page_size(1);
+        for _ in 0..pages {
+            assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+        }
+        // The message at the former cursor is another one. The replay itself sees no difference.
+        let exchanged = Exchanged {
+            all: database.connect(),
+            position: Position::new(6),
+        };
+        let mut bus = MessageBus::new(exchanged, bus.state);
+        let error = grown.handle_new_messages(&mut bus).unwrap_err();
+        assert!(error.is_broken_cursor(), "after {pages} pages: {error:#}");
+    }
+}
+
+pub fn redriven_messages_are_handled_during_a_replay<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
+    let park = RetryPolicy::default()
+        .max_attempts(1)
+        .on_exhausted(FailurePolicy::Park);
+    let fails = |_: &Message<Shipped>| Err("not now".into());
+    let mut small = MessageConsumer::<Shipped>::external("mailer", fails).retry(park);
+    assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 0);
+    let seen = Handled::default();
+    let mut grown = recording::<Closed>("mailer", &seen)
+        .on_added(OnAdded::Replay)
+        .page_size(1);
+    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+    let key = ConsumerKey {
+        consumer: "mailer",
+        topic: "orders",
+    };
+    assert_eq!(bus.redrive(key, ParkedSelector::All).unwrap(), 2);
+    grown.handle_new_messages(&mut bus).unwrap();
+    let mut positions = positions(&seen);
+    positions.sort_unstable();
+    assert_eq!(positions, [2, 3, 5, 6]);
+}
+
+pub fn an_older_program_that_skips_leaves_redriven_messages_to_the_newer<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    let park = RetryPolicy::default()
+        .max_attempts(1)
+        .on_exhausted(FailurePolicy::Park);
+    let fails = |message: &Message<Closed>| match message.message_type() {
+        "Cancelled" => Err("not now".into()),
+        _ => Ok(()),
+    };
+    let mut newer = MessageConsumer::<Closed>::external("mailer", fails).retry(park);
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 1);
+    let key = ConsumerKey {
+        consumer: "mailer",
+        topic: "orders",
+    };
+    assert_eq!(bus.redrive(key, ParkedSelector::All).unwrap(), 1);
+    let mut older = ignoring::<Shipped>("mailer").on_unknown(OnUnknown::Skip);
+    older.handle_new_messages(&mut bus).unwrap();
+    let waiting = bus.count_failed(key, FailureState::Redriven).unwrap();
+    let parked = bus.count_parked(key).unwrap();
+    assert_eq!(waiting + parked, 1, "it was deleted");
 }
 
 pub fn types_added_before_the_first_message_need_no_word<D: Database>() {

@@ -67,6 +67,9 @@ macro_rules! cases_on {
                 an_older_program_waits_while_added_types_are_replayed,
                 a_replay_ends_although_its_messages_were_pruned,
                 a_type_that_is_not_wanted_any_more_is_not_replayed,
+                a_source_that_was_replaced_before_or_during_a_replay_is_noticed,
+                redriven_messages_are_handled_during_a_replay,
+                an_older_program_that_skips_leaves_redriven_messages_to_the_newer,
                 types_added_before_the_first_message_need_no_word,
             ]
             starting: [

@@ -6,6 +6,7 @@ use persisting_message_bus::backend::{
     MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
 };
 use persisting_message_bus::{Error, Position};
+use uuid::Uuid;
 
 /// Heads come from the primary, pages from a standby that has applied less.
 pub struct Split<M> {
@@ -86,6 +87,53 @@ impl<M: MessageSource> MessageSource for Without<M> {
                 return ControlFlow::Continue(());
             }
             receive(stored)
+        })
+    }
+}
+
+/// A source in which another message is at a position.
+pub struct Exchanged<M> {
+    pub all: M,
+    pub position: Position,
+}
+
+impl<M: MessageSource> MessageSource for Exchanged<M> {
+    fn high_water_mark(
+        &mut self,
+        topic: &str,
+        observations: &mut SlotObservations,
+    ) -> Result<Position, Error> {
+        self.all.high_water_mark(topic, observations)
+    }
+
+    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
+        let head = self.all.head(topic, high_water_mark)?;
+        let is_it = head.position == self.position;
+        let message_id = if is_it {
+            Some(Uuid::max())
+        } else {
+            head.message_id
+        };
+        Ok(MessageAt { message_id, ..head })
+    }
+
+    fn last_position(&mut self) -> Result<Position, Error> {
+        self.all.last_position()
+    }
+
+    fn read_page(
+        &mut self,
+        request: &PageRequest<'_>,
+        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let position = self.position;
+        self.all.read_page(request, &mut |stored| {
+            let exchanged = StoredMessage {
+                message_id: Uuid::max(),
+                ..*stored
+            };
+            let is_it = stored.position == position;
+            receive(if is_it { &exchanged } else { stored })
         })
     }
 }

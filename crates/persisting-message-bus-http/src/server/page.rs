@@ -79,6 +79,8 @@ impl Wanted {
             let must_end_at_head = !ends_early && !page.is_full;
             let is_short = must_end_at_head && read_up_to < seen.head.position;
             page.after_id = self.check(source, seen.head, after, is_short)?;
+        } else if after == seen.head.position {
+            page.after_id = seen.head.message_id;
         }
         Ok(page)
     }

@@ -6,11 +6,11 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::identity::Standing;
 use crate::consume::leases::Leases;
 use crate::consume::on_added::OnAdded;
-use crate::consume::reset::place_at;
+use crate::consume::recognise::check_page;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
-use crate::store::event_set::{Backfill, EventSetRecord, Relation};
+use crate::store::event_set::{Backfill, EventSetRecord, Relation, Types};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
 use crate::store::source::MessageSource;
@@ -30,12 +30,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let grown = |standing: &Standing| matches!(standing, Standing::Compared(Relation::Grown, record) if record.backfill.is_none());
-        if !standings.iter().any(grown) {
+        let has_grown =
+            |standing: &Standing| matches!(standing, Standing::Compared(Relation::Grown, _));
+        if !standings.iter().any(has_grown) {
             return Ok(());
         }
         for (index, lease) in leases.leases.iter_mut().enumerate() {
-            if !grown(&standings[index]) && lease.cursor.is_none() {
+            if !has_grown(&standings[index]) && lease.cursor.is_none() {
                 self.start_added_topic(bus, index, lease)?;
             }
         }
@@ -44,16 +45,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 && record.backfill.is_none()
             {
                 self.grow(bus, lease, record)?;
+                lease.left = lease.left.map(|left| left.alone(false));
                 standings[index] = self.settle_backfill(bus, index, lease)?;
             }
         }
+        if !standings.iter().any(has_grown) {
+            self.tell_of_growth();
+        }
+        Ok(())
+    }
+
+    fn tell_of_growth(&self) {
         info!(
             messaging.consumer.group.name = self.name,
             event_set = %self.event_set.record,
             on_added = ?self.settings.on_added,
             "event set of the consumer has grown"
         );
-        Ok(())
     }
 
     fn start_added_topic<B>(
@@ -76,22 +84,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     fn grow<B>(&self, bus: &mut B, lease: &mut Lease, before: &EventSetRecord) -> Result<(), Error>
     where
-        B: MessageConsumerState + ?Sized,
+        B: MessageSource + MessageConsumerState + ?Sized,
     {
         let own = &self.event_set;
         let [now, before] = [&own.record, before].map(|record| record.topics.get(&lease.topic));
         let added = now.zip(before).map(|(now, before)| now.added_to(before));
+        let added = added.map(Types::without_unknown);
         let added = added.filter(|added| !added.is_empty());
-        let (Some(OnAdded::Replay), Some(types), Some(cursor)) =
+        let (Some(OnAdded::Replay), Some(types), Some(_)) =
             (self.settings.on_added, added, lease.cursor)
         else {
             return self.store_event_set(bus, lease, &own.text);
         };
-        let backfill = Backfill {
-            types,
-            until: cursor.get(),
-            has_begun: false,
-        };
+        // The cursor leaves its anchor for a while, so the source is recognised before.
+        check_page(bus, &lease.topic, lease.place(), None)?;
+        let backfill = Backfill::up_to(lease.place(), types);
         let record = EventSetRecord {
             backfill: Some(backfill),
             ..own.record.clone()
@@ -111,7 +118,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         lease: &mut Lease,
     ) -> Result<Standing, Error>
     where
-        B: MessageSource + MessageConsumerState + ?Sized,
+        B: MessageConsumerState + ?Sized,
     {
         loop {
             let standing = self.compare(index, &lease.identity, lease.place())?;
@@ -122,10 +129,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Ok(standing);
             };
             let mut next = record.clone();
-            if backfill.types.is_empty() {
-                // The types are not wanted any more.
-                let place = place_at(bus, &lease.topic, backfill.until())?;
-                self.move_to(bus, lease, place)?;
+            let has_ended = lease.place().position() >= backfill.until();
+            // Without types, they are not wanted any more.
+            if backfill.types.is_empty() || (backfill.has_begun && has_ended) {
+                self.move_to(bus, lease, backfill.end())?;
                 next.backfill = None;
             } else if !backfill.has_begun {
                 self.move_to(bus, lease, Place::BEFORE_ALL)?;
@@ -133,11 +140,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                     has_begun: true,
                     ..backfill.clone()
                 });
-            } else if lease.place().position() >= backfill.until() {
-                next.backfill = None;
             } else {
                 return Ok(standing);
             }
+            // Other messages come next than those of a holder that has died.
+            lease.left = lease.left.map(|left| left.alone(false));
             self.store_event_set(bus, lease, &next.to_stored())?;
         }
     }

@@ -21,11 +21,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Sets how long pages follow each other under one lease, in
-    /// [`handle_new_messages`](Self::handle_new_messages) and in a [`Runner`](crate::Runner). Default: 200 ms.
-    /// Zero polls again after each page.
+    /// [`handle_new_messages`](Self::handle_new_messages) and in a [`Runner`](crate::Runner).
+    /// Default: 200 ms. Zero polls again after each page.
     ///
-    /// Only a poll finds a pause, and messages that came since the last poll. A longer slice takes the lease
-    /// less often. A page that takes longer is finished first.
+    /// Only a poll finds a pause, and messages that came since the last poll. A longer slice takes
+    /// the lease less often. A page that takes longer is finished first.
     #[must_use]
     pub fn time_slice(mut self, duration: Duration) -> Self {
         self.settings.time_slice = duration;

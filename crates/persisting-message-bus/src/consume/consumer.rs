@@ -126,6 +126,8 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) must_settle: bool,
     /// Topics that only a newer program of this name reads.
     pub(super) unread_topics: Vec<(String, Types)>,
+    /// The last message of such a topic that the log has a warning about.
+    pub(super) unread_told: Option<Position>,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
     /// Redriven messages that this program does not know: the index of the topic, and the position.
@@ -156,6 +158,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             source: None,
             must_settle: false,
             unread_topics: Vec::new(),
+            unread_told: None,
             waiting: None,
             unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),

@@ -41,7 +41,7 @@ impl Standing {
             return false;
         };
         let backfill = record.backfill.as_ref();
-        *relation == Relation::Grown
+        (*relation == Relation::Grown && backfill.is_none())
             || backfill.is_some_and(|backfill| !backfill.has_begun || backfill.types.is_empty())
     }
 }

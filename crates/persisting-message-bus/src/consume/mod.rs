@@ -23,8 +23,8 @@
 //! `attempt.rs` judges the transaction afterwards, and `bisect.rs` finds the failing message.
 //!
 //! `consumer.rs` has the consumer, and `building.rs` sets its settings: `settings.rs`,
-//! `retry_policy.rs`, `unknown.rs`, `on_added.rs` and `start_at.rs`. `pause.rs`, `reset.rs` and `accept.rs` have the methods for
-//! operators; `moving.rs` changes the rows of all topics for them.
+//! `retry_policy.rs`, `unknown.rs`, `on_added.rs` and `start_at.rs`. `pause.rs`, `reset.rs` and
+//! `accept.rs` have the methods for operators; `moving.rs` changes the rows of all topics for them.
 
 pub(crate) mod accept;
 pub(crate) mod added;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::message::name;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
+use crate::store::event_set::EventSetRecord;
 use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::Lease;
 use crate::store::place::Place;
@@ -38,6 +39,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         name::validate("consumer", &self.name)?;
         self.source = bus.source_name();
         let mut leases = self.acquire(bus)?;
+        leases.leases.iter_mut().for_each(include_backfilled);
         let decided = leases.leases.iter().enumerate();
         let decided = decided.map(|(index, lease)| decide(self, bus, index, lease));
         let moved = decided.collect::<Result<Vec<_>, _>>().and_then(|decided| {
@@ -57,6 +59,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             (Err(error), Err(second)) => Err(error.followed_by(second)),
             (moved, released) => moved.and(released),
         }
+    }
+}
+
+/// During a backfill, the consumer has handled messages after its cursor: those up to the end of
+/// the backfill.
+fn include_backfilled(lease: &mut Lease) {
+    let text = lease.identity.event_set.as_deref();
+    let record = text.and_then(EventSetRecord::from_stored);
+    if let Some(backfill) = record.and_then(|record| record.backfill) {
+        lease.replay_until = lease.replay_until.max(Some(backfill.until()));
     }
 }
 

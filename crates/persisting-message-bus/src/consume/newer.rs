@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use tracing::warn;
 
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::storable_text;
@@ -60,7 +61,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Ends each topic before the first message of a topic that only a newer program reads. Returns
     /// the error of that message.
     pub(super) fn first_unread<B>(
-        &self,
+        &mut self,
         bus: &mut B,
         poll: &mut Poll,
     ) -> Result<Option<Error>, Error>
@@ -91,6 +92,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some((position, error)) = first else {
             return Ok(None);
         };
+        if self.unread_told != Some(position) {
+            self.unread_told = Some(position);
+            warn!(
+                messaging.consumer.group.name = self.name,
+                error = %error,
+                "consumer waits before a message of a topic that only a newer program of this name \
+                 reads"
+            );
+        }
         for head in &mut poll.heads {
             if head.position >= position {
                 *head = MessageAt {
@@ -102,8 +112,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(Some(error))
     }
 
-    /// Records the message after the first `handled` ones, so that the consumer's status shows it. Returns `true` if the consumer
-    /// waits from now on, and `false` if it has waited long enough.
+    /// Records the message after the first `handled` ones, so that the consumer's status shows it.
+    /// Returns `true` if the consumer waits from now on, and `false` if it has waited long enough.
     pub(super) fn waits_before<B>(
         &mut self,
         bus: &mut B,

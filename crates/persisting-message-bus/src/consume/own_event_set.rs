@@ -1,5 +1,5 @@
-use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMessages};
-use crate::store::event_set::{EventSetRecord, Types};
+use crate::message::topic::{EventSet, TopicFilter, WantedMessages};
+use crate::store::event_set::{EventSetRecord, Types, UNKNOWN};
 
 /// What a program reads.
 #[derive(Debug)]
@@ -31,10 +31,9 @@ fn types_of(selection: &TopicFilter) -> Types {
             let names = chosen.iter().flat_map(|message| message.names());
             Types::Only(names.map(owned).collect())
         }
-        WantedMessages::OnlyAndUnknown { chosen, known } => {
-            let others = known.iter().filter(|message| !chosen.contains(message));
-            let names = others.flat_map(MessageDescriptor::names);
-            Types::Except(names.map(owned).collect())
+        WantedMessages::OnlyAndUnknown { chosen, .. } => {
+            let names = chosen.iter().flat_map(|message| message.names());
+            Types::Only(names.chain([UNKNOWN]).map(owned).collect())
         }
     }
 }

@@ -158,7 +158,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Ok(Some(message)) => self.handler.handle_redriven(bus, leases, lease, &message),
             Ok(None) => Err(Error::not_there(lease, position)),
-            Err(error) if self.settings.unknown.passes_over(&error) => {
+            Err(error)
+                if self.settings.unknown.passes_over(&error)
+                    && self.topics[index].selects_type(failed.message_type.as_deref()) =>
+            {
                 self.skipped += u64::from(bus.take_redriven(lease, position, extend_lease)?);
                 return Ok(false);
             }

@@ -156,10 +156,11 @@ impl TopicReader {
             up_to: head.position,
             limit: size,
         };
+        let is_backfill = matches!(self.reading, Reading::Backfill(_));
         let (mut headers, mut received) = (TextArena::default(), 0);
         let mut room = Settings::PAGE_BYTES;
         let read = bus.read_page(&request, &mut |stored| {
-            let is_replay = Some(stored.position) <= lease.replay_until;
+            let is_replay = !is_backfill && Some(stored.position) <= lease.replay_until;
             match self.decode(stored, is_replay, &mut headers) {
                 Ok(message) => page.messages.push(message),
                 Err(error) if unknown.passes_over(&error) && self.selects(stored) => {
@@ -218,6 +219,11 @@ impl TopicReader {
         }
     }
 
+    /// Returns whether the event set of this program selects a type. An unknown type could be one.
+    pub(super) fn selects_type(&self, message_type: Option<&str>) -> bool {
+        message_type.is_none_or(|name| self.filter.as_types().include(name))
+    }
+
     /// Returns whether the event set of this program selects the message.
     fn selects(&self, stored: &StoredMessage<'_>) -> bool {
         let is_usual = matches!(self.reading, Reading::Usual);
@@ -248,7 +254,11 @@ impl TopicReader {
         let names = self.reading.names(self.retired);
         let request = PageRequest {
             topic: self.topic,
-            message_types: self.types(&names),
+            // A backfill is about other messages than this one.
+            message_types: match self.reading {
+                Reading::Backfill(_) => TypeFilter::All,
+                _ => self.types(&names),
+            },
             after: position.before(),
             up_to: position,
             limit: 1,

@@ -5,6 +5,7 @@ use crate::consume::recognise::{check_page, check_place};
 use crate::error::Error;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
+use crate::store::event_set::{Backfill, EventSetRecord};
 use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState};
 use crate::store::key::ConsumerKey;
 use crate::store::place::MessageAt;
@@ -137,7 +138,8 @@ impl ConsumerStatus {
         let stored = bus.stored_consumer(key)?;
         let cursor = stored.as_ref().and_then(|stored| stored.cursor);
         let after = cursor.unwrap_or_default();
-        let failure = failure_after(bus, key, after)?;
+        let backfill = stored.as_ref().and_then(backfill_of);
+        let failure = failure_after(bus, key, after, backfill.as_ref())?;
         let (head, problem) = head_and_problem(bus, key.topic, stored.as_ref())?;
         // A cursor that does not count has no messages after it.
         let backlog = match problem {
@@ -189,6 +191,7 @@ fn failure_after<B>(
     bus: &mut B,
     key: ConsumerKey<'_>,
     after: Position,
+    backfill: Option<&Backfill>,
 ) -> Result<Option<FailedMessage>, Error>
 where
     B: MessageConsumerState + ?Sized,
@@ -199,18 +202,46 @@ where
         FailureState::Unknown,
         FailureState::Final,
     ] {
-        let failed = bus.failed_messages(&FailedMessagesRequest {
-            consumer: key.consumer,
-            topic: key.topic,
-            state,
-            after,
-            limit: 1,
-        })?;
-        if let Some(failed) = failed.into_iter().next() {
-            return Ok(Some(failed));
+        let mut after = after;
+        while let Some(failed) = first_failed(bus, key, state, after)? {
+            if !backfill.is_some_and(|backfill| was_overcome(backfill, &failed)) {
+                return Ok(Some(failed));
+            }
+            after = failed.position;
         }
     }
     Ok(None)
+}
+
+fn first_failed<B>(
+    bus: &mut B,
+    key: ConsumerKey<'_>,
+    state: FailureState,
+    after: Position,
+) -> Result<Option<FailedMessage>, Error>
+where
+    B: MessageConsumerState + ?Sized,
+{
+    let failed = bus.failed_messages(&FailedMessagesRequest {
+        consumer: key.consumer,
+        topic: key.topic,
+        state,
+        after,
+        limit: 1,
+    })?;
+    Ok(failed.into_iter().next())
+}
+
+fn backfill_of(stored: &ConsumerRow) -> Option<Backfill> {
+    let text = stored.identity.event_set.as_deref()?;
+    EventSetRecord::from_stored(text)?.backfill
+}
+
+/// Returns whether the consumer has passed the failed message: a backfill is before it, and handles
+/// other types.
+fn was_overcome(backfill: &Backfill, failed: &FailedMessage) -> bool {
+    let is_other = |name: &str| !backfill.types.include(name);
+    failed.position <= backfill.until() && failed.message_type.as_deref().is_some_and(is_other)
 }
 
 /// Returns the topic's head, if it is known, and what is wrong with the cursor. These are the
@@ -226,16 +257,16 @@ where
     let mut observations = SlotObservations::default();
     let high_water_mark = bus.high_water_mark(topic, &mut observations)?;
     let head = bus.head(topic, high_water_mark)?;
+    let is_complete = observations.is_complete();
     let problem = match stored {
-        Some(stored) => check_source(bus, topic, stored, head),
+        Some(stored) => check_source(bus, topic, stored, head, is_complete),
         None => Ok(()),
     };
     let problem = match problem {
         Err(error) if error.is_broken_cursor() => Some(format!("{error}")),
         problem => problem.map(|()| None)?,
     };
-    let head = observations.is_complete().then_some(head.position);
-    Ok((head, problem))
+    Ok((is_complete.then_some(head.position), problem))
 }
 
 fn check_source<B>(
@@ -243,6 +274,7 @@ fn check_source<B>(
     topic: &str,
     stored: &ConsumerRow,
     head: MessageAt,
+    is_complete: bool,
 ) -> Result<(), Error>
 where
     B: MessageSource + ?Sized,
@@ -253,9 +285,11 @@ where
     }
     let place = stored.place();
     check_place(bus, topic, place, head)?;
-    // An anchor after the head is already checked.
+    // An anchor after the head is already checked, unless the head is not the last message.
     match place.anchor {
-        Some(anchor) if anchor.position <= head.position => check_page(bus, topic, place, None),
+        Some(anchor) if anchor.position <= head.position || !is_complete => {
+            check_page(bus, topic, place, None)
+        }
         _ => Ok(()),
     }
 }

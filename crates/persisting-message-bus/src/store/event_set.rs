@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::position::Position;
+use crate::store::place::{Anchor, Place};
 use crate::store::source::TypeFilter;
 
 /// What a consumer reads. It is stored as JSON with each cursor of the consumer.
@@ -25,12 +27,20 @@ pub(crate) enum Types {
     Except(BTreeSet<String>),
 }
 
+/// Stands for all types that a program does not know, beside the names of those that it wants. So
+/// an event set with a variant for unknown messages stays the same when its topic gets a type.
+pub(crate) const UNKNOWN: &str = "?";
+
 /// Messages of added types, which are handled before the consumer continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Backfill {
     pub(crate) types: Types,
-    /// The cursor when the types were added.
+    /// The cursor when the types were added, and its anchor.
     pub(crate) until: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) anchor_position: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) anchor_id: Option<Uuid>,
     /// Whether the cursor was moved to the start. Until then, nothing is handled.
     pub(crate) has_begun: bool,
 }
@@ -78,8 +88,11 @@ impl EventSetRecord {
 
     /// Returns the stored event set without the types of a topic that a program has retired.
     pub(crate) fn without(mut self, topic: &str, retired: &[&str]) -> Self {
-        if let Some(Types::Only(names)) = self.topics.get_mut(topic) {
-            names.retain(|name| !retired.contains(&name.as_str()));
+        let backfill = self.backfill.as_mut().map(|backfill| &mut backfill.types);
+        for types in self.topics.get_mut(topic).into_iter().chain(backfill) {
+            if let Types::Only(names) = types {
+                names.retain(|name| !retired.contains(&name.as_str()));
+            }
         }
         self
     }
@@ -106,6 +119,14 @@ impl Types {
             Self::Only(names) => names.remove(name),
             Self::Except(names) => names.insert(name.to_owned()),
         }
+    }
+
+    /// Returns these types without those that stand for no name.
+    pub(crate) fn without_unknown(mut self) -> Self {
+        if let Self::Only(names) = &mut self {
+            names.remove(UNKNOWN);
+        }
+        self
     }
 
     /// Returns whether no type is wanted.
@@ -142,6 +163,8 @@ impl Types {
     /// names if they are left out.
     pub(crate) fn filter<'a>(&self, names: &'a [&'a str]) -> TypeFilter<'a> {
         match self {
+            // Which types these are depends on the program.
+            Self::Only(_) if names.contains(&UNKNOWN) => TypeFilter::All,
             Self::Only(_) => TypeFilter::Only(names),
             Self::Except(_) if names.is_empty() => TypeFilter::All,
             Self::Except(_) => TypeFilter::Except(names),
@@ -156,8 +179,31 @@ impl Types {
 }
 
 impl Backfill {
+    /// Creates the backfill of a consumer that is at a place.
+    pub(crate) fn up_to(place: Place, types: Types) -> Self {
+        Self {
+            types,
+            until: place.position().get(),
+            anchor_position: place.anchor.map(|anchor| anchor.position.get()),
+            anchor_id: place.anchor.map(|anchor| anchor.message_id),
+            has_begun: false,
+        }
+    }
+
     pub(crate) fn until(&self) -> Position {
         Position::new(self.until)
+    }
+
+    /// Returns the place at which the consumer continues afterwards.
+    pub(crate) fn end(&self) -> Place {
+        let anchor = self.anchor_position.zip(self.anchor_id);
+        Place {
+            cursor: Some(self.until()),
+            anchor: anchor.map(|(position, message_id)| Anchor {
+                position: Position::new(position),
+                message_id,
+            }),
+        }
     }
 }
 
@@ -263,11 +309,12 @@ mod tests {
     #[test]
     fn an_event_set_comes_back_as_it_was_stored() {
         for types in all() {
+            let place = Place::after(Position::new(i64::MAX), Uuid::max());
             let backfill = Backfill {
-                types: types.clone(),
-                until: i64::MAX,
                 has_begun: true,
+                ..Backfill::up_to(place, types.clone())
             };
+            assert_eq!(backfill.end(), place);
             let record = EventSetRecord {
                 backfill: Some(backfill),
                 ..orders(types)

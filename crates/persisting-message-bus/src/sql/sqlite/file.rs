@@ -46,7 +46,7 @@ impl OpenFile {
     }
 }
 
-/// Marks a new connection, so that it notices later that its file was replaced. Without this, the
+/// Marks a new connection, so that it notices later that its file was replaced. Otherwise, the
 /// first poll marks it.
 pub(super) fn mark<C>(connection: &mut C) -> QueryResult<()>
 where
