@@ -198,7 +198,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Returns the number of messages that this consumer has skipped since it was created: unknown
-    /// ones with [`OnUnknown::Skip`], failing ones with
+    /// ones with [`OnUnknown::Skip`](crate::OnUnknown::Skip), failing ones with
     /// [`FailurePolicy::Skip`](crate::FailurePolicy::Skip).
     #[must_use]
     pub fn skipped_messages(&self) -> u64 {
