@@ -5,11 +5,12 @@ use persisting_message_bus::backend::{
     LeaseRequest, MessageConsumerState, MessageRepository, Place,
 };
 use persisting_message_bus::operate::{
-    ConsumerKey, FailureState, MessageFailures, ParkedSelector, stop_wanting,
+    ConsumerCondition, ConsumerKey, ConsumerStatus, FailureState, MessageFailures, ParkedSelector,
+    stop_wanting,
 };
 use persisting_message_bus::{
     FailurePolicy, Message, MessageBus, MessageConsumer, MessageDispatcher, OnAdded, OnUnknown,
-    Position, RetryPolicy,
+    Position, RetryPolicy, StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, Ledger, Paid, Payments};
@@ -307,6 +308,47 @@ pub fn an_older_program_that_skips_leaves_redriven_messages_to_the_newer<D: Data
     let waiting = bus.count_failed(key, FailureState::Redriven).unwrap();
     let parked = bus.count_parked(key).unwrap();
     assert_eq!(waiting + parked, 1, "it was deleted");
+}
+
+pub fn replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_condition<
+    D: Database,
+>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
+    let mut failures = 1;
+    let mut small = MessageConsumer::<Shipped>::external("mailer", |message: &Message<Shipped>| {
+        if message.position().get() == 5 && failures > 0 {
+            failures -= 1;
+            return Err("not now".into());
+        }
+        Ok(())
+    });
+    small.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 1);
+    small.reset(&mut bus, StartAt::Start).unwrap();
+    assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 2);
+    drop(small);
+
+    let mut replays = 0;
+    let mut grown = MessageConsumer::<Closed>::external("mailer", |message: &Message<Closed>| {
+        replays += u32::from(message.is_replay());
+        Ok(())
+    })
+    .on_added(OnAdded::Replay)
+    .page_size(1);
+    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+    let key = ConsumerKey {
+        consumer: "mailer",
+        topic: "orders",
+    };
+    let status = ConsumerStatus::read(&mut bus, key).unwrap();
+    assert_eq!((status.failure, status.problem), (None, None));
+    assert_eq!(status.condition, ConsumerCondition::Lagging);
+    assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 1);
+    drop(grown);
+    assert_eq!(replays, 0);
 }
 
 pub fn types_added_before_the_first_message_need_no_word<D: Database>() {

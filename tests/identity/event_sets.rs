@@ -192,6 +192,56 @@ pub fn a_type_that_is_not_wanted_any_more_is_passed<D: Database>() {
     assert!(!stop_wanting(&mut bus, unknown, "Cancelled").unwrap());
 }
 
+/// The topic `orders` in a newer program: one type more, and one retired.
+mod newer {
+    use persisting_message_bus::backend::RawMessage;
+    use persisting_message_bus::{EventSet, Topic};
+    use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub struct Returned {}
+
+    #[derive(Debug, Topic)]
+    #[topic(name = "orders", retired = "Cancelled")]
+    #[allow(dead_code)]
+    pub enum Orders {
+        OrderPlaced(OrderPlaced),
+        #[message(name = "OrderShipped", alias = "OrderSent")]
+        Shipped(OrderShipped),
+        Returned(Returned),
+    }
+
+    #[derive(Debug, EventSet)]
+    #[event_set(topic = Orders)]
+    #[allow(dead_code)]
+    pub enum ShippedOrUnknown {
+        Shipped(OrderShipped),
+        #[message(unknown)]
+        Unknown(RawMessage),
+    }
+}
+
+pub fn a_topic_that_changes_leaves_an_event_set_with_unknown_messages_the_same<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    publish_one_of_each(&mut bus);
+    let mut older = ignoring::<ShippedOrUnknown>("mailer");
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
+    publish_one_of_each(&mut bus);
+    let returned = newer::Returned {};
+    MessageDispatcher::<newer::Orders>::new()
+        .dispatch(&mut bus, &returned)
+        .unwrap();
+    let mut newer = ignoring::<newer::ShippedOrUnknown>("mailer");
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 1);
+    MessageDispatcher::<newer::Orders>::new()
+        .dispatch(&mut bus, &returned)
+        .unwrap();
+    // To the older program, that type is an unknown one.
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
 pub fn a_whole_topic_wants_more_than_an_event_set<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

@@ -54,6 +54,7 @@ macro_rules! cases_on {
                 an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants,
                 an_older_program_stops_before_a_topic_that_only_the_newer_one_reads,
                 a_type_that_is_not_wanted_any_more_is_passed,
+                a_topic_that_changes_leaves_an_event_set_with_unknown_messages_the_same,
                 a_whole_topic_wants_more_than_an_event_set,
                 a_reset_takes_the_event_set_as_it_is,
             ]
@@ -70,6 +71,7 @@ macro_rules! cases_on {
                 a_source_that_was_replaced_before_or_during_a_replay_is_noticed,
                 redriven_messages_are_handled_during_a_replay,
                 an_older_program_that_skips_leaves_redriven_messages_to_the_newer,
+                replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_condition,
                 types_added_before_the_first_message_need_no_word,
             ]
             starting: [
