@@ -1,18 +1,17 @@
 //! Group commits on a scripted bus that counts its commits, and waits, fails or panics on demand.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    MessageAt, MessageRepository, MessageSource, PageRequest, RawMessage, SlotObservations,
-    StoredMessage, TransactionControl,
+    MessageRepository, MessageSource, RawMessage, TransactionControl,
 };
 use persisting_message_bus::memory::InMemoryMessageBus;
-use persisting_message_bus::{Coalescer, Error, OnDuplicate, Position};
+use persisting_message_bus::{Coalescer, Error, OnDuplicate};
+use persisting_message_bus_tests::forward_source;
 use persisting_message_bus_tests::topics::OrderPlaced;
 use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
@@ -44,28 +43,8 @@ enum Does {
 struct Scripted(Arc<Script>);
 
 impl MessageSource for Scripted {
-    fn high_water_mark(
-        &mut self,
-        topic: &str,
-        observations: &mut SlotObservations,
-    ) -> Result<Position, Error> {
-        self.0.bus.clone().high_water_mark(topic, observations)
-    }
-
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.0.bus.clone().head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.0.bus.clone().last_position()
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.0.bus.clone().read_page(request, receive)
+    forward_source! {
+        |this| this.0.bus.clone() => high_water_mark, head, last_position, read_page
     }
 }
 

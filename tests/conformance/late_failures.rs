@@ -13,23 +13,28 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use super::failing::{after, failed, place};
 use super::leases::{HOUR, request};
 use super::redriving::refuse_second;
-use super::{CONSUMER, orders, stored_consumer};
+use super::{CONSUMER, TestBus, orders, stored_consumer};
 
-pub fn a_late_failure_does_not_unpark<D: Database>() {
-    let (database, mut bus) = place::<D>(1..4);
-    let mut other = database.connect();
-    let late_one = Cell::new(true);
+/// Handles a page with a consumer whose lease expires at once. If `is_late` returns true, another
+/// holder parks order 2 before the handler refuses it.
+fn handle_late<B: TestBus>(bus: &mut B, other: &mut B, is_late: impl Fn() -> bool) {
     let mut late = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
-        if message.payload().order() == 2 && late_one.replace(false) {
-            refuse_second(&mut other);
+        if message.payload().order() == 2 && is_late() {
+            refuse_second(other);
             return Err("late".into());
         }
         Ok(())
     })
     .lease_duration(Duration::ZERO)
     .retry(after(3, FailurePolicy::Park));
-    drop(late.handle_page(&mut bus));
-    drop(late);
+    drop(late.handle_page(bus));
+}
+
+pub fn a_late_failure_does_not_unpark<D: Database>() {
+    let (database, mut bus) = place::<D>(1..4);
+    let mut other = database.connect();
+    let late_one = Cell::new(true);
+    handle_late(&mut bus, &mut other, || late_one.replace(false));
     let parked = failed(&mut bus, "all", FailureState::Parked);
     assert_eq!(
         parked.len(),
@@ -42,17 +47,7 @@ pub fn a_late_failure_does_not_unpark<D: Database>() {
 pub fn a_late_failure_loses_nothing<D: Database>() {
     let (database, mut bus) = place::<D>(1..4);
     let mut other = database.connect();
-    let mut late = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
-        if message.payload().order() == 2 {
-            refuse_second(&mut other);
-            return Err("late".into());
-        }
-        Ok(())
-    })
-    .lease_duration(Duration::ZERO)
-    .retry(after(3, FailurePolicy::Park));
-    drop(late.handle_page(&mut bus));
-    drop(late);
+    handle_late(&mut bus, &mut other, || true);
     // Recording a later failure deletes those of messages that were handled since.
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(4))

@@ -84,7 +84,7 @@ fn an_unknown_event_is_never_taken_for_the_start() {
         serving
             .get(&unknown)
             .problem(404)
-            .contains("was purged, or never existed")
+            .contains("was pruned, or never existed")
     );
     let elsewhere = format!("/payments?lastEventId={}", ids[0]);
     serving.get(&elsewhere).problem(404);

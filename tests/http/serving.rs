@@ -3,19 +3,16 @@
 use std::convert::Infallible;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
-use persisting_message_bus::backend::{
-    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
-};
-use persisting_message_bus::{Error, Position};
+use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus_http::Feed;
 use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::forward_source;
 use tokio::runtime::{Builder, Runtime};
 
 pub const TOPICS: [&str; 3] = ["orders", "payments", "invoices"];
@@ -132,27 +129,5 @@ impl<B> Drop for Counted<B> {
 }
 
 impl<B: MessageSource> MessageSource for Counted<B> {
-    fn high_water_mark(
-        &mut self,
-        topic: &str,
-        observations: &mut SlotObservations,
-    ) -> Result<Position, Error> {
-        self.bus.high_water_mark(topic, observations)
-    }
-
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.bus.head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.bus.last_position()
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.bus.read_page(request, receive)
-    }
+    forward_source! { |this| this.bus => high_water_mark, head, last_position, read_page }
 }

@@ -2,52 +2,54 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    LeaseRequest, MessageConsumerState, MessageRepository, Place,
+    LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, Place,
 };
+use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::{
-    ConsumerCondition, ConsumerKey, ConsumerStatus, FailureState, MessageFailures, ParkedSelector,
-    stop_wanting,
+    ConsumerCondition, ConsumerStatus, FailureState, MessageFailures, ParkedSelector, stop_wanting,
 };
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageBus, MessageConsumer, MessageDispatcher, OnAdded, OnUnknown,
-    Position, RetryPolicy, StartAt,
+    Message, MessageBus, MessageConsumer, MessageDispatcher, OnAdded, OnUnknown, Position, StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, Ledger, Paid, Payments};
 
+use crate::Shipped;
+use crate::helpers::{
+    Handled, Handling, MAILER, assert_conflict, assert_unknown, ignoring, parking, place,
+    positions, publish_one_of_each, recording, run, with_one_of_each,
+};
 use crate::sources::{Exchanged, Without};
-use crate::{Handled, Shipped, handled, ignoring, publish_one_of_each, recording};
-
-fn positions(seen: &Handled) -> Vec<i64> {
-    handled(seen).into_iter().map(|(at, _)| at).collect()
-}
 
 /// Publishes three orders of each kind; a consumer of shipped orders has handled two of them.
 fn after_two<D: Database>() -> (D, D::Bus) {
-    let database = D::create();
-    let mut bus = database.connect();
+    let (database, mut bus) = with_one_of_each::<D>();
     publish_one_of_each(&mut bus);
-    publish_one_of_each(&mut bus);
-    let mut small = ignoring::<Shipped>("mailer");
-    assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 2);
+    assert_eq!(run::<Shipped>(&mut bus, "mailer").unwrap(), 2);
     publish_one_of_each(&mut bus);
     (database, bus)
 }
 
+/// Returns a consumer that has replayed one message of a type that was added.
+fn replaying<B: MessageSource + MessageConsumerState>(
+    bus: &mut B,
+    seen: &Handled,
+) -> Handling<Closed, impl FnMut(&Message<Closed>) -> Result<(), HandlerError> + use<B>> {
+    let mut grown = recording::<Closed>("mailer", seen)
+        .on_added(OnAdded::Replay)
+        .page_size(1);
+    assert_eq!(grown.handle_page(bus).unwrap(), 1);
+    grown
+}
+
 pub fn a_grown_event_set_is_an_error_without_a_word_about_it<D: Database>() {
     let (_database, mut bus) = after_two::<D>();
-    let error = ignoring::<Closed>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    let error = assert_conflict(run::<Closed>(&mut bus, "mailer"));
     assert!(
         error.hint().is_some_and(|hint| hint.contains("on_added")),
         "{error:#}"
     );
-    let error = ignoring::<Ledger>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_conflict(run::<Ledger>(&mut bus, "mailer"));
 }
 
 pub fn added_types_are_handled_from_now_on<D: Database>() {
@@ -73,36 +75,23 @@ pub fn added_types_are_replayed_alone<D: Database>() {
         assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 4);
         assert_eq!(positions(&seen), [3, 6, 8, 9]);
         publish_one_of_each(&mut bus);
-        assert_eq!(
-            ignoring::<Closed>("mailer")
-                .handle_new_messages(&mut bus)
-                .unwrap(),
-            2
-        );
+        assert_eq!(run::<Closed>(&mut bus, "mailer").unwrap(), 2);
     }
 }
 
 pub fn an_event_set_grows_although_there_are_no_new_messages<D: Database>() {
     for (on_added, expected) in [(OnAdded::FromNow, vec![]), (OnAdded::Replay, vec![3, 6])] {
-        let database = D::create();
-        let mut bus = database.connect();
+        let (_database, mut bus) = with_one_of_each::<D>();
         publish_one_of_each(&mut bus);
-        publish_one_of_each(&mut bus);
-        ignoring::<Closed>("other")
-            .handle_new_messages(&mut bus)
-            .unwrap();
-        ignoring::<Shipped>("mailer")
-            .handle_new_messages(&mut bus)
-            .unwrap();
+        run::<Closed>(&mut bus, "other").unwrap();
+        run::<Shipped>(&mut bus, "mailer").unwrap();
         let seen = Handled::default();
         let mut grown = recording::<Closed>("mailer", &seen).on_added(on_added);
         grown.handle_new_messages(&mut bus).unwrap();
         assert_eq!(positions(&seen), expected, "{on_added:?}");
         // An older program stops before the added type from now on.
         publish_one_of_each(&mut bus);
-        let mut older = ignoring::<Shipped>("mailer");
-        let error = older.handle_new_messages(&mut bus).unwrap_err();
-        assert!(error.is_unknown_message(), "{error:#}");
+        assert_unknown(run::<Shipped>(&mut bus, "mailer"));
     }
 }
 
@@ -118,7 +107,7 @@ pub fn an_added_topic_begins_now_or_at_its_start<D: Database>() {
         let seen = Handled::default();
         let mut grown = recording::<Ledger>("mailer", &seen).on_added(on_added);
         grown.handle_new_messages(&mut bus).unwrap();
-        crate::place(&mut bus, 11..=11);
+        place(&mut bus, 11..=11);
         payments.dispatch(&mut bus, &Paid { order: 12 }).unwrap();
         grown.handle_new_messages(&mut bus).unwrap();
         let mut positions = positions(&seen);
@@ -136,12 +125,8 @@ pub fn an_added_topic_begins_now_or_at_its_start<D: Database>() {
 pub fn an_interrupted_growth_loses_and_doubles_nothing<D: Database>() {
     for steps in 0..4 {
         let (_database, mut bus) = after_two::<D>();
-        let key = ConsumerKey {
-            consumer: "mailer",
-            topic: "orders",
-        };
         let mut text = bus
-            .stored_consumer(key)
+            .stored_consumer(MAILER)
             .unwrap()
             .unwrap()
             .identity
@@ -154,13 +139,13 @@ pub fn an_interrupted_growth_loses_and_doubles_nothing<D: Database>() {
         };
         let mut replace = |bus: &mut D::Bus, after: String| {
             let before = text.replace(after.clone()).unwrap();
-            assert!(bus.replace_event_set(key, &before, &after).unwrap());
+            assert!(bus.replace_event_set(MAILER, &before, &after).unwrap());
         };
         if steps > 0 {
             replace(&mut bus, backfill(false));
         }
         if steps > 1 {
-            move_to_start(&mut bus, key);
+            move_to_start(&mut bus);
         }
         if steps > 2 {
             replace(&mut bus, backfill(true));
@@ -172,10 +157,10 @@ pub fn an_interrupted_growth_loses_and_doubles_nothing<D: Database>() {
     }
 }
 
-fn move_to_start(bus: &mut impl MessageConsumerState, key: ConsumerKey<'_>) {
+fn move_to_start(bus: &mut impl MessageConsumerState) {
     let lease = bus.acquire(&LeaseRequest {
-        consumer: key.consumer,
-        topic: key.topic,
+        consumer: MAILER.consumer,
+        topic: MAILER.topic,
         owner: "a process that dies",
         duration: Duration::from_secs(10),
         identity: Default::default(),
@@ -190,17 +175,9 @@ fn move_to_start(bus: &mut impl MessageConsumerState, key: ConsumerKey<'_>) {
 pub fn an_older_program_waits_while_added_types_are_replayed<D: Database>() {
     let (_database, mut bus) = after_two::<D>();
     let seen = Handled::default();
-    let mut grown = recording::<Closed>("mailer", &seen)
-        .on_added(OnAdded::Replay)
-        .page_size(1);
-    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
+    let mut grown = replaying(&mut bus, &seen);
     let mut older = recording::<Shipped>("mailer", &seen);
-    assert!(
-        older
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_unknown_message()
-    );
+    assert_unknown(older.handle_new_messages(&mut bus));
     assert_eq!(positions(&seen), [3]);
     grown.handle_new_messages(&mut bus).unwrap();
     assert_eq!(positions(&seen), [6, 8, 9]);
@@ -223,15 +200,8 @@ pub fn a_replay_ends_although_its_messages_were_pruned<D: Database>() {
 pub fn a_type_that_is_not_wanted_any_more_is_not_replayed<D: Database>() {
     let (_database, mut bus) = after_two::<D>();
     let seen = Handled::default();
-    let mut grown = recording::<Closed>("mailer", &seen)
-        .on_added(OnAdded::Replay)
-        .page_size(1);
-    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
-    let key = ConsumerKey {
-        consumer: "mailer",
-        topic: "orders",
-    };
-    assert!(stop_wanting(&mut bus, key, "Cancelled").unwrap());
+    let _grown = replaying(&mut bus, &seen);
+    assert!(stop_wanting(&mut bus, MAILER, "Cancelled").unwrap());
     let mut older = recording::<Shipped>("mailer", &seen);
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
     assert_eq!(positions(&seen), [3, 8]);
@@ -259,26 +229,13 @@ pub fn a_source_that_was_replaced_before_or_during_a_replay_is_noticed<D: Databa
 }
 
 pub fn redriven_messages_are_handled_during_a_replay<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
+    let (_database, mut bus) = with_one_of_each::<D>();
     publish_one_of_each(&mut bus);
-    publish_one_of_each(&mut bus);
-    let park = RetryPolicy::default()
-        .max_attempts(1)
-        .on_exhausted(FailurePolicy::Park);
-    let fails = |_: &Message<Shipped>| Err("not now".into());
-    let mut small = MessageConsumer::<Shipped>::external("mailer", fails).retry(park);
+    let mut small = parking::<Shipped, _>("mailer", |_| true);
     assert_eq!(small.handle_new_messages(&mut bus).unwrap(), 0);
     let seen = Handled::default();
-    let mut grown = recording::<Closed>("mailer", &seen)
-        .on_added(OnAdded::Replay)
-        .page_size(1);
-    assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
-    let key = ConsumerKey {
-        consumer: "mailer",
-        topic: "orders",
-    };
-    assert_eq!(bus.redrive(key, ParkedSelector::All).unwrap(), 2);
+    let mut grown = replaying(&mut bus, &seen);
+    assert_eq!(bus.redrive(MAILER, ParkedSelector::All).unwrap(), 2);
     grown.handle_new_messages(&mut bus).unwrap();
     let mut positions = positions(&seen);
     positions.sort_unstable();
@@ -286,36 +243,22 @@ pub fn redriven_messages_are_handled_during_a_replay<D: Database>() {
 }
 
 pub fn an_older_program_that_skips_leaves_redriven_messages_to_the_newer<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
-    let park = RetryPolicy::default()
-        .max_attempts(1)
-        .on_exhausted(FailurePolicy::Park);
-    let fails = |message: &Message<Closed>| match message.message_type() {
-        "Cancelled" => Err("not now".into()),
-        _ => Ok(()),
-    };
-    let mut newer = MessageConsumer::<Closed>::external("mailer", fails).retry(park);
+    let (_database, mut bus) = with_one_of_each::<D>();
+    let refuses = |message: &Message<Closed>| message.message_type() == "Cancelled";
+    let mut newer = parking::<Closed, _>("mailer", refuses);
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 1);
-    let key = ConsumerKey {
-        consumer: "mailer",
-        topic: "orders",
-    };
-    assert_eq!(bus.redrive(key, ParkedSelector::All).unwrap(), 1);
+    assert_eq!(bus.redrive(MAILER, ParkedSelector::All).unwrap(), 1);
     let mut older = ignoring::<Shipped>("mailer").on_unknown(OnUnknown::Skip);
     older.handle_new_messages(&mut bus).unwrap();
-    let waiting = bus.count_failed(key, FailureState::Redriven).unwrap();
-    let parked = bus.count_parked(key).unwrap();
+    let waiting = bus.count_failed(MAILER, FailureState::Redriven).unwrap();
+    let parked = bus.count_parked(MAILER).unwrap();
     assert_eq!(waiting + parked, 1, "it was deleted");
 }
 
 pub fn replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_condition<
     D: Database,
 >() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
+    let (_database, mut bus) = with_one_of_each::<D>();
     publish_one_of_each(&mut bus);
     let mut failures = 1;
     let mut small = MessageConsumer::<Shipped>::external("mailer", |message: &Message<Shipped>| {
@@ -339,11 +282,7 @@ pub fn replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_
     .on_added(OnAdded::Replay)
     .page_size(1);
     assert_eq!(grown.handle_page(&mut bus).unwrap(), 1);
-    let key = ConsumerKey {
-        consumer: "mailer",
-        topic: "orders",
-    };
-    let status = ConsumerStatus::read(&mut bus, key).unwrap();
+    let status = ConsumerStatus::read(&mut bus, MAILER).unwrap();
     assert_eq!((status.failure, status.problem), (None, None));
     assert_eq!(status.condition, ConsumerCondition::Lagging);
     assert_eq!(grown.handle_new_messages(&mut bus).unwrap(), 1);
@@ -354,17 +293,12 @@ pub fn replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_
 pub fn types_added_before_the_first_message_need_no_word<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    crate::place(&mut bus, 1..=1);
+    place(&mut bus, 1..=1);
     let hook = || Err("not yet".into());
     let mut small = ignoring::<Shipped>("mailer").before_replay(hook);
-    crate::publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
     small.handle_new_messages(&mut bus).unwrap_err();
-    assert_eq!(
-        ignoring::<Closed>("mailer")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        2
-    );
+    assert_eq!(run::<Closed>(&mut bus, "mailer").unwrap(), 2);
     assert_eq!(last(&mut bus), 4);
 }
 

@@ -7,12 +7,11 @@ use persisting_message_bus_tests::topics::{
     Closed, Ledger, Orders, Paid, Payments, ShippedOrUnknown,
 };
 
-use crate::{Handled, Placed, Shipped, handled, ignoring, of_type, publish_one_of_each, recording};
-
-const KEY: ConsumerKey<'static> = ConsumerKey {
-    consumer: "mailer",
-    topic: "orders",
+use crate::helpers::{
+    ALL, Handled, MAILER, assert_conflict, assert_unknown, handled, ignoring, of_type, positions,
+    publish_one_of_each, recording, run, with_one_of_each,
 };
+use crate::{Placed, Shipped};
 
 pub fn no_consumer_passes_what_another_of_its_name_wants<D: Database>() {
     let database = D::create();
@@ -20,16 +19,8 @@ pub fn no_consumer_passes_what_another_of_its_name_wants<D: Database>() {
     for _ in 0..5 {
         publish_one_of_each(&mut bus);
     }
-    assert_eq!(
-        ignoring::<Placed>("mailer")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        5
-    );
-    let error = ignoring::<Shipped>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_eq!(run::<Placed>(&mut bus, "mailer").unwrap(), 5);
+    let error = assert_conflict(run::<Shipped>(&mut bus, "mailer"));
     assert_eq!(error.consumer(), Some("mailer"));
     let text = error.to_string();
     assert!(
@@ -39,14 +30,8 @@ pub fn no_consumer_passes_what_another_of_its_name_wants<D: Database>() {
     assert!(error.hint().is_some());
     let count = |_: &mut D::Bus, _: &Message<Shipped>| Ok(());
     let mut transactional = MessageConsumer::<Shipped>::transactional("mailer", count);
-    let error = transactional.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
-    assert_eq!(
-        ignoring::<Shipped>("shipper")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        5
-    );
+    assert_conflict(transactional.handle_new_messages(&mut bus));
+    assert_eq!(run::<Shipped>(&mut bus, "shipper").unwrap(), 5);
 }
 
 #[derive(Debug, EventSet)]
@@ -58,26 +43,15 @@ enum PlacedAndShipped {
 }
 
 pub fn a_consumer_that_exchanges_types_is_refused<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
-    assert_eq!(
-        ignoring::<Closed>("mailer")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        2
-    );
+    let (_database, mut bus) = with_one_of_each::<D>();
+    assert_eq!(run::<Closed>(&mut bus, "mailer").unwrap(), 2);
     let mut other = ignoring::<PlacedAndShipped>("mailer");
-    let error = other.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
-    let error = other.reset(&mut bus, StartAt::Start).unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_conflict(other.handle_new_messages(&mut bus));
+    assert_conflict(other.reset(&mut bus, StartAt::Start));
 }
 
 pub fn an_older_program_stops_before_what_only_the_newer_one_wants<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
+    let (_database, mut bus) = with_one_of_each::<D>();
     let seen = Handled::default();
     let mut newer = recording::<Closed>("mailer", &seen);
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
@@ -87,16 +61,10 @@ pub fn an_older_program_stops_before_what_only_the_newer_one_wants<D: Database>(
         publish_one_of_each(&mut bus);
     }
     let mut older = recording::<Shipped>("mailer", &seen);
-    let error = older.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_unknown_message(), "{error:#}");
+    assert_unknown(older.handle_new_messages(&mut bus));
     assert_eq!(handled(&seen), [of_type(5, "OrderShipped")]);
     for _ in 0..2 {
-        assert!(
-            older
-                .handle_new_messages(&mut bus)
-                .unwrap_err()
-                .is_unknown_message()
-        );
+        assert_unknown(older.handle_new_messages(&mut bus));
     }
     assert_eq!(handled(&seen), []);
     assert_eq!(newer.handle_page(&mut bus).unwrap(), 3);
@@ -106,9 +74,7 @@ pub fn an_older_program_stops_before_what_only_the_newer_one_wants<D: Database>(
 }
 
 pub fn an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
+    let (_database, mut bus) = with_one_of_each::<D>();
     for name in ["skips", "tolerates"] {
         let mut newer = ignoring::<Orders>(name);
         assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 3);
@@ -116,19 +82,15 @@ pub fn an_older_program_skips_or_receives_nothing_that_only_the_newer_one_wants<
     publish_one_of_each(&mut bus);
     let seen = Handled::default();
     let mut skips = recording::<Shipped>("skips", &seen).on_unknown(OnUnknown::Skip);
-    let error = skips.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_unknown_message(), "{error:#}");
+    assert_unknown(skips.handle_new_messages(&mut bus));
     assert_eq!(skips.skipped_messages(), 0);
     let mut tolerates = recording::<ShippedOrUnknown>("tolerates", &seen);
-    let error = tolerates.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_unknown_message(), "{error:#}");
+    assert_unknown(tolerates.handle_new_messages(&mut bus));
     assert_eq!(handled(&seen), []);
 }
 
 pub fn an_older_program_stops_before_a_topic_that_only_the_newer_one_reads<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
+    let (_database, mut bus) = with_one_of_each::<D>();
     let seen = Handled::default();
     let mut newer = recording::<Ledger>("mailer", &seen);
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
@@ -140,54 +102,30 @@ pub fn an_older_program_stops_before_a_topic_that_only_the_newer_one_reads<D: Da
         .unwrap();
     publish_one_of_each(&mut bus);
     let mut older = recording::<Closed>("mailer", &seen);
-    let error = older.handle_new_messages(&mut bus).unwrap_err();
-    assert!(error.is_unknown_message(), "{error:#}");
-    let positions = |seen| {
-        handled(seen)
-            .into_iter()
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>()
-    };
+    assert_unknown(older.handle_new_messages(&mut bus));
     assert_eq!(positions(&seen), [5, 6]);
-    assert!(
-        older
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_unknown_message()
-    );
+    assert_unknown(older.handle_new_messages(&mut bus));
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 3);
     assert_eq!(positions(&seen), [7, 9, 10]);
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
 }
 
 pub fn a_type_that_is_not_wanted_any_more_is_passed<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
-    ignoring::<Closed>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap();
+    let (_database, mut bus) = with_one_of_each::<D>();
+    run::<Closed>(&mut bus, "mailer").unwrap();
     publish_one_of_each(&mut bus);
     publish_one_of_each(&mut bus);
     let mut older = ignoring::<Shipped>("mailer");
-    assert!(
-        older
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_unknown_message()
-    );
-    assert!(!stop_wanting(&mut bus, KEY, "OrderPlaced").unwrap());
-    assert!(stop_wanting(&mut bus, KEY, "Cancelled").unwrap());
-    assert!(!stop_wanting(&mut bus, KEY, "Cancelled").unwrap());
+    assert_unknown(older.handle_new_messages(&mut bus));
+    assert!(!stop_wanting(&mut bus, MAILER, "OrderPlaced").unwrap());
+    assert!(stop_wanting(&mut bus, MAILER, "Cancelled").unwrap());
+    assert!(!stop_wanting(&mut bus, MAILER, "Cancelled").unwrap());
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
     // The newer program must say again what happens to that type.
-    let error = ignoring::<Closed>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    assert_conflict(run::<Closed>(&mut bus, "mailer"));
     let unknown = ConsumerKey {
         consumer: "unknown",
-        ..KEY
+        ..MAILER
     };
     assert!(!stop_wanting(&mut bus, unknown, "Cancelled").unwrap());
 }
@@ -223,9 +161,7 @@ mod newer {
 }
 
 pub fn a_topic_that_changes_leaves_an_event_set_with_unknown_messages_the_same<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
+    let (_database, mut bus) = with_one_of_each::<D>();
     let mut older = ignoring::<ShippedOrUnknown>("mailer");
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 1);
     publish_one_of_each(&mut bus);
@@ -243,66 +179,28 @@ pub fn a_topic_that_changes_leaves_an_event_set_with_unknown_messages_the_same<D
 }
 
 pub fn a_whole_topic_wants_more_than_an_event_set<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
-    assert_eq!(
-        ignoring::<Closed>("mailer")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        2
-    );
-    let error = ignoring::<Orders>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap_err();
-    assert!(error.is_event_set_conflict(), "{error:#}");
+    let (_database, mut bus) = with_one_of_each::<D>();
+    assert_eq!(run::<Closed>(&mut bus, "mailer").unwrap(), 2);
+    assert_conflict(run::<Orders>(&mut bus, "mailer"));
 
-    assert_eq!(
-        ignoring::<Orders>("all")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        3
-    );
+    assert_eq!(run::<Orders>(&mut bus, "all").unwrap(), 3);
     publish_one_of_each(&mut bus);
     let mut narrower = ignoring::<Closed>("all");
-    assert!(
-        narrower
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_unknown_message()
-    );
-    let all = ConsumerKey {
-        consumer: "all",
-        ..KEY
-    };
-    assert!(stop_wanting(&mut bus, all, "OrderPlaced").unwrap());
+    assert_unknown(narrower.handle_new_messages(&mut bus));
+    assert!(stop_wanting(&mut bus, ALL, "OrderPlaced").unwrap());
     assert_eq!(narrower.handle_new_messages(&mut bus).unwrap(), 2);
 }
 
 pub fn a_reset_takes_the_event_set_as_it_is<D: Database>() {
-    let database = D::create();
-    let mut bus = database.connect();
-    publish_one_of_each(&mut bus);
-    ignoring::<Shipped>("mailer")
-        .handle_new_messages(&mut bus)
-        .unwrap();
+    let (_database, mut bus) = with_one_of_each::<D>();
+    run::<Shipped>(&mut bus, "mailer").unwrap();
     let mut newer = ignoring::<Closed>("mailer");
-    assert!(
-        newer
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_event_set_conflict()
-    );
+    assert_conflict(newer.handle_new_messages(&mut bus));
     newer.reset(&mut bus, StartAt::Start).unwrap();
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 2);
     // A reset by an older program does not forget what the newer one wants.
     let mut older = ignoring::<Shipped>("mailer");
     older.reset(&mut bus, StartAt::Start).unwrap();
-    assert!(
-        older
-            .handle_new_messages(&mut bus)
-            .unwrap_err()
-            .is_unknown_message()
-    );
+    assert_unknown(older.handle_new_messages(&mut bus));
     assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 1);
 }

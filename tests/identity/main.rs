@@ -1,21 +1,20 @@
 //! A consumer knows where its cursor counts, and what it reads: the same cases on every database.
 
 mod added;
+mod beside;
 mod event_sets;
+mod helpers;
 mod places;
 mod sources;
 mod starting;
 mod statements;
 mod unknown;
 
-use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
-
-use persisting_message_bus::backend::MessageRepository;
-use persisting_message_bus::handler::{External, HandlerError};
-use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher};
+use persisting_message_bus::EventSet;
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Sqlite};
-use persisting_message_bus_tests::topics::{OrderCancelled, OrderPlaced, OrderShipped, Orders};
+use persisting_message_bus_tests::topics::{OrderPlaced, OrderShipped, Orders};
+
+use self::helpers::{ignoring, place, publish_one_of_each};
 
 macro_rules! cases {
     ($backend:ident on $database:ident, $($module:ident: [$($case:ident),* $(,)?])*) => {
@@ -73,6 +72,12 @@ macro_rules! cases_on {
                 an_older_program_that_skips_leaves_redriven_messages_to_the_newer,
                 replayed_messages_of_added_types_are_no_replays_and_overcome_failures_no_condition,
                 types_added_before_the_first_message_need_no_word,
+            ]
+            beside: [
+                an_older_program_leaves_what_a_dead_process_was_handling,
+                the_status_shows_the_topic_that_only_the_newer_program_reads,
+                an_event_set_that_was_replaced_is_not_stored_again,
+                a_whole_topic_can_be_narrowed_to_an_event_set,
             ]
             starting: [
                 a_new_consumer_starts_at_the_end,
@@ -141,54 +146,4 @@ mod older {
     pub enum Orders {
         OrderPlaced(OrderPlaced),
     }
-}
-
-/// What a consumer has handled: positions and types.
-type Handled = Arc<Mutex<Vec<(i64, String)>>>;
-
-fn handled(seen: &Handled) -> Vec<(i64, String)> {
-    std::mem::take(&mut *seen.lock().unwrap())
-}
-
-type Handling<S, F> = MessageConsumer<S, External<F>>;
-
-/// Returns a consumer that records what it handles.
-fn recording<S: EventSet>(
-    name: &str,
-    seen: &Handled,
-) -> Handling<S, impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>> {
-    let seen = Arc::clone(seen);
-    MessageConsumer::external(name, move |message: &Message<S>| {
-        let it = (message.position().get(), message.message_type().to_owned());
-        seen.lock().unwrap().push(it);
-        Ok(())
-    })
-}
-
-fn ignoring<S: EventSet>(
-    name: &str,
-) -> Handling<S, impl FnMut(&Message<S>) -> Result<(), HandlerError> + use<S>> {
-    MessageConsumer::external(name, |_| Ok(()))
-}
-
-fn place(bus: &mut impl MessageRepository, numbers: RangeInclusive<u64>) {
-    let placed = numbers.map(OrderPlaced::number);
-    let orders = MessageDispatcher::<Orders>::new();
-    orders.dispatch_batch(bus, placed).unwrap();
-}
-
-/// Publishes a placed, a shipped and a cancelled order.
-fn publish_one_of_each(bus: &mut impl MessageRepository) {
-    let orders = MessageDispatcher::<Orders>::new();
-    orders.dispatch(bus, &OrderPlaced::number(1)).unwrap();
-    orders.dispatch(bus, &OrderShipped { order: 1 }).unwrap();
-    let cancelled = OrderCancelled {
-        order: 1,
-        reason: None,
-    };
-    orders.dispatch(bus, &cancelled).unwrap();
-}
-
-fn of_type(position: i64, message_type: &str) -> (i64, String) {
-    (position, message_type.to_owned())
 }

@@ -1,58 +1,63 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use persisting_message_bus::backend::{MessageSource, TransactionControlOn};
+use persisting_message_bus::handler::{HandlerError, PageHandler};
 use persisting_message_bus::operate::{
-    ConsumerCondition, ConsumerKey, ConsumerStatus, MessageFailures, ParkedSelector,
+    ConsumerCondition, ConsumerStatus, MessageFailures, ParkedSelector,
 };
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageBus, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
-    StartAt,
+    Error, Message, MessageBus, MessageConsumer, MessageDispatcher, Position, StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Closed, Orders, Paid, Payments};
 
-use crate::sources::{Split, Without};
-use crate::{Handled, handled, ignoring, of_type, place, recording};
-
-const KEY: ConsumerKey<'static> = ConsumerKey {
-    consumer: "all",
-    topic: "orders",
+use crate::helpers::{
+    ALL, Handled, Handling, assert_broken, handled, ignoring, of_type, parking, place, positions,
+    publish_one_of_each, recording,
 };
+use crate::sources::{Split, Without};
 
-/// Lets a consumer handle ten messages of a first source, and returns the state with its cursor.
-fn after_ten<D: Database>() -> (D, D::Bus) {
+/// Lets a consumer handle ten messages. Returns their database, and the database of the cursor.
+fn ten_handled<D: Database>(
+    consumer: &mut Handling<Orders, impl FnMut(&Message<Orders>) -> Result<(), HandlerError>>,
+) -> (D, D) {
     let (first, state) = (D::create(), D::create());
     let mut messages = first.connect();
     place(&mut messages, 1..=10);
     let mut bus = MessageBus::new(messages, state.connect());
-    let mut consumer = ignoring::<Orders>("all");
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
-    let connection = state.connect();
-    (state, connection)
+    (first, state)
 }
 
-fn assert_broken<M: MessageSource, D: Database>(bus: &mut MessageBus<M, D::Bus>) {
+/// Lets a consumer handle ten messages, and returns a bus with its cursor, and with the messages of
+/// another database.
+fn restored_after_ten<D: Database>(
+    numbers: RangeInclusive<u64>,
+) -> ([D; 2], MessageBus<D::Bus, D::Bus>) {
+    let (_first, state) = ten_handled::<D>(&mut ignoring("all"));
+    let restored = D::create();
+    let mut messages = restored.connect();
+    place(&mut messages, numbers);
+    let bus = MessageBus::new(messages, state.connect());
+    ([state, restored], bus)
+}
+
+fn assert_cursor_is_broken<M: MessageSource, D: Database>(bus: &mut MessageBus<M, D::Bus>) {
     let seen = Handled::default();
-    let error = recording::<Orders>("all", &seen)
-        .handle_new_messages(bus)
-        .unwrap_err();
-    assert!(error.is_broken_cursor(), "{error:#}");
+    let error = assert_broken(recording::<Orders>("all", &seen).handle_new_messages(bus));
     assert_eq!(error.consumer(), Some("all"));
     assert!(error.hint().is_some());
     assert_eq!(handled(&seen), []);
-    let status = ConsumerStatus::read(bus, KEY).unwrap();
+    let status = ConsumerStatus::read(bus, ALL).unwrap();
     assert_eq!(status.condition, ConsumerCondition::BrokenCursor);
     assert!(status.problem.is_some());
 }
 
 pub fn a_source_that_overtook_the_cursor_is_not_read<D: Database>() {
-    let (_state, state) = after_ten::<D>();
-    let restored = D::create();
-    let mut messages = restored.connect();
-    place(&mut messages, 101..=115);
-    let mut bus = MessageBus::new(messages, state);
-    assert_broken::<_, D>(&mut bus);
+    let (_databases, mut bus) = restored_after_ten::<D>(101..=115);
+    assert_cursor_is_broken::<_, D>(&mut bus);
 
     let seen = Handled::default();
     let mut consumer = recording::<Orders>("all", &seen);
@@ -61,35 +66,25 @@ pub fn a_source_that_overtook_the_cursor_is_not_read<D: Database>() {
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
     let placed = |position| of_type(position, "OrderPlaced");
     assert_eq!(handled(&seen), [placed(14), placed(15)]);
-    let status = ConsumerStatus::read(&mut bus, KEY).unwrap();
+    let status = ConsumerStatus::read(&mut bus, ALL).unwrap();
     assert_eq!(status.condition, ConsumerCondition::CaughtUp);
 }
 
 pub fn another_message_at_the_cursor_is_noticed_at_an_empty_poll<D: Database>() {
-    let (_state, state) = after_ten::<D>();
-    let restored = D::create();
-    let mut messages = restored.connect();
-    place(&mut messages, 101..=110);
-    assert_broken::<_, D>(&mut MessageBus::new(messages, state));
+    let (_databases, mut bus) = restored_after_ten::<D>(101..=110);
+    assert_cursor_is_broken::<_, D>(&mut bus);
 }
 
 pub fn a_topic_that_lost_its_last_messages_is_noticed<D: Database>() {
-    let (_state, state) = after_ten::<D>();
-    let restored = D::create();
-    let mut messages = restored.connect();
-    place(&mut messages, 1..=5);
+    let (_databases, mut bus) = restored_after_ten::<D>(1..=5);
     let paid = (1..=10).map(|order| Paid { order });
     let payments = MessageDispatcher::<Payments>::new();
-    payments.dispatch_batch(&mut messages, paid).unwrap();
-    assert_broken::<_, D>(&mut MessageBus::new(messages, state));
+    payments.dispatch_batch(&mut bus.messages, paid).unwrap();
+    assert_cursor_is_broken::<_, D>(&mut bus);
 }
 
 pub fn a_transactional_consumer_handles_nothing_of_another_source<D: Database>() {
-    let (_state, state) = after_ten::<D>();
-    let restored = D::create();
-    let mut messages = restored.connect();
-    place(&mut messages, 101..=115);
-    let mut bus = MessageBus::new(messages, state);
+    let (_databases, mut bus) = restored_after_ten::<D>(101..=115);
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let count = move |_: &mut D::Bus, _: &Message<Orders>| {
@@ -97,50 +92,36 @@ pub fn a_transactional_consumer_handles_nothing_of_another_source<D: Database>()
         Ok(())
     };
     let mut consumer = MessageConsumer::<Orders>::transactional("all", count);
-    let error = handle::<D, _, _>(&mut consumer, &mut bus);
-    assert!(error.is_broken_cursor(), "{error:#}");
+    assert_broken(handle::<D, _, _>(&mut consumer, &mut bus));
     assert_eq!(calls.load(SeqCst), 0);
 }
 
 fn handle<D: Database, M, H>(
     consumer: &mut MessageConsumer<Orders, H>,
     bus: &mut MessageBus<M, D::Bus>,
-) -> persisting_message_bus::Error
+) -> Result<usize, Error>
 where
     M: MessageSource,
-    H: persisting_message_bus::handler::PageHandler<Orders, MessageBus<M, D::Bus>>,
+    H: PageHandler<Orders, MessageBus<M, D::Bus>>,
     D::Bus: TransactionControlOn<D::Bus>,
 {
-    consumer.handle_new_messages(bus).unwrap_err()
+    consumer.handle_new_messages(bus)
 }
 
 pub fn an_anchor_that_is_missing_between_others_is_noticed<D: Database>() {
-    let (first, state) = (D::create(), D::create());
-    let mut messages = first.connect();
-    place(&mut messages, 1..=10);
-    let mut bus = MessageBus::new(messages, state.connect());
-    assert_eq!(
-        ignoring::<Orders>("all")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        10
-    );
+    let (first, state) = ten_handled::<D>(&mut ignoring("all"));
     let mut messages = first.connect();
     place(&mut messages, 11..=15);
     let lost = Without {
         all: messages,
         deleted: (8, 12),
     };
-    assert_broken::<_, D>(&mut MessageBus::new(lost, state.connect()));
+    assert_cursor_is_broken::<_, D>(&mut MessageBus::new(lost, state.connect()));
 }
 
 pub fn pruned_messages_are_no_alarm<D: Database>() {
-    let (first, state) = (D::create(), D::create());
-    let mut messages = first.connect();
-    place(&mut messages, 1..=10);
-    let mut bus = MessageBus::new(messages, state.connect());
     let mut consumer = ignoring::<Orders>("all");
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    let (first, state) = ten_handled::<D>(&mut consumer);
     let pruned = |last| Without {
         all: first.connect(),
         deleted: (1, last),
@@ -152,7 +133,7 @@ pub fn pruned_messages_are_no_alarm<D: Database>() {
             new,
             "{last}"
         );
-        let status = ConsumerStatus::read(&mut bus, KEY).unwrap();
+        let status = ConsumerStatus::read(&mut bus, ALL).unwrap();
         assert_eq!(status.problem, None);
         if last == 10 {
             place(&mut first.connect(), 11..=15);
@@ -183,20 +164,15 @@ pub fn a_reset_between_messages_is_no_alarm<D: Database>() {
 }
 
 pub fn an_accepted_source_is_read_after_the_cursor<D: Database>() {
-    let (_state, state) = after_ten::<D>();
-    let restored = D::create();
-    let mut messages = restored.connect();
-    place(&mut messages, 101..=112);
-    let mut bus = MessageBus::new(messages, state);
-    assert_broken::<_, D>(&mut bus);
+    let (_databases, mut bus) = restored_after_ten::<D>(101..=112);
+    assert_cursor_is_broken::<_, D>(&mut bus);
     let mut consumer = ignoring::<Orders>("all");
     consumer.accept_source(&mut bus).unwrap();
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
 
     let empty = D::create();
     let mut bus = MessageBus::new(empty.connect(), bus.state);
-    let error = consumer.accept_source(&mut bus).unwrap_err();
-    assert!(error.is_broken_cursor(), "{error:#}");
+    assert_broken(consumer.accept_source(&mut bus));
 }
 
 pub fn a_page_from_an_older_state_is_read_again<D: Database>() {
@@ -210,13 +186,13 @@ pub fn a_page_from_an_older_state_is_read_again<D: Database>() {
 fn older_state<D: Database>(page_size: usize, event_set: bool) {
     let database = D::create();
     for _ in 0..5 {
-        crate::publish_one_of_each(&mut database.connect());
+        publish_one_of_each(&mut database.connect());
     }
     let seen = Handled::default();
     let mut bus = MessageBus::new(
         Split {
             primary: database.connect(),
-            applied: Position::new(10),
+            applied: Position::START,
         },
         database.connect(),
     );
@@ -226,24 +202,20 @@ fn older_state<D: Database>(page_size: usize, event_set: bool) {
         true => some.handle_new_messages(bus),
         false => all.handle_new_messages(bus),
     };
-    let error = run(&mut bus).unwrap_err();
-    assert!(
-        error.is_retryable() && !error.is_broken_cursor(),
-        "{error:#}"
-    );
-    // A standby that is even further back.
-    bus.messages.applied = Position::new(4);
-    let error = run(&mut bus).unwrap_err();
-    assert!(
-        error.is_retryable() && !error.is_broken_cursor(),
-        "{error:#}"
-    );
+    // The second standby is even further back.
+    for applied in [10, 4] {
+        bus.messages.applied = Position::new(applied);
+        let error = run(&mut bus).unwrap_err();
+        assert!(
+            error.is_retryable() && !error.is_broken_cursor(),
+            "{error:#}"
+        );
+    }
     bus.messages.applied = Position::new(15);
     run(&mut bus).unwrap();
-    let positions: Vec<_> = handled(&seen).into_iter().map(|(at, _)| at).collect();
     let expected = (1..=15).filter(|at| !event_set || at % 3 != 1);
     assert_eq!(
-        positions,
+        positions(&seen),
         expected.collect::<Vec<_>>(),
         "page size {page_size}"
     );
@@ -254,16 +226,7 @@ pub fn a_redriven_message_is_not_mistaken_for_another<D: Database>() {
     let mut messages = first.connect();
     place(&mut messages, 1..=3);
     let mut bus = MessageBus::new(messages, state.connect());
-    let park = RetryPolicy::default()
-        .max_attempts(1)
-        .on_exhausted(FailurePolicy::Park);
-    let mut failing = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
-        match message.position().get() {
-            2 => Err("not now".into()),
-            _ => Ok(()),
-        }
-    })
-    .retry(park);
+    let mut failing = parking::<Orders, _>("all", |message| message.position().get() == 2);
     assert_eq!(failing.handle_new_messages(&mut bus).unwrap(), 2);
 
     let restored = D::create();
@@ -273,10 +236,10 @@ pub fn a_redriven_message_is_not_mistaken_for_another<D: Database>() {
     let seen = Handled::default();
     let mut consumer = recording::<Orders>("all", &seen);
     consumer.accept_source(&mut bus).unwrap();
-    assert_eq!(bus.redrive(KEY, ParkedSelector::All).unwrap(), 1);
+    assert_eq!(bus.redrive(ALL, ParkedSelector::All).unwrap(), 1);
     consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(handled(&seen), []);
-    assert_eq!(bus.count_parked(KEY).unwrap(), 1);
+    assert_eq!(bus.count_parked(ALL).unwrap(), 1);
 }
 
 pub fn a_source_of_another_name_is_refused<D: Database>() {
@@ -285,20 +248,14 @@ pub fn a_source_of_another_name_is_refused<D: Database>() {
     let bus = |name| MessageBus::new(first.connect(), state.connect()).source(name);
     let mut consumer = ignoring::<Orders>("all");
     assert_eq!(consumer.handle_new_messages(&mut bus("shop")).unwrap(), 3);
-    let error = consumer.handle_new_messages(&mut bus("mall")).unwrap_err();
-    assert!(error.is_broken_cursor(), "{error:#}");
+    let error = assert_broken(consumer.handle_new_messages(&mut bus("mall")));
     let text = error.to_string();
     assert!(
         text.contains("\"shop\"") && text.contains("\"mall\""),
         "{text}"
     );
     let mut unnamed = MessageBus::new(first.connect(), state.connect());
-    assert!(
-        consumer
-            .handle_new_messages(&mut unnamed)
-            .unwrap_err()
-            .is_broken_cursor()
-    );
+    assert_broken(consumer.handle_new_messages(&mut unnamed));
     consumer.accept_source(&mut bus("mall")).unwrap();
     assert_eq!(consumer.handle_new_messages(&mut bus("mall")).unwrap(), 0);
 }

@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use persisting_message_bus::backend::{
-    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
-};
+use persisting_message_bus::backend::{MessageAt, MessageSource, PageRequest, StoredMessage};
 use persisting_message_bus::{Error, Position};
+use persisting_message_bus_tests::forward_source;
 use uuid::Uuid;
 
 /// Heads come from the primary, pages from a standby that has applied less.
@@ -15,21 +14,7 @@ pub struct Split<M> {
 }
 
 impl<M: MessageSource> MessageSource for Split<M> {
-    fn high_water_mark(
-        &mut self,
-        topic: &str,
-        observations: &mut SlotObservations,
-    ) -> Result<Position, Error> {
-        self.primary.high_water_mark(topic, observations)
-    }
-
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.primary.head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.primary.last_position()
-    }
+    forward_source! { |this| this.primary => high_water_mark, head, last_position }
 
     fn read_page(
         &mut self,
@@ -56,13 +41,7 @@ impl<M> Without<M> {
 }
 
 impl<M: MessageSource> MessageSource for Without<M> {
-    fn high_water_mark(
-        &mut self,
-        topic: &str,
-        observations: &mut SlotObservations,
-    ) -> Result<Position, Error> {
-        self.all.high_water_mark(topic, observations)
-    }
+    forward_source! { |this| this.all => high_water_mark, last_position }
 
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let head = self.all.head(topic, high_water_mark)?;
@@ -70,10 +49,6 @@ impl<M: MessageSource> MessageSource for Without<M> {
             return Ok(head);
         }
         self.all.head(topic, Position::new(self.deleted.0 - 1))
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.all.last_position()
     }
 
     fn read_page(
@@ -98,13 +73,7 @@ pub struct Exchanged<M> {
 }
 
 impl<M: MessageSource> MessageSource for Exchanged<M> {
-    fn high_water_mark(
-        &mut self,
-        topic: &str,
-        observations: &mut SlotObservations,
-    ) -> Result<Position, Error> {
-        self.all.high_water_mark(topic, observations)
-    }
+    forward_source! { |this| this.all => high_water_mark, last_position }
 
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let head = self.all.head(topic, high_water_mark)?;
@@ -115,10 +84,6 @@ impl<M: MessageSource> MessageSource for Exchanged<M> {
             head.message_id
         };
         Ok(MessageAt { message_id, ..head })
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.all.last_position()
     }
 
     fn read_page(

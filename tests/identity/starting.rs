@@ -2,17 +2,14 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
 use persisting_message_bus::operate::{ConsumerKey, FailedMessagesRequest, MessageFailures};
-use persisting_message_bus::{
-    FailurePolicy, Inbox, Message, MessageConsumer, Position, RetryPolicy, StartAt,
-};
+use persisting_message_bus::{Inbox, Position, StartAt};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Ledger, Orders};
 
-use crate::{Handled, handled, ignoring, place, recording};
-
-fn positions(seen: &Handled) -> Vec<i64> {
-    handled(seen).into_iter().map(|(at, _)| at).collect()
-}
+use crate::helpers::{
+    ALL, Handled, assert_broken, ignoring, parking, place, positions, publish_one_of_each,
+    recording, run,
+};
 
 pub fn a_new_consumer_starts_at_the_end<D: Database>() {
     let database = D::create();
@@ -43,12 +40,7 @@ pub fn a_new_consumer_starts_at_a_position_or_a_time<D: Database>() {
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 3);
     let at = StartAt::Position(Position::new(4));
     let mut consumer = ignoring::<Orders>("too-late").start_at(at);
-    assert!(
-        consumer
-            .handle_page(&mut bus)
-            .unwrap_err()
-            .is_broken_cursor()
-    );
+    assert_broken(consumer.handle_page(&mut bus));
 }
 
 pub fn messages_after_the_first_poll_of_an_empty_topic_are_handled<D: Database>() {
@@ -57,7 +49,7 @@ pub fn messages_after_the_first_poll_of_an_empty_topic_are_handled<D: Database>(
     let seen = Handled::default();
     let mut consumer = recording::<Ledger>("all", &seen).start_at(StartAt::End);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
-    crate::publish_one_of_each(&mut bus);
+    publish_one_of_each(&mut bus);
     // Another process of the same program.
     let mut consumer = recording::<Ledger>("all", &seen).start_at(StartAt::End);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
@@ -84,14 +76,7 @@ pub fn a_renamed_consumer_continues<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     place(&mut bus, 1..=3);
-    let park = RetryPolicy::default()
-        .max_attempts(1)
-        .on_exhausted(FailurePolicy::Park);
-    let fails = |message: &Message<Orders>| match message.position().get() {
-        2 => Err("not now".into()),
-        _ => Ok(()),
-    };
-    let mut consumer = MessageConsumer::<Orders>::external("old", fails).retry(park);
+    let mut consumer = parking::<Orders, _>("old", |message| message.position().get() == 2);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
     let once = |bus: &mut D::Bus, consumer: &str| {
         let inbox = Inbox::new(consumer, "hooks").unwrap();
@@ -102,16 +87,8 @@ pub fn a_renamed_consumer_continues<D: Database>() {
     assert!(once(&mut bus, "old").is_some());
     assert!(bus.rename("old", "new").unwrap());
     assert!(!bus.rename("old", "newer").unwrap());
-    assert_eq!(
-        ignoring::<Orders>("new")
-            .handle_new_messages(&mut bus)
-            .unwrap(),
-        0
-    );
-    let key = |consumer| ConsumerKey {
-        consumer,
-        topic: "orders",
-    };
+    assert_eq!(run::<Orders>(&mut bus, "new").unwrap(), 0);
+    let key = |consumer| ConsumerKey { consumer, ..ALL };
     let parked = FailedMessagesRequest::of_parked(key("new"));
     assert_eq!(bus.failed_messages(&parked).unwrap().len(), 1);
     assert_eq!(bus.stored_consumer(key("old")).unwrap(), None);
@@ -123,9 +100,7 @@ pub fn a_consumer_at_work_or_an_existing_name_is_not_renamed<D: Database>() {
     let mut bus = database.connect();
     place(&mut bus, 1..=3);
     for name in ["one", "other"] {
-        ignoring::<Orders>(name)
-            .handle_new_messages(&mut bus)
-            .unwrap();
+        run::<Orders>(&mut bus, name).unwrap();
     }
     let error = bus.rename("one", "other").unwrap_err();
     assert!(

@@ -12,17 +12,12 @@ use diesel::prelude::*;
 use persisting_message_bus::MessageBus;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Server, Sqlite};
 
-use self::cases::{Emptied, Seen, external, publish, taken};
+use self::cases::{Emptied, Seen, external, prune, publish, taken};
 
 impl Emptied for Mariadb {
     fn empty(bus: &mut MysqlConnection) {
         bus.batch_execute("TRUNCATE public_messages").unwrap();
     }
-}
-
-fn prune(bus: &mut MysqlConnection, up_to: i64) {
-    let delete = format!("DELETE FROM public_messages WHERE id <= {up_to}");
-    bus.batch_execute(&delete).unwrap();
 }
 
 #[test]
@@ -57,7 +52,7 @@ fn a_consumer_notices_new_messages_after_a_publisher_in_flight() {
 
 #[test]
 fn a_pruned_topic_is_no_alarm() {
-    cases::a_pruned_topic_is_no_alarm::<Mariadb>(prune);
+    cases::a_pruned_topic_is_no_alarm::<Mariadb>();
 }
 
 #[test]

@@ -10,17 +10,13 @@ use diesel::prelude::*;
 use persisting_message_bus_tests::databases::Postgres;
 
 use self::cases::Emptied;
+pub use self::cases::{publish, selected};
 
 impl Emptied for Postgres {
     fn empty(bus: &mut PgConnection) {
         bus.batch_execute("TRUNCATE public_messages RESTART IDENTITY")
             .unwrap();
     }
-}
-
-fn prune(bus: &mut PgConnection, up_to: i64) {
-    let delete = format!("DELETE FROM public_messages WHERE id <= {up_to}");
-    bus.batch_execute(&delete).unwrap();
 }
 
 #[test]
@@ -55,7 +51,7 @@ fn a_consumer_notices_new_messages_after_a_publisher_in_flight() {
 
 #[test]
 fn a_pruned_topic_is_no_alarm() {
-    cases::a_pruned_topic_is_no_alarm::<Postgres>(prune);
+    cases::a_pruned_topic_is_no_alarm::<Postgres>();
 }
 
 #[test]

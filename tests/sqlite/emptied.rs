@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use persisting_message_bus::MessageBus;
 use persisting_message_bus_tests::databases::{Database, Sqlite, connect_sqlite};
 
-use self::cases::{Emptied, Seen, external, publish, taken};
+use self::cases::{Emptied, Seen, external, prune, publish, taken};
 
 impl Emptied for Sqlite {
     fn empty(bus: &mut SqliteConnection) {
@@ -18,11 +18,6 @@ impl Emptied for Sqlite {
         )
         .unwrap();
     }
-}
-
-fn prune(bus: &mut SqliteConnection, up_to: i64) {
-    let delete = format!("DELETE FROM public_messages WHERE id <= {up_to}");
-    bus.batch_execute(&delete).unwrap();
 }
 
 #[test]
@@ -37,7 +32,7 @@ fn a_runner_stops_when_the_table_was_emptied() {
 
 #[test]
 fn a_pruned_topic_is_no_alarm() {
-    cases::a_pruned_topic_is_no_alarm::<Sqlite>(prune);
+    cases::a_pruned_topic_is_no_alarm::<Sqlite>();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The file of a connection is replaced or deleted while the connection has it open.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,7 +22,7 @@ use persisting_message_bus_tests::waiting::wait_until;
 
 use super::{ignore, orders};
 
-pub fn place(bus: &mut SqliteConnection, numbers: std::ops::RangeInclusive<u64>) {
+pub fn place(bus: &mut SqliteConnection, numbers: RangeInclusive<u64>) {
     let placed = numbers.map(OrderPlaced::number);
     orders().dispatch_batch(bus, placed).unwrap();
 }
@@ -40,7 +41,7 @@ fn delete_beside(path: &str) {
 }
 
 /// Moves a new database with other messages to the path.
-pub fn replace(path: &str, numbers: std::ops::RangeInclusive<u64>) {
+pub fn replace(path: &str, numbers: RangeInclusive<u64>) {
     let folder = Path::new(path).parent().unwrap();
     let new = folder.join("new.db");
     let new = new.to_str().unwrap();
@@ -72,6 +73,9 @@ pub fn assert_disconnected(error: &Error, path: &str, verb: &str) {
     }
 }
 
+/// The journal modes.
+const MODES: [&str; 2] = ["WAL", "DELETE"];
+
 /// Connects in a journal mode.
 fn connect_in(mode: &str, path: &str) -> SqliteConnection {
     let mut bus = SqliteConnection::establish(path).unwrap();
@@ -80,37 +84,40 @@ fn connect_in(mode: &str, path: &str) -> SqliteConnection {
     bus
 }
 
-#[test]
-fn a_replaced_file_is_noticed_on_an_open_connection() {
-    for mode in ["WAL", "DELETE"] {
+/// Calls a function for each journal mode, with the path of a file, and with a connection on which
+/// the messages of the file were handled.
+fn in_each_mode(run: impl Fn(&str, &str, SqliteConnection)) {
+    for mode in MODES {
         let database = Sqlite::create();
         let path = database.path();
         let mut bus = connect_in(mode, &path);
         place(&mut bus, 1..=10);
         assert_eq!(poll(&mut bus).unwrap(), 10);
-        replace(&path, 101..=115);
-        for _ in 0..3 {
-            assert_disconnected(&poll(&mut bus).unwrap_err(), &path, "replaced");
-        }
-        let mut bus = connect_in(mode, &path);
-        assert_eq!(consume(&mut bus), (101..=115).collect::<Vec<_>>());
+        run(mode, &path, bus);
     }
 }
 
 #[test]
+fn a_replaced_file_is_noticed_on_an_open_connection() {
+    in_each_mode(|mode, path, mut bus| {
+        replace(path, 101..=115);
+        for _ in 0..3 {
+            assert_disconnected(&poll(&mut bus).unwrap_err(), path, "replaced");
+        }
+        let mut bus = connect_in(mode, path);
+        assert_eq!(consume(&mut bus), (101..=115).collect::<Vec<_>>());
+    });
+}
+
+#[test]
 fn a_deleted_file_is_noticed_on_an_open_connection() {
-    for mode in ["WAL", "DELETE"] {
-        let database = Sqlite::create();
-        let path = database.path();
-        let mut bus = connect_in(mode, &path);
-        place(&mut bus, 1..=10);
-        assert_eq!(poll(&mut bus).unwrap(), 10);
-        delete(&path);
-        assert_disconnected(&poll(&mut bus).unwrap_err(), &path, "deleted");
-        replace(&path, 101..=105);
-        assert_disconnected(&poll(&mut bus).unwrap_err(), &path, "replaced");
-        assert_eq!(poll(&mut connect_in(mode, &path)).unwrap(), 5);
-    }
+    in_each_mode(|mode, path, mut bus| {
+        delete(path);
+        assert_disconnected(&poll(&mut bus).unwrap_err(), path, "deleted");
+        replace(path, 101..=105);
+        assert_disconnected(&poll(&mut bus).unwrap_err(), path, "replaced");
+        assert_eq!(poll(&mut connect_in(mode, path)).unwrap(), 5);
+    });
 }
 
 /// A pool can open a connection long before a consumer takes it.
@@ -142,11 +149,8 @@ fn a_pooled_consumer_continues_with_the_new_file() {
         .idle_interval(Duration::from_millis(20))
         .consumer(teller(sender))
         .start();
-    assert_eq!(receive(&seen, 10), (1..=10).collect::<Vec<_>>());
-    replace(&path, 101..=105);
-    assert_eq!(receive(&seen, 5), (101..=105).collect::<Vec<_>>());
-    place(&mut database.connect(), 106..=107);
-    assert_eq!(receive(&seen, 2), [106, 107]);
+    assert_receives(&seen, 1..=10);
+    assert_continues_with_a_new_file(&database, &seen);
     running.stop_within(Duration::from_secs(10)).unwrap();
 }
 
@@ -161,12 +165,22 @@ fn teller(
     })
 }
 
-/// Receives a number of orders, each within 10 s.
+/// Receives these orders, each within 10 s.
 #[track_caller]
-fn receive(seen: &Receiver<u64>, number: usize) -> Vec<u64> {
+fn assert_receives(seen: &Receiver<u64>, expected: RangeInclusive<u64>) {
+    let expected: Vec<_> = expected.collect();
     let within = Duration::from_secs(10);
-    let next = |_| seen.recv_timeout(within).expect("an order within 10 s");
-    (0..number).map(next).collect()
+    let next = |_: &u64| seen.recv_timeout(within).expect("an order within 10 s");
+    assert_eq!(expected.iter().map(next).collect::<Vec<_>>(), expected);
+}
+
+/// Replaces the file of a consumer that is running.
+#[track_caller]
+fn assert_continues_with_a_new_file(database: &Sqlite, seen: &Receiver<u64>) {
+    replace(&database.path(), 101..=105);
+    assert_receives(seen, 101..=105);
+    place(&mut database.connect(), 106..=107);
+    assert_receives(seen, 106..=107);
 }
 
 #[test]
@@ -187,7 +201,7 @@ fn a_runner_continues_with_the_new_file() {
             .idle_interval(Duration::from_millis(20))
             .consumer(teller(sender))
             .start();
-        assert_eq!(receive(&seen, 10), (1..=10).collect::<Vec<_>>());
+        assert_receives(&seen, 1..=10);
         if deleted_first {
             let before = connections.load(std::sync::atomic::Ordering::SeqCst);
             delete(&path);
@@ -195,10 +209,7 @@ fn a_runner_continues_with_the_new_file() {
                 connections.load(std::sync::atomic::Ordering::SeqCst) > before
             });
         }
-        replace(&path, 101..=105);
-        assert_eq!(receive(&seen, 5), (101..=105).collect::<Vec<_>>());
-        place(&mut database.connect(), 106..=107);
-        assert_eq!(receive(&seen, 2), [106, 107]);
+        assert_continues_with_a_new_file(&database, &seen);
         let ended = running.stop_within(Duration::from_secs(10)).unwrap();
         assert!(ended[0].error.is_none(), "{ended:?}");
     }
@@ -230,7 +241,7 @@ fn a_file_that_was_first_read_in_a_transaction_is_recognised() {
 /// The bytes of a backup are written to the same file, whose identity does not change.
 #[test]
 fn a_backup_that_was_copied_over_the_file_is_noticed() {
-    for mode in ["WAL", "DELETE"] {
+    for mode in MODES {
         let (database, state) = (Sqlite::create(), Sqlite::create());
         let (path, backup) = (database.path(), format!("{}.backup", database.path()));
         let mut publisher = connect_in(mode, &path);

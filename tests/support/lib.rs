@@ -2,6 +2,7 @@
 
 pub mod catalogues;
 pub mod databases;
+mod forwarding;
 pub mod hostile;
 pub mod servers;
 pub mod statements;

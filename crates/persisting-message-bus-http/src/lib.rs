@@ -69,13 +69,15 @@
 //! | `type` | events of this type only; can be repeated |
 //! | `exceptType` | events of all types except this one; can be repeated |
 //!
-//! If the event was purged, or the position never existed, the answer is 404, and never the start
+//! If the event was pruned, or the position never existed, the answer is 404, and never the start
 //! of the topic. All errors are `application/problem+json`.
 //!
 //! | header of a page | meaning |
 //! |---|---|
 //! | `Feed-Next` | the page covers the topic up to this position: continue with it as `after` |
 //! | `Feed-Head` | the head: the position of the topic's last event at or below the high-water mark |
+//! | `Feed-Head-Id` | the id of the event at the head, if there is one |
+//! | `Feed-After-Id` | the id of the event after which the page begins, if it is there |
 //! | `Feed-High-Water-Mark` | the high-water mark: nothing of the topic can still be committed at or below this position |
 //! | `ETag`, `Cache-Control` | a cache can keep a full page and must revalidate it; it cannot keep other pages |
 //!

@@ -1,5 +1,5 @@
 -- The messages of all topics. "id" is the position. AUTOINCREMENT ensures that
--- the position of a purged message is never assigned again.
+-- the position of a pruned message is never assigned again.
 CREATE TABLE public_messages (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     message_id TEXT NOT NULL UNIQUE,

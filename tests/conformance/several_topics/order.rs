@@ -1,15 +1,13 @@
 //! The order of the messages of several topics.
 
-use std::ops::ControlFlow;
-
 use persisting_message_bus::backend::{
-    MessageAt, MessageRepository, MessageSource, PageRequest, SlotObservations, StoredMessage,
+    MessageAt, MessageRepository, MessageSource, SlotObservations,
 };
 use persisting_message_bus::memory::InMemoryMessageConsumerState;
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{Ledger, OrderPlaced};
+use persisting_message_bus_tests::{forward_source, seed};
 
 use super::{cursor, number, pay, ship};
 use crate::{ignore, orders};
@@ -84,17 +82,7 @@ impl<B: MessageRepository> MessageSource for Busy<B> {
         Ok(head)
     }
 
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.bus.last_position()
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.bus.read_page(request, receive)
-    }
+    forward_source! { |this| this.bus => last_position, read_page }
 }
 
 pub fn messages_published_between_two_reads_keep_their_order<D: Database>() {
@@ -132,21 +120,7 @@ impl<B: MessageRepository> MessageSource for Held<B> {
         Ok(Position::START)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.0.head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.0.last_position()
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.0.read_page(request, receive)
-    }
+    forward_source! { |this| this.0 => head, last_position, read_page }
 }
 
 pub fn a_consumer_does_not_wait_for_messages_after_the_high_water_mark<D: Database>() {

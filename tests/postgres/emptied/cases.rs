@@ -1,12 +1,14 @@
 //! The message table is emptied, and its positions begin again, under a connection and a consumer
 //! that live on. The same cases on every database.
 
+use std::convert::Infallible;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::MessageRepository;
+use diesel::connection::SimpleConnection;
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
 use persisting_message_bus::handler::{External, HandlerError, PageHandler};
 use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
 use persisting_message_bus::{
@@ -17,7 +19,7 @@ use persisting_message_bus_tests::topics::{Closed, OrderPlaced, OrderShipped, Or
 use persisting_message_bus_tests::waiting::wait_until;
 
 /// A database whose message table can be emptied.
-pub trait Emptied: Database + Send + 'static {
+pub trait Emptied: Database<Bus: SimpleConnection> + Send + 'static {
     /// Deletes all messages, so that the next position is 1.
     fn empty(bus: &mut Self::Bus);
 }
@@ -42,7 +44,7 @@ pub fn publish(bus: &mut impl MessageRepository, numbers: impl IntoIterator<Item
 }
 
 /// An external consumer that records the orders that it handles.
-type Recording<S, F> = MessageConsumer<S, External<F>>;
+pub type Recording<S, F> = MessageConsumer<S, External<F>>;
 
 /// Returns an external consumer of the whole topic, "all".
 pub fn external(
@@ -70,14 +72,28 @@ pub fn of_event_set(
     })
 }
 
-/// Calls a function with a consumer of each kind, its record, and whether it selects an order.
+/// A consumer, its record, whether it selects an order, and the database.
+struct Case<D: Database, S, H> {
+    consumer: MessageConsumer<S, H>,
+    seen: Seen,
+    selects: fn(u64) -> bool,
+    /// The connection of the consumer.
+    bus: D::Bus,
+    /// The connection of another process.
+    other: D::Bus,
+    database: D,
+}
+
+/// Calls a method of the case of each kind of consumer.
 macro_rules! each_kind {
-    ($database:ident, $case:ident $(, $argument:expr)*) => {
+    ($database:ident, $run:ident($($argument:expr),*)) => {
         let seen = Seen::default();
-        $case::<$database, _, _>(external(&seen), &seen, |_| true $(, $argument)*);
+        let whole_topic = external(&seen);
+        Case::<$database, _, _>::new(whole_topic, seen, |_| true).$run($($argument),*);
         let seen = Seen::default();
-        let of_event_set = of_event_set(&seen);
-        $case::<$database, _, _>(of_event_set, &seen, |order| order % 2 == 0 $(, $argument)*);
+        let event_set = of_event_set(&seen);
+        let selects = |order| order % 2 == 0;
+        Case::<$database, _, _>::new(event_set, seen, selects).$run($($argument),*);
         let seen = Seen::default();
         let record = Arc::clone(&seen);
         let transactional = MessageConsumer::<Orders>::transactional(
@@ -87,11 +103,40 @@ macro_rules! each_kind {
                 Ok(())
             },
         );
-        $case::<$database, _, _>(transactional, &seen, |_| true $(, $argument)*);
+        Case::<$database, _, _>::new(transactional, seen, |_| true).$run($($argument),*);
     };
 }
 
-pub fn status<D: Database>(bus: &mut D::Bus) -> ConsumerStatus {
+pub fn new_messages_after_the_table_was_emptied_are_not_skipped<D: Emptied>() {
+    // None, fewer than before, as many, and more.
+    for new in [0, 4, 10, 15] {
+        each_kind!(D, emptied(new));
+    }
+}
+
+pub fn a_runner_stops_when_the_table_was_emptied<D: Emptied>() {
+    each_kind!(D, stopped());
+}
+
+/// Prunes each range of the oldest messages, of ten that were handled.
+pub fn a_pruned_topic_is_no_alarm<D: Emptied>() {
+    for up_to in [1, 4, 9, 10] {
+        each_kind!(D, pruned(up_to));
+    }
+}
+
+/// Handles ten messages, calls `between` with a connection, and handles three more.
+pub fn continues_after<D: Emptied>(between: fn(&mut D::Bus)) {
+    each_kind!(D, continues(between));
+}
+
+/// Deletes the messages up to a position.
+pub fn prune(bus: &mut impl SimpleConnection, up_to: i64) {
+    let delete = format!("DELETE FROM public_messages WHERE id <= {up_to}");
+    bus.batch_execute(&delete).unwrap();
+}
+
+fn status(bus: &mut (impl MessageSource + MessageConsumerState)) -> ConsumerStatus {
     let key = ConsumerKey {
         consumer: "all",
         topic: "orders",
@@ -106,170 +151,128 @@ pub fn selected(numbers: impl IntoIterator<Item = u64>, selects: fn(u64) -> bool
         .collect()
 }
 
-/// Handles new messages, and returns the orders.
-#[track_caller]
-fn handle<D, S, H>(consumer: &mut MessageConsumer<S, H>, bus: &mut D::Bus, seen: &Seen) -> Vec<u64>
-where
-    D: Database,
-    S: EventSet,
-    H: PageHandler<S, D::Bus>,
-{
-    let handled = consumer.handle_new_messages(bus);
-    let handled = handled.unwrap_or_else(|error| panic!("{error:#}"));
-    let orders = taken(seen);
-    assert_eq!(handled, orders.len());
-    orders
-}
-
-pub fn new_messages_after_the_table_was_emptied_are_not_skipped<D: Emptied>() {
-    // None, fewer than before, as many, and more.
-    for new in [0, 4, 10, 15] {
-        each_kind!(D, emptied, new);
+impl<D: Emptied, S: EventSet, H: PageHandler<S, D::Bus>> Case<D, S, H> {
+    fn new(consumer: MessageConsumer<S, H>, seen: Seen, selects: fn(u64) -> bool) -> Self {
+        let database = D::create();
+        Self {
+            consumer,
+            seen,
+            selects,
+            bus: database.connect(),
+            other: database.connect(),
+            database,
+        }
     }
-}
 
-fn emptied<D, S, H>(
-    mut consumer: MessageConsumer<S, H>,
-    seen: &Seen,
-    selects: fn(u64) -> bool,
-    new: u64,
-) where
-    D: Emptied,
-    S: EventSet,
-    H: PageHandler<S, D::Bus>,
-{
-    let database = D::create();
-    let mut bus = database.connect();
-    publish(&mut bus, 1..=10);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(1..=10, selects));
-    let mut other = database.connect();
-    D::empty(&mut other);
-    publish(&mut other, 101..101 + new);
-    for _ in 0..2 {
-        let error = consumer.handle_new_messages(&mut bus).unwrap_err();
-        assert!(error.is_broken_cursor(), "{new}: {error:#}");
-        assert_eq!(taken(seen), [0; 0]);
-        let status = status::<D>(&mut bus);
-        assert_eq!(status.condition, ConsumerCondition::BrokenCursor, "{new}");
-        assert!(status.problem.is_some());
+    fn selected(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        selected(numbers, self.selects)
     }
-    consumer.reset(&mut bus, StartAt::Start).unwrap();
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(101..101 + new, selects));
-    publish(&mut other, 201..=203);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(201..=203, selects));
-    assert_eq!(status::<D>(&mut bus).condition, ConsumerCondition::CaughtUp);
-}
 
-pub fn a_runner_stops_when_the_table_was_emptied<D: Emptied>() {
-    each_kind!(D, stopped);
-}
-
-fn stopped<D, S, H>(consumer: MessageConsumer<S, H>, seen: &Seen, selects: fn(u64) -> bool)
-where
-    D: Emptied,
-    S: EventSet + 'static,
-    H: PageHandler<S, D::Bus> + Send + 'static,
-{
-    let database = Arc::new(D::create());
-    let mut bus = database.connect();
-    publish(&mut bus, 1..=10);
-    let shared = Arc::clone(&database);
-    let running = Runner::new(move || Ok::<_, std::convert::Infallible>(shared.connect()))
-        .idle_interval(Duration::from_millis(50))
-        .consumer(consumer)
-        .start();
-    wait_until("the cursor is at the end", || {
-        status::<D>(&mut bus).condition == ConsumerCondition::CaughtUp
-    });
-    assert_eq!(taken(seen), selected(1..=10, selects));
-    D::empty(&mut bus);
-    publish(&mut bus, 101..=115);
-    let (send, ended) = channel();
-    thread::spawn(move || send.send(running.join()));
-    let ended = ended.recv_timeout(Duration::from_secs(10)).unwrap();
-    let error = ended[0].error.as_ref().expect("an error");
-    assert!(error.is_broken_cursor(), "{error:#}");
-    assert_eq!(taken(seen), [0; 0]);
-    let condition = status::<D>(&mut bus).condition;
-    assert_eq!(condition, ConsumerCondition::BrokenCursor);
-}
-
-/// Calls a function with each range of the oldest messages, of ten that were handled.
-pub fn a_pruned_topic_is_no_alarm<D: Database>(prune: fn(&mut D::Bus, i64)) {
-    for up_to in [1, 4, 9, 10] {
-        each_kind!(D, pruned, up_to, prune);
+    /// Handles new messages: the orders with these numbers that the consumer selects.
+    #[track_caller]
+    fn assert_handles(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        let handled = self.consumer.handle_new_messages(&mut self.bus);
+        let handled = handled.unwrap_or_else(|error| panic!("{error:#}"));
+        let orders = taken(&self.seen);
+        assert_eq!(handled, orders.len());
+        assert_eq!(orders, self.selected(numbers));
     }
-}
 
-fn pruned<D, S, H>(
-    mut consumer: MessageConsumer<S, H>,
-    seen: &Seen,
-    selects: fn(u64) -> bool,
-    up_to: i64,
-    prune: fn(&mut D::Bus, i64),
-) where
-    D: Database,
-    S: EventSet,
-    H: PageHandler<S, D::Bus>,
-{
-    let database = D::create();
-    let (mut bus, mut other) = (database.connect(), database.connect());
-    publish(&mut bus, 1..=10);
-    handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    prune(&mut other, up_to);
-    for _ in 0..2 {
-        assert_eq!(handle::<D, _, _>(&mut consumer, &mut bus, seen), [0; 0]);
-        assert_eq!(status::<D>(&mut bus).problem, None);
+    #[track_caller]
+    fn assert_caught_up(&mut self) {
+        let condition = status(&mut self.bus).condition;
+        assert_eq!(condition, ConsumerCondition::CaughtUp);
     }
-    publish(&mut other, 11..=13);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(11..=13, selects));
 
-    // The cursor is at 13, and the messages up to 15 are pruned before they were handled.
-    publish(&mut other, 14..=18);
-    prune(&mut other, 15);
-    assert_eq!(status::<D>(&mut bus).problem, None);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(16..=18, selects));
+    #[track_caller]
+    fn assert_no_problem(&mut self) {
+        assert_eq!(status(&mut self.bus).problem, None);
+    }
 
-    publish(&mut other, 19..=20);
-    prune(&mut other, 20);
-    assert_eq!(handle::<D, _, _>(&mut consumer, &mut bus, seen), [0; 0]);
-    assert_eq!(status::<D>(&mut bus).problem, None);
-    publish(&mut other, 21..=22);
-    assert_eq!(status::<D>(&mut bus).problem, None);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(21..=22, selects));
-    assert_eq!(status::<D>(&mut bus).condition, ConsumerCondition::CaughtUp);
-}
+    fn emptied(mut self, new: u64) {
+        publish(&mut self.bus, 1..=10);
+        self.assert_handles(1..=10);
+        D::empty(&mut self.other);
+        publish(&mut self.other, 101..101 + new);
+        for _ in 0..2 {
+            let error = self.consumer.handle_new_messages(&mut self.bus);
+            let error = error.unwrap_err();
+            assert!(error.is_broken_cursor(), "{new}: {error:#}");
+            assert_eq!(taken(&self.seen), [0; 0]);
+            let status = status(&mut self.bus);
+            assert_eq!(status.condition, ConsumerCondition::BrokenCursor, "{new}");
+            assert!(status.problem.is_some());
+        }
+        self.consumer.reset(&mut self.bus, StartAt::Start).unwrap();
+        self.assert_handles(101..101 + new);
+        publish(&mut self.other, 201..=203);
+        self.assert_handles(201..=203);
+        self.assert_caught_up();
+    }
 
-/// Handles ten messages, calls `between` with a connection, and handles three more.
-pub fn continues_after<D: Database>(between: fn(&mut D::Bus)) {
-    each_kind!(D, continues, between);
-}
+    fn stopped(self)
+    where
+        S: 'static,
+        H: Send + 'static,
+    {
+        let expected = self.selected(1..=10);
+        let (mut bus, seen) = (self.bus, self.seen);
+        publish(&mut bus, 1..=10);
+        let database = Arc::new(self.database);
+        let shared = Arc::clone(&database);
+        let running = Runner::new(move || Ok::<_, Infallible>(shared.connect()))
+            .idle_interval(Duration::from_millis(50))
+            .consumer(self.consumer)
+            .start();
+        wait_until("the cursor is at the end", || {
+            status(&mut bus).condition == ConsumerCondition::CaughtUp
+        });
+        assert_eq!(taken(&seen), expected);
+        D::empty(&mut bus);
+        publish(&mut bus, 101..=115);
+        let (send, ended) = channel();
+        thread::spawn(move || send.send(running.join()));
+        let ended = ended.recv_timeout(Duration::from_secs(10)).unwrap();
+        let error = ended[0].error.as_ref().expect("an error");
+        assert!(error.is_broken_cursor(), "{error:#}");
+        assert_eq!(taken(&seen), [0; 0]);
+        let condition = status(&mut bus).condition;
+        assert_eq!(condition, ConsumerCondition::BrokenCursor);
+    }
 
-fn continues<D, S, H>(
-    mut consumer: MessageConsumer<S, H>,
-    seen: &Seen,
-    selects: fn(u64) -> bool,
-    between: fn(&mut D::Bus),
-) where
-    D: Database,
-    S: EventSet,
-    H: PageHandler<S, D::Bus>,
-{
-    let database = D::create();
-    let (mut bus, mut other) = (database.connect(), database.connect());
-    publish(&mut bus, 1..=10);
-    handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    between(&mut other);
-    assert_eq!(handle::<D, _, _>(&mut consumer, &mut bus, seen), [0; 0]);
-    assert_eq!(status::<D>(&mut bus).problem, None);
-    publish(&mut other, 11..=13);
-    let orders = handle::<D, _, _>(&mut consumer, &mut bus, seen);
-    assert_eq!(orders, selected(11..=13, selects));
-    assert_eq!(status::<D>(&mut bus).problem, None);
+    fn pruned(mut self, up_to: i64) {
+        self.continue_after(|bus| prune(bus, up_to));
+
+        // The cursor is at 13, and the messages up to 15 are pruned before they were handled.
+        publish(&mut self.other, 14..=18);
+        prune(&mut self.other, 15);
+        self.assert_no_problem();
+        self.assert_handles(16..=18);
+
+        publish(&mut self.other, 19..=20);
+        prune(&mut self.other, 20);
+        self.assert_handles([]);
+        self.assert_no_problem();
+        publish(&mut self.other, 21..=22);
+        self.assert_no_problem();
+        self.assert_handles(21..=22);
+        self.assert_caught_up();
+    }
+
+    fn continues(mut self, between: fn(&mut D::Bus)) {
+        self.continue_after(between);
+    }
+
+    fn continue_after(&mut self, between: impl FnOnce(&mut D::Bus)) {
+        publish(&mut self.bus, 1..=10);
+        self.assert_handles(1..=10);
+        between(&mut self.other);
+        for _ in 0..2 {
+            self.assert_handles([]);
+            self.assert_no_problem();
+        }
+        publish(&mut self.other, 11..=13);
+        self.assert_handles(11..=13);
+        self.assert_no_problem();
+    }
 }

@@ -1,13 +1,13 @@
 //! Positions begin again while a consumer lives on that remembers the former ones, and publishers
 //! are in flight. The same cases on every server.
 
-use persisting_message_bus::backend::TransactionControl;
+use persisting_message_bus::backend::{MessageRepository, TransactionControl};
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::{Message, MessageConsumer, StartAt};
-use persisting_message_bus_tests::databases::Server;
+use persisting_message_bus_tests::databases::{Database, Server};
 use persisting_message_bus_tests::topics::Orders;
 
-use super::cases::{Emptied, Seen, external, publish, taken};
+use super::cases::{Emptied, Recording, Seen, external, publish, taken};
 
 /// When a consumer is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +35,11 @@ pub fn a_consumer_that_was_reset_elsewhere_waits_for_publishers<D: Emptied + Ser
 
 /// Without a reset, the consumer does not skip the message of a publisher that was in flight.
 pub fn a_consumer_notices_new_messages_after_a_publisher_in_flight<D: Emptied + Server>() {
-    let database = D::create();
-    let [mut bus, mut slow, mut fast] = [(); 3].map(|()| database.connect());
     let seen = Seen::default();
     let mut consumer = external(&seen);
-    publish(&mut fast, 1..=10);
-    consumer.handle_new_messages(&mut bus).unwrap();
-    assert_eq!(taken(&seen).len(), 10);
+    let (_database, [mut bus, mut slow, mut fast]) = after_ten::<D>(&mut consumer, &seen);
     D::empty(&mut fast);
-    slow.begin().unwrap();
-    publish(&mut slow, [101]);
-    publish(&mut fast, 102..=115);
+    publish_in_flight(&mut slow, &mut fast);
     // The reader may not know of the new messages yet.
     assert!(matches!(consumer.handle_page(&mut bus), Ok(0) | Err(_)));
     slow.commit().unwrap();
@@ -54,15 +48,32 @@ pub fn a_consumer_notices_new_messages_after_a_publisher_in_flight<D: Emptied + 
     assert_eq!(taken(&seen), [0; 0]);
 }
 
-fn waits<D: Emptied + Server>(reset: Reset) {
+/// Lets a consumer handle ten messages. Returns the connections of the consumer, and of a slow and a
+/// fast publisher.
+fn after_ten<D: Database>(
+    consumer: &mut Recording<Orders, impl FnMut(&Message<Orders>) -> Result<(), HandlerError>>,
+    seen: &Seen,
+) -> (D, [D::Bus; 3]) {
     let database = D::create();
-    let [mut bus, mut slow, mut fast] = [(); 3].map(|()| database.connect());
-    let seen = Seen::default();
-    let mut consumer = external(&seen);
+    let [mut bus, slow, mut fast] = [(); 3].map(|()| database.connect());
     publish(&mut fast, 1..=10);
     consumer.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(taken(seen).len(), 10);
+    (database, [bus, slow, fast])
+}
+
+/// Publishes a message that is in flight, and messages after it.
+fn publish_in_flight<B: MessageRepository + TransactionControl>(slow: &mut B, fast: &mut B) {
+    slow.begin().unwrap();
+    publish(slow, [101]);
+    publish(fast, 102..=115);
+}
+
+fn waits<D: Emptied + Server>(reset: Reset) {
+    let seen = Seen::default();
+    let mut consumer = external(&seen);
+    let (_database, [mut bus, mut slow, mut fast]) = after_ten::<D>(&mut consumer, &seen);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
-    assert_eq!(taken(&seen).len(), 10);
     D::empty(&mut fast);
     match reset {
         Reset::AfterBegin => {}
@@ -77,9 +88,7 @@ fn waits<D: Emptied + Server>(reset: Reset) {
             operator.reset(&mut fast, StartAt::Start).unwrap();
         }
     }
-    slow.begin().unwrap();
-    publish(&mut slow, [101]);
-    publish(&mut fast, 102..=115);
+    publish_in_flight(&mut slow, &mut fast);
     if reset == Reset::AfterBegin {
         // The reader does not know of new messages, unless it remembers the former positions.
         match consumer.handle_page(&mut bus) {

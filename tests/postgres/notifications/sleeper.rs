@@ -1,15 +1,13 @@
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
-use persisting_message_bus::backend::{
-    MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage,
-};
+use persisting_message_bus::backend::{MessageSource, SlotObservations};
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, Runner};
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::forward_source;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use persisting_message_bus_tests::waiting::wait_until;
 
@@ -38,25 +36,11 @@ impl MessageSource for Quiet {
         self.messages.high_water_mark(topic, observations)
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.messages.head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.messages.last_position()
-    }
+    forward_source! { |this| this.messages => head, last_position, read_page }
 
     fn change_token(&mut self) -> Result<Option<i64>, Error> {
         self.asked.lock().unwrap().push(Asked::Changes);
         Ok(Some(0))
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.messages.read_page(request, receive)
     }
 }
 

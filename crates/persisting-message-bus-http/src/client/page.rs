@@ -64,7 +64,7 @@ impl Page {
 
     /// Returns this page to a reader that knows that the topic is readable up to `up_to`. An empty
     /// step is the end of the topic only if the feed has read that far and has no message there.
-    /// The messages that the reader knows of may have been purged meanwhile.
+    /// The messages that the reader knows of may have been pruned meanwhile.
     pub(super) fn on_the_way(self, after: Position, up_to: Position) -> Result<Self, Failure> {
         if self.next > after {
             return Ok(self);

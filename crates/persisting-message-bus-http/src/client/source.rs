@@ -57,17 +57,35 @@ impl MessageSource for HttpSource {
         })
     }
 
-    /// Returns the ids that came with the last page, and asks for others.
-    fn ids_at(
-        &mut self,
-        topic: &str,
-        positions: [Position; 2],
-    ) -> Result<[Option<Uuid>; 2], Error> {
-        let mut ids = [None; 2];
-        for (position, id) in positions.into_iter().zip(&mut ids) {
-            *id = self.id_at(topic, position)?;
+    /// Returns the id that came with the last page, and asks for another one.
+    fn id_at(&mut self, topic: &str, position: Position) -> Result<Option<Uuid>, Error> {
+        if position == Position::START {
+            return Ok(None);
         }
-        Ok(ids)
+        if let Some(known) = self.known.get(topic) {
+            let mut messages = [known.after, known.head].into_iter();
+            if let Some(found) = messages.find(|message| message.position == position) {
+                return Ok(found.message_id);
+            }
+        }
+        let mut id = None;
+        let request = PageRequest {
+            topic,
+            message_types: TypeFilter::All,
+            after: Position::new(position.get() - 1),
+            up_to: position,
+            limit: 1,
+        };
+        let known = self.known.get(topic).copied();
+        self.read_page(&request, &mut |stored| {
+            id = Some(stored.message_id);
+            ControlFlow::Break(())
+        })?;
+        // The page that the consumer has read must stay the last one.
+        if let Some(known) = known {
+            self.known.insert(topic.to_owned(), known);
+        }
+        Ok(id)
     }
 
     /// Returns the feed's address.
@@ -142,36 +160,6 @@ impl HttpSource {
             after: page.after,
             with_page: None,
         })
-    }
-
-    fn id_at(&mut self, topic: &str, position: Position) -> Result<Option<Uuid>, Error> {
-        if position == Position::START {
-            return Ok(None);
-        }
-        if let Some(known) = self.known.get(topic) {
-            let mut messages = [known.after, known.head].into_iter();
-            if let Some(found) = messages.find(|message| message.position == position) {
-                return Ok(found.message_id);
-            }
-        }
-        let mut id = None;
-        let request = PageRequest {
-            topic,
-            message_types: TypeFilter::All,
-            after: Position::new(position.get() - 1),
-            up_to: position,
-            limit: 1,
-        };
-        let known = self.known.get(topic).copied();
-        self.read_page(&request, &mut |stored| {
-            id = Some(stored.message_id);
-            ControlFlow::Break(())
-        })?;
-        // The page that the consumer has read must stay the last one.
-        if let Some(known) = known {
-            self.known.insert(topic.to_owned(), known);
-        }
-        Ok(id)
     }
 
     /// Hands on what one request gets, and says where the next one goes on.

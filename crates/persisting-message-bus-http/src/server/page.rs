@@ -127,7 +127,7 @@ impl Wanted {
                 let position = source.position_of(topic, id).map_err(failed)?;
                 position.ok_or_else(|| {
                     Problem::not_found(format!(
-                        "the event {id} is not on topic {topic:?}: it was purged, or never existed. \
+                        "the event {id} is not on topic {topic:?}: it was pruned, or never existed. \
                          Continue after its sequence (after), or begin at the start without lastEventId"
                     ))
                 })

@@ -86,8 +86,8 @@ impl<M, S> MessageBus<M, S> {
     }
 }
 
-/// Forwards methods to a field. All methods of a trait must be listed, also those with a default: it would not
-/// be that of the field's type.
+/// Forwards methods to a field. All methods of a trait must be listed, also those with a default: it
+/// would not be that of the field's type.
 macro_rules! forward {
     ($field:ident: $(fn $name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)?;)*) => {$(
         fn $name(&mut self, $($argument: $type),*) $(-> $output)? {
@@ -105,6 +105,7 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         fn high_water_mark(topic: &str, observations: &mut SlotObservations) -> Result<Position, Error>;
         fn current_head(topic: &str) -> Result<Position, Error>;
         fn head(topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
+        fn id_at(topic: &str, position: Position) -> Result<Option<Uuid>, Error>;
         fn ids_at(topic: &str, positions: [Position; 2]) -> Result<[Option<Uuid>; 2], Error>;
         fn last_position() -> Result<Position, Error>;
         fn first_since(topic: &str, time: DateTime<Utc>, up_to: Position) -> Result<Option<Position>, Error>;

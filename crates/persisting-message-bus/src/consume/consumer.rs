@@ -21,7 +21,6 @@ use crate::consume::waiting::Waiting;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::signals::Signals;
-use crate::store::event_set::Types;
 
 /// Handles the messages of a topic or an event set, and remembers its cursor.
 ///
@@ -121,12 +120,8 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) event_set: OwnEventSet,
     /// The name of the source in which the cursors count, if it is another database.
     pub(super) source: Option<String>,
-    /// Whether a row must be changed before the consumer is caught up, because the event set has
-    /// grown.
-    pub(super) must_settle: bool,
-    /// Topics that only a newer program of this name reads.
-    pub(super) unread_topics: Vec<(String, Types)>,
-    /// The last message of such a topic that the log has a warning about.
+    /// The last message of a topic that only a newer program reads, of which the log and the
+    /// consumer's row tell.
     pub(super) unread_told: Option<Position>,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
@@ -156,8 +151,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             skipped: 0,
             event_set: OwnEventSet::of::<S>(),
             source: None,
-            must_settle: false,
-            unread_topics: Vec::new(),
             unread_told: None,
             waiting: None,
             unknown_redriven: BTreeSet::new(),

@@ -116,7 +116,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         loop {
             let mut poll = self.poll(bus)?;
             self.give_turn_back(&poll.stored);
-            self.check_identity(&poll)?;
+            self.check_identity(&mut poll)?;
             poll.check_holders(self)?;
             if poll.is_paused() {
                 return Ok(None);

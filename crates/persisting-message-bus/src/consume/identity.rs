@@ -17,7 +17,7 @@ use crate::consume::topic_reader::Reading;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
-use crate::store::event_set::{EventSetRecord, Relation};
+use crate::store::event_set::{EventSetRecord, Relation, Types};
 use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
@@ -57,16 +57,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 
     /// Fails if the rows belong to another consumer. Otherwise decides how each topic is read. The
     /// rows can change until the leases are taken, so this is repeated then.
-    pub(super) fn check_identity(&mut self, poll: &Poll) -> Result<(), Error> {
-        self.unread_topics.clear();
-        self.must_settle = false;
+    pub(super) fn check_identity(&mut self, poll: &mut Poll) -> Result<(), Error> {
         for (index, stored) in poll.stored.iter().enumerate() {
             let place = stored.as_ref().map(ConsumerRow::place).unwrap_or_default();
             let standing = match stored {
                 Some(stored) => self.compare(index, &stored.identity, place)?,
                 None => Standing::Unknown,
             };
-            self.must_settle |= standing.must_settle();
+            poll.must_settle |= standing.must_settle();
+            if let Standing::Compared(Relation::Narrower, record) = &standing {
+                poll.unread_topics = self.unread_of(record);
+            }
             self.read_as(index, &standing);
         }
         Ok(())
@@ -113,19 +114,22 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
+    /// Returns the topics of a row that this program does not read.
+    fn unread_of(&self, record: &EventSetRecord) -> Vec<(String, Types)> {
+        let own = &self.event_set.record.topics;
+        let unread = record.topics.iter();
+        let unread = unread.filter(|(topic, _)| !own.contains_key(*topic));
+        unread
+            .map(|(topic, types)| (topic.clone(), types.clone()))
+            .collect()
+    }
+
     /// Reads a topic as the row requires. A program that reads less than is stored also reads the
     /// other types, so that it stops before their messages.
     pub(super) fn read_as(&mut self, index: usize, standing: &Standing) {
         let reader = &mut self.topics[index];
         reader.reading = match standing {
             Standing::Compared(relation, record) => {
-                if *relation == Relation::Narrower {
-                    let unread = record.topics.iter();
-                    self.unread_topics = unread
-                        .filter(|(topic, _)| !self.event_set.record.topics.contains_key(*topic))
-                        .map(|(topic, types)| (topic.clone(), types.clone()))
-                        .collect();
-                }
                 match (&record.backfill, relation, record.topics.get(reader.topic)) {
                     (Some(backfill), ..) => Reading::Backfill(backfill.clone()),
                     (None, Relation::Narrower, Some(types)) => Reading::Wider(types.clone()),

@@ -25,6 +25,8 @@ pub struct Leases {
     pub(super) duration: Duration,
     /// The work that is noted in the consumer's rows.
     pub(super) work: Option<Work>,
+    /// The page that an earlier holder left unfinished, until a message of it is passed.
+    inherited: Option<Work>,
     /// Signals that can end the consumer in the middle of a page.
     pub(super) signals: Arc<Signals>,
     /// Whether the leases were released, or are kept for later. In both cases they are not released
@@ -47,6 +49,7 @@ impl Leases {
             leases: Vec::new(),
             duration,
             work: None,
+            inherited: None,
             signals,
             is_settled: false,
             handler_times: HandlerTimes::of(consumer),
@@ -198,6 +201,7 @@ impl Leases {
 
     /// Marks all messages of the page as suspect.
     pub(super) fn suspect<S>(&mut self, page: &Page<S>) {
+        self.inherited = self.left_page();
         for (lease, span) in self.leases.iter_mut().zip(&page.spans) {
             lease.suspect_until = lease.suspect_until.max(span.end.cursor);
             lease.left = None;
@@ -223,6 +227,7 @@ impl Leases {
     /// Moves the cursors of the leases to the position after the first `handled` messages of a
     /// page.
     pub(super) fn advance<S>(&mut self, page: &Page<S>, handled: usize) {
+        self.inherited = None;
         let places = page.places_after(handled);
         for (lease, (_, place)) in self.leases.iter_mut().zip(places) {
             (lease.cursor, lease.anchor) = (place.cursor, place.anchor);
@@ -271,6 +276,19 @@ impl Leases {
     {
         self.is_settled = true;
         self.note(bus, None, duration)
+    }
+
+    /// Hands a page that an earlier holder left unfinished to the next holder, if this one has passed
+    /// no message of it. The leases expire at once, and their rows show the earlier holder's work.
+    pub(super) fn hand_back<B>(&mut self, bus: &mut B) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        if let Some(left) = self.inherited {
+            self.is_settled = true;
+            self.note(bus, Some(left), Duration::ZERO)?;
+        }
+        Ok(())
     }
 
     /// Returns the interval at which a slow page stores its cursor.

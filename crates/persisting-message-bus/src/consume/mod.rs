@@ -6,7 +6,7 @@
 //! | step | files |
 //! |---|---|
 //! | Poll the heads and the consumer's rows, without a lease | `poll.rs`, `topic_reader.rs`, `suspicion.rs` |
-//! | Compare what this program reads with what is stored | `identity.rs`, `newer.rs` |
+//! | Compare what this program reads with what is stored | `identity.rs`, `newer.rs`, `unread.rs` |
 //! | Handle redriven messages | `redriven.rs` |
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
 //! | Store the first cursor, or a larger event set | `start.rs`, `added.rs` |
@@ -23,8 +23,8 @@
 //! `attempt.rs` judges the transaction afterwards, and `bisect.rs` finds the failing message.
 //!
 //! `consumer.rs` has the consumer, and `building.rs` sets its settings: `settings.rs`,
-//! `retry_policy.rs`, `unknown.rs`, `on_added.rs` and `start_at.rs`. `pause.rs`, `reset.rs` and
-//! `accept.rs` have the methods for operators; `moving.rs` changes the rows of all topics for them.
+//! `retry_policy.rs`, `unknown.rs`, `on_added.rs` and `start_at.rs`. `pause.rs`, `reset.rs`, `accept.rs`
+//! and `narrow.rs` have the methods for operators; `moving.rs` changes the rows of all topics for them.
 
 pub(crate) mod accept;
 pub(crate) mod added;
@@ -45,6 +45,7 @@ pub(crate) mod holding;
 pub(crate) mod identity;
 pub(crate) mod leases;
 pub(crate) mod moving;
+pub(crate) mod narrow;
 pub(crate) mod newer;
 pub(crate) mod on_added;
 pub(crate) mod own_event_set;
@@ -66,5 +67,6 @@ pub(crate) mod suspicion;
 pub(crate) mod topic_reader;
 pub(crate) mod transactional;
 pub(crate) mod unknown;
+pub(crate) mod unread;
 pub(crate) mod unstored;
 pub(crate) mod waiting;

@@ -4,27 +4,24 @@
 //! its lease at once, so that a newer program can take it, and waits without it. It reads the
 //! message again at each poll, and takes the lease only if the cursor has moved.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use tracing::warn;
 
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::storable_text;
 use crate::consume::leases::Leases;
 use crate::consume::page::Page;
 use crate::consume::poll::Poll;
-use crate::consume::topic_reader::NOT_SELECTED;
 use crate::consume::waiting::Waiting;
 use crate::error::Error;
+use crate::error::kind::Culprit;
 use crate::message::topic::EventSet;
 use crate::observe;
-use crate::position::Position;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::failures::{FailedMessagesRequest, FailureState, NewFailure};
-use crate::store::place::MessageAt;
-use crate::store::source::{MessageSource, PageRequest};
+use crate::store::lease::Lease;
+use crate::store::source::MessageSource;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Returns the error of the message before which the consumer waits, or `None` if it can
@@ -58,58 +55,28 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
-    /// Ends each topic before the first message of a topic that only a newer program reads. Returns
-    /// the error of that message.
-    pub(super) fn first_unread<B>(
-        &mut self,
+    /// Records a message that this program does not know, and logs it.
+    pub(super) fn record_unknown<B>(
+        &self,
         bus: &mut B,
-        poll: &mut Poll,
-    ) -> Result<Option<Error>, Error>
+        lease: &Lease,
+        message: &Culprit<'_>,
+        error: &str,
+    ) -> Result<(), Error>
     where
-        B: MessageSource + MessageConsumerState + ?Sized,
+        B: MessageConsumerState + ?Sized,
     {
-        let mut first: Option<(Position, Error)> = None;
-        for (topic, types) in &self.unread_topics {
-            let stored = bus.stored_consumer(self.key(topic))?;
-            let names = types.names();
-            let request = PageRequest {
-                topic,
-                message_types: types.filter(&names),
-                after: stored
-                    .map(|stored| stored.place().position())
-                    .unwrap_or_default(),
-                up_to: Position::LAST,
-                limit: 1,
-            };
-            bus.read_page(&request, &mut |stored| {
-                if first.as_ref().is_none_or(|(at, _)| stored.position < *at) {
-                    let error = Error::unknown_message(stored, NOT_SELECTED);
-                    first = Some((stored.position, error));
-                }
-                ControlFlow::Break(())
-            })?;
-        }
-        let Some((position, error)) = first else {
-            return Ok(None);
+        let failure = NewFailure {
+            position: message.position,
+            message_id: message.message_id,
+            message_type: message.message_type,
+            error,
+            extend_lease: self.settings.lease_duration,
+            state: FailureState::Unknown,
         };
-        if self.unread_told != Some(position) {
-            self.unread_told = Some(position);
-            warn!(
-                messaging.consumer.group.name = self.name,
-                error = %error,
-                "consumer waits before a message of a topic that only a newer program of this name \
-                 reads"
-            );
-        }
-        for head in &mut poll.heads {
-            if head.position >= position {
-                *head = MessageAt {
-                    position: position.before(),
-                    message_id: None,
-                };
-            }
-        }
-        Ok(Some(error))
+        bus.record_failure(lease, &failure)?;
+        observe::waits_before_unknown(lease, message.position, error);
+        Ok(())
     }
 
     /// Records the message after the first `handled` ones, so that the consumer's status shows it.
@@ -117,7 +84,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     pub(super) fn waits_before<B>(
         &mut self,
         bus: &mut B,
-        leases: &Leases,
+        leases: &mut Leases,
         page: &Page<S>,
         handled: usize,
         error: &Error,
@@ -133,15 +100,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some((topic, lease)) = topic.zip(leases.on(message.topic)) else {
             return Ok(false);
         };
-        let failure = NewFailure {
-            position: message.position,
-            message_id: message.message_id,
-            message_type: message.message_type,
-            error: &storable_text(error),
-            extend_lease: self.settings.lease_duration,
-            state: FailureState::Unknown,
-        };
-        bus.record_failure(lease, &failure)?;
+        self.record_unknown(bus, lease, &message, &storable_text(error))?;
         let mut until = None;
         if let Some(timeout) = self.settings.unknown_timeout {
             let recorded = bus.failed_messages(&FailedMessagesRequest {
@@ -161,13 +120,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             };
             until = Instant::now().checked_add(left);
         }
-        observe::waits_before_unknown(lease, message.position, failure.error);
         self.waiting = Some(Waiting {
             topic,
             position: message.position,
             cursor: page.cursor_on(message.topic, handled),
             until,
         });
+        // Once a message is passed, the next one is not the first that the earlier holder had.
+        if handled == 0 {
+            leases.hand_back(bus)?;
+        }
         Ok(true)
     }
 }

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
+use crate::store::event_set::Types;
 use crate::store::key::ConsumerKey;
 use crate::store::place::MessageAt;
 use crate::store::source::MessageSource;
@@ -16,6 +17,11 @@ pub(super) struct Poll {
     /// The message up to which each topic is read.
     pub(super) heads: Vec<MessageAt>,
     pub(super) stored: Vec<Option<ConsumerRow>>,
+    /// Whether a row must be changed before the consumer is caught up, because the event set has
+    /// grown.
+    pub(super) must_settle: bool,
+    /// Topics that only a newer program of this name reads.
+    pub(super) unread_topics: Vec<(String, Types)>,
 }
 
 impl Poll {
@@ -36,7 +42,7 @@ impl Poll {
         stored.is_none_or(|stored| stored.cursor.is_none() && stored.cursor_moved_at.is_none())
     }
 
-    /// Fails if a holder other than `owner` has an unexpired lease. So a standby does not write or
+    /// Fails if another holder has an unexpired lease. So a standby does not write or
     /// wait.
     pub(super) fn check_holders<S: EventSet, H>(
         &self,
@@ -70,7 +76,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let rows = self.topics.iter();
         let rows = rows.map(|reader| bus.stored_consumer(self.key(reader.topic)));
         let stored = rows.collect::<Result<_, _>>()?;
-        Ok(Poll { heads, stored })
+        Ok(Poll {
+            heads,
+            stored,
+            must_settle: false,
+            unread_topics: Vec::new(),
+        })
     }
 
     /// Returns the message up to which each topic is read. Messages of several topics come in one
@@ -111,6 +122,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Ok(false);
             }
         }
-        Ok(!self.must_settle && !self.must_start(poll))
+        Ok(!poll.must_settle && !self.must_start(poll))
     }
 }

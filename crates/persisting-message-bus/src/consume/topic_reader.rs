@@ -28,9 +28,6 @@ pub(super) struct TopicReader {
     observations: SlotObservations,
 }
 
-/// What does not know a message that only a newer program wants.
-pub(super) const NOT_SELECTED: &str = "the event set of this program";
-
 /// How a topic is read.
 #[derive(Debug, Clone)]
 pub(super) enum Reading {
@@ -215,7 +212,7 @@ impl TopicReader {
         if self.selects(stored) {
             Message::decode(self.topic, stored, is_replay, headers)
         } else {
-            Err(Error::unknown_message(stored, NOT_SELECTED))
+            Err(Error::not_selected(stored))
         }
     }
 

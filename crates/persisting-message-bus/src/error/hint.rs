@@ -24,6 +24,10 @@ impl Kind {
                 );
                 return Some(of_type.into());
             }
+            Self::NotSelected { .. } => {
+                "a newer program with that type in its event set handles it; if there is none any more, \
+                 call operate::stop_wanting, or narrow_event_set"
+            }
             Self::MissingHeader { .. } => {
                 "add the DefaultMessageDecorator, or a decorator that sets the header"
             }

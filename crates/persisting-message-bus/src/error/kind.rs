@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     },
     #[error("the type of the {0} is retired")]
     Retired(Location),
+    #[error("only another program of this consumer's name reads the {at}")]
+    NotSelected { at: Location },
     #[error("the {at} has version {version}, but this program knows versions up to {current}")]
     NewerVersion {
         at: Location,
@@ -261,6 +263,7 @@ impl Kind {
         matches!(
             self,
             Self::Unknown { .. }
+                | Self::NotSelected { .. }
                 | Self::Retired(..)
                 | Self::NewerVersion { .. }
                 | Self::Upcast { .. }

@@ -85,6 +85,7 @@ impl Error {
         matches!(
             self.kind(),
             Kind::Unknown { .. }
+                | Kind::NotSelected { .. }
                 | Kind::Retired(..)
                 | Kind::NewerVersion { .. }
                 | Kind::Upcast { .. }
@@ -101,7 +102,7 @@ impl Error {
     pub fn is_unknown_message(&self) -> bool {
         matches!(
             self.kind(),
-            Kind::Unknown { .. } | Kind::NewerVersion { .. }
+            Kind::Unknown { .. } | Kind::NotSelected { .. } | Kind::NewerVersion { .. }
         )
     }
 
@@ -250,6 +251,7 @@ impl Error {
     pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
         match self.kind() {
             Kind::Unknown { at, .. }
+            | Kind::NotSelected { at }
             | Kind::NewerVersion { at, .. }
             | Kind::Upcast { at, .. }
             | Kind::Decode(at, _)

@@ -266,7 +266,14 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
     }
 
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
-        self.write_fenced(lease, |state| state.identity = identity.into())
+        let stored = self.write_fenced(lease, |state| {
+            let is_same = state.identity.event_set == lease.identity.event_set;
+            if is_same {
+                state.identity = identity.into();
+            }
+            is_same
+        })?;
+        stored.then_some(()).ok_or_else(|| Error::lease_lost(lease))
     }
 
     fn replace_event_set(

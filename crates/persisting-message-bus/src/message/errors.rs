@@ -71,6 +71,13 @@ impl Error {
         Kind::Unknown { at, expected }.into()
     }
 
+    /// Creates the error of a message that the event set of this program does not select, but that
+    /// of another program of the same consumer's name.
+    pub(crate) fn not_selected(message: &StoredMessage<'_>) -> Self {
+        let at = Location::of_stored(message);
+        Kind::NotSelected { at }.into()
+    }
+
     pub(crate) fn retired_message(message: &StoredMessage<'_>) -> Self {
         Kind::Retired(Location::of_stored(message)).into()
     }

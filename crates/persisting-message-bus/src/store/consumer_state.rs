@@ -75,11 +75,12 @@ pub trait MessageConsumerState: MessageFailures {
     /// - If the state cannot be written.
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error>;
 
-    /// Stores what the consumer reads.
+    /// Stores what the consumer reads, if the stored event set is still that of the lease.
     ///
     /// # Errors
     ///
-    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was stored.
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since, or if the event set was
+    ///   [replaced](Self::replace_event_set) since. Nothing was stored.
     /// - If the state cannot be written.
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error>;
 

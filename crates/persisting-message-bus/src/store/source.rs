@@ -39,8 +39,30 @@ pub trait MessageSource {
     /// If the source cannot be read.
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
 
-    /// Returns the ids of the topic's messages at two positions; `None` where there is no message.
-    /// The default implementation reads these messages.
+    /// Returns the id of the topic's message at a position; `None` if there is no message. The
+    /// default implementation reads the message.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn id_at(&mut self, topic: &str, position: Position) -> Result<Option<Uuid>, Error> {
+        let mut id = None;
+        let request = PageRequest {
+            topic,
+            message_types: TypeFilter::All,
+            after: position.before(),
+            up_to: position,
+            limit: 1,
+        };
+        self.read_page(&request, &mut |stored| {
+            id = Some(stored.message_id);
+            ControlFlow::Break(())
+        })?;
+        Ok(id)
+    }
+
+    /// Returns the ids of the topic's messages at two positions, as [`id_at`](Self::id_at) does, in
+    /// one step where the source can do that.
     ///
     /// # Errors
     ///
@@ -50,21 +72,8 @@ pub trait MessageSource {
         topic: &str,
         positions: [Position; 2],
     ) -> Result<[Option<Uuid>; 2], Error> {
-        let mut ids = [None; 2];
-        for (position, id) in positions.into_iter().zip(&mut ids) {
-            let request = PageRequest {
-                topic,
-                message_types: TypeFilter::All,
-                after: position.before(),
-                up_to: position,
-                limit: 1,
-            };
-            self.read_page(&request, &mut |stored| {
-                *id = Some(stored.message_id);
-                ControlFlow::Break(())
-            })?;
-        }
-        Ok(ids)
+        let [one, other] = positions;
+        Ok([self.id_at(topic, one)?, self.id_at(topic, other)?])
     }
 
     /// Returns a name for the source, if it is not the database that keeps the consumer state.
@@ -89,7 +98,7 @@ pub trait MessageSource {
     }
 
     /// Returns the highest position that the source has ever assigned, on any topic, even if the
-    /// message at that position has since been purged. A cursor after that position is invalid.
+    /// message at that position has since been pruned. A cursor after that position is invalid.
     ///
     /// # Errors
     ///

@@ -1,17 +1,16 @@
 //! The cost of the high-water mark: a consumer is compared with one that reads all visible rows.
 
 use std::hint::black_box;
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use benchmark_rows::backends::Database;
 use benchmark_rows::topic::Orders;
 use benchmark_rows::{Done, Failure, Way};
 use persisting_message_bus::backend::{
-    MessageAt, MessageConsumerState, MessageSource, PageRequest, SlotObservations, StoredMessage,
-    TransactionControl,
+    MessageConsumerState, MessageSource, SlotObservations, TransactionControl,
 };
 use persisting_message_bus::{Error, Message, MessageBus, MessageConsumer, Position, StartAt};
+use persisting_message_bus_tests::forward_source;
 use uuid::Uuid;
 
 use crate::with_driver::WithDriver;
@@ -86,19 +85,5 @@ impl<C: MessageSource> MessageSource for WhateverThereIs<C> {
         Ok(Position::new(i64::MAX))
     }
 
-    fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        self.0.head(topic, high_water_mark)
-    }
-
-    fn last_position(&mut self) -> Result<Position, Error> {
-        self.0.last_position()
-    }
-
-    fn read_page(
-        &mut self,
-        request: &PageRequest<'_>,
-        receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.0.read_page(request, receive)
-    }
+    forward_source! { |this| this.0 => head, last_position, read_page }
 }

@@ -10,7 +10,7 @@ use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 
 /// Returns the last position. The table's status contains the next position, even if the last rows
-/// were purged. MySQL may remember an older status for a day, so the last row is read, too.
+/// were pruned. MySQL may remember an older status for a day, so the last row is read, too.
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Mysql>,

@@ -45,8 +45,8 @@ const LOCK: &str = "
     SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(?)::text";
 
 const INSERT: &str = "
-    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {event_set},
-            {source})
+    INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at},
+        {event_set}, {source})
     SELECT ?, ?, ?, 1, {now_plus_millis}, ?, ?
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
     RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},

@@ -83,8 +83,8 @@ impl Settings {
             .map_err(|cause| failed_while("setting up a connection to SQLite", cause))
     }
 
-    /// Applies the settings, and remembers which file the connection has opened. SQLite does not wait for other connections when it turns on WAL, so
-    /// this function waits.
+    /// Applies the settings, and remembers which file the connection has opened. SQLite does not
+    /// wait for other connections when it turns on WAL, so this function waits.
     fn set<C>(&self, connection: &mut C) -> QueryResult<()>
     where
         C: LoadConnection<Backend = Sqlite>,

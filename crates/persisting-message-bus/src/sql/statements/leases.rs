@@ -46,13 +46,15 @@ const RELEASE: &str = "
 
 const RESET: &str = "
     UPDATE {table}
-    SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {replay_until} = ?, {cursor_moved_at} = {now}, {work} = NULL,
-        {suspect_until} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
+    SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {replay_until} = ?,
+        {cursor_moved_at} = {now}, {work} = NULL, {suspect_until} = NULL, {lease_owner} = NULL,
+        {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 const IDENTIFY: &str = "
     UPDATE {table} SET {event_set} = ?, {source} = ?
-    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
+    WHERE coalesce({event_set}, '') = {text}
+        AND {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 pub(in crate::sql) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselError) -> Error {
     failed(request.key(), "taking the lease", cause)
@@ -187,7 +189,12 @@ where
     C: LoadConnection,
     C::Backend: Dialect,
 {
-    let values = [identity.event_set, identity.source].map(OptionalText);
+    let before = lease.identity.event_set.as_deref().unwrap_or_default();
+    let values = [
+        OptionalText(identity.event_set),
+        OptionalText(identity.source),
+        Text(before),
+    ];
     let doing = "storing what the consumer reads";
     update_held(connection, table, lease, IDENTIFY, values, doing)
 }
