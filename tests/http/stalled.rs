@@ -81,11 +81,22 @@ fn is_served(address: SocketAddr, headers: &[(&str, &str)]) {
     });
 }
 
+/// Sends a request, so that the server has taken the memory for one. Returns the number of sockets
+/// that are open when the connection of that request is closed.
+fn after_a_request(server: &ServerProcess, headers: &[(&str, &str)]) -> usize {
+    let sockets = server.sockets();
+    is_served(server.address, headers);
+    wait_for("the server closes the connection", || {
+        let open = server.sockets();
+        if open <= sockets { Ok(()) } else { Err(open) }
+    });
+    sockets
+}
+
 fn assert_stalled_clients_are_disconnected(headers: &[(&str, &str)]) {
     let database = large_topic();
     let server = ServerProcess::start(&database, &settings());
-    is_served(server.address, headers);
-    let (sockets, memory) = (server.sockets(), server.most_memory());
+    let (sockets, memory) = (after_a_request(&server, headers), server.most_memory());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -119,8 +130,7 @@ fn five_hundred_clients_wait_in_little_memory() {
         ..settings()
     };
     let server = ServerProcess::start(&database, &settings);
-    is_served(server.address, &[]);
-    let (sockets, before) = (server.sockets(), server.most_memory());
+    let (sockets, before) = (after_a_request(&server, &[]), server.most_memory());
     let mut clients: Vec<_> = (0..WAITING)
         .map(|_| {
             let mut client = connect(server.address);
