@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::backend::MessageRepository;
-use persisting_message_bus::{Error, Inbox, MessageDispatcher};
+use persisting_message_bus::{Error, Inbox, InboxKey, MessageDispatcher};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Paid, Payments};
 
@@ -11,8 +11,15 @@ use super::stored;
 
 const SOURCE: &str = "https://payments.example/webhook";
 
+fn of(source: &str) -> Result<Inbox, Error> {
+    Inbox::new(InboxKey {
+        consumer: "billing",
+        source,
+    })
+}
+
 fn inbox() -> Inbox {
-    Inbox::new("billing", SOURCE).unwrap()
+    of(SOURCE).unwrap()
 }
 
 /// Applies the effect of a delivery: a payment.
@@ -66,7 +73,7 @@ pub fn consumers_sources_and_ids_are_distinguished<D: Database>() {
         ("billing", "a", "e"),
         ("billing", "a1", "1"),
     ] {
-        let inbox = Inbox::new(consumer, source).unwrap();
+        let inbox = Inbox::new(InboxKey { consumer, source }).unwrap();
         let first = inbox
             .process_once(&mut bus, id, |_| Ok::<_, Error>(()))
             .unwrap();
@@ -77,7 +84,7 @@ pub fn consumers_sources_and_ids_are_distinguished<D: Database>() {
             .process_once(&mut bus, bad, |_| Ok::<_, Error>(()))
             .unwrap_err();
         assert!(error.is_invalid_name(), "{error:?}");
-        assert!(Inbox::new("billing", bad).unwrap_err().is_invalid_name());
+        assert!(of(bad).unwrap_err().is_invalid_name());
     }
 }
 
@@ -106,7 +113,7 @@ pub fn entries_older_than_the_retention_are_pruned<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     let receive = |bus: &mut D::Bus, source: &str| {
-        let inbox = Inbox::new("billing", source).unwrap();
+        let inbox = of(source).unwrap();
         inbox
             .process_once(bus, "evt 1", |_| Ok::<_, Error>(()))
             .unwrap()

@@ -1,6 +1,7 @@
 //! The requirements for every backend: one list of cases, each of which is a test on each backend.
 
 mod ahead;
+mod bounds;
 mod coalescing;
 mod consuming;
 mod error_texts;
@@ -287,6 +288,14 @@ macro_rules! conformance_on {
                 a_reset_is_refused_while_another_holds_the_lease,
                 messages_handled_before_a_reset_are_replays,
                 a_reset_to_a_time_continues_with_the_first_message_since_then,
+            ]
+            bounds: [
+                messages_of_rare_types_come_in_order,
+                a_long_backlog_is_counted_exactly,
+                progress_is_kept_when_the_search_for_a_rare_type_is_interrupted,
+                a_time_is_found_among_many_messages,
+                many_parked_messages_are_counted_redriven_and_discarded,
+                a_large_inbox_is_pruned,
             ]
             limits: [
                 ten_megabytes_come_back,

@@ -1,12 +1,16 @@
 use persisting_message_bus::backend::TransactionControl;
-use persisting_message_bus::{Error, Inbox};
+use persisting_message_bus::{Error, Inbox, InboxKey};
 
 use super::deeds::{Fate, do_it};
 use super::place;
 use super::sql::{Sql, effect, effects};
 
 pub fn an_inbox_does_not_acknowledge_a_rolled_back_delivery<D: Sql>() {
-    let inbox = Inbox::new("billing", "hooks").unwrap();
+    let inbox = Inbox::new(InboxKey {
+        consumer: "billing",
+        source: "hooks",
+    })
+    .unwrap();
     for deed in D::DEEDS {
         let (_database, mut bus) = D::prepare();
         let once = |bus: &mut D::Connection, sql: &str| {

@@ -75,13 +75,24 @@ pub fn stored(
     page(source, &request)
 }
 
+/// Reads a page, which a feed can split.
 fn page(source: &mut impl MessageSource, request: &PageRequest<'_>) -> Vec<(Position, RawMessage)> {
     let mut messages = Vec::new();
-    let mut receive = |message: &persisting_message_bus::backend::StoredMessage<'_>| {
-        messages.push((message.position, message.to_raw()));
-        ControlFlow::Continue(())
-    };
-    source.read_page(request, &mut receive).unwrap();
+    let mut after = request.after;
+    while after < request.up_to && messages.len() < request.limit {
+        let rest = PageRequest {
+            after,
+            limit: request.limit - messages.len(),
+            ..*request
+        };
+        let end = source.read_page(&rest, &mut |message| {
+            messages.push((message.position, message.to_raw()));
+            ControlFlow::Continue(())
+        });
+        let end = end.unwrap().position;
+        assert!(end > after, "{end} is not after {after}");
+        after = end;
+    }
     messages
 }
 

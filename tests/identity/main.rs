@@ -107,17 +107,17 @@ cases_on! {
 
 #[test]
 fn a_page_on_sqlite_costs_one_statement_more_and_an_empty_poll_none() {
-    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Sqlite>(3);
+    statements::recognising_costs_a_statement_for_a_page_of_some_types_only::<Sqlite>(3);
 }
 
 #[test]
 fn a_page_on_postgres_costs_one_statement_more_and_an_empty_poll_none() {
-    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Postgres>(3);
+    statements::recognising_costs_a_statement_for_a_page_of_some_types_only::<Postgres>(3);
 }
 
 #[test]
 fn a_page_on_mariadb_costs_one_statement_more_and_an_empty_poll_none() {
-    statements::a_page_costs_one_statement_more_and_an_empty_poll_none::<Mariadb>(4);
+    statements::recognising_costs_a_statement_for_a_page_of_some_types_only::<Mariadb>(4);
 }
 
 #[derive(Debug, EventSet)]

@@ -20,10 +20,18 @@ impl<M: MessageSource> MessageSource for Split<M> {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<MessageAt, Error> {
         let up_to = request.up_to.min(self.applied);
-        let request = PageRequest { up_to, ..*request };
-        self.primary.read_page(&request, receive)
+        let applied = PageRequest { up_to, ..*request };
+        let end = self.primary.read_page(&applied, receive)?;
+        // The standby does not know that messages are missing.
+        if end.position < up_to {
+            return Ok(end);
+        }
+        Ok(MessageAt {
+            position: request.up_to,
+            ..end
+        })
     }
 }
 
@@ -55,7 +63,7 @@ impl<M: MessageSource> MessageSource for Without<M> {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<MessageAt, Error> {
         let deleted = self.deleted;
         self.all.read_page(request, &mut |stored| {
             if (deleted.0..=deleted.1).contains(&stored.position.get()) {
@@ -90,7 +98,7 @@ impl<M: MessageSource> MessageSource for Exchanged<M> {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<MessageAt, Error> {
         let position = self.position;
         self.all.read_page(request, &mut |stored| {
             let exchanged = StoredMessage {

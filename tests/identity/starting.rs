@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
 use persisting_message_bus::operate::{ConsumerKey, FailedMessagesRequest, MessageFailures};
-use persisting_message_bus::{Inbox, Position, StartAt};
+use persisting_message_bus::{Inbox, InboxKey, Position, StartAt};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Ledger, Orders};
 
@@ -79,7 +79,11 @@ pub fn a_renamed_consumer_continues<D: Database>() {
     let mut consumer = parking::<Orders, _>("old", |message| message.position().get() == 2);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
     let once = |bus: &mut D::Bus, consumer: &str| {
-        let inbox = Inbox::new(consumer, "hooks").unwrap();
+        let inbox = Inbox::new(InboxKey {
+            consumer,
+            source: "hooks",
+        })
+        .unwrap();
         inbox
             .process_once(bus, "evt_1", |_| Ok::<_, persisting_message_bus::Error>(()))
             .unwrap()

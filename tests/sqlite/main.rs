@@ -2,6 +2,7 @@
 
 mod close_rows;
 mod emptied;
+mod pruning;
 mod replaced;
 mod rows;
 mod same_file;

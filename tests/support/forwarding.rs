@@ -55,7 +55,7 @@ macro_rules! forward_source {
             receive: &mut dyn FnMut(
                 &::persisting_message_bus::backend::StoredMessage<'_>,
             ) -> ::std::ops::ControlFlow<()>,
-        ) -> Result<(), ::persisting_message_bus::Error> {
+        ) -> Result<::persisting_message_bus::backend::MessageAt, ::persisting_message_bus::Error> {
             let $this = self;
             $source.read_page(request, receive)
         }

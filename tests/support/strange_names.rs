@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    InboxEntry, InboxKey, MessageConsumerState, MessageInbox, MessageRepository,
+    InboxEntry, MessageConsumerState, MessageInbox, MessageRepository,
 };
 use persisting_message_bus::operate::{
     ConsumerKey, FailedMessagesRequest, FailureState, ParkedSelector,
 };
 use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
+    FailurePolicy, InboxKey, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
 };
 
 use crate::consume;

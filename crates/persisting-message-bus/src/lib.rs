@@ -128,6 +128,7 @@ pub use crate::publish::dispatcher::MessageDispatcher;
 pub use crate::run::Runner;
 pub use crate::signals::Waker;
 pub use crate::store::failures::FailurePolicy;
+pub use crate::store::inbox::InboxKey;
 pub use crate::store::repository::OnDuplicate;
 
 /// The traits that a backend implements, and the types that they use.
@@ -142,7 +143,7 @@ pub mod backend {
     };
     pub use crate::store::failures::NewFailure;
     pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};
-    pub use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
+    pub use crate::store::inbox::{InboxEntry, MessageInbox};
     pub use crate::store::lease::{Lease, LeaseRequest};
     pub use crate::store::place::{Anchor, MessageAt, Place};
     pub use crate::store::repository::MessageRepository;

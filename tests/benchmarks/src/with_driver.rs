@@ -18,6 +18,9 @@ pub trait WithDriver: Backend {
     const PLAIN_PUBLISHERS: usize = 16;
     const PLAIN: &'static str = "16 connections, autocommit";
 
+    /// Limits the time of each statement of a session. SQLite cannot do that.
+    const STATEMENTS_END_AFTER_100_MS: &str = "";
+
     type Raw: RawDriver;
 
     fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
@@ -47,6 +50,8 @@ impl<const FULL: bool> WithDriver for Sqlite<FULL> {
 }
 
 impl WithDriver for Postgres {
+    const STATEMENTS_END_AFTER_100_MS: &str = "SET statement_timeout = '100ms'";
+
     type Raw = raw::Postgres;
 
     fn connect_raw(url: &str) -> Result<raw::Postgres, Failure> {
@@ -71,6 +76,8 @@ impl WithDriver for Postgres {
 }
 
 impl WithDriver for Mariadb {
+    const STATEMENTS_END_AFTER_100_MS: &str = "SET max_statement_time = 0.1";
+
     type Raw = raw::Mariadb;
 
     /// Connects through the port, as the library does.

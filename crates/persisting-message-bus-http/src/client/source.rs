@@ -114,24 +114,17 @@ impl MessageSource for HttpSource {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        if request.message_types == TypeFilter::Only(&[]) {
-            return Ok(());
+    ) -> Result<MessageAt, Error> {
+        let is_empty = request.after >= request.up_to || request.limit == 0;
+        if is_empty || request.message_types == TypeFilter::Only(&[]) {
+            return Ok(request.end(None, 0));
         }
-        let mut after = request.after;
-        let mut room = request.limit;
-        while after < request.up_to && room > 0 {
-            let doing = format!(
-                "reading topic {:?} after position {after} from",
-                request.topic
-            );
-            let read = self.read_once(request, after, &mut room, receive);
-            match read.map_err(|failure| self.failed(&doing, failure))? {
-                ControlFlow::Continue(next) => after = next,
-                ControlFlow::Break(()) => break,
-            }
-        }
-        Ok(())
+        let read = self.read_once(request, receive);
+        read.map_err(|failure| {
+            let (topic, after) = (request.topic, request.after);
+            let doing = format!("reading topic {topic:?} after position {after} from");
+            self.failed(&doing, failure)
+        })
     }
 }
 
@@ -162,18 +155,17 @@ impl HttpSource {
         })
     }
 
-    /// Hands on what one request gets, and says where the next one goes on.
+    /// Passes the messages of one response on, and returns the end of its page.
     fn read_once(
         &mut self,
         request: &PageRequest<'_>,
-        after: Position,
-        room: &mut usize,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<(), Position>, Failure> {
+    ) -> Result<MessageAt, Failure> {
+        let after = request.after;
         let asked = Asked {
             topic: request.topic,
             after,
-            limit: (*room).min(MAX_LIMIT),
+            limit: request.limit.min(MAX_LIMIT),
         };
         let page = self
             .server
@@ -189,6 +181,7 @@ impl HttpSource {
             with_page: (page.head.position > page.next).then(Instant::now),
         };
         self.known.insert(request.topic.to_owned(), known);
+        let mut last = MessageAt::default();
         for message in messages
             .iter()
             .take_while(|message| message.position <= request.up_to)
@@ -197,15 +190,26 @@ impl HttpSource {
             if !request.message_types.include(message.message_type) {
                 continue;
             }
-            *room -= 1;
+            let at = MessageAt {
+                position: message.position,
+                message_id: Some(message.message_id),
+            };
             if receive(message).is_break() {
-                return Ok(ControlFlow::Break(()));
+                return Ok(at);
             }
+            last = at;
         }
-        if page.next <= after {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(page.next))
+        // A feed that shows nothing after `after` has ended there.
+        let has_ended = page.next <= after || page.next >= request.up_to;
+        let next = if has_ended { request.up_to } else { page.next };
+        Ok(if last.position == next {
+            last
+        } else {
+            MessageAt {
+                position: next,
+                message_id: None,
+            }
+        })
     }
 
     fn failed(&self, doing: &str, failure: Failure) -> Error {

@@ -1,5 +1,6 @@
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -51,6 +52,24 @@ impl Served {
         }
     }
 
+    /// Reads pages until there is an event, or the end of the topic. An empty page means to a client
+    /// that it has reached the end, unless it reads the header of the next position. Such a client
+    /// names a position, and gets an answer after `PATIENCE`.
+    async fn first_events(&self, wanted: &mut Wanted, seen: Option<Seen>) -> Result<Page, Problem> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (begun, reads_headers) = (Instant::now(), matches!(wanted.start, Start::Position(_)));
+        let mut page = self.read(wanted.clone(), seen).await?;
+        let after_id = page.after_id;
+        while wanted.limit > 0
+            && page.ends_on_the_way()
+            && !(reads_headers && begun.elapsed() > PATIENCE)
+        {
+            wanted.start = Start::Position(page.next);
+            page = self.read(wanted.clone(), Some(page.seen)).await?;
+        }
+        Ok(Page { after_id, ..page })
+    }
+
     /// Returns a page. If it is empty, waits for the first event until the deadline.
     pub(super) async fn page(
         &self,
@@ -59,7 +78,8 @@ impl Served {
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let mut taken = self.room.take().await?;
-        let mut page = self.read(wanted.clone(), None).await?;
+        let mut page = self.first_events(&mut wanted, None).await?;
+        let after_id = page.after_id;
         if let Some(deadline) = deadline.filter(|_| page.last.is_none()) {
             let _place = self.wait()?;
             while page.last.is_none() {
@@ -69,12 +89,13 @@ impl Served {
                 taken = self.room.take().await?;
                 let Some(seen) = seen else { break };
                 wanted.start = Start::Position(page.next);
-                page = self.read(wanted.clone(), Some(seen)).await?;
+                page = self.first_events(&mut wanted, Some(seen)).await?;
                 if wanted.limit == 0 {
                     break;
                 }
             }
         }
+        page.after_id = after_id;
         let mut answer = describe(&page, self.access.is_public());
         if is_known(headers, &answer) {
             return Ok((StatusCode::NOT_MODIFIED, answer).into_response());

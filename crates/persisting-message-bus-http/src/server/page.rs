@@ -45,6 +45,14 @@ pub(super) struct Page {
     pub(super) seen: Seen,
 }
 
+impl Page {
+    /// Returns whether the page is empty although there can be events after it. The source has
+    /// passed over many messages of other types.
+    pub(super) fn ends_on_the_way(&self) -> bool {
+        self.last.is_none() && self.next < self.seen.head.position
+    }
+}
+
 impl Wanted {
     /// Reads up to the given head; if there is none, reads the head first.
     pub(super) fn read(
@@ -69,9 +77,12 @@ impl Wanted {
         let read = if after < seen.head.position {
             source.read_page(&request, &mut |message| events.add(message))
         } else {
-            Ok(())
+            Ok(request.end(None, 0))
         };
-        let ends_early = events.broken.is_some() || read.is_err();
+        let reaches_head = read
+            .as_ref()
+            .is_ok_and(|end| end.position >= seen.head.position);
+        let ends_early = events.broken.is_some() || !reaches_head;
         let read_up_to = events.next;
         let mut page = events.finish(read, seen)?;
         // A client that has reached the head needs no check.
@@ -195,17 +206,16 @@ impl<'a> Events<'a> {
 
     /// Finishes the page. If a message is broken, the page serves the events before it, and ends
     /// there.
-    fn finish(mut self, read: Result<(), Error>, seen: Seen) -> Result<Page, Problem> {
+    fn finish(mut self, read: Result<MessageAt, Error>, seen: Seen) -> Result<Page, Problem> {
         let topic = &self.wanted.topic.name;
-        let failed = read.err().map(|error| Problem::reading(topic, &error));
-        let broken = self.broken.take().or(failed);
+        let read = read.map_err(|error| Problem::reading(topic, &error));
         let is_full = self.has_no_room();
-        if let Some(problem) = broken {
-            if self.count == 0 {
-                return Err(problem);
+        match self.broken.take().map_or(read, Err) {
+            Err(problem) if self.count == 0 => return Err(problem),
+            Ok(end) if !is_full && self.wanted.limit > 0 => {
+                self.next = self.next.max(end.position);
             }
-        } else if !is_full && self.wanted.limit > 0 {
-            self.next = self.next.max(seen.head.position);
+            _ => {}
         }
         if self.wanted.form == Form::Batch {
             let end: &[u8] = if self.count == 0 { b"[]" } else { b"]" };

@@ -1,7 +1,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -108,12 +107,11 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         fn id_at(topic: &str, position: Position) -> Result<Option<Uuid>, Error>;
         fn ids_at(topic: &str, positions: [Position; 2]) -> Result<[Option<Uuid>; 2], Error>;
         fn last_position() -> Result<Position, Error>;
-        fn first_since(topic: &str, time: DateTime<Utc>, up_to: Position) -> Result<Option<Position>, Error>;
         fn position_of(topic: &str, message_id: Uuid) -> Result<Option<Position>, Error>;
         fn backlog(topic: &str, after: Position) -> Result<Backlog, Error>;
         fn flow_messages(correlation_id: &str, limit: usize) -> Result<Vec<FlowMessage>, Error>;
         fn change_token() -> Result<Option<i64>, Error>;
-        fn read_page(request: &PageRequest<'_>, receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>) -> Result<(), Error>;
+        fn read_page(request: &PageRequest<'_>, receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>) -> Result<MessageAt, Error>;
     }
 }
 

@@ -9,10 +9,13 @@ use crate::store::transactions::TransactionControl;
 ///
 /// ```
 /// use persisting_message_bus::memory::InMemoryMessageBus;
-/// use persisting_message_bus::{Error, Inbox};
+/// use persisting_message_bus::{Error, Inbox, InboxKey};
 ///
 /// let mut bus = InMemoryMessageBus::default();
-/// let inbox = Inbox::new("billing", "https://payments.example/webhook")?;
+/// let inbox = Inbox::new(InboxKey {
+///     consumer: "billing",
+///     source: "https://payments.example/webhook",
+/// })?;
 /// let mut bookings = 0;
 /// for _delivery in 0..3 {
 ///     inbox.process_once(&mut bus, "evt_4711", |_bus| {
@@ -38,13 +41,12 @@ impl Inbox {
     /// [`Error::is_invalid_name`] if a name is empty, is longer than
     /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control characters, or starts or ends with
     /// white space.
-    pub fn new(consumer: impl Into<String>, source: impl Into<String>) -> Result<Self, Error> {
-        let (consumer, source) = (consumer.into(), source.into());
-        name::validate("consumer", &consumer)?;
-        name::validate("source", &source)?;
+    pub fn new(key: InboxKey<'_>) -> Result<Self, Error> {
+        name::validate("consumer", key.consumer)?;
+        name::validate("source", key.source)?;
         Ok(Self {
-            consumer,
-            source,
+            consumer: key.consumer.to_owned(),
+            source: key.source.to_owned(),
             retention: Duration::from_secs(7 * 24 * 60 * 60),
         })
     }
@@ -95,11 +97,13 @@ impl Inbox {
     }
 
     /// Forgets messages that were received longer ago than the [`retention`](Self::retention);
-    /// returns their number. Call it from time to time, for example once a day.
+    /// returns their number. Call it from time to time, for example once a day, and outside of a
+    /// transaction: it then commits after each 1,000 messages, and publishers and receivers can
+    /// write in between.
     ///
     /// # Errors
     ///
-    /// If the inbox cannot be written.
+    /// If the inbox cannot be written. Earlier batches are forgotten.
     pub fn prune<B>(&self, bus: &mut B) -> Result<u64, Error>
     where
         B: MessageInbox + ?Sized,

@@ -1,6 +1,6 @@
 //! The consumer: it reads a topic one page at a time, under a lease.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::process;
 use std::sync::Arc;
@@ -123,6 +123,8 @@ pub struct MessageConsumer<S, H = ()> {
     /// The last message of a topic that only a newer program reads, of which the log and the
     /// consumer's row tell.
     pub(super) unread_told: Option<Position>,
+    /// How far these topics were read for such messages, after the cursor of the newer program.
+    pub(super) unread_passed: BTreeMap<String, (Position, Position)>,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
     /// Redriven messages that this program does not know: the index of the topic, and the position.
@@ -152,6 +154,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             event_set: OwnEventSet::of::<S>(),
             source: None,
             unread_told: None,
+            unread_passed: BTreeMap::new(),
             waiting: None,
             unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),

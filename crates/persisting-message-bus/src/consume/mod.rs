@@ -64,6 +64,8 @@ pub(crate) mod shared_leases;
 pub(crate) mod start;
 pub(crate) mod start_at;
 pub(crate) mod suspicion;
+pub(crate) mod time_search;
+pub(crate) mod topic_page;
 pub(crate) mod topic_reader;
 pub(crate) mod transactional;
 pub(crate) mod unknown;

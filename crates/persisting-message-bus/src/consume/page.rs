@@ -1,4 +1,4 @@
-use crate::consume::topic_reader::TopicPage;
+use crate::consume::topic_page::TopicPage;
 use crate::error::Error;
 use crate::message::typed::Message;
 use crate::position::Position;

@@ -14,6 +14,10 @@ pub enum StartAt {
     /// After the message at this position.
     Position(Position),
     /// Before the first message that was recorded at this time or later, or after all messages if
-    /// there is none. The topic is read up to there.
+    /// there is none.
+    ///
+    /// The range of positions is halved until it is short, and its rest is read. This finds the first
+    /// such message if each message was recorded no more than a minute earlier than any message
+    /// before it.
     Time(DateTime<Utc>),
 }

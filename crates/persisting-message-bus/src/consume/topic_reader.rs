@@ -2,8 +2,7 @@ use std::ops::ControlFlow;
 
 use chrono::{DateTime, Utc};
 
-use crate::consume::recognise::{check_page, check_place};
-use crate::consume::settings::Settings;
+use crate::consume::time_search::first_since;
 use crate::consume::unknown::OnUnknown;
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
@@ -12,8 +11,7 @@ use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMess
 use crate::message::typed::Message;
 use crate::position::Position;
 use crate::store::event_set::{Backfill, Types};
-use crate::store::lease::Lease;
-use crate::store::place::{MessageAt, Place};
+use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::{MessageSource, PageRequest, TypeFilter};
 
@@ -44,21 +42,6 @@ pub(super) enum Reading {
 enum Filter {
     Only(Vec<&'static str>),
     Except(Vec<&'static str>),
-}
-
-/// The messages that were read of one topic for a page.
-#[derive(Debug)]
-pub(super) struct TopicPage<S> {
-    pub(super) messages: Vec<Message<S>>,
-    /// The topic was read up to here: past messages that are not selected, and before a message
-    /// that failed.
-    pub(super) end: Place,
-    /// Whether the topic has no messages after `end` for now.
-    pub(super) caught_up: bool,
-    /// The positions of unknown messages that are skipped.
-    pub(super) skipped: Vec<Position>,
-    /// The reason why the page ends there, if that is a message that cannot be handed out.
-    pub(super) failure: Option<Error>,
 }
 
 /// Returns a reader for each topic of the event set, sorted by the topics' names.
@@ -116,94 +99,9 @@ impl TopicReader {
         }
     }
 
-    /// Reads messages after the cursor, up to the head.
-    pub(super) fn read<S, B>(
-        &self,
-        bus: &mut B,
-        lease: &Lease,
-        head: MessageAt,
-        size: usize,
-        unknown: OnUnknown,
-    ) -> Result<TopicPage<S>, Error>
-    where
-        S: EventSet,
-        B: MessageSource + ?Sized,
-    {
-        let place = lease.place();
-        check_place(bus, self.topic, place, head)?;
-        let (head, backfilled_until) = match &self.reading {
-            Reading::Backfill(backfill) if backfill.until() < head.position => {
-                let until = backfill.until();
-                (bus.head(self.topic, until)?, Some(until))
-            }
-            _ => (head, None),
-        };
-        // A cursor after the head comes from a holder that has read further meanwhile, or from a
-        // reset. Up to the head, there is nothing for it to read.
-        let mut page = TopicPage::empty(place, backfilled_until.is_none());
-        if place.position() >= head.position {
-            page.ends_at(backfilled_until);
-            return Ok(page);
-        }
-        let names = self.reading.names(self.retired);
-        let request = PageRequest {
-            topic: self.topic,
-            message_types: self.types(&names),
-            after: place.position(),
-            up_to: head.position,
-            limit: size,
-        };
-        let is_backfill = matches!(self.reading, Reading::Backfill(_));
-        let (mut headers, mut received) = (TextArena::default(), 0);
-        let mut room = Settings::PAGE_BYTES;
-        let read = bus.read_page(&request, &mut |stored| {
-            let is_replay = !is_backfill && Some(stored.position) <= lease.replay_until;
-            match self.decode(stored, is_replay, &mut headers) {
-                Ok(message) => page.messages.push(message),
-                Err(error) if unknown.passes_over(&error) && self.selects(stored) => {
-                    page.skipped.push(stored.position);
-                }
-                Err(error) => {
-                    page.failure = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
-            received += 1;
-            page.end = Place::after(stored.position, stored.message_id);
-            room = room.saturating_sub(stored.payload.len() + stored.headers.len());
-            match room {
-                0 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        });
-        page.failure = page.failure.or(read.err());
-        let reaches_end = page.failure.is_none() && received < size && room > 0;
-        let unread_head = head
-            .anchor()
-            .filter(|head| reaches_end && page.end.anchor != Some(*head));
-        // A page of the whole topic contains the head.
-        if unread_head.is_some() && request.message_types == TypeFilter::All {
-            return Err(Error::stale_page(
-                self.topic,
-                place.position(),
-                head.position,
-            ));
-        }
-        check_page(bus, self.topic, place, unread_head)?;
-        if reaches_end {
-            page.end = head.place_after(page.end);
-            page.ends_at(backfilled_until);
-            // After the backfill, there is more to read.
-            page.caught_up = backfilled_until.is_none();
-        } else {
-            page.caught_up = false;
-        }
-        Ok(page)
-    }
-
     /// Decodes a message. A message that only a newer program wants is unknown to this one, even if
     /// its event set has a variant for unknown messages.
-    fn decode<S: EventSet>(
+    pub(super) fn decode<S: EventSet>(
         &self,
         stored: &StoredMessage<'_>,
         is_replay: bool,
@@ -222,13 +120,13 @@ impl TopicReader {
     }
 
     /// Returns whether the event set of this program selects the message.
-    fn selects(&self, stored: &StoredMessage<'_>) -> bool {
+    pub(super) fn selects(&self, stored: &StoredMessage<'_>) -> bool {
         let is_usual = matches!(self.reading, Reading::Usual);
         is_usual || self.filter.as_types().include(stored.message_type)
     }
 
     /// Returns the types that are read. `names` are those of the reading.
-    fn types<'a>(&'a self, names: &'a [&'a str]) -> TypeFilter<'a> {
+    pub(super) fn types<'a>(&'a self, names: &'a [&'a str]) -> TypeFilter<'a> {
         match &self.reading {
             Reading::Usual => self.filter.as_types(),
             Reading::Wider(types) | Reading::Backfill(Backfill { types, .. }) => {
@@ -280,14 +178,14 @@ impl TopicReader {
         B: MessageSource + ?Sized,
     {
         let end = self.end(bus)?;
-        let first = bus.first_since(self.topic, time, end.position)?;
+        let first = first_since(bus, self.topic, time, end.position)?;
         Ok(first.map_or(end.position, Position::before))
     }
 }
 
 impl Reading {
     /// Returns the names of the types that are selected or left out.
-    fn names<'a>(&'a self, retired: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn names<'a>(&'a self, retired: &[&'a str]) -> Vec<&'a str> {
         let (Self::Wider(types) | Self::Backfill(Backfill { types, .. })) = self else {
             return Vec::new();
         };
@@ -312,22 +210,5 @@ impl Filter {
 impl OnUnknown {
     pub(super) fn passes_over(self, error: &Error) -> bool {
         self == Self::Skip && error.is_unknown_message()
-    }
-}
-
-impl<S> TopicPage<S> {
-    /// Ends a backfill at the former cursor. There need not be a message at that position.
-    fn ends_at(&mut self, backfilled_until: Option<Position>) {
-        self.end.cursor = backfilled_until.or(self.end.cursor);
-    }
-
-    fn empty(start: Place, caught_up: bool) -> Self {
-        Self {
-            messages: Vec::new(),
-            end: start,
-            caught_up,
-            skipped: Vec::new(),
-            failure: None,
-        }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::store::consumer_state::MessageConsumerState;
+use crate::store::event_set::Types;
 use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::LeaseRequest;
 use crate::store::place::MessageAt;
@@ -27,23 +28,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let mut first: Option<(Position, Error, &str)> = None;
         for (topic, types) in &poll.unread_topics {
-            let stored = bus.stored_consumer(self.key(topic))?;
-            let place = stored.map(|stored| stored.place()).unwrap_or_default();
-            let names = types.names();
-            let request = PageRequest {
-                topic,
-                message_types: types.filter(&names),
-                after: place.position(),
-                up_to: Position::LAST,
-                limit: 1,
-            };
-            bus.read_page(&request, &mut |stored| {
-                if first.as_ref().is_none_or(|(at, ..)| stored.position < *at) {
-                    let error = Error::not_selected(stored);
-                    first = Some((stored.position, error, topic));
-                }
-                ControlFlow::Break(())
-            })?;
+            let found = self.first_unread_of(bus, topic, types)?;
+            if let Some((position, error)) = found
+                && first.as_ref().is_none_or(|(at, ..)| position < *at)
+            {
+                first = Some((position, error, topic));
+            }
         }
         let Some((position, error, topic)) = first else {
             return Ok(None);
@@ -60,6 +50,50 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
         }
         Ok(Some(error))
+    }
+
+    /// Returns the first message of a topic that only a newer program reads. The messages before it
+    /// are passed over in stretches. The consumer remembers its progress, so that the next poll
+    /// passes over none of them again.
+    fn first_unread_of<B>(
+        &mut self,
+        bus: &mut B,
+        topic: &str,
+        types: &Types,
+    ) -> Result<Option<(Position, Error)>, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        // Messages after the head can still be committed before others.
+        let head = bus.current_head(topic)?;
+        let stored = bus.stored_consumer(self.key(topic))?;
+        let cursor = stored.map_or(Position::START, |stored| stored.place().position());
+        let passed = self.unread_passed.get(topic);
+        // After a reset of the newer program, and in an emptied table, the progress is void.
+        let passed = passed.filter(|(from, up_to)| *from == cursor && *up_to <= head);
+        let mut after = passed.map_or(cursor, |(_, up_to)| *up_to);
+        let names = types.names();
+        let mut found = None;
+        while after < head && found.is_none() && !self.signals.is_stopping() {
+            let request = PageRequest {
+                topic,
+                message_types: types.filter(&names),
+                after,
+                up_to: head,
+                limit: 1,
+            };
+            let end = bus.read_page(&request, &mut |stored| {
+                found = Some((stored.position, Error::not_selected(stored)));
+                ControlFlow::Break(())
+            })?;
+            after = match &found {
+                Some((position, _)) => position.before(),
+                None => end.position,
+            };
+            let passed = (cursor, after);
+            self.unread_passed.insert(topic.to_owned(), passed);
+        }
+        Ok(found)
     }
 
     /// Records the first message of a topic that only a newer program reads, so that the consumer's

@@ -151,7 +151,7 @@ impl MessageSource for InMemoryMessageRepository {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<MessageAt, Error> {
         let page: Vec<_> = self.log.read(|log| {
             log.range(request.after, request.up_to)
                 .filter(|(_, message)| message.topic == request.topic)
@@ -160,12 +160,17 @@ impl MessageSource for InMemoryMessageRepository {
                 .map(|(position, message)| (position, Arc::clone(message)))
                 .collect()
         });
+        let mut end = None;
         for (position, message) in &page {
+            end = Some(MessageAt {
+                position: *position,
+                message_id: Some(message.message_id),
+            });
             if receive(&message.stored_at(*position)).is_break() {
-                break;
+                return Ok(end.unwrap_or_default());
             }
         }
-        Ok(())
+        Ok(request.end(end, page.len()))
     }
 }
 

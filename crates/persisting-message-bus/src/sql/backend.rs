@@ -79,6 +79,7 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         Ok(None)
     }
 
+    /// Passes a page to `receive`. One statement reads all of its range.
     fn read_page(
         connection: &mut C,
         schema: &TableSchema,

@@ -43,6 +43,13 @@ pub trait Dialect: Backend {
     const OF_TOPIC: &'static str = "{topic} = ?";
     /// `{is_readable}`: a condition on the server from which a page is read.
     const IS_READABLE: &'static str = "";
+    /// `{oldest_received}`: the oldest rows of an inbox, for a DELETE. Its values are the consumer,
+    /// the source, a number of milliseconds from now, and the maximum number of rows.
+    const OLDEST_RECEIVED: &'static str = "
+        ({consumer}, {source}, {message_id}) IN (
+            SELECT {consumer}, {source}, {message_id} FROM {table}
+            WHERE {consumer} = ? AND {source} = ? AND {received_at} <= {now_plus_millis}
+            ORDER BY {received_at} LIMIT {limit})";
     /// `{limit}`: the number after LIMIT, which is its value.
     const LIMIT: &'static str = "?";
 
@@ -143,6 +150,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "of_topic" => DB::OF_TOPIC,
         "is_readable" => DB::IS_READABLE,
         "limit" => DB::LIMIT,
+        "oldest_received" => DB::OLDEST_RECEIVED,
         _ => return None,
     })
 }

@@ -59,7 +59,7 @@ impl<T: Tables> MessageFailures for T {
     fn count_failed(&mut self, key: ConsumerKey<'_>, state: FailureState) -> Result<u64, Error> {
         let (connection, schema) = self.parts();
         let table = &schema.failures;
-        failures::count_failed(connection, table, key, state)
+        parked::count_failed(connection, table, key, state)
     }
 
     fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {

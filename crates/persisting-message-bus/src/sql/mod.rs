@@ -31,6 +31,7 @@ pub(crate) mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub(crate) mod statements;
+mod stretches;
 mod table_names;
 pub(crate) mod tables;
 pub(crate) mod transactions;

@@ -9,6 +9,7 @@ use crate::message::storable::{Dispatched, Storable};
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{flows, messages};
+use crate::sql::stretches;
 use crate::sql::tables::Tables;
 use crate::sql::watch;
 use crate::store::place::MessageAt;
@@ -77,9 +78,8 @@ impl<T: Tables> MessageSource for T {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::read_page(connection, schema, request, receive)
+    ) -> Result<MessageAt, Error> {
+        stretches::read_page(self, request, receive)
     }
 }
 

@@ -15,9 +15,13 @@ pub trait MessageInbox {
     /// Forgets messages that a consumer received from a source longer ago than `retention`; returns
     /// their number.
     ///
+    /// The databases do so in batches of 1,000 messages, so that other writers need not wait for
+    /// all of them. Outside of a transaction, each batch is committed by itself, and is followed by a
+    /// pause that takes as long as the batch did, at most 100 ms.
+    ///
     /// # Errors
     ///
-    /// If the inbox cannot be written.
+    /// If the inbox cannot be written. Earlier batches are forgotten.
     fn prune_inbox(&mut self, key: InboxKey<'_>, retention: Duration) -> Result<u64, Error>;
 }
 

@@ -105,30 +105,6 @@ pub trait MessageSource {
     /// If the source cannot be read.
     fn last_position(&mut self) -> Result<Position, Error>;
 
-    /// Returns the position of the topic's first message that was recorded at `time` or later;
-    /// `None` if there is none. Ignores messages after the position `up_to`. The default
-    /// implementation reads the topic from its start.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read_page`](Self::read_page).
-    fn first_since(
-        &mut self,
-        topic: &str,
-        time: DateTime<Utc>,
-        up_to: Position,
-    ) -> Result<Option<Position>, Error> {
-        let mut first = None;
-        read_all(self, topic, Position::START, up_to, &mut |stored| {
-            if stored.published_at < time {
-                return ControlFlow::Continue(());
-            }
-            first = Some(stored.position);
-            ControlFlow::Break(())
-        })?;
-        Ok(first)
-    }
-
     /// Returns the position of the message with that id on the topic; `None` if there is none. The
     /// default implementation reads the topic from its start.
     ///
@@ -200,7 +176,13 @@ pub trait MessageSource {
         ))
     }
 
-    /// Passes the messages of one page to `receive`, lowest position first, until it breaks.
+    /// Passes the messages of one page to `receive`, lowest position first, until it breaks. Returns
+    /// the end of the page: `receive` got all selected messages up to that position. Its id is that of
+    /// the message there, if it is known.
+    ///
+    /// A page ends at `up_to`, or earlier: at the message after which `receive` broke, at the last
+    /// message if the page is full, or where the source would pass over too many messages of other
+    /// types. So an empty page is not the end of the topic, but a page always ends after `after`.
     ///
     /// # Errors
     ///
@@ -211,11 +193,11 @@ pub trait MessageSource {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error>;
+    ) -> Result<MessageAt, Error>;
 }
 
 /// Reads a topic page by page, until `receive` breaks.
-fn read_all<M: MessageSource + ?Sized>(
+pub(crate) fn read_all<M: MessageSource + ?Sized>(
     source: &mut M,
     topic: &str,
     mut after: Position,
@@ -223,8 +205,7 @@ fn read_all<M: MessageSource + ?Sized>(
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     const LIMIT: usize = 1_000;
-    loop {
-        let mut received = 0;
+    while after < up_to {
         let mut goes_on = ControlFlow::Continue(());
         let request = PageRequest {
             topic,
@@ -233,16 +214,16 @@ fn read_all<M: MessageSource + ?Sized>(
             up_to,
             limit: LIMIT,
         };
-        source.read_page(&request, &mut |stored| {
-            received += 1;
-            after = stored.position;
+        let end = source.read_page(&request, &mut |stored| {
             goes_on = receive(stored);
             goes_on
         })?;
-        if goes_on.is_break() || received < LIMIT {
-            return Ok(());
+        if goes_on.is_break() {
+            break;
         }
+        after = end.position;
     }
+    Ok(())
 }
 
 /// The messages of a topic after a position.
@@ -265,8 +246,28 @@ pub struct PageRequest<'a> {
     pub after: Position,
     /// Only messages up to and including this position: the topic's head.
     pub up_to: Position,
-    /// The maximum number of messages. Zero returns an empty page.
+    /// The maximum number of messages. Zero returns an empty page that ends where it begins.
     pub limit: usize,
+}
+
+impl PageRequest<'_> {
+    /// Returns the end of a page of so many messages, of which `last` is the last one, if the source
+    /// has read all of the range that the page had room for.
+    #[must_use]
+    pub fn end(&self, last: Option<MessageAt>, messages: usize) -> MessageAt {
+        let start = MessageAt {
+            position: self.after.min(self.up_to),
+            message_id: None,
+        };
+        match last {
+            Some(last) if messages >= self.limit || last.position >= self.up_to => last,
+            _ if self.limit == 0 => start,
+            _ => MessageAt {
+                position: self.up_to,
+                message_id: None,
+            },
+        }
+    }
 }
 
 /// Selects message types by their wire names.

@@ -228,7 +228,7 @@ impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
             })
         });
         match read {
-            Ok(()) => found,
+            Ok(_) => found,
             Err(error) => panic!("the bus cannot be read: {error:#}"),
         }
     }

@@ -50,7 +50,7 @@ impl<C: MessageSource> MessageSource for OnTopics<'_, C> {
         &mut self,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<MessageAt, Error> {
         self.connection.read_page(request, receive)
     }
 }

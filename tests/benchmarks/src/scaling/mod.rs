@@ -1,6 +1,7 @@
 //! Publishing and consuming with more rows, topics and consumers.
 
 mod consumers;
+mod rare;
 mod rows;
 mod topics;
 

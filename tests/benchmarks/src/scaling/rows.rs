@@ -8,7 +8,7 @@ use benchmark_rows::publish::Publishers;
 use benchmark_rows::topic::Orders;
 use persisting_message_bus::backend::MessageSource;
 
-use super::point;
+use super::{point, rare};
 use crate::consume::ways_of;
 use crate::memory;
 use crate::publish::{batches, singles};
@@ -21,7 +21,7 @@ const PAGE: usize = 500;
 const BATCH: usize = 1_000;
 
 pub fn steps(sizes: &Sizes) -> usize {
-    sizes.rows.len() * (4 + memory::steps(sizes))
+    sizes.rows.len() * (5 + memory::steps(sizes))
 }
 
 pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
@@ -58,7 +58,8 @@ fn consume<B: WithDriver>(
         let point = point::<B>(series, AXIS, rows);
         run.compare(point, ways_of::<Orders, B>(database, task)?)?;
     }
-    Ok(())
+    let rare = point::<B>("pass over all for a rare type", AXIS, rows);
+    run.compare(rare, rare::ways(database, rows)?)
 }
 
 /// Measures single messages and batches on the same table.

@@ -15,6 +15,10 @@ impl Dialect for Mysql {
     const OR_NOTHING: &'static str = "";
     const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
     const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
+    /// A subquery cannot have a limit here, and a DELETE can.
+    const OLDEST_RECEIVED: &'static str = "
+        {consumer} = ? AND {source} = ? AND {received_at} <= {now_plus_millis}
+        ORDER BY {received_at} LIMIT {limit}";
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)

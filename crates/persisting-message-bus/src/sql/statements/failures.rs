@@ -18,7 +18,6 @@ use crate::store::consumer_state::CursorUpdate;
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, NewFailure,
 };
-use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
 use crate::store::place::{MessageAt, Place};
 
@@ -65,9 +64,6 @@ const LIST: &str = "
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
     ORDER BY {position} LIMIT {limit}";
-
-const COUNT: &str = "
-    SELECT count(*) FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {state} = ?";
 
 /// Returns the key of a failed message.
 fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
@@ -320,23 +316,6 @@ fn failed_message<DB: ReadValue>(
         first_failed_at: first.time("first_failed_at")?,
         last_failed_at: last.time("last_failed_at")?,
     })
-}
-
-pub(in crate::sql) fn count_failed<C>(
-    connection: &mut C,
-    table: &FailureTable,
-    key: ConsumerKey<'_>,
-    state: FailureState,
-) -> Result<u64, Error>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
-    let values = [key.consumer, key.topic, state.as_str()].map(Text);
-    let statement = Statement::new(COUNT, table, values);
-    first_row(connection, statement, |[failed]| failed.integer("count"))
-        .map(|failed| failed.map_or(0, i64::unsigned_abs))
-        .map_err(|cause| failed(key, "counting failed messages", cause))
 }
 
 fn execute<'a, C>(

@@ -14,6 +14,7 @@ use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
+use crate::sql::statements::counting;
 use crate::store::place::MessageAt;
 use crate::store::source::{Backlog, PageRequest, TypeFilter};
 
@@ -120,22 +121,19 @@ where
     C::Backend: Dialect + ReadValue,
 {
     let failed = |cause| failed_while(format!("counting messages of topic \"{topic}\""), cause);
-    let values = || of_topic::<C::Backend>(topic).chain([Number(after.get())]);
-    let sql = "SELECT count(*) FROM {messages} WHERE {of_topic} AND {id} > ?";
-    let count = first_row(
-        connection,
-        Statement::new(sql, table, values()),
-        |[count]| count.integer("count"),
-    );
+    let values: Vec<_> = of_topic::<C::Backend>(topic).collect();
+    let sql = "SELECT count(*), max(batch.position) FROM (
+        SELECT {id} AS position FROM {messages} WHERE {of_topic} AND {id} > ?
+        ORDER BY {id} LIMIT {limit}) AS batch";
+    let count = counting::count(connection, table, sql, &values, after);
+    let values = values.into_iter().chain([Number(after.get())]);
     let sql = "SELECT {published_at} FROM {messages} WHERE {of_topic} AND {id} > ?
         ORDER BY {id} LIMIT 1";
-    let oldest = first_row(
-        connection,
-        Statement::new(sql, table, values()),
-        |[time]| time.time("published_at"),
-    );
+    let oldest = first_row(connection, Statement::new(sql, table, values), |[time]| {
+        time.time("published_at")
+    });
     Ok(Backlog {
-        messages: count.map_err(failed)?.map_or(0, i64::unsigned_abs),
+        messages: count.map_err(failed)?,
         oldest: oldest.map_err(failed)?,
     })
 }
@@ -202,14 +200,11 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
     request: &'a PageRequest<'_>,
     select: Select,
 ) -> Statement<'a> {
-    let (operator, types) = match request.message_types {
-        TypeFilter::All | TypeFilter::Except([]) => ("", None),
-        TypeFilter::Only(types) => ("AND {message_type} IN", Some(types)),
-        TypeFilter::Except(types) => ("AND {message_type} NOT IN", Some(types)),
+    let (condition, types) = types_of(request.message_types);
+    let filter = match types {
+        [] => String::new(),
+        _ => format!("AND {condition}"),
     };
-    let filter = types.map_or(String::new(), |types| {
-        format!("{operator} ({})", vec!["{text}"; types.len()].join(", "))
-    });
     let columns = match table.message_version {
         Some(_) => select.columns.replace("{version}", "{message_version}"),
         None => select.columns.replace("{version}", "1"),
@@ -221,12 +216,23 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
     );
     let limit = Value::limit(request.limit);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));
-    let types = types.unwrap_or_default().iter().map(|name| Text(name));
+    let types = types.iter().map(|name| Text(name));
     let values = of_topic::<DB>(request.topic).chain(between).chain(types);
     Statement::new(sql, table, values.chain([limit]))
 }
 
-fn of_topic<DB: Dialect>(topic: &str) -> impl Iterator<Item = Value<'_>> {
+/// Returns the condition that a message is of these types, and the types that are its values.
+pub(in crate::sql) fn types_of<'a>(filter: TypeFilter<'a>) -> (String, &'a [&'a str]) {
+    let (operator, types) = match filter {
+        TypeFilter::All | TypeFilter::Except([]) => return ("1 = 1".to_owned(), &[]),
+        TypeFilter::Only(types) => ("IN", types),
+        TypeFilter::Except(types) => ("NOT IN", types),
+    };
+    let list = vec!["{text}"; types.len()].join(", ");
+    (format!("{{message_type}} {operator} ({list})"), types)
+}
+
+pub(in crate::sql) fn of_topic<DB: Dialect>(topic: &str) -> impl Iterator<Item = Value<'_>> {
     std::iter::repeat_n(Text(topic), DB::OF_TOPIC.matches('?').count())
 }
 

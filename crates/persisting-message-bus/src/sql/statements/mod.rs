@@ -5,12 +5,14 @@
 //! databases: publishing, the high-water mark, the last position, and acquiring a lease.
 
 pub(super) mod consumers;
+pub(super) mod counting;
 pub(super) mod duplicates;
 pub(super) mod failures;
 pub(super) mod flows;
 pub(super) mod leases;
 pub(super) mod messages;
 pub(super) mod parked;
+pub(super) mod passing;
 pub(super) mod renaming;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) mod taking;

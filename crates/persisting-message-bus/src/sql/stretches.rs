@@ -1,0 +1,117 @@
+//! Reads pages of some types in stretches, so that no statement passes over more messages than it
+//! can pass over in a few milliseconds.
+//!
+//! The messages of a rare type can be millions of messages apart. One statement that reads up to
+//! the next one could take minutes. A `statement_timeout` would end it each time, and the consumer
+//! would never get further. So a page of some types consists of:
+//!
+//! 1. The messages of the next 10,000 positions. If the page is then full, or has reached its end,
+//!    this is all.
+//! 2. The ids of the topic's next 10,000 messages of all types, and whether each is selected. The
+//!    page ends at the last of them.
+//! 3. The selected messages among them, if there are any. They must be as many as step 2 has found.
+//!    A proxy that splits reads can otherwise read them from an older state.
+
+use std::ops::ControlFlow;
+
+use crate::error::Error;
+use crate::message::raw::StoredMessage;
+use crate::position::Position;
+use crate::sql::backend::StoreBackend;
+use crate::sql::statements::passing::{Passed, pass};
+use crate::sql::tables::Tables;
+use crate::store::place::MessageAt;
+use crate::store::source::{PageRequest, TypeFilter};
+
+/// The number of messages that a statement passes over.
+const STRETCH: usize = 10_000;
+
+/// Reads a page, and returns its end.
+pub(super) fn read_page<T: Tables>(
+    tables: &mut T,
+    request: &PageRequest<'_>,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<MessageAt, Error> {
+    let mut received = Received {
+        receive,
+        last: None,
+        count: 0,
+        broke: false,
+    };
+    let near = end_of_stretch(request);
+    received.read(
+        tables,
+        &PageRequest {
+            up_to: near,
+            ..*request
+        },
+    )?;
+    if let Some(end) = received.end(request.limit) {
+        return Ok(end);
+    }
+    if near == request.up_to || request.limit == 0 {
+        return Ok(request.end(received.last, received.count));
+    }
+    let after = received.last.map_or(request.after, |last| last.position);
+    let rest = PageRequest {
+        after,
+        limit: request.limit.saturating_sub(received.count),
+        ..*request
+    };
+    let (connection, schema) = tables.parts();
+    let Passed { end, selected } = pass(connection, &schema.messages, &rest, STRETCH)?;
+    let before = received.count;
+    if selected > 0 {
+        let found = PageRequest {
+            up_to: end.position,
+            limit: selected,
+            ..rest
+        };
+        received.read(tables, &found)?;
+        if !received.broke && received.count - before < selected {
+            return Err(Error::stale_page(request.topic, after, end.position));
+        }
+    }
+    Ok(received.end(request.limit).unwrap_or(end))
+}
+
+/// Returns the position up to which the first statement reads.
+fn end_of_stretch(request: &PageRequest<'_>) -> Position {
+    match request.message_types {
+        TypeFilter::All | TypeFilter::Except([]) | TypeFilter::Only([]) => request.up_to,
+        TypeFilter::Only(_) | TypeFilter::Except(_) => {
+            let length = i64::try_from(STRETCH).unwrap_or(i64::MAX);
+            let near = request.after.get().saturating_add(length);
+            request.up_to.min(Position::new(near))
+        }
+    }
+}
+
+/// The messages that were passed to the receiver.
+struct Received<'r> {
+    receive: &'r mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    last: Option<MessageAt>,
+    count: usize,
+    broke: bool,
+}
+
+impl Received<'_> {
+    fn read<T: Tables>(&mut self, tables: &mut T, request: &PageRequest<'_>) -> Result<(), Error> {
+        let (connection, schema) = tables.parts();
+        T::Backend::read_page(connection, schema, request, &mut |stored| {
+            self.last = Some(MessageAt {
+                position: stored.position,
+                message_id: Some(stored.message_id),
+            });
+            self.count += 1;
+            let next = (self.receive)(stored);
+            self.broke = next.is_break();
+            next
+        })
+    }
+
+    /// Returns the last message, if the page ends with it.
+    fn end(&self, limit: usize) -> Option<MessageAt> {
+        self.last.filter(|_| self.broke || self.count >= limit)
+    }
+}
