@@ -8,6 +8,7 @@ mod hostile;
 mod instances;
 mod malformed_responses;
 mod pruned;
+mod rare_types;
 mod relays;
 mod replaced;
 mod requests;

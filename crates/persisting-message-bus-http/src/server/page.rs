@@ -122,6 +122,7 @@ impl Wanted {
         let topic = &self.topic.name;
         let failed = |error| Problem::reading(topic, &error);
         match self.start {
+            Start::Beginning => Ok(Position::START),
             Start::Position(position) if position <= seen.head.position => Ok(position),
             Start::Position(position) => {
                 let last = source.last_position().map_err(failed)?;

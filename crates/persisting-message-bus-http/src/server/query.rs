@@ -20,6 +20,8 @@ pub(super) struct Query {
 /// The place after which a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
+    /// Before all messages, because the client has named no place.
+    Beginning,
     Position(Position),
     Event(Uuid),
 }

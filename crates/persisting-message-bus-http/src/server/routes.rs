@@ -8,7 +8,6 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use persisting_message_bus::Position;
 use serde_json::json;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -81,7 +80,7 @@ async fn feed(
     let timeout = query.timeout.min(limits.max_wait);
     let wanted = Wanted {
         topic: Arc::clone(topic),
-        start: query.start.unwrap_or(Start::Position(Position::START)),
+        start: query.start.unwrap_or(Start::Beginning),
         limit: limit.min(limits.max_page_size),
         bytes: limits.max_page_bytes,
         types: query.types,
