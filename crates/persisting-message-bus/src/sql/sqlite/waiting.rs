@@ -31,8 +31,8 @@ use crate::sql::watch::unwatched;
 /// How often the lock is tried.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A write that takes longer has probably waited for another writer.
-const SHORT: Duration = Duration::from_millis(5);
+/// A write that takes longer has probably waited for another writer. Disks are rarely so slow.
+const SHORT: Duration = Duration::from_millis(100);
 
 /// How long the thread remembers a commit of another connection, and a wait for one.
 const RECENT: Duration = Duration::from_secs(1);
