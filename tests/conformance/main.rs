@@ -234,7 +234,7 @@ macro_rules! conformance_on {
                     a_lease_of_usual_length_is_not_unusually_late,
                     an_ended_lease_fences_its_holder,
                     the_work_of_an_ended_lease_is_suspect,
-                    a_lease_that_nobody_holds_is_not_ended,
+                    a_lease_without_a_holder_is_not_ended,
                     a_holder_at_work_notices_that_its_lease_was_ended,
                 ]
             }

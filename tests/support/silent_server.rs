@@ -38,12 +38,12 @@ impl SilentServer {
 
     /// Returns the address of a PostgreSQL database on this server.
     pub fn postgres_url(&self) -> String {
-        format!("postgres://nobody@127.0.0.1:{}/nothing", self.port)
+        format!("postgres://user@127.0.0.1:{}/nothing", self.port)
     }
 
     /// Returns the address of a MySQL database on this server.
     pub fn mysql_url(&self) -> String {
-        format!("mysql://nobody@127.0.0.1:{}/nothing", self.port)
+        format!("mysql://user@127.0.0.1:{}/nothing", self.port)
     }
 
     /// Returns the number of connections so far.

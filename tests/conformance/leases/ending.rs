@@ -105,7 +105,7 @@ pub fn the_work_of_an_ended_lease_is_suspect<D: Database>() {
     assert_eq!(acquire(&mut bus, "other").unwrap().left, Some(Work::PAGE));
 }
 
-pub fn a_lease_that_nobody_holds_is_not_ended<D: Database>() {
+pub fn a_lease_without_a_holder_is_not_ended<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     assert!(!end_lease(&mut bus, KEY).unwrap(), "it never ran");

@@ -204,9 +204,10 @@ impl Progress {
             // The connection may lead to another database, for example after `USE` or `SET
             // search_path`.
             self.is_doubted = !was_doubted;
-            match was_doubted {
-                true => Next::Stop,
-                false => self.reconnect(longest, pace),
+            if was_doubted {
+                Next::Stop
+            } else {
+                self.reconnect(longest, pace)
             }
         } else if error.is_invalid_name() {
             Next::Stop
@@ -216,7 +217,7 @@ impl Progress {
         } else if !is_of_message {
             // After a conflict with another writer, the connection is still usable.
             let is_conflict = error.is_retryable() && !error.is_disconnected();
-            if is_conflict && self.failures % CONFLICTS_PER_CONNECTION != 0 {
+            if is_conflict && !self.failures.is_multiple_of(CONFLICTS_PER_CONNECTION) {
                 Next::RetryWithin(longest)
             } else if is_conflict {
                 Next::ReconnectWithin(longest)

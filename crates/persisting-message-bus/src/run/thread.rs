@@ -110,7 +110,9 @@ where
             Next::RetryAfter(wait) => signals.wait(wait, None),
             Next::RetryWithin(longest) => signals.wait(full_jitter(longest), None),
             Next::ReconnectWithin(longest) => {
-                bus.take().map(abandon);
+                if let Some(useless) = bus.take() {
+                    abandon(useless);
+                }
                 signals.wait(full_jitter(longest), None);
             }
             Next::Stop => {
