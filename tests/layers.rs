@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from those before its own.
-const LAYERS: [&str; 18] = [
-    "position", "error", "backoff", "panics", "locks", "classify", "signals", "message", "store",
-    "observe", "publish", "consume", "run", "operate", "bridge", "memory", "sql", "testing",
+const LAYERS: [&str; 19] = [
+    "position", "error", "backoff", "panics", "locks", "classify", "signals", "bounded", "message",
+    "store", "observe", "publish", "consume", "run", "operate", "bridge", "memory", "sql",
+    "testing",
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

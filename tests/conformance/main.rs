@@ -230,6 +230,14 @@ macro_rules! conformance_on {
                     a_failing_page_releases_the_lease_when_the_backoff_is_zero,
                     the_lease_is_held_during_the_backoff,
                 ]
+                ending: [
+                    a_lease_in_the_far_future_can_be_ended,
+                    a_lease_of_usual_length_is_not_unusually_late,
+                    an_ended_lease_fences_its_holder,
+                    the_work_of_an_ended_lease_is_suspect,
+                    a_lease_without_a_holder_is_not_ended,
+                    a_holder_at_work_notices_that_its_lease_was_ended,
+                ]
             }
             versions: [
                 the_version_is_stored_with_the_message,

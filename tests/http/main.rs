@@ -3,6 +3,7 @@
 mod access;
 mod caching;
 mod cloudevents;
+mod connections;
 mod correlation;
 mod hostile;
 mod instances;

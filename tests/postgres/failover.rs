@@ -1,6 +1,7 @@
 //! A primary fails, and a standby takes its place at the same address.
 
 mod cluster;
+mod feed;
 mod proxy;
 
 use std::sync::Arc;
@@ -19,11 +20,13 @@ use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerSt
 use persisting_message_bus::{
     Error, Message, MessageBus, MessageConsumer, Position, RetryPolicy, Runner, StartAt,
 };
+use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::topics::Orders;
 use persisting_message_bus_tests::waiting::wait_until;
 
 pub use self::cluster::{Cluster, place};
+use self::feed::ServedFeed;
 
 type Connections = Pool<ConnectionManager<PgConnection>>;
 type Pooled = PooledConnection<ConnectionManager<PgConnection>>;
@@ -116,6 +119,23 @@ impl Elsewhere {
             .consumer(consumer.page_size(10))
             .start()
     }
+
+    /// Starts a consumer that reads a feed.
+    fn start_reader(&self, feed: &ServedFeed) -> RunHandle {
+        let (state, url) = (Arc::clone(&self.0), feed.url.clone());
+        let connect = move || {
+            let messages = HttpSource::new(url.clone())?.max_attempts(1);
+            Ok::<_, Error>(MessageBus::new(messages, state.connect()))
+        };
+        let handle =
+            |state: &mut PgConnection, message: &Message<Orders>| add_effect(state, message);
+        let consumer = MessageConsumer::<Orders>::transactional("elsewhere", handle);
+        Runner::new(connect)
+            .idle_interval(Duration::from_millis(50))
+            .retry(retry())
+            .consumer(consumer.page_size(10))
+            .start()
+    }
 }
 
 /// Returns the error with which the only consumer of a runner stops soon.
@@ -140,17 +160,24 @@ fn assert_soon(since: Instant, what: &str) {
 
 const MESSAGES: u64 = 1_000;
 
-/// Starts both consumers, and runs a failover while they are at work. The standby has all messages,
-/// and any part of the progress. Returns when both have handled new messages, too.
+/// Starts three consumers, one of which reads a feed, and runs a failover while they are at work. The
+/// standby has all messages, and any part of the progress. Returns when all have handled new
+/// messages, too.
 fn continues_after(fail_over: impl FnOnce(&mut Cluster)) {
     let mut cluster = Cluster::start();
     place(&mut cluster.connect(), 1..=MESSAGES);
     cluster.wait_until_replicated();
-    let elsewhere = Elsewhere::create();
-    let runners = [start_here(&cluster.url()), elsewhere.start(&cluster.url())];
+    let (elsewhere, reader) = (Elsewhere::create(), Elsewhere::create());
+    let feed = ServedFeed::start(pool(&cluster.url()));
+    let runners = [
+        start_here(&cluster.url()),
+        elsewhere.start(&cluster.url()),
+        reader.start_reader(&feed),
+    ];
     let mut bus = cluster.connect();
-    wait_until("both are at work", || {
-        effects(&mut bus).len() > 50 && elsewhere.effects().len() > 50
+    wait_until("all are at work", || {
+        let others = [&elsewhere, &reader].map(|other| other.effects().len());
+        effects(&mut bus).len() > 50 && others.iter().all(|effects| *effects > 50)
     });
     fail_over(&mut cluster);
     let begun = Instant::now();
@@ -158,12 +185,14 @@ fn continues_after(fail_over: impl FnOnce(&mut Cluster)) {
     place(&mut bus, MESSAGES + 1..=MESSAGES + 10);
     let all: Vec<_> = (1..=MESSAGES + 10).collect();
     let last = MESSAGES + 10;
-    wait_until("both continue", || {
-        effects(&mut bus).contains(&last) && elsewhere.effects().contains(&last)
+    wait_until("all continue", || {
+        let mut others = [&elsewhere, &reader].into_iter();
+        effects(&mut bus).contains(&last) && others.all(|other| other.effects().contains(&last))
     });
-    assert_soon(begun, "both continue");
+    assert_soon(begun, "all continue");
     assert_eq!(effects(&mut bus), all);
     assert_eq!(elsewhere.effects(), all);
+    assert_eq!(reader.effects(), all);
     runners.into_iter().for_each(stop);
 }
 

@@ -1,8 +1,8 @@
 //! Leases: one row for each consumer and topic, although the key includes the epoch.
 
-use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::operate::{ConsumerKey, end_lease};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
@@ -109,4 +109,31 @@ fn a_transaction_that_acquires_a_lease_keeps_its_synchronous_commit() {
     assert_eq!(synchronous_commit(&mut connection), before);
     connection.commit().unwrap();
     assert_eq!(synchronous_commit(&mut connection), before);
+}
+
+/// A holder that is frozen in a transaction keeps the row locked, for as long as the server lets it.
+#[test]
+fn ending_a_lease_does_not_wait_without_end_for_an_open_transaction() {
+    let database = Postgres::create();
+    let (mut holder, mut operator) = (database.connect(), database.connect());
+    let lease = holder.acquire(&request("frozen")).unwrap();
+    holder.begin().unwrap();
+    holder.renew(&lease, Duration::from_secs(60)).unwrap();
+    let key = ConsumerKey {
+        consumer: "all",
+        topic: "orders",
+    };
+    let begun = Instant::now();
+    let error = end_lease(&mut operator, key).unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(format!("{error:#}").contains("pg_terminate_backend"));
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    holder.commit().unwrap();
+    assert!(end_lease(&mut operator, key).unwrap());
+    assert!(
+        holder
+            .renew(&lease, Duration::from_secs(60))
+            .unwrap_err()
+            .is_lease_lost()
+    );
 }

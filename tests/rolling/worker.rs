@@ -115,6 +115,7 @@ fn keep_running<B>(runner: Runner<B>, log: &Path)
 where
     B: persisting_message_bus::backend::MessageSource
         + persisting_message_bus::backend::MessageConsumerState
+        + Send
         + 'static,
 {
     let (running, mut log) = (runner.start(), Log::open(log));

@@ -53,7 +53,7 @@ where
 /// Adds two external consumers that mail, and two transactional ones that pay.
 pub fn with_consumers<C>(mut runner: Runner<C>, seen: &[Seen; 4]) -> Runner<C>
 where
-    C: MessageRepository + MessageConsumerState + TransactionControlOn<C> + 'static,
+    C: MessageRepository + MessageConsumerState + TransactionControlOn<C> + Send + 'static,
 {
     const LEASE: Duration = Duration::from_millis(500);
     let mut seen = seen.iter().cloned();

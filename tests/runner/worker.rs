@@ -40,7 +40,12 @@ fn worker() {
 /// Runs one consumer that prints the orders that it handles, and one that pays each exactly once.
 fn work<B>(connect: impl Fn() -> B + Send + Sync + 'static)
 where
-    B: MessageSource + MessageConsumerState + MessageRepository + TransactionControlOn<B> + 'static,
+    B: MessageSource
+        + MessageConsumerState
+        + MessageRepository
+        + TransactionControlOn<B>
+        + Send
+        + 'static,
 {
     let teller = MessageConsumer::<Orders>::external("teller", |message: &Message<Orders>| {
         println!("\nhandled {}", message.payload().order());

@@ -1,6 +1,7 @@
 //! Cases that apply to SQLite only.
 
 mod close_rows;
+mod contended;
 mod emptied;
 mod pruning;
 mod replaced;

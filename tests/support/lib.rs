@@ -5,6 +5,7 @@ pub mod databases;
 mod forwarding;
 pub mod hostile;
 pub mod servers;
+pub mod silent_server;
 pub mod statements;
 pub mod strange_names;
 pub mod topics;

@@ -86,6 +86,7 @@
 )]
 
 mod backoff;
+mod bounded;
 mod bridge;
 mod classify;
 mod consume;

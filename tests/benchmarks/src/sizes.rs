@@ -63,6 +63,7 @@ impl Sizes {
                 Pace::Even(50),
                 Pace::Even(200),
                 Pace::FullLoad,
+                Pace::TwoAtFullLoad,
             ],
             latency_for: Duration::from_secs(10),
             idle_for: Duration::from_secs(30),
@@ -107,7 +108,7 @@ impl Sizes {
             topics: vec![1, 2],
             messages_of_a_topic: 100,
             consumers: vec![1, 2],
-            paces: vec![Pace::Even(200), Pace::FullLoad],
+            paces: vec![Pace::Even(200), Pace::FullLoad, Pace::TwoAtFullLoad],
             latency_for: Duration::from_millis(50),
             idle_for: Duration::from_millis(500),
         }

@@ -1,6 +1,7 @@
 //! Leases: their protocol, and the consumers that hold them.
 
 pub mod consumers;
+pub mod ending;
 pub mod protocol;
 
 use std::time::Duration;

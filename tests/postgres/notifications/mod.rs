@@ -3,7 +3,7 @@
 mod channel;
 mod sleeper;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use persisting_message_bus::Backoff;
 use persisting_message_bus::sql::postgres::Notifications;
 use persisting_message_bus_tests::servers::postgres_url;
+use persisting_message_bus_tests::silent_server::{PausableProxy, SilentServer};
 use persisting_message_bus_tests::waiting::wait_until;
 
 use self::channel::Channel;
@@ -24,7 +25,7 @@ fn connect() -> ConnectionResult<PgConnection> {
 }
 
 /// Returns a `connect` that fails this many times, and then connects.
-fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> + Send {
+fn connect_after(failures: u32) -> impl Fn() -> ConnectionResult<PgConnection> + Send + Sync {
     let left = AtomicU32::new(failures);
     move || {
         let fail = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
@@ -175,6 +176,73 @@ fn a_notifier_without_a_server_ends_too() {
     let notifier = channel.notifications().notifier(unreachable);
     notifier.notify();
     drop(notifier);
+}
+
+/// Returns a `connect` that leads to another address once, and then to the server.
+fn connect_first_to(url: String) -> impl Fn() -> ConnectionResult<PgConnection> + Send + Sync {
+    let is_first = AtomicBool::new(true);
+    move || match is_first.swap(false, Ordering::SeqCst) {
+        true => PgConnection::establish(&url),
+        false => connect(),
+    }
+}
+
+const IMPATIENT: Duration = Duration::from_millis(200);
+
+#[test]
+fn notifications_give_a_silent_server_up() {
+    let mut channel = Channel::create();
+    channel.run("LISTEN");
+    let silent = SilentServer::start();
+    let notifications = channel.notifications().answer_timeout(IMPATIENT);
+    let notifier = notifications.notifier(connect_first_to(silent.postgres_url()));
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+    channel.run("UNLISTEN");
+
+    let sleeper = Sleeper::start();
+    sleeper.publish(0);
+    let connect = connect_first_to(silent.postgres_url());
+    let _listener = notifications.listener(connect, sleeper.running.waker());
+    sleeper.assert_sees(0);
+    assert_eq!(silent.accepted(), 2);
+}
+
+#[test]
+fn notifications_give_a_connection_up_that_stops_to_answer() {
+    let mut channel = Channel::create();
+    let (url, proxy) = PausableProxy::before(&postgres_url());
+    let notifications = channel.notifications().answer_timeout(IMPATIENT);
+    let sleeper = Sleeper::start();
+    let waker = sleeper.running.waker();
+    let _listener = notifications.listener(connect_first_to(url.clone()), waker);
+    channel.wait_for("LISTEN");
+    proxy.pause();
+    sleeper.publish(0);
+    // Nothing else wakes the runner.
+    sleeper.assert_sees(0);
+    proxy.resume();
+
+    channel.run("LISTEN");
+    let notifier = notifications.notifier(connect_first_to(url));
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+    proxy.pause();
+    notifier.notify();
+    assert_eq!(channel.next(), "");
+}
+
+#[test]
+fn the_drop_of_a_notifier_is_bounded_when_its_server_is_silent() {
+    let silent = SilentServer::start();
+    let url = silent.postgres_url();
+    let connect = move || PgConnection::establish(&url);
+    let notifier = Channel::create().notifications().notifier(connect);
+    notifier.notify();
+    wait_until("it has connected", || silent.accepted() > 0);
+    let begun = Instant::now();
+    drop(notifier);
+    assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

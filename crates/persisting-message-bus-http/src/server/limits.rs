@@ -29,6 +29,12 @@ pub struct Limits {
     /// The maximum number of concurrent reads of the source, each on a thread and a connection of
     /// its own. Further reads wait. Default: 4. Zero means 1.
     pub max_concurrent_reads: usize,
+    /// How long a request waits for its turn to read the source, and then for the read. After that,
+    /// the client gets 503 with Retry-After. A read that hangs, because its database does not
+    /// answer, occupies its thread and its connection until the connection ends. It is replaced by
+    /// another read, up to three times for each of `max_concurrent_reads`. Default: 30 seconds. Zero
+    /// means that no read is fast enough.
+    pub read_timeout: Duration,
     /// How often a stream of server-sent events carries a comment while there are no messages, so
     /// that proxies do not close the connection. Default: 15 seconds.
     pub heartbeat_interval: Duration,
@@ -47,6 +53,7 @@ impl Default for Limits {
             max_wait: Duration::from_secs(30),
             max_waiters: 1_000,
             max_concurrent_reads: 4,
+            read_timeout: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(15),
         }
     }
@@ -116,6 +123,15 @@ impl Limits {
     pub fn max_concurrent_reads(self, max_concurrent_reads: usize) -> Self {
         Self {
             max_concurrent_reads,
+            ..self
+        }
+    }
+
+    /// Sets how long a request waits to read the source, and then for the read. Default: 30 seconds.
+    #[must_use]
+    pub fn read_timeout(self, read_timeout: Duration) -> Self {
+        Self {
+            read_timeout,
             ..self
         }
     }

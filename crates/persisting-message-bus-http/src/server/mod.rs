@@ -15,6 +15,7 @@ mod routes;
 mod shutdown;
 mod stream;
 mod topic;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -52,6 +53,9 @@ pub struct Feed {
 
 impl Feed {
     /// Serves these topics. Each read calls `connect`: pass the `get` of a pool.
+    ///
+    /// If a read fails and the connection may be the cause, the feed gives the connection up
+    /// ([`MessageSource::abandon_source`]), and a pool of r2d2 closes it.
     pub fn new<B, E, T>(
         connect: impl Fn() -> Result<B, E> + Send + Sync + 'static,
         topics: impl IntoIterator<Item = T>,
@@ -136,7 +140,7 @@ impl Feed {
             (name, Arc::new(topic))
         });
         routes::router(Arc::new(Served {
-            reader: self.reader.limited_to(self.limits.max_concurrent_reads),
+            reader: self.reader.limited_to(&self.limits),
             topics: topics.collect(),
             access: self.access,
             room: body::Room::new(&self.limits),

@@ -11,9 +11,15 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
+    may_be_of_connection: bool,
 }
 
 impl Problem {
+    /// Returns whether another connection to the source may not have this problem.
+    pub(super) fn may_be_of_connection(&self) -> bool {
+        self.may_be_of_connection
+    }
+
     /// Reports an invalid request.
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -72,7 +78,15 @@ impl Problem {
     pub(super) fn reading(topic: &str, error: &Error) -> Self {
         match error.position() {
             Some(position) => Self::broken(topic, position.get(), &error),
-            None => Self::unreadable(&format_args!("{error:#}")),
+            None => Self::failed(error),
+        }
+    }
+
+    /// Reports an error of the source that is not of a message.
+    pub(super) fn failed(error: &Error) -> Self {
+        Self {
+            may_be_of_connection: error.may_be_of_connection(),
+            ..Self::unreadable(&format_args!("{error:#}"))
         }
     }
 
@@ -96,6 +110,7 @@ impl Problem {
             status,
             detail: detail.into(),
             header: None,
+            may_be_of_connection: false,
         }
     }
 }

@@ -41,7 +41,7 @@ async fn index(State(served): State<Arc<Served>>, headers: HeaderMap) -> Result<
         .reader
         .read(|source| {
             let last = source.last_position();
-            last.map_err(|error| Problem::unreadable(&format_args!("{error:#}")))
+            last.map_err(|error| Problem::failed(&error))
         })
         .await?;
     let topics = served.topics.keys();

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::problem::Problem;
 use super::reader::Reader;
+use super::turns::Turns;
 use crate::wire::segment;
 
 /// A topic, and the latest known high-water mark and head.
@@ -17,9 +19,7 @@ pub(super) struct Topic {
     pub(super) name: String,
     /// The `source` of its events.
     pub(super) source: String,
-    /// Kept between the reads, because on some databases a first read returns a lower high-water
-    /// mark.
-    observations: Mutex<SlotObservations>,
+    turns: Turns,
     seen: watch::Sender<Seen>,
     is_watched: Mutex<bool>,
     /// Whether the last read for waiting clients failed.
@@ -41,7 +41,7 @@ impl Topic {
         Self {
             source: format!("{source}/{}", segment(&name)),
             name,
-            observations: Mutex::default(),
+            turns: Turns::default(),
             seen: watch::Sender::default(),
             is_watched: Mutex::default(),
             fails: AtomicBool::default(),
@@ -51,11 +51,17 @@ impl Topic {
     /// Reads the high-water mark and the head, one caller at a time, and reports them to waiting
     /// clients.
     pub(super) fn look(&self, source: &mut dyn MessageSource) -> Result<Seen, Problem> {
-        let mut observations = lock(&self.observations);
-        let looked = self.look_with(source, &mut observations);
+        let mut turn = self.turns.take();
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            self.look_with(source, &mut turn.observations)
+        }));
+        let counts = self.turns.end(turn);
+        let looked = looked.unwrap_or_else(|panic| resume_unwind(panic));
         let seen = looked.map_err(|error| Problem::reading(&self.name, &error))?;
-        self.seen
-            .send_if_modified(|before| std::mem::replace(before, seen) != seen);
+        if counts {
+            self.seen
+                .send_if_modified(|before| std::mem::replace(before, seen) != seen);
+        }
         Ok(seen)
     }
 

@@ -111,6 +111,7 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         fn backlog(topic: &str, after: Position) -> Result<Backlog, Error>;
         fn flow_messages(correlation_id: &str, limit: usize) -> Result<Vec<FlowMessage>, Error>;
         fn change_token() -> Result<Option<i64>, Error>;
+        fn abandon_source();
         fn read_page(request: &PageRequest<'_>, receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>) -> Result<MessageAt, Error>;
     }
 }
@@ -122,12 +123,14 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         fn store_cursor(lease: &Lease, store: &CursorUpdate) -> Result<(), Error>;
         fn renew(lease: &Lease, duration: Duration) -> Result<(), Error>;
         fn release(lease: &Lease) -> Result<(), Error>;
+        fn end_lease(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn reset(lease: &Lease, place: Place) -> Result<(), Error>;
         fn identify(lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error>;
         fn replace_event_set(key: ConsumerKey<'_>, before: &str, after: &str) -> Result<bool, Error>;
         fn rename(from: &str, to: &str) -> Result<bool, Error>;
         fn pause(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn resume(key: ConsumerKey<'_>) -> Result<bool, Error>;
+        fn abandon_state();
         fn stored_consumer(key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
     }
 }

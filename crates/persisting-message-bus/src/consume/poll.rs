@@ -56,7 +56,8 @@ impl Poll {
             {
                 let request = consumer.request(reader.topic);
                 let (owner, expires_at) = (Some(owner.clone()), stored.lease_expires_at);
-                return Err(Error::lease_held(request.key(), owner, expires_at));
+                let held = Error::requested_lease_held(&request, owner, expires_at, stored.now);
+                return Err(held);
             }
         }
         Ok(())

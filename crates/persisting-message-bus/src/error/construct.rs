@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::class::Class;
 use crate::error::kind::BoxError;
-use crate::error::kind::Kind;
+use crate::error::kind::{Kind, TimeLeft};
 use crate::error::{Attempt, Error};
 use crate::position::Position;
 
@@ -111,6 +111,12 @@ impl Error {
             last,
         }
         .into()
+    }
+
+    pub(crate) fn set_time_left(&mut self, time_left: TimeLeft) {
+        if let Kind::LeaseHeld { left, .. } = &mut self.0.kind {
+            *left = Some(time_left);
+        }
     }
 
     /// Returns this error together with a second error, which came after it during the clean-up.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::class::Class;
-use crate::error::kind::Kind;
+use crate::error::kind::{Kind, TimeLeft};
 
 impl Kind {
     /// Returns what to do next.
@@ -67,6 +67,13 @@ impl Kind {
             Self::EventSetGrew { .. } => {
                 "call on_added to handle messages of the added types from now on, or their earlier \
                  messages first"
+            }
+            Self::LeaseHeld {
+                left: Some(TimeLeft { is_late: true, .. }),
+                ..
+            } => {
+                "the lease ends unusually late, so the clock may have been wrong when it was \
+                 written: if its holder has ended, call operate::end_lease"
             }
             Self::LeaseHeld { .. } => "retry after the lease expires or is released",
             Self::LeaseLost { .. } => {

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -238,6 +239,7 @@ pub(crate) enum Kind {
         topic: String,
         owner: String,
         expires_at: String,
+        left: Option<TimeLeft>,
     },
     #[error(
         "the lease on topic \"{topic}\" was lost: {owner} no longer holds it (epoch {epoch}), \
@@ -255,6 +257,14 @@ pub(crate) enum Kind {
         #[source]
         cause: BoxError,
     },
+}
+
+/// How long another holder's lease still lasts, by the clock that it was written with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLeft {
+    pub(crate) left: Duration,
+    /// Whether no holder with a usual lease duration would have written that end.
+    pub(crate) is_late: bool,
 }
 
 impl Kind {

@@ -11,7 +11,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use crate::error::class::Class;
-use crate::error::kind::{Culprit, Kind};
+use crate::error::kind::{Culprit, Kind, TimeLeft};
 
 /// A failure: what failed, where, and the next step.
 ///
@@ -197,6 +197,24 @@ impl Error {
         self.class() == Some(Class::Disconnected)
     }
 
+    /// Returns `true` if another connection may not have this error: the connection is lost, leads to
+    /// a server that cannot be used (read-only, a standby), or its session is not as it must be
+    /// (isolation level, `autocommit`, `search_path`, prepared statements, an aborted transaction).
+    ///
+    /// Runners, feeds and coalescers give up the connection after such an error
+    /// ([`MessageSource::abandon_source`]), so that a pool does not hand it out again. A program that
+    /// publishes on connections of a pool can do the same.
+    ///
+    /// [`MessageSource::abandon_source`]: crate::backend::MessageSource::abandon_source
+    #[must_use]
+    pub fn may_be_of_connection(&self) -> bool {
+        match self.kind() {
+            Kind::StalePage { .. } => true,
+            Kind::BrokenRow { .. } => false,
+            _ => self.class().is_some_and(|class| class != Class::TooLarge),
+        }
+    }
+
     /// Returns `true` if a value is larger than the database can store. The error or its
     /// [`source`](StdError::source) names the limit. A retry gives the same result.
     #[must_use]
@@ -234,6 +252,14 @@ impl Error {
             Kind::LeaseHeld {
                 owner, expires_at, ..
             } => Some((owner, expires_at)),
+            _ => None,
+        }
+    }
+
+    /// Returns how long the lease of another holder still lasts, if that is known.
+    pub(crate) fn time_left(&self) -> Option<TimeLeft> {
+        match self.kind() {
+            Kind::LeaseHeld { left, .. } => *left,
             _ => None,
         }
     }

@@ -142,11 +142,9 @@ impl State {
             && held.expires_at > now
         {
             let owner = Some(held.owner.clone());
-            return Err(Error::lease_held(
-                request.key(),
-                owner,
-                Some(held.expires_at),
-            ));
+            let expires_at = Some(held.expires_at);
+            let held = Error::requested_lease_held(request, owner, expires_at, now);
+            return Err(held);
         }
         if self
             .held
@@ -186,6 +184,16 @@ impl State {
     pub(super) fn give_back(&mut self) {
         self.held = None;
         self.work = None;
+    }
+
+    /// Ends the lease as if it expired now. Returns whether there is one.
+    fn end_lease(&mut self) -> bool {
+        let Some(held) = &mut self.held else {
+            return false;
+        };
+        held.expires_at = Utc::now();
+        self.epoch += 1;
+        true
     }
 
     pub(super) fn renew(&mut self, duration: Duration) {
@@ -248,6 +256,13 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
             Err(error) if !error.is_lease_lost() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn end_lease(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
+        self.consumers.write(|consumers| {
+            let state = consumers.states.get_mut(&state_key(key));
+            Ok(state.is_some_and(State::end_lease))
+        })
     }
 
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! Tools for operators: the state of consumers, failed messages, and the flow of causes.
 
+mod end_lease;
 mod flow;
 mod status;
 mod wanted;
 
+pub use crate::operate::end_lease::end_lease;
 pub use crate::operate::flow::Flow;
 pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
 pub use crate::operate::wanted::stop_wanting;

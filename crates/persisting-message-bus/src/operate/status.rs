@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
@@ -8,6 +10,7 @@ use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
 use crate::store::event_set::{Backfill, EventSetRecord};
 use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState};
 use crate::store::key::ConsumerKey;
+use crate::store::lease::ends_late;
 use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::{Backlog, MessageSource};
@@ -48,6 +51,9 @@ pub struct ConsumerStatus {
     pub lease_owner: Option<String>,
     /// The time at which the lease expires or has expired.
     pub lease_expires_at: Option<DateTime<Utc>>,
+    /// The reason why the lease may last too long: it ends more than an hour from now, by the clock
+    /// of the consumer state. `None` if it does not.
+    pub lease_problem: Option<String>,
     /// The time at which the cursor last moved; `None` if it never did.
     pub cursor_moved_at: Option<DateTime<Utc>>,
     /// The time at which it was paused; `None` if it is not paused.
@@ -155,6 +161,7 @@ impl ConsumerStatus {
             Some(_) => ConsumerCondition::BrokenCursor,
             None => condition(stored.as_ref(), failure.as_ref(), waiting),
         };
+        let lease_problem = stored.as_ref().and_then(lease_problem);
         let cursor_moved_at = stored.as_ref().and_then(|stored| stored.cursor_moved_at);
         let (lease_owner, lease_expires_at, paused_at) = stored
             .map(|stored| {
@@ -175,6 +182,7 @@ impl ConsumerStatus {
             lag_seconds: age.as_secs_f64(),
             lease_owner,
             lease_expires_at,
+            lease_problem,
             cursor_moved_at,
             paused_at,
             problem,
@@ -230,6 +238,20 @@ where
         limit: 1,
     })?;
     Ok(failed.into_iter().next())
+}
+
+/// Returns what is unusual about the end of the lease.
+fn lease_problem(stored: &ConsumerRow) -> Option<String> {
+    let expires_at = stored.lease_expires_at?;
+    stored.lease_owner.as_ref()?;
+    ends_late(expires_at, stored.now, Duration::ZERO).then(|| {
+        format!(
+            "the lease ends unusually late, at {}: the clock may have been wrong when it was \
+             written, or its holder has a long lease_duration; if its holder has ended, call \
+             operate::end_lease",
+            expires_at.to_rfc3339()
+        )
+    })
 }
 
 fn backfill_of(stored: &ConsumerRow) -> Option<Backfill> {

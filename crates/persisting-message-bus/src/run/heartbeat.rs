@@ -1,6 +1,5 @@
 //! Renews the leases of a slow handler, on a connection of its own.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -10,8 +9,10 @@ use tracing::warn;
 
 use crate::consume::shared_leases::SharedLeases;
 use crate::error::Error;
+use crate::run::connecting::{Connect, abandon};
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::lease::Lease;
+use crate::store::source::MessageSource;
 
 /// The shortest interval at which a lease is renewed.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
@@ -19,8 +20,6 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// The number of connections that can hang at the same time. The operating system ends each of them
 /// eventually.
 const MAX_HANGING: usize = 3;
-
-pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
 
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
 /// Each consumer has its own heartbeat, so that no consumer waits for another one.
@@ -34,7 +33,7 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn start<B: MessageConsumerState + 'static>(
+    pub(super) fn start<B: MessageSource + MessageConsumerState + 'static>(
         held: Arc<SharedLeases>,
         lease_duration: Duration,
         connect: Arc<Connect<B>>,
@@ -68,7 +67,7 @@ struct Worker {
     done: Receiver<()>,
 }
 
-impl<B: MessageConsumerState + 'static> Beat<B> {
+impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
     fn run(mut self, is_ended: &Receiver<()>) {
         let interval = (self.lease_duration / 3).max(MIN_INTERVAL);
         let mut before = Vec::new();
@@ -141,7 +140,7 @@ impl Worker {
 }
 
 /// Renews leases on request, until the heartbeat ends.
-fn work<B: MessageConsumerState>(
+fn work<B: MessageSource + MessageConsumerState>(
     asked: &Receiver<Vec<Lease>>,
     tell: &Sender<()>,
     duration: Duration,
@@ -158,28 +157,49 @@ fn work<B: MessageConsumerState>(
     }
 }
 
+/// How many connections are tried for one renewal, because a pool can contain several useless ones.
+const ATTEMPTS: usize = 3;
+
 /// Renews one lease. The next beat retries a failed renewal. The holder notices a lost lease when
 /// it stores its cursor.
-fn renew<B: MessageConsumerState>(
+fn renew<B: MessageSource + MessageConsumerState>(
     lease: &Lease,
     duration: Duration,
     bus: &mut Option<B>,
     connect: &Connect<B>,
 ) {
-    let connected = match bus.take() {
-        Some(bus) => Ok(bus),
-        None => connect().map_err(|cause| Error::permanent("connecting", cause)),
-    };
-    let renewed = connected.and_then(|mut connected| {
-        connected.renew(lease, duration)?;
-        *bus = Some(connected);
-        Ok(())
-    });
-    if let Err(error) = renewed
-        && !error.is_lease_lost()
-    {
-        warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
+    for _ in 0..ATTEMPTS {
+        match renew_once(lease, duration, bus, connect) {
+            Ok(()) => return,
+            Err(error) => {
+                if !error.is_lease_lost() {
+                    warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
+                }
+                if bus.is_some() || !error.may_be_of_connection() {
+                    return;
+                }
+            }
+        }
     }
+}
+
+/// Renews one lease. Afterwards there is no connection if it may be the cause of the error.
+fn renew_once<B: MessageSource + MessageConsumerState>(
+    lease: &Lease,
+    duration: Duration,
+    bus: &mut Option<B>,
+    connect: &Connect<B>,
+) -> Result<(), Error> {
+    let mut connected = match bus.take() {
+        Some(bus) => bus,
+        None => connect().map_err(|cause| Error::permanent("connecting", cause))?,
+    };
+    let renewed = connected.renew(lease, duration);
+    match &renewed {
+        Err(error) if error.may_be_of_connection() => abandon(connected),
+        _ => *bus = Some(connected),
+    }
+    renewed
 }
 
 fn warn_of(leases: &[Lease], error: &str) {

@@ -1,5 +1,6 @@
 //! Consumers that run until they are stopped, each on a thread of its own.
 
+pub(crate) mod connecting;
 pub(crate) mod heartbeat;
 pub(crate) mod holder;
 pub(crate) mod step;
@@ -20,11 +21,14 @@ use crate::consume::handler::PageHandler;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::message::topic::EventSet;
 use crate::panics::catch_panic;
-use crate::run::heartbeat::Connect;
+use crate::run::connecting::Connect;
 use crate::run::step::Pace;
 use crate::signals::holds_until;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::source::MessageSource;
+
+/// The default of [`Runner::connect_timeout`].
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The body of a consumer's thread.
 type Run = Box<dyn FnOnce(Pace) -> ConsumerExit + Send>;
@@ -89,10 +93,14 @@ struct Added {
 
 impl<B> Runner<B>
 where
-    B: MessageSource + MessageConsumerState + 'static,
+    B: MessageSource + MessageConsumerState + Send + 'static,
 {
     /// Creates a runner without consumers. `connect` opens a connection for each consumer, or takes
-    /// one from a pool. It is called again when the connection is lost.
+    /// one from a pool. It is called again when the connection is lost or of no use, on a thread of
+    /// its own, because it can take long ([`connect_timeout`](Self::connect_timeout)).
+    ///
+    /// A pool of r2d2 closes a connection that a consumer has given up
+    /// ([`MessageSource::abandon_source`]).
     ///
     /// The consumers keep their connections. A pool needs three connections for each external
     /// consumer, and one for each other consumer. The second connection renews the lease while the
@@ -107,6 +115,7 @@ where
             pace: Pace {
                 idle_interval: Duration::from_secs(2),
                 retry: RetryPolicy::default(),
+                connect_timeout: CONNECT_TIMEOUT,
             },
             consumers: Vec::new(),
         }
@@ -135,6 +144,20 @@ where
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.pace.retry = retry;
+        self
+    }
+
+    /// Sets how long a consumer waits for a connection. Then the attempt counts as failed, and the
+    /// consumer connects again, after its backoff. Default: 40 seconds, which is longer than the 30
+    /// seconds of a pool of r2d2, whose error says more. Zero means that no connection is fast
+    /// enough.
+    ///
+    /// The call of `connect` cannot be interrupted. At most 16 calls hang at a time for each
+    /// consumer, so limit them as well (libpq: `connect_timeout` in the address). A stop does not
+    /// wait for them.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.pace.connect_timeout = timeout;
         self
     }
 
@@ -257,9 +280,9 @@ impl RunHandle {
     ///
     /// # Errors
     ///
-    /// When some consumers do not end in time because a handler is still at work. They end after
-    /// its message, if the process runs that long. Otherwise their messages are handled again, as
-    /// after a crash.
+    /// When some consumers do not end in time because a handler is still at work, or a statement has
+    /// no answer. They end after that, if the process runs that long. Otherwise their messages are
+    /// handled again, as after a crash.
     pub fn stop_within(mut self, deadline: Duration) -> Result<Vec<ConsumerExit>, StopTimedOut> {
         self.signals.stop();
         // A deadline after the end of the clock's range is as good as none.
@@ -297,8 +320,9 @@ impl Drop for RunHandle {
 /// Consumers that did not end in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "stopping timed out for the consumers {}: each is still handling a message; wait longer, or \
-     end the process, after which the next holder handles that message again",
+    "stopping timed out for the consumers {}: each is still handling a message, or its database \
+     does not answer; wait longer, or end the process, after which the next holder handles that \
+     message again",
     consumers.join(", ")
 )]
 pub struct StopTimedOut {

@@ -10,7 +10,8 @@ use crate::consume::handler::PageHandler;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::panics::{catch, panic_message};
-use crate::run::heartbeat::{Connect, Heartbeat};
+use crate::run::connecting::{Connect, Connector, abandon};
+use crate::run::heartbeat::Heartbeat;
 use crate::run::holder::Holder;
 use crate::run::step::{Next, Outcome, Pace, Progress, Sign};
 use crate::signals::Signals;
@@ -60,7 +61,7 @@ pub(super) fn run<B, S, H>(
     pace: &Pace,
 ) -> ConsumerExit
 where
-    B: MessageSource + MessageConsumerState + 'static,
+    B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
     H: PageHandler<S, B>,
 {
@@ -76,6 +77,7 @@ where
         let (held, lease_duration) = consumer.held_leases();
         Heartbeat::start(Arc::clone(held), lease_duration, Arc::clone(connect))
     });
+    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout);
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
@@ -84,9 +86,16 @@ where
     while !signals.is_stopping() {
         // Read before the poll, so that a wake during the poll is not missed.
         let wakes = signals.wakes();
-        let outcome = attempt(&mut consumer, &mut bus, &**connect, &progress, wakes);
+        let outcome = attempt(
+            &mut consumer,
+            &mut bus,
+            &connector,
+            signals,
+            &progress,
+            wakes,
+        );
         let next = progress.step(&outcome, &pace);
-        if let Outcome::Failed(error) = &outcome {
+        if let Some(error) = outcome.error() {
             if error.is_lease_held() {
                 holder.tell(consumer.name(), error, lease_duration, Instant::now());
             } else {
@@ -101,11 +110,13 @@ where
             Next::RetryAfter(wait) => signals.wait(wait, None),
             Next::RetryWithin(longest) => signals.wait(full_jitter(longest), None),
             Next::ReconnectWithin(longest) => {
-                bus = None;
+                if let Some(useless) = bus.take() {
+                    abandon(useless);
+                }
                 signals.wait(full_jitter(longest), None);
             }
             Next::Stop => {
-                if let Outcome::Failed(reason) = outcome {
+                if let Outcome::Failed(reason) | Outcome::NotConnected(reason) = outcome {
                     error = Some(reason);
                 }
                 break;
@@ -113,7 +124,7 @@ where
         }
     }
     if consumer.has_unstored() {
-        store_at_the_end(&mut consumer, &**connect);
+        store_at_the_end(&mut consumer, &connector);
     }
     let consumer = consumer.name().to_owned();
     match &error {
@@ -132,13 +143,18 @@ fn tell_of_stop(consumer: &str, error: &Error) {
 }
 
 /// Stores the cursors of final effects once more, so that the effects do not happen again.
-fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connect: &Connect<B>)
+fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connector: &Connector<B>)
 where
-    B: MessageSource + MessageConsumerState,
+    B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
 {
-    let connected = connect().map_err(|cause| Error::permanent("connecting", cause));
-    let stored = connected.and_then(|mut bus| consumer.store_unstored(&mut bus));
+    let mut stored = Ok(());
+    for _ in 0..STORE_ATTEMPTS {
+        stored = store_unstored(consumer, connector);
+        if !matches!(&stored, Err(error) if error.may_be_of_connection()) {
+            break;
+        }
+    }
     if let Err(error) = stored {
         warn!(
             messaging.consumer.group.name = consumer.name(),
@@ -146,6 +162,29 @@ where
             "cursors of handled messages not stored: these messages will be handled again"
         );
     }
+}
+
+/// How many connections are tried at the end, because a pool can contain several useless ones.
+const STORE_ATTEMPTS: usize = 3;
+
+fn store_unstored<B, S, H>(
+    consumer: &mut MessageConsumer<S, H>,
+    connector: &Connector<B>,
+) -> Result<(), Error>
+where
+    B: MessageSource + MessageConsumerState + Send + 'static,
+    S: EventSet,
+{
+    // The stop has been requested before, so only the timeout limits the wait.
+    let Some(connected) = connector.connect(&Signals::default()) else {
+        return Ok(());
+    };
+    let mut bus = connected?;
+    let stored = consumer.store_unstored(&mut bus);
+    if matches!(&stored, Err(error) if error.may_be_of_connection()) {
+        abandon(bus);
+    }
+    stored
 }
 
 /// Logs an error. The failure of a message is already logged. Contention is normal, unless it does
@@ -176,23 +215,23 @@ fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
 fn attempt<B, S, H>(
     consumer: &mut MessageConsumer<S, H>,
     bus: &mut Option<B>,
-    connect: &Connect<B>,
+    connector: &Connector<B>,
+    signals: &Signals,
     progress: &Progress,
     wakes: u64,
 ) -> Outcome
 where
-    B: MessageSource + MessageConsumerState,
+    B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
     H: PageHandler<S, B>,
 {
     let bus = match bus {
         Some(bus) => bus,
-        None => match connect() {
-            Ok(connected) => bus.insert(connected),
-            Err(cause) => {
-                let error = Error::permanent("connecting", cause);
-                return Outcome::Failed(error.of_consumer(consumer.name()));
-            }
+        None => match connector.connect(signals) {
+            Some(Ok(connected)) => bus.insert(connected),
+            Some(Err(error)) => return Outcome::NotConnected(error.of_consumer(consumer.name())),
+            // The consumer stops.
+            None => return Outcome::Unchanged,
         },
     };
     // Handlers are guarded where they are called, so that the failing message is known.

@@ -1,4 +1,5 @@
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use diesel::backend::Backend;
 use diesel::result::QueryResult;
@@ -9,6 +10,7 @@ use crate::position::Position;
 use crate::sql::dialect::Dialect;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::TableSchema;
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -64,6 +66,25 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
     /// Asks the database for the state of the transaction that `mark` identifies.
     fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>;
 
+    /// Runs statements of a consumer that write and may have to wait for other writers. `is_first`
+    /// means that nothing was done before in their transaction, if there is one. They can be repeated
+    /// if nothing has taken effect.
+    fn write<R>(
+        connection: &mut C,
+        _is_first: bool,
+        mut write: impl FnMut(&mut C) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        write(connection)
+    }
+
+    /// Renews a lease so that it takes effect at once, unless a transaction is open.
+    fn renew(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<(), Error>;
+
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
     fn high_water_mark(
@@ -99,4 +120,10 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         schema: &TableSchema,
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error>;
+
+    fn end_lease(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+    ) -> Result<bool, Error>;
 }

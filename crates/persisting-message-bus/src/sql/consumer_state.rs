@@ -5,6 +5,7 @@ use crate::message::name;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{consumers, failures, leases, renaming};
 use crate::sql::tables::Tables;
+use crate::sql::transactions::abandon;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
@@ -16,37 +17,58 @@ impl<T: Tables> MessageConsumerState for T {
         let (connection, schema) = self.parts();
         name::validate("consumer", request.consumer)?;
         name::validate("topic", request.topic)?;
-        T::Backend::acquire(connection, schema, request)
+        T::Backend::write(connection, false, |connection| {
+            T::Backend::acquire(connection, schema, request)
+        })
     }
 
     fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        leases::note_work(connection, &schema.consumer_state, lease, note)
+        // The note that work has begun is the first statement of its transaction.
+        let is_first = note.work.is_some_and(|work| work.begun);
+        T::Backend::write(connection, is_first, |connection| {
+            leases::note_work(connection, &schema.consumer_state, lease, note)
+        })
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        leases::store_cursor(connection, &schema.consumer_state, lease, store)
+        T::Backend::write(connection, false, |connection| {
+            leases::store_cursor(connection, &schema.consumer_state, lease, store)
+        })
     }
 
     fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        leases::renew(connection, &schema.consumer_state, lease, duration)
+        T::Backend::write(connection, false, |connection| {
+            T::Backend::renew(connection, schema, lease, duration)
+        })
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        leases::release(connection, &schema.consumer_state, lease)
+        T::Backend::write(connection, false, |connection| {
+            leases::release(connection, &schema.consumer_state, lease)
+        })
+    }
+
+    fn end_lease(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::end_lease(connection, schema, key)
     }
 
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        failures::reset(connection, schema, lease, place)
+        T::Backend::write(connection, false, |connection| {
+            failures::reset(connection, schema, lease, place)
+        })
     }
 
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        leases::identify(connection, &schema.consumer_state, lease, identity)
+        T::Backend::write(connection, false, |connection| {
+            leases::identify(connection, &schema.consumer_state, lease, identity)
+        })
     }
 
     fn replace_event_set(
@@ -76,6 +98,10 @@ impl<T: Tables> MessageConsumerState for T {
         let (connection, schema) = self.parts();
         let table = &schema.consumer_state;
         consumers::set_paused(connection, table, key, false)
+    }
+
+    fn abandon_state(&mut self) {
+        abandon(self.parts().0);
     }
 
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {

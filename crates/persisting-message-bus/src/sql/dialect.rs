@@ -15,6 +15,8 @@ pub(super) struct Statement<'a, V = Value<'a>> {
     sql: Cow<'static, str>,
     names: &'a dyn Names,
     values: Vec<V>,
+    /// Whether the statement is prepared each time.
+    is_unprepared: bool,
 }
 
 /// The names of a table and its columns.
@@ -96,6 +98,16 @@ impl<'a, V> Statement<'a, V> {
             sql: sql.into(),
             names,
             values: values.into_iter().collect(),
+            is_unprepared: false,
+        }
+    }
+
+    /// Prepares the statement each time, because its result is that of its preparation.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn unprepared(self) -> Self {
+        Self {
+            is_unprepared: true,
+            ..self
         }
     }
 
@@ -157,6 +169,9 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
 
 impl<DB: Dialect, V: BindTo<DB>> QueryFragment<DB> for Statement<'_, V> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.is_unprepared {
+            out.unsafe_to_cache_prepared();
+        }
         self.walk(&self.sql, &mut self.values.iter(), &mut out)
     }
 }

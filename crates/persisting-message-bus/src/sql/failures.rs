@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::position::Position;
+use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{failures, parked};
 use crate::sql::tables::Tables;
 use crate::store::failures::{
@@ -15,7 +16,9 @@ use crate::store::place::MessageAt;
 impl<T: Tables> MessageFailures for T {
     fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
         let (connection, schema) = self.parts();
-        failures::record(connection, schema, lease, failure)
+        T::Backend::write(connection, false, |connection| {
+            failures::record(connection, schema, lease, failure)
+        })
     }
 
     fn give_up(
@@ -25,7 +28,9 @@ impl<T: Tables> MessageFailures for T {
         then: FailurePolicy,
     ) -> Result<(), Error> {
         let (connection, schema) = self.parts();
-        failures::give_up(connection, schema, lease, message, then)
+        T::Backend::write(connection, false, |connection| {
+            failures::give_up(connection, schema, lease, message, then)
+        })
     }
 
     fn is_redriven(
@@ -35,7 +40,9 @@ impl<T: Tables> MessageFailures for T {
         extend_lease: Duration,
     ) -> Result<bool, Error> {
         let (connection, schema) = self.parts();
-        failures::is_redriven(connection, schema, lease, position, extend_lease)
+        T::Backend::write(connection, false, |connection| {
+            failures::is_redriven(connection, schema, lease, position, extend_lease)
+        })
     }
 
     fn take_redriven(
@@ -45,7 +52,9 @@ impl<T: Tables> MessageFailures for T {
         extend_lease: Duration,
     ) -> Result<bool, Error> {
         let (connection, schema) = self.parts();
-        failures::take_redriven(connection, schema, lease, position, extend_lease)
+        T::Backend::write(connection, false, |connection| {
+            failures::take_redriven(connection, schema, lease, position, extend_lease)
+        })
     }
 
     fn failed_messages(

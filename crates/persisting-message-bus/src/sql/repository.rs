@@ -11,6 +11,7 @@ use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
 use crate::sql::tables::Tables;
+use crate::sql::transactions::abandon;
 use crate::sql::watch;
 use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
@@ -72,6 +73,10 @@ impl<T: Tables> MessageSource for T {
     fn change_token(&mut self) -> Result<Option<i64>, Error> {
         let (connection, schema) = self.parts();
         T::Backend::change_token(connection, schema)
+    }
+
+    fn abandon_source(&mut self) {
+        abandon(self.parts().0);
     }
 
     fn read_page(

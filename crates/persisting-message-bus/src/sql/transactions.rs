@@ -35,6 +35,11 @@ fn is_broken<C: Connection>(connection: &mut C) -> bool {
     status.transaction_depth().is_err()
 }
 
+/// Marks the connection as broken, so that a pool of r2d2 does not hand it out again.
+pub(super) fn abandon<C: Connection>(connection: &mut C) {
+    C::TransactionManager::transaction_manager_status_mut(connection).set_in_error();
+}
+
 /// Runs statements of the library in a transaction of their own. The transaction needs no guard,
 /// because these statements leave it as it is.
 #[cfg(any(feature = "sqlite", feature = "mysql"))]

@@ -65,6 +65,16 @@ pub trait MessageConsumerState: MessageFailures {
     /// If the state cannot be written.
     fn release(&mut self, lease: &Lease) -> Result<(), Error>;
 
+    /// Ends the lease of any holder, as if it expired now, and increments the epoch, which fences
+    /// the holder. Keeps the work that the holder has noted. Returns `false` if no holder has a
+    /// lease, expired or not.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written, or a transaction of the holder stays open
+    /// ([`Error::is_retryable`]).
+    fn end_lease(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error>;
+
     /// Moves the cursor to any place, releases the lease, and forgets the failures that the move
     /// makes obsolete: those after the new cursor, because these messages come again, and that of
     /// the message before which the cursor stood.
@@ -124,6 +134,12 @@ pub trait MessageConsumerState: MessageFailures {
     ///
     /// If the state cannot be written.
     fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error>;
+
+    /// Gives up the connection to the state, as [`MessageSource::abandon_source`] does. The default
+    /// implementation does nothing.
+    ///
+    /// [`MessageSource::abandon_source`]: crate::backend::MessageSource::abandon_source
+    fn abandon_state(&mut self) {}
 
     /// Returns the stored state of a consumer; `None` if it has never run.
     ///

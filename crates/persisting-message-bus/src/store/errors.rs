@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::error::kind::BoxError;
-use crate::error::kind::Kind;
+use crate::error::kind::{Kind, TimeLeft};
 use crate::position::Position;
 use crate::store::event_set::EventSetRecord;
 use crate::store::failures::FailedMessage;
 use crate::store::key::ConsumerKey;
-use crate::store::lease::Lease;
+use crate::store::lease::{Lease, LeaseRequest, ends_late};
 use crate::store::place::Anchor;
 
 /// For backends.
@@ -29,8 +29,28 @@ impl Error {
             topic: key.topic.to_owned(),
             owner: owner.unwrap_or_else(|| or_unknown.clone()),
             expires_at: expires_at.map_or(or_unknown, |time| time.to_rfc3339()),
+            left: None,
         })
         .of_consumer(key.consumer)
+    }
+
+    /// Creates the error that another owner holds the lease that was requested. `now` is by the
+    /// state's clock.
+    #[must_use]
+    pub fn requested_lease_held(
+        request: &LeaseRequest<'_>,
+        owner: Option<String>,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut error = Self::lease_held(request.key(), owner, expires_at);
+        if let Some(expires_at) = expires_at {
+            error.set_time_left(TimeLeft {
+                left: (expires_at - now).to_std().unwrap_or_default(),
+                is_late: ends_late(expires_at, now, request.duration),
+            });
+        }
+        error
     }
 
     /// Creates the error that another owner took the lease.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::position::Position;
 use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
@@ -50,6 +52,17 @@ pub struct Lease {
     pub suspect_until: Option<Position>,
     /// What the consumer reads, as it is stored.
     pub identity: StoredIdentity,
+}
+
+/// A lease that lasts so much longer than a usual one was not written at a right time.
+const UNUSUAL: TimeDelta = TimeDelta::hours(1);
+
+/// Returns whether a lease ends later than a holder with this lease duration would have written.
+/// The row does not contain the duration of its holder, so the holder can have a longer one.
+pub(crate) fn ends_late(expires_at: DateTime<Utc>, now: DateTime<Utc>, duration: Duration) -> bool {
+    let usual = TimeDelta::from_std(duration).ok();
+    let latest = usual.and_then(|usual| usual.checked_add(&UNUSUAL));
+    latest.is_some_and(|latest| expires_at - now > latest)
 }
 
 impl<'a> LeaseRequest<'a> {

@@ -176,6 +176,26 @@ pub trait MessageSource {
         ))
     }
 
+    /// Gives up the connection to the source, because another one may not have its last error: see
+    /// [`Error::may_be_of_connection`]. A pool that the connection came from must not hand it out
+    /// again. The default implementation does nothing.
+    ///
+    /// A Diesel connection is marked as broken, as after a failed rollback, so a pool of r2d2 closes
+    /// it. Diesel begins no transaction on it any more.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")] {
+    /// use diesel::{Connection, SqliteConnection};
+    /// use persisting_message_bus::backend::MessageSource;
+    ///
+    /// let mut connection = SqliteConnection::establish(":memory:")?;
+    /// connection.abandon_source();
+    /// assert!(connection.transaction(|_| diesel::QueryResult::Ok(())).is_err());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn abandon_source(&mut self) {}
+
     /// Passes the messages of one page to `receive`, lowest position first, until it breaks. Returns
     /// the end of the page: `receive` got all selected messages up to that position. Its id is that of
     /// the message there, if it is known.

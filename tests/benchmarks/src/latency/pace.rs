@@ -11,6 +11,8 @@ pub enum Pace {
     Random(u32),
     /// Messages without gaps.
     FullLoad,
+    /// Messages without gaps, from two publishers. The times are those of one of them.
+    TwoAtFullLoad,
 }
 
 impl Pace {
@@ -20,7 +22,7 @@ impl Pace {
             Self::Even(per_second) => 1.0 / f64::from(per_second),
             // f64() is never 1.
             Self::Random(per_second) => -(1.0 - random.f64()).ln() / f64::from(per_second),
-            Self::FullLoad => return None,
+            Self::FullLoad | Self::TwoAtFullLoad => return None,
         };
         Some(Duration::from_secs_f64(seconds))
     }
@@ -32,6 +34,7 @@ impl fmt::Display for Pace {
             Self::Even(per_second) => write!(formatter, "{per_second}/s"),
             Self::Random(per_second) => write!(formatter, "{per_second}/s, random"),
             Self::FullLoad => write!(formatter, "full load"),
+            Self::TwoAtFullLoad => write!(formatter, "full load, two publishers"),
         }
     }
 }

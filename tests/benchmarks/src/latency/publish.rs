@@ -1,7 +1,9 @@
 //! The time from the commit to the handler.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use benchmark_rows::Failure;
@@ -23,6 +25,10 @@ pub fn latencies<B: WithDriver>(
     duration: Duration,
 ) -> Result<Vec<Duration>, Failure> {
     let (running, handled) = start_consumer::<B>(url);
+    let beside = match pace {
+        Pace::TwoAtFullLoad => Some(Beside::start::<B>(url)?),
+        _ => None,
+    };
     let wake = wake.by_publisher::<B>(url, &running);
     let orders = MessageDispatcher::<Orders>::new();
     let mut connection = B::connect(url)?;
@@ -44,6 +50,9 @@ pub fn latencies<B: WithDriver>(
             None => Instant::now(),
         };
     }
+    if let Some(beside) = beside {
+        beside.stop()?;
+    }
     let latencies = committed.into_iter().map(|committed| {
         // A message may be handled before the publisher gets the answer to its commit.
         let handled = handled.recv_timeout(PATIENCE)?;
@@ -54,11 +63,44 @@ pub fn latencies<B: WithDriver>(
     latencies
 }
 
+/// The number of the messages whose times are not measured.
+const OF_ANOTHER: u64 = 1;
+
+/// A second publisher, which never pauses.
+struct Beside {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<Result<(), persisting_message_bus::Error>>,
+}
+
+impl Beside {
+    fn start<B: WithDriver>(url: &str) -> Result<Self, Failure> {
+        let mut connection = B::connect(url)?;
+        let is_over = Arc::<AtomicBool>::default();
+        let ends = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            let orders = MessageDispatcher::<Orders>::new();
+            while !ends.load(Ordering::SeqCst) {
+                orders.dispatch(&mut connection, &Orders::number(OF_ANOTHER))?;
+            }
+            Ok(())
+        });
+        Ok(Self { is_over, thread })
+    }
+
+    fn stop(self) -> Result<(), Failure> {
+        self.is_over.store(true, Ordering::SeqCst);
+        Ok(self.thread.join().map_err(|_| "the publisher panicked")??)
+    }
+}
+
 /// Starts a consumer with default settings, and returns a receiver of the times of its calls.
 fn start_consumer<B: WithDriver>(url: &str) -> (RunHandle, Receiver<Instant>) {
     let (sender, handled) = channel();
-    let consumer = MessageConsumer::external("latency", move |_: &Message<Orders>| {
-        Ok(sender.send(Instant::now())?)
+    let consumer = MessageConsumer::external("latency", move |message: &Message<Orders>| {
+        if message.payload().order() != OF_ANOTHER {
+            sender.send(Instant::now())?;
+        }
+        Ok(())
     });
     let url = url.to_owned();
     let runner = Runner::new(move || B::connect(&url)).consumer(consumer);

@@ -69,8 +69,8 @@ impl Coalescer {
     ///
     /// The coalescer calls it when there are messages to commit and no usable connection. A
     /// connection is replaced after a failure of the database, or if it was idle for 30 seconds.
-    /// `connect` must time out (`connect_timeout`), because the callers whose messages are to be
-    /// committed wait for it. A pool must have as many spare connections as
+    /// A call of `connect` that takes longer than 40 seconds counts as failed. It should time out
+    /// earlier (`connect_timeout`), because the callers whose messages are to be committed wait for it. A pool must have as many spare connections as
     /// [`max_connections`](Self::max_connections).
     pub fn new<R, E>(connect: impl Fn() -> Result<R, E> + Send + Sync + 'static) -> Self
     where

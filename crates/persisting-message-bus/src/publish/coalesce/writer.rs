@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::bounded::BoundedCalls;
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::error::kind::BoxError;
@@ -8,11 +9,16 @@ use crate::message::raw::RawMessage;
 use crate::message::storable::Dispatched;
 use crate::panics::catch_panic;
 use crate::publish::coalesce::queue::{Entry, Group};
+use crate::signals::Signals;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::transactions::TransactionControl;
 
 /// Servers and proxies end idle connections, so a connection that was idle for longer is not used.
 const MAX_IDLE: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to open. It is longer than the 30 seconds of a pool of r2d2, whose
+/// error says more.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
 
 const IN_TRANSACTION: &str = "the connection is in a transaction, in which nothing would be \
     committed; give the coalescer a connection outside of transactions";
@@ -26,19 +32,21 @@ pub(super) trait Write: Send {
 /// Commits on a connection that it opens when it needs one.
 pub(super) struct Writer<R, F> {
     connect: Arc<F>,
+    calls: BoundedCalls,
     /// The connection, and the time at which it was last used.
     repository: Option<(R, Instant)>,
 }
 
 impl<R, F, E> Writer<R, F>
 where
-    R: MessageRepository + TransactionControl,
-    F: Fn() -> Result<R, E>,
+    R: MessageRepository + TransactionControl + Send + 'static,
+    F: Fn() -> Result<R, E> + Send + Sync + 'static,
     E: Into<BoxError>,
 {
     pub(super) fn new(connect: Arc<F>) -> Self {
         Self {
             connect,
+            calls: BoundedCalls::new(CONNECT_TIMEOUT),
             repository: None,
         }
     }
@@ -82,6 +90,9 @@ where
             let result = repository.persist_dispatched(Dispatched::new(messages), duplicates);
             // After an error of the database, or inside a transaction, the connection is unusable.
             let is_good = !matches!(&result, Err(error) if error.is_of_repository());
+            if matches!(&result, Err(error) if error.may_be_of_connection()) {
+                repository.abandon_source();
+            }
             let kept = is_good && repository.transaction_depth() == 0;
             Ok((result, kept.then_some(repository)))
         });
@@ -97,11 +108,16 @@ where
         {
             return Ok(repository);
         }
-        let connected = catch_panic(|| {
-            let mut repository = (self.connect)().map_err(Into::into)?;
-            let open = repository.transaction_depth();
-            Ok((repository, open))
-        });
+        let connect = Arc::clone(&self.connect);
+        let opened = move || {
+            catch_panic(|| {
+                let mut repository = connect().map_err(Into::into)?;
+                let open = repository.transaction_depth();
+                Ok((repository, open))
+            })
+        };
+        let connected = self.calls.run(&Signals::default(), opened);
+        let connected = connected.unwrap_or_else(|late| Err(late.to_string().into()));
         let doing = "connecting to commit messages; nothing was written";
         match connected {
             Ok((repository, 0)) => Ok(repository),
@@ -113,8 +129,8 @@ where
 
 impl<R, F, E> Write for Writer<R, F>
 where
-    R: MessageRepository + TransactionControl + Send,
-    F: Fn() -> Result<R, E> + Send + Sync,
+    R: MessageRepository + TransactionControl + Send + 'static,
+    F: Fn() -> Result<R, E> + Send + Sync + 'static,
     E: Into<BoxError>,
 {
     fn write(&mut self, group: &Group) -> Vec<Result<usize, Error>> {

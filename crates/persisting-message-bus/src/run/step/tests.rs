@@ -14,6 +14,7 @@ const PACE: Pace = Pace {
         transient_timeout: Duration::from_secs(900),
         on_exhausted: FailurePolicy::Stop,
     },
+    connect_timeout: Duration::from_secs(40),
 };
 
 fn bad_message(position: i64) -> Outcome {
@@ -21,7 +22,7 @@ fn bad_message(position: i64) -> Outcome {
 }
 
 fn unreachable() -> Outcome {
-    Outcome::Failed(Error::permanent("reading", "no route"))
+    Outcome::NotConnected(Error::permanent("connecting", "no route"))
 }
 
 fn within(seconds: u64) -> Next {
@@ -219,4 +220,58 @@ fn a_database_that_is_away_is_attempted_without_end() {
     let longest = Next::ReconnectWithin(Duration::from_secs(60));
     assert_eq!(waits[0], Next::ReconnectWithin(Duration::from_secs(1)));
     assert!(waits[6..].iter().all(|next| *next == longest));
+}
+
+fn reconnect_within(seconds: u64) -> Next {
+    Next::ReconnectWithin(Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_useless_connection_is_replaced_soon_but_not_for_ever() {
+    let mut progress = Progress::default();
+    let useless = || Outcome::Failed(Error::disconnected("taking the lease", "read-only"));
+    let nexts: Vec<_> = (0..30).map(|_| progress.step(&useless(), &PACE)).collect();
+    assert!(nexts[..16].iter().all(|next| *next == reconnect_within(1)));
+    assert_eq!(nexts[17..20], [2, 4, 8].map(reconnect_within));
+    assert_eq!(nexts[29], reconnect_within(60));
+}
+
+/// A session can have a timeout that is always too short.
+#[test]
+fn every_third_conflict_in_a_row_is_tried_on_another_connection() {
+    let mut progress = Progress::default();
+    let conflict = || Outcome::Failed(Error::transient("reading", "statement timeout"));
+    let nexts = [(); 6].map(|()| progress.step(&conflict(), &PACE));
+    let expected = [
+        within(1),
+        within(2),
+        reconnect_within(4),
+        within(8),
+        within(16),
+        reconnect_within(32),
+    ];
+    assert_eq!(nexts, expected);
+}
+
+#[test]
+fn a_broken_cursor_ends_the_consumer_when_another_connection_has_it_too() {
+    let broken = || {
+        Outcome::Failed(Error::broken_cursor(
+            "orders",
+            Position::new(7),
+            Position::START,
+        ))
+    };
+    let mut progress = Progress::default();
+    assert_eq!(progress.step(&broken(), &PACE), reconnect_within(1));
+    assert_eq!(
+        progress.step(&Outcome::Nothing(None), &PACE),
+        Next::Poll(MIN_POLL)
+    );
+    assert_eq!(progress.step(&broken(), &PACE), reconnect_within(1));
+    assert!(matches!(
+        progress.step(&unreachable(), &PACE),
+        Next::ReconnectWithin(_)
+    ));
+    assert_eq!(progress.step(&broken(), &PACE), Next::Stop);
 }

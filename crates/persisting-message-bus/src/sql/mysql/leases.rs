@@ -11,6 +11,7 @@ use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::{read_anchor, read_identity};
 use crate::sql::statements::duplicates::is_unique_violation;
 use crate::sql::statements::leases::{locked, milliseconds, taking_failed};
+use crate::sql::transactions::is_in_transaction;
 use crate::store::identity::StoredIdentity;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Anchor;
@@ -22,7 +23,7 @@ const LOOK: &str = "
     SELECT {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until},
         coalesce({lease_owner} <> ?, 0),
         {lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now},
-        {anchor_position}, {anchor_id}, {event_set}, {source}
+        {anchor_position}, {anchor_id}, {event_set}, {source}, CAST(@@autocommit AS SIGNED)
     FROM {table} WHERE {consumer} = ? AND {topic} = ?";
 
 /// Checks that no transaction holds the row. A holder whose lease has expired may still have an
@@ -55,6 +56,26 @@ struct Seen {
     is_free: bool,
     anchor: Option<Anchor>,
     identity: StoredIdentity,
+    /// Whether statements outside of transactions take effect at once.
+    commits_itself: bool,
+}
+
+/// Fails if nothing that the consumer writes would take effect.
+fn check_session<C>(
+    connection: &mut C,
+    request: &LeaseRequest<'_>,
+    seen: &Seen,
+) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    if seen.commits_itself || is_in_transaction(connection) {
+        return Ok(());
+    }
+    let problem = "this session has autocommit = 0, so what a consumer writes would not be committed: \
+         set autocommit to 1";
+    let doing = format!("taking the lease on topic \"{}\"", request.topic);
+    Err(Error::permanent(doing, problem).of_consumer(request.consumer))
 }
 
 pub(super) fn acquire<C>(
@@ -71,6 +92,9 @@ where
     // times in a row.
     for _ in 0..10 {
         let seen = look(connection, table, request).map_err(failed)?;
+        if let Some(seen) = &seen {
+            check_session(connection, request, seen)?;
+        }
         let taken = match &seen {
             Some(Seen { is_free: false, .. }) => break,
             Some(Seen {
@@ -80,6 +104,11 @@ where
             None => insert(connection, table, request),
         };
         if taken.map_err(failed)? {
+            if seen.is_none()
+                && let Some(inserted) = look(connection, table, request).map_err(failed)?
+            {
+                check_session(connection, request, &inserted)?;
+            }
             return Ok(lease_on(request, seen.as_ref()));
         }
     }
@@ -121,7 +150,7 @@ where
     ];
     let values = values.map(Text);
     let look = Statement::new(LOOK, table, values);
-    first_row(connection, look, |columns: &mut [Column<'_, Mysql>; 11]| {
+    first_row(connection, look, |columns: &mut [Column<'_, Mysql>; 12]| {
         let [
             cursor,
             epoch,
@@ -134,6 +163,7 @@ where
             anchor_id,
             event_set,
             source,
+            autocommit,
         ] = columns;
         Ok(Seen {
             cursor: cursor.optional_integer("cursor")?,
@@ -146,6 +176,7 @@ where
             is_free: is_free.optional_integer("lease_expires_at")? == Some(1),
             anchor: read_anchor([anchor_position, anchor_id])?,
             identity: read_identity([event_set, source])?,
+            commits_itself: autocommit.integer("autocommit")? != 0,
         })
     })
 }

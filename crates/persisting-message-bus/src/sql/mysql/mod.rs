@@ -48,6 +48,7 @@ pub(crate) mod server;
 pub(crate) mod slots;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::migration::MigrationConnection;
@@ -65,8 +66,10 @@ use crate::sql::mysql::publish_locked::write;
 use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
+use crate::sql::statements::leases::{END_ANY, end_any, renew};
 use crate::sql::statements::messages;
 use crate::sql::transactions::{in_own_transaction, is_in_transaction};
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -148,5 +151,28 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
+    }
+
+    fn renew(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<(), Error> {
+        if is_in_transaction(connection) {
+            return renew(connection, &schema.consumer_state, lease, duration);
+        }
+        // A session with autocommit = 0 would not commit, and would keep the row locked.
+        in_own_transaction(connection, |connection| {
+            renew(connection, &schema.consumer_state, lease, duration)
+        })
+    }
+
+    fn end_lease(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+    ) -> Result<bool, Error> {
+        end_any(connection, &schema.consumer_state, key, END_ANY)
     }
 }

@@ -1,4 +1,6 @@
 use std::borrow::Cow;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
@@ -10,9 +12,10 @@ use crate::sql::postgres::fence::hash_of;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;
-use crate::sql::statements::leases::{locked, milliseconds, taking_failed};
+use crate::sql::statements::leases::{end_any, locked, milliseconds, taking_failed};
 use crate::sql::statements::taking::take;
 use crate::sql::transactions::is_in_transaction;
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 
 /// Takes the lease over. Returns no row if another owner holds the lease, or if the consumer does
@@ -51,6 +54,47 @@ const INSERT: &str = "
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
     RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
         {anchor_id}, {event_set}, {source}";
+
+/// Ends the lease of any holder. Does not wait for a holder whose transaction is open.
+const END_ANY: &str = "
+    UPDATE {table}
+    SET {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
+            SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
+            ORDER BY {lease_epoch} DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
+        AND {lease_owner} IS NOT NULL";
+
+/// How long to wait for a moment in which no transaction of the holder is open. A holder that
+/// handles page after page leaves many such moments.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Ends the lease of any holder. Returns whether there is one.
+pub(super) fn end_lease<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    key: ConsumerKey<'_>,
+) -> Result<bool, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let begun = Instant::now();
+    loop {
+        if end_any(connection, &schema.consumer_state, key, END_ANY)? {
+            return Ok(true);
+        }
+        let held = status(connection, schema, key)?;
+        if held.is_none_or(|held| held.lease_owner.is_none()) {
+            return Ok(false);
+        }
+        if begun.elapsed() > PATIENCE {
+            let doing = format!("ending the lease on topic \"{}\"", key.topic);
+            let problem = "a transaction of its holder is open; if it does not end, end its session \
+                 (pg_terminate_backend)";
+            return Err(Error::transient(doing, problem).of_consumer(key.consumer));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 pub(super) fn acquire<C>(
     connection: &mut C,

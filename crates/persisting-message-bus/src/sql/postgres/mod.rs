@@ -32,6 +32,7 @@ pub(crate) mod transaction_id;
 mod unnested_rows;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
@@ -46,8 +47,10 @@ use crate::sql::backend::{Failing, Probe, StoreBackend};
 pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
+use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
 use crate::sql::transactions::depth;
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -144,5 +147,22 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
+    }
+
+    fn renew(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<(), Error> {
+        renew(connection, &schema.consumer_state, lease, duration)
+    }
+
+    fn end_lease(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+    ) -> Result<bool, Error> {
+        leases::end_lease(connection, schema, key)
     }
 }

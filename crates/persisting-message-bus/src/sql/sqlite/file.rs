@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 use tracing::debug;
@@ -17,6 +17,7 @@ use crate::error::class::Class;
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::rows::{BrokenColumn, Column, first_row};
 use crate::sql::schema::{MessageTable, TableSchema};
+use crate::sql::transactions::abandon;
 
 /// The path of the file, and the mark of the connection. The pattern is that of `MARK`.
 pub(super) const FILE_AND_MARK: &str = "
@@ -99,8 +100,7 @@ where
                 "the file was {what} while this connection had it open, so the connection reads the \
                  former file"
             );
-            // A pool must not hand out this connection again.
-            C::TransactionManager::transaction_manager_status_mut(connection).set_in_error();
+            abandon(connection);
             let doing = format!("reading messages from {path}");
             Err(Error::of_repository(doing, cause, Class::Disconnected))
         }

@@ -20,8 +20,10 @@ pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod settings;
 pub(crate) mod times;
+pub(crate) mod waiting;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
@@ -37,7 +39,9 @@ use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::sqlite::publish_errors::not_persisted;
 pub use crate::sql::sqlite::settings::{Durability, Settings};
+use crate::sql::statements::leases::{END_ANY, end_any, renew};
 use crate::sql::transactions::depth;
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -63,6 +67,14 @@ where
 
     fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
         savepoint::probe(connection, mark)
+    }
+
+    fn write<R>(
+        connection: &mut C,
+        is_first: bool,
+        write: impl FnMut(&mut C) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        waiting::write(connection, is_first, write)
     }
 
     fn migrate(connection: &mut C) -> Result<(), Error> {
@@ -111,5 +123,22 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
+    }
+
+    fn renew(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<(), Error> {
+        renew(connection, &schema.consumer_state, lease, duration)
+    }
+
+    fn end_lease(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+    ) -> Result<bool, Error> {
+        end_any(connection, &schema.consumer_state, key, END_ANY)
     }
 }

@@ -9,6 +9,7 @@ use crate::sql::error::failed_while;
 use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 use crate::sql::sqlite::file::{self, FILE_AND_MARK, OpenFile};
+use crate::sql::sqlite::waiting::note_token;
 
 /// The last position, which AUTOINCREMENT remembers. It is never below that of the last row. For a
 /// table with rows but no AUTOINCREMENT, this is NULL, which is an error.
@@ -71,8 +72,10 @@ where
     C: LoadConnection<Backend = Sqlite>,
 {
     let statement = Statement::new("PRAGMA data_version", table, []);
-    first_row(connection, statement, |[version]| {
+    let token = first_row(connection, statement, |[version]| {
         version.integer("data_version")
-    })
-    .map_err(|cause| failed_while("asking whether the file has changed", cause))
+    });
+    token
+        .inspect(|token| note_token(*token))
+        .map_err(|cause| failed_while("asking whether the file has changed", cause))
 }

@@ -14,6 +14,7 @@ use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::{failed, status};
 use crate::store::consumer_state::{CursorUpdate, NoteWork};
 use crate::store::identity::ConsumerIdentity;
+use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
 
@@ -44,6 +45,13 @@ const RELEASE: &str = "
     SET {work} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
+/// Ends the lease of any holder. The work that is noted stays, as after an expiry.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(in crate::sql) const END_ANY: &str = "
+    UPDATE {table}
+    SET {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now}
+    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} IS NOT NULL";
+
 const RESET: &str = "
     UPDATE {table}
     SET {cursor} = ?, {anchor_position} = ?, {anchor_id} = ?, {replay_until} = ?,
@@ -71,10 +79,13 @@ where
     C::Backend: Dialect + ReadValue,
 {
     let holder = status(connection, schema, request.key())?;
-    let (owner, expires_at) = holder
-        .map(|status| (status.lease_owner, status.lease_expires_at))
-        .unwrap_or_default();
-    Ok(Error::lease_held(request.key(), owner, expires_at))
+    Ok(match holder {
+        Some(row) => {
+            let (owner, expires_at) = (row.lease_owner, row.lease_expires_at);
+            Error::requested_lease_held(request, owner, expires_at, row.now)
+        }
+        None => Error::lease_held(request.key(), None, None),
+    })
 }
 
 pub(in crate::sql) fn store_cursor<C>(
@@ -144,6 +155,26 @@ where
 {
     let doing = "releasing the lease";
     update_held(connection, table, lease, RELEASE, [], doing)
+}
+
+/// Ends the lease of any holder with a statement whose values are the keys, as often as it names
+/// them. Returns whether there was one.
+pub(in crate::sql) fn end_any<C>(
+    connection: &mut C,
+    table: &ConsumerStateTable,
+    key: ConsumerKey<'_>,
+    sql: &'static str,
+) -> Result<bool, Error>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let keys = sql.matches('?').count() / 2;
+    let values = [key.consumer, key.topic].repeat(keys).into_iter().map(Text);
+    let ended = connection.execute_returning_count(&Statement::new(sql, table, values));
+    ended
+        .map(|ended| ended > 0)
+        .map_err(|cause| failed(key, "ending the lease", cause))
 }
 
 pub(in crate::sql) fn release<C>(

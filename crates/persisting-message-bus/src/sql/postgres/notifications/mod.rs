@@ -1,5 +1,6 @@
 //! LISTEN and NOTIFY, outside the transactions that publish.
 
+mod connection;
 mod listener;
 mod notifier;
 mod settings;

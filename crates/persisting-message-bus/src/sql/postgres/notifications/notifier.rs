@@ -4,13 +4,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use diesel::PgConnection;
-use diesel::connection::SimpleConnection;
 use tracing::warn;
 
 use crate::backoff::full_jitter;
 use crate::locks::unpoisoned;
 use crate::panics::catch;
 use crate::signals::Signals;
+use crate::sql::postgres::notifications::connection::Connections;
 use crate::sql::postgres::notifications::settings::Notifications;
 
 /// Announces to listeners that something was published.
@@ -36,7 +36,7 @@ impl Notifications {
     #[must_use = "the notifier ends when it is dropped"]
     pub fn notifier<E>(
         &self,
-        connect: impl Fn() -> Result<PgConnection, E> + Send + 'static,
+        connect: impl Fn() -> Result<PgConnection, E> + Send + Sync + 'static,
     ) -> Notifier {
         Notifier::start(self.clone(), move || {
             catch(|| connect().ok()).ok().flatten()
@@ -47,15 +47,16 @@ impl Notifications {
 impl Notifier {
     pub(super) fn start(
         settings: Notifications,
-        connect: impl Fn() -> Option<PgConnection> + Send + 'static,
+        connect: impl Fn() -> Option<PgConnection> + Send + Sync + 'static,
     ) -> Self {
         let signals = Arc::<Signals>::default();
         let seen = Arc::clone(&signals);
         let (ends, ended) = mpsc::channel();
+        let connections = Connections::new(Arc::new(connect), settings.answer_timeout);
         let thread = thread::spawn(move || {
             // Dropped at the end, also by a panic.
             let _ends: Sender<()> = ends;
-            notify(&settings, &connect, &seen);
+            notify(&settings, &connections, &seen);
         });
         Self {
             signals,
@@ -92,7 +93,7 @@ impl Drop for Notifier {
 }
 
 /// Sends pending notifications until the notifier is dropped.
-fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, signals: &Signals) {
+fn notify(settings: &Notifications, connections: &Connections, signals: &Signals) {
     let statement = settings.statement("NOTIFY");
     let mut connection = None;
     let (mut sent, mut failures) = (0, 0_u32);
@@ -104,7 +105,7 @@ fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, 
         let begun = Instant::now();
         let mut pause = settings.notify_interval;
         if pending != sent {
-            if send(&statement, &mut connection, connect) {
+            if send(&statement, &mut connection, connections) {
                 (sent, failures) = (pending, 0);
                 pause = pause.saturating_sub(begun.elapsed());
             } else {
@@ -122,34 +123,32 @@ fn notify(settings: &Notifications, connect: &dyn Fn() -> Option<PgConnection>, 
 
 /// Sends the notification, on the present connection if it is not lost, or on a new one. Returns
 /// `true` on success.
-fn send(
-    statement: &str,
-    connection: &mut Option<PgConnection>,
-    connect: &dyn Fn() -> Option<PgConnection>,
-) -> bool {
-    let open = connection.take();
-    [open, None].into_iter().any(|open| {
-        let Some(mut open) = open.or_else(connect) else {
-            return false;
-        };
-        let sent = open.batch_execute(statement).is_ok();
-        *connection = sent.then_some(open);
-        sent
-    })
+fn send(statement: &str, connection: &mut Option<PgConnection>, connections: &Connections) -> bool {
+    // A notification is also sent after a stop, for which the drop waits.
+    let unstopped = Signals::default();
+    if let Some(open) = connection.take() {
+        *connection = connections.run(Some(open), statement, &unstopped);
+    }
+    if connection.is_none() {
+        *connection = connections.run(None, statement, &unstopped);
+    }
+    connection.is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locks::lock;
 
     #[test]
     fn a_drop_ends_when_making_a_connection_does_not() -> Result<(), mpsc::RecvError> {
         let (begin, has_begun) = mpsc::channel();
         let (release, is_released) = mpsc::channel::<()>();
+        let is_released = Mutex::new(is_released);
         let mut notifier = Notifications::default().notifier(move || {
             let _ = begin.send(());
             // Blocks until the test ends.
-            let _ = is_released.recv();
+            let _ = lock(&is_released).recv();
             Err(())
         });
         notifier.patience = Duration::from_millis(10);

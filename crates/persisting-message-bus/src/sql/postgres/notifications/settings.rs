@@ -41,6 +41,7 @@ pub struct Notifications {
     pub(super) notify_interval: Duration,
     pub(super) poll_interval: Duration,
     pub(super) backoff: Backoff,
+    pub(super) answer_timeout: Duration,
 }
 
 impl Default for Notifications {
@@ -51,6 +52,7 @@ impl Default for Notifications {
             notify_interval: Duration::from_millis(2),
             poll_interval: Duration::from_millis(1),
             backoff: Backoff::default(),
+            answer_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -96,6 +98,16 @@ impl Notifications {
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// Sets how long a notifier or a listener waits for a connection, or for the answer to a
+    /// statement. Then it gives up the connection and opens another one. A listener also sends a
+    /// statement after each such time without a notification, to find out whether its connection
+    /// still works. Default: 30 seconds. Zero means that no answer comes in time.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
         self
     }
 

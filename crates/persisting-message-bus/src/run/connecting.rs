@@ -1,0 +1,66 @@
+//! Opens the connections of a consumer, and gives up those that are of no use.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::bounded::{BoundedCalls, Unanswered};
+use crate::error::Error;
+use crate::panics::catch;
+use crate::signals::Signals;
+use crate::store::consumer_state::MessageConsumerState;
+use crate::store::source::MessageSource;
+
+pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Sync>> + Send + Sync;
+
+/// Opens connections, each within a limited time.
+pub(super) struct Connector<B> {
+    connect: Arc<Connect<B>>,
+    calls: BoundedCalls,
+}
+
+impl<B: Send + 'static> Connector<B> {
+    pub(super) fn new(connect: Arc<Connect<B>>, timeout: Duration) -> Self {
+        Self {
+            connect,
+            calls: BoundedCalls::new(timeout),
+        }
+    }
+
+    /// Opens a connection. Returns `None` if the consumer must stop.
+    ///
+    /// The application's code opens it, which cannot be interrupted. After the timeout, that code
+    /// goes on without the consumer, and its connection is dropped.
+    pub(super) fn connect(&self, signals: &Signals) -> Option<Result<B, Error>> {
+        let connect = Arc::clone(&self.connect);
+        let cause = match self.calls.run(signals, move || connect()) {
+            Ok(Ok(connected)) => return Some(Ok(connected)),
+            Ok(Err(cause)) => cause,
+            Err(Unanswered::Stopped) => return None,
+            Err(unanswered) => format!(
+                "{unanswered} (Runner::connect_timeout): the server may accept connections and not \
+                 answer"
+            )
+            .into(),
+        };
+        Some(Err(Error::permanent("connecting", cause)))
+    }
+}
+
+/// Gives up a connection, so that a pool does not hand it out again.
+pub(super) fn abandon<B>(mut bus: B)
+where
+    B: MessageSource + MessageConsumerState,
+{
+    // Buses of the application can panic.
+    let abandoned = catch(|| {
+        bus.abandon_source();
+        bus.abandon_state();
+        drop(bus);
+    });
+    if let Err(panicked) = abandoned {
+        debug!(panicked, "panic while a connection was abandoned");
+    }
+}
