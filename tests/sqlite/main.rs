@@ -1,6 +1,7 @@
 //! Cases that apply to SQLite only.
 
 mod close_rows;
+mod dropped;
 mod emptied;
 mod replaced;
 mod rows;
