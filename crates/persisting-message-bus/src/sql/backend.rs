@@ -22,6 +22,8 @@ pub enum Probe {
     Open,
     /// The transaction can only be rolled back.
     Aborted,
+    /// The transaction is open, but another database was selected in it.
+    Moved,
     /// The transaction has ended.
     Ended,
 }
@@ -63,6 +65,10 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
 
     /// Asks the database for the state of the transaction that `mark` identifies.
     fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>;
+
+    /// Makes all statements of the library run in the same database. The library calls this before
+    /// each operation.
+    fn settle(_connection: &mut C) {}
 
     fn migrate(connection: &mut C) -> Result<(), Error>;
 

@@ -15,6 +15,10 @@ impl Dialect for Mysql {
     const OR_NOTHING: &'static str = "";
     const MESSAGES: &'static str = "{table} FORCE INDEX ({topic_index})";
     const OF_TOPIC: &'static str = "{topic} = ? AND {topic} = ? COLLATE utf8mb4_bin";
+    /// A deadlock or a timeout can come after the columns and before the first row. Diesel 2.3 and
+    /// MariaDB's client 3.3 then leave the statement in a state in which its next execution waits
+    /// for rows without end, before it sends anything.
+    const FAILED_LOADS_BREAK_STATEMENTS: bool = true;
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)
