@@ -24,6 +24,8 @@ const SOON: Duration = Duration::from_secs(40);
 
 const SLOTS: u64 = 64;
 
+type Dispatch = fn(&mut MysqlConnection, u64) -> Result<(), Error>;
+
 fn create() -> Mariadb {
     let database = Mariadb::create();
     let mut bus = database.connect();
@@ -131,12 +133,11 @@ fn publishers_of_two_topics_in_opposite_orders_end() {
             let (all_hold, committed) = (&all_hold, &committed);
             let mut bus = database.connect();
             scope.spawn(move || {
-                let dispatch: [fn(&mut MysqlConnection, u64) -> Result<(), Error>; 2] =
-                    if order % 2 == 0 {
-                        [place, pay]
-                    } else {
-                        [pay, place]
-                    };
+                let dispatch: [Dispatch; 2] = if order % 2 == 0 {
+                    [place, pay]
+                } else {
+                    [pay, place]
+                };
                 bus.batch_execute("SET innodb_lock_wait_timeout = 2")
                     .unwrap();
                 bus.begin().unwrap();
@@ -174,7 +175,7 @@ fn publish_ten(bus: &mut MysqlConnection, publisher: u64) -> Duration {
             let begun = Instant::now();
             bus.begin().unwrap();
             let account = 1 + order % 3;
-            let done = if (publisher + order) % 2 == 0 {
+            let done = if (publisher + order).is_multiple_of(2) {
                 change(bus, account).and_then(|()| place(bus, order))
             } else {
                 place(bus, order).and_then(|()| change(bus, account))
