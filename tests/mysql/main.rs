@@ -1,10 +1,15 @@
 //! Cases that apply to MySQL and MariaDB only, run on MariaDB.
 
 mod clusters;
+mod databases;
+mod dropped;
 mod emptied;
 mod ended;
 mod held_back;
+mod interrupted;
 mod legacy_schema;
+mod nodes;
+mod overload;
 mod rows;
 mod runs;
 mod single;

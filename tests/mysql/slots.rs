@@ -93,7 +93,7 @@ fn a_first_publisher_that_rolls_back_does_not_disturb_others() {
 }
 
 /// Waits until this number of connections wait for a lock.
-fn wait_until_waiting(database: &Mariadb, connections: i64) {
+pub fn wait_until_waiting(database: &Mariadb, connections: i64) {
     let mut observer = database.connect();
     let waiting = "SELECT count(*) FROM information_schema.innodb_trx
         JOIN information_schema.processlist ON trx_mysql_thread_id = id
@@ -106,11 +106,18 @@ fn wait_until_waiting(database: &Mariadb, connections: i64) {
     });
 }
 
-/// Waits until a publisher searches all slots again, because it found none that is free.
+/// Records the statements of a connection from now on.
+pub fn watched(connection: &mut MysqlConnection) -> Log {
+    let log = Log::default();
+    log.watch(connection);
+    log
+}
+
+/// Waits until a publisher has waited for one slot, and waits for another.
 fn wait_until_tried_again(log: &Log) {
-    let is_of_all = |text: &&String| text.contains("SKIP LOCKED") && text.contains("NULL");
-    wait_until("the publisher searches all slots twice", || {
-        log.statements().iter().filter(is_of_all).count() >= 2
+    let waits = |text: &&String| text.ends_with("FOR UPDATE");
+    wait_until("the publisher waits for two slots", || {
+        log.statements().iter().filter(waits).count() >= 2
     });
 }
 
@@ -175,8 +182,7 @@ fn a_publisher_that_meets_a_reader_blocks_no_others() {
         .batch_execute("BEGIN; SELECT slot FROM message_publisher_slots LOCK IN SHARE MODE")
         .unwrap();
     one.begin().unwrap();
-    let log = Log::default();
-    log.watch(&mut one);
+    let log = watched(&mut one);
     thread::scope(|scope| {
         scope.spawn(|| place(&mut one, 1));
         wait_until_tried_again(&log);

@@ -2,6 +2,7 @@
 
 mod close_rows;
 mod contended;
+mod dropped;
 mod emptied;
 mod pruning;
 mod replaced;

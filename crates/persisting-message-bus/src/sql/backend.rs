@@ -24,6 +24,8 @@ pub enum Probe {
     Open,
     /// The transaction can only be rolled back.
     Aborted,
+    /// The transaction is open, but another database was selected in it.
+    Moved,
     /// The transaction has ended.
     Ended,
 }
@@ -84,6 +86,10 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         lease: &Lease,
         duration: Duration,
     ) -> Result<(), Error>;
+
+    /// Makes all statements of the library run in the same database. The library calls this before
+    /// each operation.
+    fn settle(_connection: &mut C) {}
 
     fn migrate(connection: &mut C) -> Result<(), Error>;
 

@@ -55,6 +55,9 @@ pub trait Dialect: Backend {
     /// `{limit}`: the number after LIMIT, which is its value.
     const LIMIT: &'static str = "?";
 
+    /// Whether a prepared statement cannot run again after it failed while its rows were loaded.
+    const FAILED_LOADS_BREAK_STATEMENTS: bool = false;
+
     /// Binds a value.
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()>;
 }

@@ -21,6 +21,7 @@ pub mod mysql;
 pub(crate) mod plain;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub(crate) mod prepared;
 pub(crate) mod publish_errors;
 pub(crate) mod repository;
 mod row_writer;

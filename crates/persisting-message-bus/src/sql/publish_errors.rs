@@ -19,6 +19,18 @@ pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Erro
     }
 }
 
+#[cfg(feature = "sqlite")]
+impl Error {
+    /// Returns the error of a message whose insert succeeded without storing a row, and whose id is
+    /// not taken.
+    pub(in crate::sql) fn dropped_by_database(message: &RawMessage) -> Self {
+        let problem = "the database accepted the insert, but stored no row and has no message with \
+             this id; look for a trigger, a rule or a row security policy of the message table that \
+             drops rows, and change it so that it lets messages in or raises an error";
+        Self::unstorable(message, problem)
+    }
+}
+
 /// Returns what failed: persisting these messages.
 pub(super) fn persisting(messages: &[RawMessage]) -> String {
     let topic = messages.first().map_or("", |message| &message.topic);

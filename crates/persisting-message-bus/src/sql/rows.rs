@@ -10,6 +10,7 @@ use diesel::row::{Field, Row};
 use uuid::Uuid;
 
 use crate::sql::dialect::{Dialect, Statement};
+use crate::sql::prepared::loaded;
 
 /// Reads the values of a database.
 pub trait ReadValue: Backend {
@@ -130,15 +131,19 @@ where
     C: LoadConnection,
     C::Backend: ReadValue + Dialect,
 {
-    let mut rows = connection.load(statement)?;
-    let first = match rows.next() {
-        Some(row) => Some(with_columns(&row?, read)),
-        None => None,
+    let run = |connection: &mut C| {
+        let mut rows = connection.load(statement)?;
+        let first = match rows.next() {
+            Some(row) => Some(with_columns(&row?, read)),
+            None => None,
+        };
+        for row in rows {
+            row?;
+        }
+        Ok(first)
     };
-    for row in rows {
-        row?;
-    }
-    first
+    let first = run(connection);
+    loaded(connection, first)?
         .transpose()
         .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
 }

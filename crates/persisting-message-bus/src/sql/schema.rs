@@ -28,6 +28,7 @@ pub struct TableSchema {
     pub inbox: InboxTable,
     /// The table of the publishers' slots, which MySQL and MariaDB need.
     pub publisher_slots: PublisherSlotsTable,
+    pub(super) is_on_one_node: bool,
 }
 
 table_names! {
@@ -162,7 +163,27 @@ impl TableSchema {
         failures: FailureTable::DEFAULT,
         inbox: InboxTable::DEFAULT,
         publisher_slots: PublisherSlotsTable::DEFAULT,
+        is_on_one_node: false,
     };
+
+    /// States that all programs publish and read on one and the same server, although that server
+    /// exchanges its changes with others. Default: unstated. Only readers on MySQL and MariaDB use
+    /// it.
+    ///
+    /// Publishers hold locks that only their own server sees. A reader on a node of a Galera
+    /// cluster, or on a replica that can be written, would skip messages of publishers elsewhere.
+    /// So it refuses to read there unless the application states that there are no such publishers.
+    ///
+    /// ```
+    /// use persisting_message_bus::sql::TableSchema;
+    ///
+    /// let schema = TableSchema::default().on_one_node();
+    /// ```
+    #[must_use]
+    pub fn on_one_node(mut self) -> Self {
+        self.is_on_one_node = true;
+        self
+    }
 
     /// Returns the connection with these tables, as a bus.
     pub fn bind<'a, C>(&'a self, connection: &'a mut C) -> WithTables<'a, C> {

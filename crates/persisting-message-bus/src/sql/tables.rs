@@ -27,6 +27,7 @@ where
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
+        C::Backend::settle(self);
         (self, TableSchema::DEFAULT)
     }
 }
@@ -40,6 +41,7 @@ where
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
+        C::Backend::settle(self.connection);
         (self.connection, self.schema)
     }
 }

@@ -186,6 +186,9 @@ where
         Probe::Aborted => TransactionState::Aborted {
             cause: noticed.cause(),
         },
+        Probe::Moved => TransactionState::Moved {
+            cause: noticed.cause(),
+        },
         Probe::Ended => TransactionState::Ended {
             cause: noticed.cause(),
             may_be_final: !noticed.is_rolled_back,

@@ -130,6 +130,12 @@ pub enum TransactionState {
         /// The cause: a statement and its error.
         cause: String,
     },
+    /// It is open, but a statement has selected another database (`USE`). It is rolled back, because
+    /// later statements of the library would use the tables of that database.
+    Moved {
+        /// The cause: a statement.
+        cause: String,
+    },
     /// It has ended, and later statements ran outside of it.
     Ended {
         /// The cause: a statement, and its error if it failed.
@@ -222,6 +228,11 @@ impl TransactionState {
                 "it continued after a failed statement, so the database discards all of it: {cause}. \
              Nothing has taken effect. Return the error, or run statements that can fail in a \
              nested transaction"
+            ),
+            Self::Moved { cause } => format!(
+                "another database was selected in it: {cause}. Nothing has taken effect, and the \
+                 former database is selected again. Write the other database before the table \
+                 (`other`.`table`), or select the former database again with USE"
             ),
             Self::Ended {
                 cause,

@@ -14,6 +14,9 @@
 //! - A topic has two or three slots instead of 64.
 //! - A reader that reads the slots keeps publishers from a slot for a moment. The model omits this,
 //!   so its publishers can do more than real ones.
+//! - A publisher waits for a slot by not acting until the slot is free. A real reader does not see a
+//!   slot free for which a publisher waits, so it observes less than a reader of the model can.
+//! - A deadlock of publishers is a rollback.
 //! - A page is handed out in the step that reads it.
 
 mod laws;

@@ -9,7 +9,8 @@ use crate::positions::highest;
 /// publishers or readers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
-    /// `SELECT ... FOR UPDATE SKIP LOCKED`: `lock_free`. Begins a transaction if none is open.
+    /// `SELECT ... FOR UPDATE SKIP LOCKED`: `lock_free`. Or the end of a wait: `wait_for_slot`.
+    /// Begins a transaction if none is open.
     LocksFreeSlot {
         /// The publisher.
         publisher: usize,

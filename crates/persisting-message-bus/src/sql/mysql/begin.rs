@@ -2,6 +2,7 @@ use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager}
 use diesel::mysql::{Mysql, MysqlConnection};
 use diesel::result::QueryResult;
 
+use crate::sql::mysql::database::REMEMBER;
 use crate::sql::plain::plain;
 use crate::sql::savepoint;
 use crate::sql::transactions::depth;
@@ -16,10 +17,10 @@ where
     if depth(connection) == 0
         && let Some(plain) = plain::<MysqlConnection, C>(connection)
     {
-        let begin = format!("BEGIN; {}", savepoint::set_sql(1));
+        let begin = format!("BEGIN; {}; {REMEMBER}", savepoint::set_sql(1));
         return AnsiTransactionManager::begin_transaction_sql(plain, &begin);
     }
     C::TransactionManager::begin_transaction(connection)?;
     let open = depth(connection);
-    connection.batch_execute(&savepoint::set_sql(open))
+    connection.batch_execute(&format!("{}; {REMEMBER}", savepoint::set_sql(open)))
 }

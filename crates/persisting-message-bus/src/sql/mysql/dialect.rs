@@ -19,6 +19,10 @@ impl Dialect for Mysql {
     const OLDEST_RECEIVED: &'static str = "
         {consumer} = ? AND {source} = ? AND {received_at} <= {now_plus_millis}
         ORDER BY {received_at} LIMIT {limit}";
+    /// A deadlock or a timeout can come after the columns and before the first row. Diesel 2.3 and
+    /// MariaDB's client 3.3 then leave the statement in a state in which its next execution waits
+    /// for rows without end, before it sends anything.
+    const FAILED_LOADS_BREAK_STATEMENTS: bool = true;
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)

@@ -9,14 +9,18 @@ use diesel::mysql::Mysql;
 use diesel::result::Error::DeserializationError;
 use diesel::result::QueryResult;
 
+use crate::classify::chain::class_of_cause;
 use crate::error::Error;
+use crate::error::class::Class;
 use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
-use crate::sql::mysql::last::{Last, name_run};
+use crate::sql::mysql::last::Last;
 use crate::sql::mysql::server::Server;
+use crate::sql::mysql::session::ask;
 use crate::sql::mysql::slots::{SLOTS, create_without_waiting, is_marked};
+use crate::sql::prepared::loaded;
 use crate::sql::rows::with_columns;
 use crate::sql::schema::PublisherSlotsTable;
 use crate::sql::schema::TableSchema;
@@ -63,13 +67,13 @@ where
     let before = observations.last().position;
     let mut last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     let server = last.server().map_err(refused)?;
-    if last.run.is_none() {
-        name_run(connection, &schema.messages, server).map_err(failed)?;
+    if last.needs_answers() {
+        ask(connection, server).map_err(failed)?;
         last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     }
-    let source = last.source().map_err(refused)?;
+    let source = last.source(schema).map_err(refused)?;
     let slots = &schema.publisher_slots;
-    let free = free(connection, slots, server, topic).map_err(failed)?;
+    let free = free_unless_disturbed(connection, slots, server, topic).map_err(failed)?;
     if free.is_empty() {
         // The topic has no slots if only programs that do not use this library have published on
         // it.
@@ -85,6 +89,26 @@ where
     Ok(observations.look(&source, last.last, last.id_before, 0..SLOTS, free))
 }
 
+/// Returns the slots that no publisher holds. While the statement passes over a locked slot, InnoDB
+/// can take the reader for a member of a deadlock of publishers, and end the statement.
+fn free_unless_disturbed<C>(
+    connection: &mut C,
+    table: &PublisherSlotsTable,
+    server: Server,
+    topic: &str,
+) -> QueryResult<Vec<i64>>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    for _ in 0..10 {
+        match free(connection, table, server, topic) {
+            Err(cause) if class_of_cause(&cause) == Class::Transient => {}
+            slots => return slots,
+        }
+    }
+    free(connection, table, server, topic)
+}
+
 /// Returns the slots that no publisher holds.
 fn free<C>(
     connection: &mut C,
@@ -98,9 +122,15 @@ where
     let lock = server.lock_in_share_mode();
     let sql =
         format!("SELECT {{slot}} FROM {{table}} WHERE {{topic}} = ? AND {{slot}} >= 0 {lock}");
-    let rows = connection.load(Statement::new(sql, table, [Text(topic)]))?;
-    let slots = rows.map(|row| with_columns(&row?, |[slot]| Ok(slot.integer("slot"))));
-    slots
-        .map(|slot: QueryResult<_>| slot?.map_err(|broken| DeserializationError(Box::new(broken))))
-        .collect()
+    let read = |connection: &mut C| {
+        let rows = connection.load(Statement::new(sql, table, [Text(topic)]))?;
+        let slots = rows.map(|row| with_columns(&row?, |[slot]| Ok(slot.integer("slot"))));
+        slots
+            .map(|slot: QueryResult<_>| {
+                slot?.map_err(|broken| DeserializationError(Box::new(broken)))
+            })
+            .collect()
+    };
+    let slots = read(connection);
+    loaded(connection, slots)
 }

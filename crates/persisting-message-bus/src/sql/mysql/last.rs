@@ -1,5 +1,5 @@
-//! The first statement of a reader: it reads the last position, and the run of the server that the
-//! position belongs to.
+//! The first statement of a reader: it reads the last position, and which server, run of the server
+//! and database the position belongs to.
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
@@ -8,11 +8,11 @@ use diesel::result::QueryResult;
 use uuid::Uuid;
 
 use crate::position::Position;
+use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, Text};
-use crate::sql::dialect::{Statement, Value};
 use crate::sql::mysql::server::Server;
 use crate::sql::rows::{Column, first_row};
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 use crate::store::place::MessageAt;
 
 /// Reads the last position, and the identity of the server that reports it.
@@ -21,6 +21,9 @@ const LAST: &str = "
         (SELECT {message_id} FROM {table} ORDER BY {id} DESC LIMIT 1),
         (SELECT {message_id} FROM {table} WHERE {id} = ?), version(), CAST(@@read_only AS CHAR),
         CAST(@@autocommit AS SIGNED), CAST(@persisting_message_bus_run AS CHAR),
+        CAST(@persisting_message_bus_nodes AS CHAR),
+        coalesce(unix_timestamp() - @persisting_message_bus_asked BETWEEN 0 AND 9, 0),
+        coalesce(@persisting_message_bus_database = database(), 0),
         concat(@@hostname, ':', @@port, '/', @@server_id, '/', database(), '/', ?)";
 
 /// The values that are read of the message table and of the server.
@@ -32,7 +35,13 @@ pub(super) struct Last {
     read_only: String,
     autocommit: bool,
     /// The run of the server, if the session knows its name.
-    pub(super) run: Option<String>,
+    run: Option<String>,
+    /// The way in which the server exchanges changes with others, if the session knows it.
+    nodes: Option<String>,
+    /// Whether the session has asked for both in the last 10 seconds.
+    has_asked: bool,
+    /// Whether the session has asked in the database in which this statement was prepared.
+    is_in_database: bool,
     /// The identity of the table and of its server.
     table: String,
 }
@@ -58,6 +67,9 @@ impl Last {
                 read_only,
                 autocommit,
                 run,
+                nodes,
+                has_asked,
+                is_in_database,
                 table,
             ]| {
                 let last = MessageAt {
@@ -71,6 +83,9 @@ impl Last {
                     read_only: read_only.text("read_only")?.to_owned(),
                     autocommit: autocommit.integer("autocommit")? != 0,
                     run: run.optional_text("run")?.map(str::to_owned),
+                    nodes: nodes.optional_text("nodes")?.map(str::to_owned),
+                    has_asked: has_asked.integer("has_asked")? != 0,
+                    is_in_database: is_in_database.integer("is_in_database")? != 0,
                     table: table.text("table")?.to_owned(),
                 })
             },
@@ -97,16 +112,35 @@ impl Last {
         Server::of(&self.version)
     }
 
+    /// Returns `true` if the session must ask (again): see `session.rs`.
+    pub(super) fn needs_answers(&self) -> bool {
+        self.run.is_none() || !self.has_asked || !self.is_in_database
+    }
+
     /// Returns the source that the observations are about: see `SlotObservations::look`.
-    pub(super) fn source(&self) -> Result<String, String> {
-        match &self.run {
-            Some(run) => Ok(format!("{} {run}", self.table)),
-            None => Err(
+    pub(super) fn source(&self, schema: &TableSchema) -> Result<String, String> {
+        let (Some(run), Some(nodes)) = (&self.run, &self.nodes) else {
+            return Err(
                 "this session does not keep the variables that are set in it; a proxy may run each \
                  statement in another session. Read messages without the proxy"
                     .to_owned(),
-            ),
+            );
+        };
+        if !self.is_in_database {
+            return Err(
+                "USE has changed the database of this session, but statements that were prepared \
+                 before it continue in the former database; open a connection to each database"
+                    .to_owned(),
+            );
         }
+        if !nodes.is_empty() && !schema.is_on_one_node {
+            return Err(format!(
+                "this server {nodes}, so messages can arrive from publishers whose slots it does \
+                 not see, and would be skipped; publish and read on one server only, and state that \
+                 with TableSchema::on_one_node"
+            ));
+        }
+        Ok(format!("{} {run}", self.table))
     }
 }
 
@@ -114,36 +148,4 @@ impl Last {
 fn read_id(id: &mut Column<'_, Mysql>) -> Option<Uuid> {
     let text = id.optional_text("message_id").ok().flatten();
     text.and_then(|text| Uuid::try_parse(text).ok())
-}
-
-/// Gives the session a name for the server's run, which is the same in all sessions of the run.
-///
-/// The name contains the second in which the server started, and a value that the server drew at
-/// random at its start: the end of its UUIDs of version 1. The server draws that value again if its
-/// clock is set back. Other UUIDs have no such part.
-///
-/// Computing the name takes twenty times as long as reading other values, so a variable of the
-/// session keeps it. The server itself computes it, and not this program. So if a proxy moves a
-/// session to another server, and repeats there the SET statements of the session, the variable
-/// gets the name of that server's run.
-pub(super) fn name_run<C>(
-    connection: &mut C,
-    table: &MessageTable,
-    server: Server,
-) -> QueryResult<()>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    let sql = format!(
-        "SET @persisting_message_bus_run = (
-            SELECT concat(
-                unix_timestamp() - CAST(variable_value AS SIGNED), '/',
-                if(uuid() LIKE '______________1%', substr(uuid(), 20), '')
-            )
-            FROM {} WHERE variable_name = 'Uptime'
-        )",
-        server.global_status()
-    );
-    let set = Statement::<Value<'_>>::new(sql, table, []);
-    connection.execute_returning_count(&set).map(drop)
 }

@@ -21,8 +21,14 @@
 //!   smaller. A publisher that dispatches more than 1 MiB at once asks for the limit. Do not set
 //!   the limit below 1 MiB.
 //! - Publishers and readers must use one server, because a replica, or another node of a cluster,
-//!   does not see the publishers' locks. A server that is `read_only` is refused. Other replicas
-//!   are not detected: a consumer that reads there can miss messages.
+//!   does not see the publishers' locks. Readers refuse a server that is `read_only`, a node of a
+//!   Galera cluster, and a server that applies the changes of another one. For the last two, the
+//!   application can state that all programs use one node
+//!   ([`on_one_node`](crate::sql::TableSchema::on_one_node)).
+//! - After `USE`, all statements of the library use the selected database. Code that is called in a
+//!   transaction of the library must select the former database again. The library notices `USE`
+//!   through a [`StatementWatch`](crate::sql::StatementWatch), which it installs on each connection
+//!   that has no instrumentation of its own.
 //!
 //! A [`TableSchema`] describes tables that this library did not create. A message table needs an
 //! index on topic and position, whose name is
@@ -31,7 +37,9 @@
 
 pub(crate) mod begin;
 pub(crate) mod chunks;
+mod database;
 mod dialect;
+mod free_slots;
 pub(crate) mod high_water_mark;
 pub(crate) mod last;
 pub(crate) mod leases;
@@ -40,11 +48,14 @@ pub(crate) mod packet;
 mod positions;
 mod publish_at_once;
 pub(crate) mod publish_autocommit;
+mod publish_errors;
 mod publish_locked;
 pub(crate) mod publish_many;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod server;
+mod session;
+mod slot_waits;
 pub(crate) mod slots;
 
 use std::ops::ControlFlow;
@@ -60,15 +71,18 @@ use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::mysql::database::return_to_database;
 use crate::sql::mysql::packet::most_bytes;
 use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
 use crate::sql::mysql::publish_locked::write;
 use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
+use crate::sql::prepared::forget_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::leases::{END_ANY, end_any, renew};
 use crate::sql::statements::messages;
 use crate::sql::transactions::{in_own_transaction, is_in_transaction};
+use crate::sql::watch;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
@@ -92,7 +106,17 @@ where
     }
 
     fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
-        savepoint::probe(connection, mark)
+        let probe = savepoint::probe(connection, mark)?;
+        // Without a watch, this would cost each message another round trip.
+        let is_watched = watch::noticed(connection).is_some();
+        if is_watched && probe == Probe::Open && return_to_database(connection)? {
+            return Ok(Probe::Moved);
+        }
+        Ok(probe)
+    }
+
+    fn settle(connection: &mut C) {
+        database::settle(connection);
     }
 
     fn migrate(connection: &mut C) -> Result<(), Error> {
@@ -118,7 +142,14 @@ where
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        messages::read_page::<DefaultLoadingMode, _>(connection, &schema.messages, request, receive)
+        let table = &schema.messages;
+        let read =
+            messages::read_page::<DefaultLoadingMode, _>(connection, table, request, receive);
+        if read.is_err() {
+            // Loading may have failed: see FAILED_LOADS_BREAK_STATEMENTS.
+            forget_statements(connection);
+        }
+        read
     }
 
     fn persist(

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::mysql::chunks::fit_into_one;
 use crate::sql::mysql::publish_autocommit;
+use crate::sql::mysql::publish_errors::{is_stored, not_persisted};
 use crate::sql::mysql::publish_many::Batch;
-use crate::sql::publish_errors::not_persisted;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::duplicates::named_duplicate;
 use crate::store::repository::OnDuplicate;
@@ -41,12 +41,17 @@ where
 {
     match publish_autocommit::insert(connection, schema, messages) {
         Ok(inserted) => Some(Ok(inserted)),
-        Err(cause)
-            if duplicates == OnDuplicate::Ignore && named_duplicate(&cause, messages).is_some() =>
-        {
-            Some(Ok(0))
-        }
         Err(cause) if publish_autocommit::needs_fallback(&cause) => None,
-        Err(cause) => Some(Err(not_persisted(cause, messages))),
+        Err(cause) => {
+            let table = &schema.messages;
+            let named = named_duplicate(&cause, messages);
+            if duplicates == OnDuplicate::Ignore
+                && let Some(named) = named
+                && let Ok(true) = is_stored(connection, table, named)
+            {
+                return Some(Ok(0));
+            }
+            Some(Err(not_persisted(connection, table, cause, messages)))
+        }
     }
 }

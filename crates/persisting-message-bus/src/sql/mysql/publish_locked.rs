@@ -7,9 +7,9 @@ use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 
 use crate::error::Error;
+use crate::sql::mysql::publish_errors::not_persisted;
 use crate::sql::mysql::publish_many::Batch;
 use crate::sql::mysql::slots;
-use crate::sql::publish_errors::not_persisted;
 use crate::sql::schema::TableSchema;
 
 /// Persists messages in a transaction.
@@ -27,5 +27,5 @@ where
         slots::lock(connection, &schema.publisher_slots, topic)?;
     }
     let inserted = insert(connection, schema, batch);
-    inserted.map_err(|cause| not_persisted(cause, batch.messages))
+    inserted.map_err(|cause| not_persisted(connection, &schema.messages, cause, batch.messages))
 }

@@ -4,6 +4,7 @@ use diesel::result::QueryResult;
 
 use crate::message::raw::RawMessage;
 use crate::sql::mysql::chunks::in_chunks;
+use crate::sql::mysql::publish_errors::is_stored;
 use crate::sql::mysql::row_writer::insert_messages;
 use crate::sql::row_writer::PlainTopic;
 use crate::sql::schema::TableSchema;
@@ -92,7 +93,12 @@ where
     let mut inserted = 0;
     for message in part {
         inserted += match insert_part(connection, schema, std::slice::from_ref(message)) {
-            Err(cause) if names_duplicate(&cause, message) => 0,
+            Err(cause)
+                if names_duplicate(&cause, message)
+                    && is_stored(connection, &schema.messages, message)? =>
+            {
+                0
+            }
             inserted => inserted?,
         };
     }

@@ -18,10 +18,7 @@
 //! transaction has ended, step 3 sees the rows that it committed, because InnoDB makes a
 //! transaction visible before it releases its locks.
 
-use std::borrow::Cow;
 use std::ops::Range;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
@@ -32,7 +29,9 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::mysql::free_slots::{ANY, IF_MARKED, IN_TRANSACTION, Session, lock_free};
 use crate::sql::mysql::server::Server;
+use crate::sql::mysql::slot_waits::wait_for_slot;
 use crate::sql::rows::first_row;
 use crate::sql::schema::PublisherSlotsTable;
 
@@ -42,23 +41,9 @@ pub(super) const SLOTS: i64 = 64;
 /// The row that marks that a topic's slots exist. Publishers do not lock it.
 const MARK: i64 = -1;
 
-/// A connection begins at the same slot each time, so it finds the slot that it holds already.
-const FREE_FROM_MINE: &str = "{slot} >= connection_id() % 64";
-const FREE_BELOW_MINE: &str = "{slot} >= 0 AND {slot} < connection_id() % 64";
-
-/// If there is no mark, the other rows must not be searched. A search that finds none of them would
-/// lock the place where another transaction must insert them. A count is not joined, so the server
-/// evaluates it first.
-const IF_MARKED: &str = "(
-        SELECT count(*) FROM {table} AS mark WHERE mark.{topic} = ? AND mark.{slot} = -1) > 0";
-
 /// One of the rows of no topic, which the migration inserts.
 const GATE: &str = "
     SELECT 1 FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64";
-
-/// Whether the session is in a transaction. Only MariaDB can tell, and only MariaDB reads the
-/// comment.
-const IN_TRANSACTION: &str = "coalesce(/*M! @@in_transaction, */ 1)";
 
 /// The problem if the server has ended the transaction that Diesel has begun.
 const ENDED: &str = "the server has already ended this transaction: it rolled the transaction back for a \
@@ -94,14 +79,6 @@ where
         },
     };
     Err(Error::permanent(doing, problem))
-}
-
-/// The state of the session that asks for a slot.
-enum Session {
-    Good,
-    CutsTexts,
-    /// The session is not in a transaction, so a slot that it took was released at once.
-    OutsideOfTransaction,
 }
 
 /// The state of a topic, as far as the session sees it, and of the session itself.
@@ -140,18 +117,14 @@ where
     if !standing.is_marked {
         create(connection, table, topic)?;
     }
-    // All slots are taken, or a reader has locked the free ones for a moment.
-    let patience = patience(connection, table)?;
-    let begun = Instant::now();
-    let mut pause = Duration::from_micros(100);
-    loop {
-        let slot = lock_free(connection, table, topic, "? IS NOT NULL")?;
-        if slot.is_some() || begun.elapsed() > patience {
-            return Ok(slot);
-        }
-        thread::sleep(pause);
-        pause = (2 * pause).min(Duration::from_millis(10));
+    // The mark may be younger than the transaction's snapshot, so the slots are searched without
+    // its condition.
+    let slot = lock_free(connection, table, topic, ANY)?;
+    if slot.is_some() {
+        return Ok(slot);
     }
+    // All slots are taken, or a reader has locked the free ones for a moment.
+    wait_for_slot(connection, table, topic)
 }
 
 /// Inserts the slots of a new topic. Until the end of the transaction, it holds all of them.
@@ -226,62 +199,6 @@ where
         },
     );
     standing?.ok_or(NotFound)
-}
-
-/// Returns how long the session waits for a lock.
-fn patience<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<Duration>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    let statement = Statement::new("SELECT @@innodb_lock_wait_timeout", table, []);
-    let seconds = first_row(connection, statement, |[seconds]| {
-        seconds.integer("innodb_lock_wait_timeout")
-    })?;
-    Ok(Duration::from_secs(seconds.unwrap_or(0).unsigned_abs()))
-}
-
-/// Locks a slot that no transaction holds, if there is one.
-fn lock_free<C>(
-    connection: &mut C,
-    table: &PublisherSlotsTable,
-    topic: &str,
-    condition: &str,
-) -> QueryResult<Option<Session>>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    for place in [FREE_FROM_MINE, FREE_BELOW_MINE] {
-        let sql = format!(
-            "SELECT @@sql_mode LIKE '%STRICT%', {IN_TRANSACTION} FROM {{table}} \
-             WHERE {condition} AND {{topic}} = ? AND {place} \
-             ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED"
-        );
-        let free = slot(connection, table, sql.into(), &[topic, topic])?;
-        if free.is_some() {
-            return Ok(free);
-        }
-    }
-    Ok(None)
-}
-
-fn slot<C>(
-    connection: &mut C,
-    table: &PublisherSlotsTable,
-    sql: Cow<'static, str>,
-    topics: &[&str],
-) -> QueryResult<Option<Session>>
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    let statement = Statement::new(sql, table, topics.iter().map(|topic| Text(topic)));
-    first_row(connection, statement, |[is_strict, in_transaction]| {
-        let is_strict = is_strict.integer("sql_mode")? != 0;
-        Ok(match in_transaction.integer("in_transaction")? {
-            0 => Session::OutsideOfTransaction,
-            _ if is_strict => Session::Good,
-            _ => Session::CutsTexts,
-        })
-    })
 }
 
 /// Inserts the rows of a topic that do not exist yet, and returns their number.

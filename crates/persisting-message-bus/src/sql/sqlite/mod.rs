@@ -37,7 +37,6 @@ use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
-use crate::sql::sqlite::publish_errors::not_persisted;
 pub use crate::sql::sqlite::settings::{Durability, Settings};
 use crate::sql::statements::leases::{END_ANY, end_any, renew};
 use crate::sql::transactions::depth;
@@ -114,7 +113,6 @@ where
         duplicates: OnDuplicate,
     ) -> Result<usize, Error> {
         publish_many::insert(connection, schema, messages, duplicates)
-            .map_err(|cause| not_persisted(connection, &schema.messages, cause, messages))
     }
 
     fn acquire(

@@ -14,14 +14,15 @@ use crate::sql::publish_errors;
 use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::is_unique_violation;
-use crate::sql::transactions::is_in_transaction;
 
-/// Returns the error of messages that were not persisted.
+/// Returns the error of messages that were not persisted. `can_wait` tells whether the transaction
+/// is the library's own, so that it could wait for other writers.
 pub(super) fn not_persisted<C>(
     connection: &mut C,
     table: &MessageTable,
     cause: DieselError,
     messages: &[RawMessage],
+    can_wait: bool,
 ) -> Error
 where
     C: LoadConnection<Backend = Sqlite>,
@@ -31,7 +32,7 @@ where
     {
         return Error::duplicate_message(duplicate);
     }
-    publish_errors::failed_persisting(persisting(connection, messages), cause, messages)
+    publish_errors::failed_persisting(persisting(messages, can_wait), cause, messages)
 }
 
 /// Returns the first message whose id exists already, in the table or earlier in the batch.
@@ -45,29 +46,35 @@ where
 {
     let mut seen = HashSet::new();
     for message in messages {
-        let id = message.message_id.to_string();
-        let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
-        let stored = first_row(connection, Statement::new(sql, table, [Text(&id)]), |[]| {
-            Ok(())
-        })?;
-        if stored.is_some() || !seen.insert(message.message_id) {
+        if is_stored(connection, table, message)? || !seen.insert(message.message_id) {
             return Ok(Some(message));
         }
     }
     Ok(None)
 }
 
-fn persisting<C>(connection: &mut C, messages: &[RawMessage]) -> String
+/// Returns `true` if the table has a message with this id.
+pub(super) fn is_stored<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Sqlite>,
 {
+    let id = message.message_id.to_string();
+    let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
+    let statement = Statement::new(sql, table, [Text(&id)]);
+    Ok(first_row(connection, statement, |[]| Ok(()))?.is_some())
+}
+
+fn persisting(messages: &[RawMessage], can_wait: bool) -> String {
     let doing = publish_errors::persisting(messages);
-    if is_in_transaction(connection) {
-        format!(
-            "{doing} (a transaction that has read before cannot wait for other writers: dispatch in \
-             an immediate_transaction)"
-        )
-    } else {
-        doing
+    if can_wait {
+        return doing;
     }
+    format!(
+        "{doing} (a transaction that has read before cannot wait for other writers: dispatch in an \
+         immediate_transaction)"
+    )
 }

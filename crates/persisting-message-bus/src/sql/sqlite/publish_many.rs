@@ -1,11 +1,18 @@
 use diesel::Connection;
+use diesel::connection::LoadConnection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
+use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::backend::StoreBackend;
 use crate::sql::chunks::{MAX_BYTES, Most, in_chunks};
-use crate::sql::schema::TableSchema;
+use crate::sql::error::failed_while;
+use crate::sql::publish_errors::persisting;
+use crate::sql::schema::{MessageTable, TableSchema};
+use crate::sql::sqlite::publish_errors::{is_stored, not_persisted};
 use crate::sql::sqlite::row_writer::insert_messages;
+use crate::sql::transactions::{in_own_transaction, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 /// The maximum size of a statement. More rows do not make a statement faster, and SQLite accepts at
@@ -21,23 +28,61 @@ pub(super) fn insert<C>(
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
+) -> Result<usize, Error>
+where
+    C: LoadConnection<Backend = Sqlite>,
+    Sqlite: StoreBackend<C>,
+{
+    let can_wait = !is_in_transaction(connection);
+    let insert = |connection: &mut C| {
+        let inserted = insert_all(connection, schema, messages, duplicates);
+        let table = &schema.messages;
+        let inserted = inserted
+            .map_err(|cause| not_persisted(connection, table, cause, messages, can_wait))?;
+        if inserted < messages.len() {
+            check_that_none_was_dropped(connection, table, messages)?;
+        }
+        Ok(inserted)
+    };
+    match messages {
+        // There is nothing to undo.
+        [_] => insert(connection),
+        _ => in_own_transaction(connection, insert),
+    }
+}
+
+fn insert_all<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+    duplicates: OnDuplicate,
 ) -> QueryResult<usize>
 where
     C: Connection<Backend = Sqlite>,
 {
-    let mut parts = in_chunks(messages, MAX_CHUNK, power_of_two).peekable();
-    match parts.next() {
-        Some(only) if parts.peek().is_none() => {
-            insert_messages(connection, schema, only, duplicates)
+    let mut parts = in_chunks(messages, MAX_CHUNK, power_of_two);
+    parts.try_fold(0, |inserted, part| {
+        Ok(inserted + insert_messages(connection, schema, part, duplicates)?)
+    })
+}
+
+/// Checks that each message is stored, now or from before. A trigger can drop a row with
+/// `RAISE(IGNORE)`, which is no error.
+fn check_that_none_was_dropped<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    messages: &[RawMessage],
+) -> Result<(), Error>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    for message in messages {
+        let stored = is_stored(connection, table, message);
+        if !stored.map_err(|cause| failed_while(persisting(messages), cause))? {
+            return Err(Error::dropped_by_database(message));
         }
-        Some(first) => connection.transaction(|connection| {
-            let mut parts = std::iter::once(first).chain(parts);
-            parts.try_fold(0, |inserted, part| {
-                Ok(inserted + insert_messages(connection, schema, part, duplicates)?)
-            })
-        }),
-        None => Ok(0),
     }
+    Ok(())
 }
 
 /// Returns the largest power of two up to a number: 512, 256, ... 1 rows need only ten statement

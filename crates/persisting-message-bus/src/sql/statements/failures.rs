@@ -10,6 +10,7 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::{FailureTable, TableSchema};
 use crate::sql::statements::consumers::failed;
@@ -281,12 +282,15 @@ where
     ];
     let doing = || format!("listing failed messages of topic \"{}\"", request.topic);
     let failed = |cause| failed_while(doing(), cause).of_consumer(request.consumer);
-    let rows = connection.load(Statement::new(LIST, table, values));
-    let messages = rows.map_err(failed)?.map(|row| {
-        with_columns(&row.map_err(failed)?, failed_message)
-            .map_err(|broken| Error::permanent(doing(), broken))
-    });
-    messages.collect()
+    let read = |connection: &mut C| {
+        let rows = connection.load(Statement::new(LIST, table, values))?;
+        let messages = rows.map(|row| Ok(with_columns(&row?, failed_message)));
+        messages.collect::<QueryResult<Vec<_>>>()
+    };
+    let messages = read(connection);
+    let messages = loaded(connection, messages).map_err(failed)?;
+    let broken = |broken| Error::permanent(doing(), broken);
+    messages.into_iter().map(|it| it.map_err(broken)).collect()
 }
 
 fn failed_message<DB: ReadValue>(

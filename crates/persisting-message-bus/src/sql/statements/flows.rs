@@ -10,6 +10,7 @@ use crate::position::Position;
 use crate::sql::dialect::Value::Text;
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::MessageTable;
 use crate::store::source::FlowMessage;
@@ -60,12 +61,16 @@ where
          {{published_at}} FROM {{table}} WHERE {condition} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let values = [Text(id), Value::limit(limit)];
-    let rows = connection.load(Statement::new(sql, table, values))?;
-    let messages = rows.map(|row| {
-        with_columns(&row?, flow_message)
-            .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
-    });
-    messages.collect()
+    let read = |connection: &mut C| {
+        let rows = connection.load(Statement::new(sql, table, values))?;
+        let messages = rows.map(|row| {
+            with_columns(&row?, flow_message)
+                .map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
+        });
+        messages.collect()
+    };
+    let messages = read(connection);
+    loaded(connection, messages)
 }
 
 fn flow_message<DB: ReadValue>(

@@ -12,6 +12,7 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::counting;
@@ -69,7 +70,8 @@ where
         }
         Ok(ids)
     };
-    read(connection).map_err(|cause| {
+    let ids = read(connection);
+    loaded(connection, ids).map_err(|cause| {
         let [one, other] = positions;
         let doing = format!("reading the messages {one} and {other} of topic \"{topic}\"");
         failed_while(doing, cause)

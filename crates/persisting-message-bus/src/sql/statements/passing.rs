@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
+use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::messages::{failed_reading, of_topic, types_of};
@@ -33,7 +34,8 @@ where
     C: LoadConnection,
     C::Backend: Dialect + ReadValue,
 {
-    pass_over(connection, table, request, stretch).map_err(|cause| failed_reading(request, cause))
+    let passed = pass_over(connection, table, request, stretch);
+    loaded(connection, passed).map_err(|cause| failed_reading(request, cause))
 }
 
 fn pass_over<C>(

@@ -28,8 +28,9 @@ use crate::store::transactions::UNKNOWN_CAUSE;
 
 /// Watches the statements of a connection, for the consumers that work on it.
 ///
-/// A consumer installs a watch on each connection on which it calls a transactional handler, if the
-/// connection has no [`Instrumentation`] or only Diesel's default one. The watch passes every event
+/// A consumer installs a watch on each connection on which it calls a transactional handler, and on
+/// MySQL and MariaDB the library does so on each connection, if the connection has no
+/// [`Instrumentation`] or only Diesel's default one. The watch passes every event
 /// on to the default one. A connection with an instrumentation of its own keeps it. There, each
 /// message costs one more round trip, unless you put the instrumentation into a watch. An
 /// instrumentation that holds no data, such as a closure that captures nothing, cannot be
@@ -52,6 +53,13 @@ pub struct StatementWatch {
     armed_at: Option<usize>,
     failing: Option<Failing>,
     noticed: Noticed,
+    /// Whether the statements are the library's own, and not inspected.
+    is_paused: bool,
+    /// Whether the database is one on which prepared statements can become useless.
+    notices_stale_statements: bool,
+    /// Whether prepared statements may be of no use: a statement may have selected another database,
+    /// or has failed.
+    has_stale_statements: bool,
 }
 
 /// The events that the watch has noticed since they were last forgotten.
@@ -124,6 +132,15 @@ impl StatementWatch {
 
 impl Instrumentation for StatementWatch {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if self.notices_stale_statements && !self.is_paused {
+            self.has_stale_statements |= match &event {
+                InstrumentationEvent::StartQuery { query, .. } => may_select_database(*query),
+                InstrumentationEvent::FinishQuery {
+                    error: Some(error), ..
+                } => !is_violation(error),
+                _ => false,
+            };
+        }
         if self.armed_at.is_some() {
             match &event {
                 InstrumentationEvent::StartQuery { query, .. } => self.begins(*query),
@@ -189,9 +206,28 @@ pub(super) fn arm<C: Connection>(connection: &mut C, open: usize, failing: Faili
         inner,
         armed_at: Some(open),
         failing: Some(failing),
-        noticed: Noticed::default(),
+        ..StatementWatch::default()
     });
     true
+}
+
+/// Returns `true` if a statement may have selected another database, or has failed, since the last
+/// call. The first call begins to watch the connection, unless the connection has an instrumentation
+/// of its own.
+#[cfg(feature = "mysql")]
+pub(super) fn has_stale_statements<C: Connection>(connection: &mut C) -> bool {
+    if let Some(watch) = watch_on(connection) {
+        watch.notices_stale_statements = true;
+        return std::mem::take(&mut watch.has_stale_statements);
+    }
+    if let Some(inner) = replaceable(connection.instrumentation()) {
+        connection.set_instrumentation(StatementWatch {
+            inner,
+            notices_stale_statements: true,
+            ..StatementWatch::default()
+        });
+    }
+    false
 }
 
 /// Returns the events that were noticed since they were last forgotten; `None` if there is no
@@ -226,20 +262,21 @@ pub(super) fn unwatched<C: Connection, T>(
     connection: &mut C,
     run: impl FnOnce(&mut C) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let watch = watch_on(connection);
-    let Some((watch, armed_at)) = watch.and_then(|watch| {
-        let armed_at = watch.armed_at.take()?;
-        Some((watch, armed_at))
-    }) else {
+    let Some(watch) = watch_on(connection) else {
         return run(connection);
     };
+    watch.is_paused = true;
+    let armed_at = watch.armed_at.take();
     if !watch.noticed.is_nothing() {
         watch.noticed.is_rolled_back = false;
     }
     let result = run(connection);
     if let Some(watch) = watch_on(connection) {
-        watch.armed_at = Some(armed_at);
-        if let Err(error) = &result {
+        watch.is_paused = false;
+        watch.armed_at = armed_at;
+        if armed_at.is_some()
+            && let Err(error) = &result
+        {
             watch.noticed.add(format!("{error:#}"), true);
         }
     }
@@ -275,6 +312,12 @@ fn replaceable(there: &dyn Instrumentation) -> Option<Option<Box<dyn Instrumenta
         return Some(Some(default));
     }
     (size_of_val(there) == 0).then_some(None)
+}
+
+fn may_select_database(query: &dyn DebugQuery) -> bool {
+    let mut may = false;
+    read(query, &mut |sql| may = verb::may_select_database(sql));
+    may
 }
 
 fn verb_of(query: &dyn DebugQuery) -> Verb {

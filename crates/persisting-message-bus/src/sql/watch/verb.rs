@@ -106,6 +106,13 @@ impl Verb {
     }
 }
 
+/// Returns `true` if a text may select another database. It may also be the body of a prepared
+/// statement, or drop the database that is selected.
+pub(super) fn may_select_database(sql: &str) -> bool {
+    const WORDS: [&str; 5] = ["use", "execute", "database", "schema", "prepare"];
+    Verb::of(sql) >= Verb::Unusual && WORDS.iter().any(|word| has_word(sql, word))
+}
+
 fn is_first_word(statement: &str, word: &str) -> bool {
     let mut words = statement.split(|it: char| !it.is_ascii_alphanumeric());
     words
@@ -224,6 +231,31 @@ mod tests {
     fn assert_verb(verb: Verb, texts: &[&str]) {
         for text in texts {
             assert_eq!(Verb::of(text), verb, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_may_select_another_database_are_noticed() {
+        for text in [
+            "USE other",
+            "use `other`",
+            "SET @a = 1; USE other",
+            "/*M!100100 USE other */",
+            "EXECUTE IMMEDIATE 'USE other'",
+            "PREPARE change_it FROM 'USE other'",
+            "DROP DATABASE bus",
+            "-- a comment\nUSE other",
+        ] {
+            assert!(may_select_database(text), "{text}");
+        }
+        for text in [
+            "SELECT 'use it'",
+            "INSERT INTO t VALUES ('use', 'database')",
+            "BEGIN",
+            "SAVEPOINT used",
+            "UPDATE t SET a = 'use'",
+        ] {
+            assert!(!may_select_database(text), "{text}");
         }
     }
 
