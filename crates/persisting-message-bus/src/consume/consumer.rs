@@ -123,6 +123,8 @@ pub struct MessageConsumer<S, H = ()> {
     /// The last message of a topic that only a newer program reads, of which the log and the
     /// consumer's row tell.
     pub(super) unread_told: Option<Position>,
+    /// The topic that had a message after its cursor last. It is asked first.
+    pub(super) busy_topic: usize,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
     /// Redriven messages that this program does not know: the index of the topic, and the position.
@@ -152,6 +154,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             event_set: OwnEventSet::of::<S>(),
             source: None,
             unread_told: None,
+            busy_topic: 0,
             waiting: None,
             unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),

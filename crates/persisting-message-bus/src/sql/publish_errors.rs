@@ -19,6 +19,29 @@ pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Erro
     }
 }
 
+#[cfg(feature = "postgres")]
+impl Error {
+    /// Creates the error of a message that the database has not stored, without an error, although
+    /// its id is not there. `reason` says what the database may have dropped the row for; it can be
+    /// empty.
+    pub(super) fn dropped_by_database(message: &RawMessage, reason: &str) -> Self {
+        let (id, name) = (message.message_id, &message.message_type);
+        let doing = format!(
+            "persisting {name} on topic \"{}\" (message id {id})",
+            message.topic
+        );
+        let reason = match reason {
+            "" => "look for a trigger, a rule or a policy that drops or hides rows",
+            reason => reason,
+        };
+        let problem = format!(
+            "the database dropped the row without an error, because the message id is not in the \
+             table: {reason}"
+        );
+        Self::permanent(doing, problem)
+    }
+}
+
 /// Returns what failed: persisting these messages.
 pub(super) fn persisting(messages: &[RawMessage]) -> String {
     let topic = messages.first().map_or("", |message| &message.topic);
