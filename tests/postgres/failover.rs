@@ -211,7 +211,7 @@ fn consumers_continue_when_the_address_moves_before_the_promotion() {
         let mut standby = cluster.connect_to_standby();
         wait_until("both have polled the standby", || {
             let polling = "SELECT count(DISTINCT pid) FROM pg_stat_activity
-                WHERE query LIKE '%pg_is_in_recovery%' AND pid <> pg_backend_pid()";
+                WHERE query LIKE 'SELECT sequence.*%' AND pid <> pg_backend_pid()";
             sql::<BigInt>(polling)
                 .get_result::<i64>(&mut standby)
                 .unwrap()

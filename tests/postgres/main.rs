@@ -1,16 +1,21 @@
 //! Cases that apply to PostgreSQL only.
 
 mod clusters;
+mod dropped;
 mod emptied;
 mod failover;
 mod fence;
+mod idle;
 mod lagging;
 mod leaps;
 mod leases;
+mod locks;
 mod notifications;
+mod partitions;
 mod publishing;
 mod rows;
 mod schemas;
+mod search_path;
 mod sequences;
 mod statements;
 mod tables;

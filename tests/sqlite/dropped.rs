@@ -39,7 +39,7 @@ fn message(order: u64) -> RawMessage {
 fn assert_dropped(error: &Error, message: &RawMessage) {
     let text = format!("{error:#}");
     let id = message.message_id.to_string();
-    for part in ["trigger", "stored no row", "\"orders\"", &id] {
+    for part in ["trigger", "dropped the row", "\"orders\"", &id] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!error.is_duplicate() && !error.is_retryable(), "{error:?}");

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::{Error, MessageDispatcher};
-use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::databases::{Database, OwnPostgres};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use persisting_message_bus_tests::waiting::wait_until;
 
@@ -13,14 +13,14 @@ use crate::{Reader, place};
 
 /// The function `stops(here)` waits at the place that the session's setting names, while the test
 /// holds a lock. One place is after a position has been drawn, where triggers run. The other places
-/// are in the statement of a reader whose search path finds these views before the server's: before
-/// it reads the sequence, and before it reads the locks.
+/// are in the statement of a reader: before it reads the sequence, and before it reads the locks.
+/// There, a function and a view of the server are replaced.
 const STOPS: &str = "
     CREATE FUNCTION stops(here text) RETURNS boolean LANGUAGE plpgsql AS $$
     BEGIN
         IF current_setting('replay.stops', true) = here THEN
-            PERFORM pg_advisory_lock_shared(hashtext(current_schema()));
-            PERFORM pg_advisory_unlock_shared(hashtext(current_schema()));
+            PERFORM pg_advisory_lock_shared(hashtext(current_database()));
+            PERFORM pg_advisory_unlock_shared(hashtext(current_database()));
         END IF;
         RETURN true;
     END $$;
@@ -31,29 +31,34 @@ const STOPS: &str = "
     END $$;
     CREATE TRIGGER stops BEFORE INSERT ON public_messages
         FOR EACH ROW EXECUTE FUNCTION stops_insert();
-    CREATE VIEW pg_sequence AS
-        SELECT sequence.* FROM (SELECT stops('before the sequence') AS is_past OFFSET 0) AS stop
-        CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_sequence WHERE is_past OFFSET 0) AS sequence;
-    CREATE VIEW pg_locks AS
-        SELECT locks.* FROM (SELECT stops('before the locks') AS is_past OFFSET 0) AS stop
-        CROSS JOIN LATERAL (SELECT * FROM pg_catalog.pg_locks WHERE is_past OFFSET 0) AS locks;";
+    ALTER FUNCTION pg_catalog.pg_sequence_last_value(regclass) RENAME TO last_value_of_server;
+    CREATE FUNCTION pg_catalog.pg_sequence_last_value(sequence regclass) RETURNS bigint
+    LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM public.stops('before the sequence');
+        RETURN last_value_of_server(sequence);
+    END $$;
+    ALTER VIEW pg_catalog.pg_locks RENAME TO locks_of_server;
+    CREATE VIEW pg_catalog.pg_locks AS
+        SELECT locks.* FROM (SELECT public.stops('before the locks') AS is_past OFFSET 0) AS stop
+        CROSS JOIN LATERAL (SELECT * FROM locks_of_server WHERE is_past OFFSET 0) AS locks;";
 
 /// Counts the connections that wait in `stops`.
 const WAITING: &str = "
     SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND NOT granted
-        AND objid::bigint = hashtext(current_schema())::bigint & 4294967295";
+        AND objid::bigint = hashtext(current_database())::bigint & 4294967295";
 
 /// A guard: statements stop until it is dropped.
 struct Stop(PgConnection);
 
 impl Stop {
     /// Stops the statements of one connection.
-    fn at(place: &str, connection: &mut PgConnection, database: &Postgres) -> Self {
+    fn at(place: &str, connection: &mut PgConnection, database: &OwnPostgres) -> Self {
         let stops = format!("SET replay.stops = '{place}'");
         connection.batch_execute(&stops).unwrap();
         let mut holder = database.connect();
         holder
-            .batch_execute("SELECT pg_advisory_lock(hashtext(current_schema()))")
+            .batch_execute("SELECT pg_advisory_lock(hashtext(current_database()))")
             .unwrap();
         Self(holder)
     }
@@ -66,12 +71,9 @@ impl Stop {
     }
 }
 
-fn create() -> (Reader<Postgres>, [PgConnection; 2]) {
-    let (mut reader, publishers) = Reader::<Postgres>::create();
-    reader.database.connect().batch_execute(STOPS).unwrap();
-    let finds_own_locks =
-        "SELECT set_config('search_path', current_schema() || ', pg_catalog', false)";
-    reader.bus.batch_execute(finds_own_locks).unwrap();
+fn create() -> (Reader<OwnPostgres>, [PgConnection; 2]) {
+    let (reader, publishers) = Reader::<OwnPostgres>::create();
+    reader.database.change_catalog(STOPS);
     (reader, publishers)
 }
 
@@ -117,20 +119,42 @@ fn a_publisher_that_has_drawn_a_position_holds_its_lock() {
 fn a_publisher_that_begins_between_two_reads_is_not_skipped() {
     for place_of_stop in ["before the locks", "before the sequence"] {
         let (mut reader, [mut one, mut other]) = create();
+        place(&mut other, 1).unwrap();
         let mut stop = Stop::at(place_of_stop, &mut reader.bus, &reader.database);
         one.begin().unwrap();
         let seen = thread::scope(|scope| {
             let reads = scope.spawn(|| reader.read());
             stop.wait_until_reached();
-            place(&mut one, 1).unwrap();
-            place(&mut other, 2).unwrap();
+            place(&mut one, 2).unwrap();
+            place(&mut other, 3).unwrap();
             drop(stop);
             reads.join().unwrap()
         });
-        assert!(seen.is_empty(), "{place_of_stop}");
+        assert_eq!(seen, [1], "{place_of_stop}");
         one.commit().unwrap();
-        assert_eq!(reader.read(), [1, 2], "{place_of_stop}");
+        assert_eq!(reader.read(), [2, 3], "{place_of_stop}");
     }
+}
+
+/// The model `fence`, control *idle reader reads rows*: messages are committed after an idle
+/// reader's statement has its snapshot.
+#[test]
+fn an_idle_reader_passes_no_message_that_is_committed_while_it_asks() {
+    let (mut reader, [mut one, mut other]) = create();
+    one.begin().unwrap();
+    let mut stop = Stop::at("before the sequence", &mut reader.bus, &reader.database);
+    let seen = thread::scope(|scope| {
+        let reads = scope.spawn(|| reader.read());
+        stop.wait_until_reached();
+        place(&mut one, 1).unwrap();
+        place(&mut other, 2).unwrap();
+        drop(stop);
+        reads.join().unwrap()
+    });
+    assert!(seen.is_empty());
+    assert!(reader.read().is_empty());
+    one.commit().unwrap();
+    assert_eq!(reader.read(), [1, 2]);
 }
 
 /// The model `fence`, control *rows in an earlier snapshot*: a publisher commits after the

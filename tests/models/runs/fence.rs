@@ -132,8 +132,12 @@ const fn inserts(publisher: usize) -> [Step; 3] {
 }
 
 /// Returns the steps in which a reader determines the high-water mark of a topic.
-const fn looks(topic: usize) -> [Step; 2] {
-    [ReadsSequence(topic), LooksAtLocks(topic)]
+const fn looks(topic: usize) -> [Step; 3] {
+    [
+        LooksForMessage(topic),
+        ReadsSequence(topic),
+        LooksAtLocks(topic),
+    ]
 }
 
 /// Returns the steps in which a reader hands out the messages up to the high-water mark.
@@ -177,6 +181,25 @@ fn with_the_lock_after_drawing() {
 }
 
 #[test]
+fn with_rows_read_by_an_idle_reader() {
+    control(
+        "idle reader reads rows",
+        THREE,
+        |it| it.idle_reads_no_rows = false,
+        NOTHING_IS_SKIPPED,
+        &[
+            &inserts(0),
+            &inserts(1),
+            &[LooksForMessage(0)],
+            &[Commits(1)],
+            &[ReadsSequence(0)],
+            &reads(0),
+            &[Commits(0)],
+        ],
+    );
+}
+
+#[test]
 fn with_the_locks_before_the_sequence() {
     control(
         "locks before sequence",
@@ -184,14 +207,16 @@ fn with_the_locks_before_the_sequence() {
         |it| it.sequence_before_locks = false,
         NOTHING_IS_SKIPPED,
         &[
-            &[dispatches(0, 0)],
+            &inserts(0),
+            &[Commits(0)],
             &[dispatches(1, 0)],
-            &[LooksAtLocks(0)],
-            &[TakesLock(0), DrawsPosition(0)],
-            &[TakesLock(1), DrawsPosition(1), Commits(1)],
+            &[dispatches(2, 0)],
+            &[LooksForMessage(0), LooksAtLocks(0)],
+            &[TakesLock(1), DrawsPosition(1)],
+            &[TakesLock(2), DrawsPosition(2), Commits(2)],
             &[ReadsSequence(0)],
             &reads(0),
-            &[Commits(0)],
+            &[Commits(1)],
         ],
     );
 }

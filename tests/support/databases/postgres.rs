@@ -85,6 +85,58 @@ impl Drop for Postgres {
     }
 }
 
+/// A database of its own on the tests' PostgreSQL server. Tests can replace the server's functions
+/// and views in it.
+pub struct OwnPostgres {
+    name: String,
+}
+
+impl OwnPostgres {
+    /// Creates a database without tables.
+    pub fn create_empty() -> Self {
+        let name = format!("bus_{}", Uuid::now_v7().simple());
+        connect_to_server()
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
+            .expect("a database");
+        Self { name }
+    }
+
+    /// Runs statements that change the server's own functions and views in this database.
+    pub fn change_catalog(&self, statements: &str) {
+        let mut connection = self.connect();
+        connection
+            .batch_execute("SET allow_system_table_mods = on")
+            .and_then(|()| connection.batch_execute(statements))
+            .expect("a changed catalog");
+    }
+}
+
+impl Database for OwnPostgres {
+    type Bus = PgConnection;
+
+    fn create() -> Self {
+        let database = Self::create_empty();
+        migrate(&mut database.connect()).expect("migrations");
+        database
+    }
+
+    fn connect(&self) -> PgConnection {
+        let url = postgres_url();
+        let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+        let url = format!("{server}/{}", self.name);
+        PgConnection::establish(&url).expect("a connection to PostgreSQL")
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        if let Ok(mut connection) = PgConnection::establish(&postgres_url()) {
+            let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+            let _not_dropped = connection.batch_execute(&drop);
+        }
+    }
+}
+
 /// A schema on the tests' PostgreSQL server, with connections from an r2d2 pool.
 pub struct PooledPostgres {
     pool: Pool<ConnectionManager<PgConnection>>,

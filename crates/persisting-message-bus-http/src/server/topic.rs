@@ -1,5 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct Topic {
     is_watched: Mutex<bool>,
     /// Whether the last read for waiting clients failed.
     fails: AtomicBool,
+    /// The highest position after which a client has waited.
+    waiting_after: AtomicI64,
 }
 
 /// The high-water mark of a topic, and its head.
@@ -45,16 +47,41 @@ impl Topic {
             seen: watch::Sender::default(),
             is_watched: Mutex::default(),
             fails: AtomicBool::default(),
+            waiting_after: AtomicI64::default(),
         }
     }
 
     /// Reads the high-water mark and the head, one caller at a time, and reports them to waiting
     /// clients.
     pub(super) fn look(&self, source: &mut dyn MessageSource) -> Result<Seen, Problem> {
+        self.look_by(|observations| self.look_with(source, observations))
+    }
+
+    /// Does the same for waiting clients only. They do not need the high-water mark while there is no
+    /// new message, and reading it can be expensive.
+    fn look_for_waiting(&self, source: &mut dyn MessageSource) -> Result<Seen, Problem> {
+        self.look_by(|observations| {
+            let seen = *self.seen.borrow();
+            // A client can wait after the high-water mark, if that is held back. It must be read
+            // again then.
+            if seen.high_water_mark < Position::new(self.waiting_after.load(Ordering::Relaxed)) {
+                return self.look_with(source, observations);
+            }
+            let after = seen.head.position;
+            match source.high_water_mark_beyond(&self.name, after, observations)? {
+                Some(high_water_mark) => self.look_below(source, high_water_mark),
+                None if self.is_unchanged(source, seen)? => Ok(seen),
+                None => self.look_with(source, observations),
+            }
+        })
+    }
+
+    fn look_by(
+        &self,
+        look: impl FnOnce(&mut SlotObservations) -> Result<Seen, Error>,
+    ) -> Result<Seen, Problem> {
         let mut turn = self.turns.take();
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            self.look_with(source, &mut turn.observations)
-        }));
+        let looked = catch_unwind(AssertUnwindSafe(|| look(&mut turn.observations)));
         let counts = self.turns.end(turn);
         let looked = looked.unwrap_or_else(|panic| resume_unwind(panic));
         let seen = looked.map_err(|error| Problem::reading(&self.name, &error))?;
@@ -71,11 +98,25 @@ impl Topic {
         observations: &mut SlotObservations,
     ) -> Result<Seen, Error> {
         let high_water_mark = source.high_water_mark(&self.name, observations)?;
+        self.look_below(source, high_water_mark)
+    }
+
+    fn look_below(
+        &self,
+        source: &mut dyn MessageSource,
+        high_water_mark: Position,
+    ) -> Result<Seen, Error> {
         let head = source.head(&self.name, high_water_mark)?;
         Ok(Seen {
             high_water_mark,
             head,
         })
+    }
+
+    /// Returns whether the source is in the state that was seen, or a later one.
+    fn is_unchanged(&self, source: &mut dyn MessageSource, seen: Seen) -> Result<bool, Error> {
+        let head = source.head(&self.name, seen.head.position)?;
+        Ok(head == seen.head && seen.high_water_mark <= source.last_position()?)
     }
 
     /// Waits until there is a message after a position; returns `None` if the deadline passes
@@ -86,6 +127,8 @@ impl Topic {
         reader: &Reader,
         deadline: Instant,
     ) -> Option<Seen> {
+        self.waiting_after
+            .fetch_max(position.get(), Ordering::Relaxed);
         let mut seen = self.seen.subscribe();
         self.watch(reader);
         let awaited = seen.wait_for(|seen| seen.head.position > position);
@@ -124,7 +167,9 @@ async fn watch(topic: Arc<Topic>, reader: Reader) {
         sleep(pause).await;
         let before = topic.seen.borrow().head;
         let looked = Arc::clone(&topic);
-        let looked = reader.read(move |source| looked.look(source)).await;
+        let looked = reader
+            .read(move |source| looked.look_for_waiting(source))
+            .await;
         topic.fails.store(looked.is_err(), Ordering::Relaxed);
         pause = match looked {
             Ok(seen) if seen.head != before => MIN_PAUSE,

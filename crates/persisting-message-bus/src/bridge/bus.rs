@@ -102,6 +102,7 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
 
     forward! { messages:
         fn high_water_mark(topic: &str, observations: &mut SlotObservations) -> Result<Position, Error>;
+        fn high_water_mark_beyond(topic: &str, after: Position, observations: &mut SlotObservations) -> Result<Option<Position>, Error>;
         fn current_head(topic: &str) -> Result<Position, Error>;
         fn head(topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
         fn id_at(topic: &str, position: Position) -> Result<Option<Uuid>, Error>;

@@ -125,6 +125,8 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) unread_told: Option<Position>,
     /// How far these topics were read for such messages, after the cursor of the newer program.
     pub(super) unread_passed: BTreeMap<String, (Position, Position)>,
+    /// The topic that had a message after its cursor last. It is asked first.
+    pub(super) busy_topic: usize,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
     /// Redriven messages that this program does not know: the index of the topic, and the position.
@@ -155,6 +157,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             source: None,
             unread_told: None,
             unread_passed: BTreeMap::new(),
+            busy_topic: 0,
             waiting: None,
             unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),

@@ -117,6 +117,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             let mut poll = self.poll(bus)?;
             self.give_turn_back(&poll.stored);
             self.check_identity(&mut poll)?;
+            self.prepare_for_lease(bus, &mut poll)?;
             poll.check_holders(self)?;
             if poll.is_paused() {
                 return Ok(None);

@@ -1,4 +1,7 @@
-//! What a consumer reads of its topics and of its rows before it takes the lease.
+//! What a consumer reads of its rows and of its topics before it takes the lease.
+//!
+//! A consumer is idle most of the time, so it first asks whether a topic has a message after its
+//! cursor at all. Only if there is one, it needs the high-water mark, which can be expensive.
 
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::recognise::check_place;
@@ -14,8 +17,12 @@ use crate::store::source::MessageSource;
 /// The heads and the consumer's rows, in the order of the topics.
 #[derive(Debug)]
 pub(super) struct Poll {
-    /// The message up to which each topic is read.
+    /// The message up to which each topic is read, or the last message at or before each cursor if
+    /// no topic has messages after its cursor.
     pub(super) heads: Vec<MessageAt>,
+    /// Whether the heads are at or below the high-water mark. Only then they limit pages: a cursor
+    /// can be after the high-water mark, for example after a reset.
+    has_high_water_mark: bool,
     pub(super) stored: Vec<Option<ConsumerRow>>,
     /// Whether a row must be changed before the consumer is caught up, because the event set has
     /// grown.
@@ -65,43 +72,111 @@ impl Poll {
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Reads the heads and the consumer's rows. Heads that are read before the lease is taken
-    /// remain valid, because a range that is complete stays complete.
+    /// Reads the consumer's rows and the heads. Both are read before the lease is taken. Heads remain
+    /// valid, because a range that is complete stays complete. The cursor in a row can be moved until
+    /// then, so each page reads it again.
     ///
     /// Reading the rows needs no lease, because a consumer that has nothing to do writes nothing.
     pub(super) fn poll<B>(&mut self, bus: &mut B) -> Result<Poll, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let heads = self.heads(bus)?;
         let rows = self.topics.iter();
         let rows = rows.map(|reader| bus.stored_consumer(self.key(reader.topic)));
-        let stored = rows.collect::<Result<_, _>>()?;
+        let stored = rows.collect::<Result<Vec<_>, _>>()?;
+        let cursors: Vec<_> = stored
+            .iter()
+            .map(|stored| stored.as_ref().map(ConsumerRow::place).unwrap_or_default())
+            .map(|place| place.position())
+            .collect();
+        let high_water_mark = self.high_water_mark_beyond(bus, &cursors)?;
+        let heads = match high_water_mark {
+            Some(high_water_mark) => self.heads(bus, high_water_mark)?,
+            None => {
+                let topics = self.topics.iter().zip(cursors);
+                let heads = topics.map(|(reader, cursor)| bus.head(reader.topic, cursor));
+                heads.collect::<Result<_, _>>()?
+            }
+        };
         Ok(Poll {
             heads,
+            has_high_water_mark: high_water_mark.is_some(),
             stored,
             must_settle: false,
             unread_topics: Vec::new(),
         })
     }
 
-    /// Returns the message up to which each topic is read. Messages of several topics come in one
-    /// order, so the lowest high-water mark limits all topics.
-    fn heads<B>(&mut self, bus: &mut B) -> Result<Vec<MessageAt>, Error>
+    /// Returns the lowest high-water mark of the topics, or `None` if no topic has a message after
+    /// its cursor.
+    ///
+    /// Messages of several topics come in one order, so the lowest high-water mark limits all
+    /// topics. If one topic has a message, the high-water marks of all topics are therefore read.
+    /// The topic that had one last is asked first. While only that topic has messages, no topic is
+    /// asked twice.
+    fn high_water_mark_beyond<B>(
+        &mut self,
+        bus: &mut B,
+        cursors: &[Position],
+    ) -> Result<Option<Position>, Error>
     where
         B: MessageSource + ?Sized,
     {
-        let marks = self
-            .topics
-            .iter_mut()
-            .map(|reader| reader.high_water_mark(bus));
-        let high_water_mark = marks.reduce(|one, other| Ok(one?.min(other?)));
-        let high_water_mark = high_water_mark.unwrap_or(Ok(Position::START))?;
-        let heads = self
-            .topics
-            .iter()
-            .map(|reader| bus.head(reader.topic, high_water_mark));
+        let (first, topics) = (self.busy_topic, self.topics.len());
+        let order = (0..topics).map(|index| (first + index) % topics);
+        let mut lowest: Option<Position> = None;
+        let mut without = Vec::new();
+        for index in order {
+            let reader = &mut self.topics[index];
+            let mark = match lowest {
+                None => reader.high_water_mark_beyond(bus, cursors[index])?,
+                Some(_) => Some(reader.high_water_mark(bus)?),
+            };
+            match (mark, lowest) {
+                (None, _) => without.push(index),
+                (Some(mark), None) => {
+                    self.busy_topic = index;
+                    lowest = Some(mark);
+                }
+                (Some(mark), Some(before)) => lowest = Some(before.min(mark)),
+            }
+        }
+        let Some(mut lowest) = lowest else {
+            return Ok(None);
+        };
+        for index in without {
+            lowest = lowest.min(self.topics[index].high_water_mark(bus)?);
+        }
+        Ok(Some(lowest))
+    }
+
+    /// Returns the message up to which each topic is read.
+    fn heads<B>(&self, bus: &mut B, high_water_mark: Position) -> Result<Vec<MessageAt>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let topics = self.topics.iter();
+        let heads = topics.map(|reader| bus.head(reader.topic, high_water_mark));
         heads.collect()
+    }
+
+    /// Reads the high-water mark if the poll has none and the consumer must take the lease although
+    /// no topic has messages after its cursor. The page that it reads then can begin at another
+    /// cursor.
+    pub(super) fn prepare_for_lease<B>(&mut self, bus: &mut B, poll: &mut Poll) -> Result<(), Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        if poll.has_high_water_mark || !(poll.must_settle || self.must_start(poll)) {
+            return Ok(());
+        }
+        let mut lowest = Position::LAST;
+        for reader in &mut self.topics {
+            lowest = lowest.min(reader.high_water_mark(bus)?);
+        }
+        poll.heads = self.heads(bus, lowest)?;
+        poll.has_high_water_mark = true;
+        Ok(())
     }
 
     pub(super) fn key<'a>(&'a self, topic: &'a str) -> ConsumerKey<'a> {

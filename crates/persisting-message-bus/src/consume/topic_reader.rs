@@ -83,6 +83,19 @@ impl TopicReader {
         bus.high_water_mark(self.topic, &mut self.observations)
     }
 
+    /// Returns the position up to which the topic can be read for now, or `None` if no message
+    /// after the position is visible.
+    pub(super) fn high_water_mark_beyond<B>(
+        &mut self,
+        bus: &mut B,
+        after: Position,
+    ) -> Result<Option<Position>, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        bus.high_water_mark_beyond(self.topic, after, &mut self.observations)
+    }
+
     /// Returns the last message that is there now.
     pub(super) fn end<B>(&mut self, bus: &mut B) -> Result<MessageAt, Error>
     where

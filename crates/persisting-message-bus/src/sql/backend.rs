@@ -100,6 +100,16 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         observations: &mut SlotObservations,
     ) -> Result<Position, Error>;
 
+    fn high_water_mark_beyond(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        _after: Position,
+        observations: &mut SlotObservations,
+    ) -> Result<Option<Position>, Error> {
+        Self::high_water_mark(connection, schema, topic, observations).map(Some)
+    }
+
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;
 
     fn change_token(_connection: &mut C, _schema: &TableSchema) -> Result<Option<i64>, Error> {

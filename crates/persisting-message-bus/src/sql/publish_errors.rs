@@ -19,15 +19,26 @@ pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Erro
     }
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Error {
-    /// Returns the error of a message whose insert succeeded without storing a row, and whose id is
-    /// not taken.
-    pub(in crate::sql) fn dropped_by_database(message: &RawMessage) -> Self {
-        let problem = "the database accepted the insert, but stored no row and has no message with \
-             this id; look for a trigger, a rule or a row security policy of the message table that \
-             drops rows, and change it so that it lets messages in or raises an error";
-        Self::unstorable(message, problem)
+    /// Creates the error of a message that the database has not stored, without an error, although
+    /// its id is not there. `reason` says what the database may have dropped the row for; it can be
+    /// empty.
+    pub(in crate::sql) fn dropped_by_database(message: &RawMessage, reason: &str) -> Self {
+        let (id, name) = (message.message_id, &message.message_type);
+        let doing = format!(
+            "persisting {name} on topic \"{}\" (message id {id})",
+            message.topic
+        );
+        let reason = match reason {
+            "" => "look for a trigger, a rule or a row security policy that drops or hides rows",
+            reason => reason,
+        };
+        let problem = format!(
+            "the database dropped the row without an error, because the message id is not in the \
+             table: {reason}"
+        );
+        Self::permanent(doing, problem)
     }
 }
 

@@ -29,6 +29,16 @@ impl<T: Tables> MessageSource for T {
         T::Backend::high_water_mark(connection, schema, topic, observations)
     }
 
+    fn high_water_mark_beyond(
+        &mut self,
+        topic: &str,
+        after: Position,
+        observations: &mut SlotObservations,
+    ) -> Result<Option<Position>, Error> {
+        let (connection, schema) = self.parts();
+        T::Backend::high_water_mark_beyond(connection, schema, topic, after, observations)
+    }
+
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         let (connection, schema) = self.parts();
         messages::head(connection, &schema.messages, topic, high_water_mark)

@@ -31,6 +31,26 @@ pub trait MessageSource {
         observations: &mut SlotObservations,
     ) -> Result<Position, Error>;
 
+    /// Returns the topic's high-water mark, or `None` if no message of the topic after the position
+    /// `after` is visible.
+    ///
+    /// An idle consumer asks this, so that a source can answer `None` without the work that
+    /// [`high_water_mark`](Self::high_water_mark) costs. `None` is no high-water mark: messages at
+    /// or before `after` can still be committed. The source makes the same checks as for a
+    /// high-water mark. The default implementation always returns the high-water mark.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`high_water_mark`](Self::high_water_mark).
+    fn high_water_mark_beyond(
+        &mut self,
+        topic: &str,
+        _after: Position,
+        observations: &mut SlotObservations,
+    ) -> Result<Option<Position>, Error> {
+        self.high_water_mark(topic, observations).map(Some)
+    }
+
     /// Returns the topic's last message at or below the high-water mark. If there is none, the
     /// position is [`Position::START`].
     ///

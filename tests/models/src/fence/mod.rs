@@ -77,6 +77,9 @@ pub struct Mechanisms {
     pub lock: bool,
     /// Publishers take it before they draw a position.
     pub lock_before_drawing: bool,
+    /// A reader that sees no message after its cursor reads no rows, because it does not read the
+    /// locks.
+    pub idle_reads_no_rows: bool,
     /// A reader reads the sequence before it reads the locks.
     pub sequence_before_locks: bool,
     /// A reader reads rows in a snapshot that is taken after it has read the locks.
@@ -92,6 +95,7 @@ impl Mechanisms {
     pub const ALL: Self = Self {
         lock: true,
         lock_before_drawing: true,
+        idle_reads_no_rows: true,
         sequence_before_locks: true,
         rows_in_later_snapshot: true,
         setting_ends_with_savepoint: true,

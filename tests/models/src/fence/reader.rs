@@ -15,24 +15,37 @@ impl Fence {
         Some(next)
     }
 
+    pub(super) fn looks_for_message(&self, state: &State, topic: usize) -> Option<State> {
+        let reader = state.readers[topic];
+        let has_snapshot = self.mechanisms.rows_in_later_snapshot || reader.snapshot.is_some();
+        if reader.doing != Reading::Nothing || !has_snapshot {
+            return None;
+        }
+        let after = visible(state, topic) & !up_to(state.database.cursors[topic]);
+        match after {
+            0 if self.mechanisms.idle_reads_no_rows => None,
+            0 => Some(with(state, topic, Reading::Idle)),
+            _ => Some(with(state, topic, Reading::Asked)),
+        }
+    }
+
     pub(super) fn reads_sequence(&self, state: &State, topic: usize) -> Option<State> {
         let last = state.database.last[self.topics[topic].sequence];
-        let reader = state.readers[topic];
-        let doing = match reader.doing {
-            Reading::Nothing if self.mechanisms.sequence_before_locks => Reading::Sequence(last),
+        let doing = match state.readers[topic].doing {
+            Reading::Asked if self.mechanisms.sequence_before_locks => Reading::Sequence(last),
+            Reading::Idle => Reading::HighWaterMark(last),
             Reading::Locks(lowest) => {
                 Reading::HighWaterMark(lowest.map_or(last, |lowest| last.min(lowest)))
             }
             _ => return None,
         };
-        let has_snapshot = self.mechanisms.rows_in_later_snapshot || reader.snapshot.is_some();
-        has_snapshot.then(|| with(state, topic, doing))
+        Some(with(state, topic, doing))
     }
 
     pub(super) fn looks_at_locks(&self, state: &State, topic: usize) -> Option<State> {
         let lowest = |up_to: u8| self.locks(state, topic).filter(|at| *at <= up_to).min();
         let doing = match state.readers[topic].doing {
-            Reading::Nothing if !self.mechanisms.sequence_before_locks => {
+            Reading::Asked if !self.mechanisms.sequence_before_locks => {
                 Reading::Locks(lowest(u8::MAX))
             }
             // A lock with a value after the last value does not count: `LOWEST_ANNOUNCED`.

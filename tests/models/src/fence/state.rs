@@ -85,6 +85,10 @@ pub(super) struct Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) enum Reading {
     Nothing,
+    /// The reader has seen a message after its cursor.
+    Asked,
+    /// Only in a control: the reader has seen no message after its cursor, and continues.
+    Idle,
     /// The reader knows the sequence's last value.
     Sequence(u8),
     /// Only in a control: the reader knows the lowest value that the locks announce, if there is

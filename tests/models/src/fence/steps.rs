@@ -29,7 +29,10 @@ pub enum Step {
     RollsBack(usize),
     /// Only in a control: a transaction of the reader takes its snapshot.
     MakesSnapshot(usize),
-    /// `pg_sequence_last_value(seqrelid)` in the statement of `high_water_mark`.
+    /// `EXISTS` in the statement of `high_water_mark_beyond`, in the snapshot of that statement,
+    /// which is older than everything else that the statement reads.
+    LooksForMessage(usize),
+    /// `pg_sequence_last_value(seqrelid)` in the statement of `high_water_mark_beyond`.
     ReadsSequence(usize),
     /// `SELECT ... FROM pg_locks` in the same statement.
     LooksAtLocks(usize),
@@ -83,6 +86,7 @@ impl Protocol for Fence {
             steps.extend(
                 [
                     Step::MakesSnapshot,
+                    Step::LooksForMessage,
                     Step::ReadsSequence,
                     Step::LooksAtLocks,
                     Step::ReadsHead,
@@ -108,6 +112,7 @@ impl Protocol for Fence {
             Step::Commits(publisher) => self.commits(state, publisher),
             Step::RollsBack(publisher) => self.rolls_back(state, publisher),
             Step::MakesSnapshot(topic) => self.makes_snapshot(state, topic),
+            Step::LooksForMessage(topic) => self.looks_for_message(state, topic),
             Step::ReadsSequence(topic) => self.reads_sequence(state, topic),
             Step::LooksAtLocks(topic) => self.looks_at_locks(state, topic),
             Step::ReadsHead(topic) => self.reads_head(state, topic),

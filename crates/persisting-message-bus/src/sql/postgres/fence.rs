@@ -17,6 +17,12 @@
 //! the reader sees the lock, the high-water mark stays below the publisher's positions. If the
 //! publisher's transaction has ended, step 3 sees the rows that it committed.
 //!
+//! An idle reader does not read the locks, because the server copies all locks of all its databases
+//! for each reader of them. Such a reader asks in step 1 whether it sees a row of the topic after
+//! its cursor. If it sees none, it has no high-water mark, and reads no rows. If it sees one, it
+//! takes steps 2 and 3. The snapshot in which it looks for that row is older than steps 1 and 2,
+//! so it may miss a row that was just committed. The next poll finds that row.
+//!
 //! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`. The topic is a hash of 32
 //! bits, the sequence an oid, and `#` the exclusive or, which never overflows. A reader knows the
 //! topic and the sequence, so it recovers all of F. Positions can therefore leap by any distance
@@ -36,50 +42,54 @@ use diesel::pg::Pg;
 
 use crate::error::Error;
 use crate::position::Position;
-use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
-use crate::sql::rows::{BrokenColumn, Column, first_row};
+use crate::sql::postgres::locks::{self, IS_FENCE, KEY};
+use crate::sql::postgres::sequence::{SEQUENCE, Sequence, no_sequence};
+use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::MessageTable;
-
-/// Reads the sequence, with everything that a reader must know about it and about the session.
-const SEQUENCE: &str = "
-    SELECT coalesce(pg_sequence_last_value(seqrelid), 0) AS last, seqrelid::bigint AS id, seqcache,
-        seqincrement, pg_is_in_recovery()::integer, current_setting('transaction_isolation'),
-        has_sequence_privilege(seqrelid, 'USAGE, SELECT')::integer
-    FROM pg_sequence
-    WHERE seqrelid = pg_get_serial_sequence(quote_ident(?), ?)::regclass";
 
 /// Reads the lowest last value that active publishers have announced, if there are any. The value
 /// of the statement is the key of the topic.
 ///
 /// Both steps are in one statement. The locks are read for a row of the sequence. OFFSET keeps the
 /// subquery of that row whole, so the sequence's last value has been read before the locks.
-const LOWEST_ANNOUNCED: &str = "
-    SELECT min(announced.last) FROM (
-        SELECT (classid::bigint << 32 | objid::bigint) # ? # (sequence.id << 40) AS last
-        FROM pg_locks
-        WHERE locktype = 'advisory' AND objsubid = 1
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    ) AS announced
-    WHERE announced.last BETWEEN 0 AND sequence.last";
+fn lowest_announced() -> String {
+    format!(
+        "SELECT pg_catalog.min(announced.last) FROM (
+            SELECT {KEY} OPERATOR(pg_catalog.#) ?
+                OPERATOR(pg_catalog.#) (sequence.id OPERATOR(pg_catalog.<<) 40) AS last
+            FROM pg_catalog.pg_locks
+            WHERE {IS_FENCE}
+        ) AS announced
+        WHERE announced.last OPERATOR(pg_catalog.>=) 0
+            AND announced.last OPERATOR(pg_catalog.<=) sequence.last"
+    )
+}
 
 /// Reads the position of the last row. The snapshot of the statement is older than the value of the
 /// sequence, so this is never above it, unless the sequence was set back or rows were copied
 /// without it.
-const LAST_ROW: &str = "SELECT max({id}) FROM {table}";
+const LAST_ROW: &str = "SELECT pg_catalog.max({id}) FROM {table}";
 
-/// The values that are read of the sequence.
-#[derive(Debug)]
-struct Sequence {
-    last: i64,
-    cache: i64,
-    increment: i64,
-    on_standby: bool,
-    isolation: String,
-    is_readable: bool,
-}
+/// Finds out whether the topic has a row after a position. The values of the statement are the
+/// topic, the position, and the topic again.
+///
+/// The first row in the order of topic and position is one of the topic, or there is none. Only the
+/// index of these columns has this order. With `topic = ? AND id > ?`, the planner can choose a
+/// scan of the whole table if the topic has most of the rows.
+const HAS_ROW: &str = "
+    SELECT EXISTS (
+        SELECT FROM (
+            SELECT {topic} FROM {table}
+            WHERE ({topic}, {id}) OPERATOR(pg_catalog.>) (?, ?)
+            ORDER BY {topic}, {id} LIMIT 1
+        ) AS next
+        WHERE next.{topic} OPERATOR(pg_catalog.=) ?
+    ) AS has_row";
 
+/// Returns the high-water mark of the topic.
 pub(super) fn high_water_mark<C>(
     connection: &mut C,
     table: &MessageTable,
@@ -88,135 +98,82 @@ pub(super) fn high_water_mark<C>(
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let doing = || format!("reading the high-water mark of topic \"{topic}\"");
+    let lowest_announced = lowest_announced();
     let sql = format!(
-        "SELECT sequence.*, ({LOWEST_ANNOUNCED}), ({LAST_ROW}) FROM ({SEQUENCE} OFFSET 0) AS sequence"
+        "SELECT sequence.*, ({LAST_ROW}), ({lowest_announced}), 1
+        FROM ({SEQUENCE} OFFSET 0) AS sequence"
     );
-    let of_column = [Text(&table.table), Text(&table.id)];
-    let values = iter::once(Number(key_of(topic))).chain(of_column);
-    let looked = first_row(
-        connection,
-        Statement::new(sql, table, values),
-        |columns: &mut [Column<'_, Pg>; 9]| {
-            let [columns @ .., announced, last_row] = columns;
-            let sequence = Sequence::read(columns)?;
-            let last_row = last_row.optional_integer("id")?;
-            Ok((sequence, announced.optional_integer("objid")?, last_row))
-        },
-    );
-    let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
-    let (sequence, announced, last_row) = looked.ok_or_else(|| no_sequence(table, doing()))?;
-    let problem = sequence
-        .problem()
-        .or_else(|| sequence.is_below(last_row, table));
-    match problem {
-        Some(problem) => Err(Error::permanent(doing(), problem)),
-        None => Ok(Position::new(announced.unwrap_or(sequence.last))),
-    }
+    let statement = Statement::new(sql, table, values(table, topic));
+    ask(connection, table, topic, statement).map(Option::unwrap_or_default)
 }
 
-pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
+/// Returns the high-water mark of the topic, or `None` if no row of the topic after the position is
+/// visible. In that case, the statement does not read the locks.
+pub(super) fn high_water_mark_beyond<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    after: Position,
+) -> Result<Option<Position>, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let doing = || format!("reading the last position of table \"{}\"", table.table);
-    let of_column = [Text(&table.table), Text(&table.id)];
-    let statement = Statement::new(SEQUENCE, table, of_column);
-    let sequence = first_row(connection, statement, Sequence::read);
-    let sequence = sequence.map_err(|cause| failed_while(doing(), cause))?;
-    let sequence = sequence.ok_or_else(|| no_sequence(table, doing()))?;
-    Ok(Position::new(sequence.last))
-}
-
-/// Returns what to do if the sequence is below the rows of the table.
-pub(super) fn set_sequence(table: &MessageTable) -> String {
-    let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let (table, id) = (name(&table.table), &*table.id);
-    format!(
-        "rows were copied without their sequence, or it was set back: SELECT \
-         setval(pg_get_serial_sequence({}, {}), max({})) FROM {table}",
-        text(&table),
-        text(id),
-        name(id)
-    )
-}
-
-fn no_sequence(table: &MessageTable, doing: String) -> Error {
-    let problem = format!(
-        "the column \"{}\" of table \"{}\" has no sequence of its own; make it an identity or a serial \
-         column",
-        table.id, table.table
+    let lowest_announced = lowest_announced();
+    let sql = format!(
+        "SELECT sequence.*, ({LAST_ROW}), CASE WHEN has_row THEN ({lowest_announced}) END,
+            has_row::integer
+        FROM ({SEQUENCE} OFFSET 0) AS sequence, ({HAS_ROW} OFFSET 0) AS beyond"
     );
-    Error::permanent(doing, problem)
+    let beyond = [Text(topic), Number(after.get()), Text(topic)];
+    let statement = Statement::new(sql, table, values(table, topic).chain(beyond));
+    ask(connection, table, topic, statement)
 }
 
-impl Sequence {
-    fn read(columns: &mut [Column<'_, Pg>; 7]) -> Result<Self, BrokenColumn> {
-        let [
-            last,
-            _id,
-            cache,
-            increment,
-            on_standby,
-            isolation,
-            is_readable,
-        ] = columns;
-        Ok(Self {
-            last: last.integer("last_value")?,
-            cache: cache.integer("seqcache")?,
-            increment: increment.integer("seqincrement")?,
-            on_standby: on_standby.integer("pg_is_in_recovery")? != 0,
-            isolation: isolation.text("transaction_isolation")?.to_owned(),
-            is_readable: is_readable.integer("has_sequence_privilege")? != 0,
-        })
-    }
+/// Returns the values that both statements have in common.
+fn values<'a>(table: &'a MessageTable, topic: &str) -> impl Iterator<Item = Value<'a>> {
+    let of_column = [Text(&table.table), Text(&table.id)];
+    iter::once(Number(key_of(topic))).chain(of_column)
+}
 
-    /// Returns the problem of a sequence that is below a row. Readers would not see the rows above
-    /// it, and publishers would assign their positions again.
-    fn is_below(&self, last_row: Option<i64>, table: &MessageTable) -> Option<String> {
-        let last_row = last_row.filter(|last_row| *last_row > self.last)?;
-        Some(format!(
-            "the sequence of the positions is at {}, but there is a message at position {last_row}; \
-             {}",
-            self.last,
-            set_sequence(table)
-        ))
+fn ask<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    statement: Statement<'_>,
+) -> Result<Option<Position>, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let doing = || format!("reading the high-water mark of topic \"{topic}\"");
+    let looked = first_row(
+        connection,
+        statement,
+        |columns: &mut [Column<'_, Pg>; 12]| {
+            let [columns @ .., last_row, announced, has_row] = columns;
+            let sequence = Sequence::read(columns)?;
+            let last_row = last_row.optional_integer("id")?;
+            let announced = announced.optional_integer("objid")?;
+            Ok((
+                sequence,
+                last_row,
+                announced,
+                has_row.integer("topic")? != 0,
+            ))
+        },
+    );
+    let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
+    let (sequence, last_row, announced, has_row) =
+        looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let problem = sequence
+        .problem(table)
+        .or_else(|| sequence.is_below(last_row, table));
+    if let Some(problem) = problem {
+        return Err(Error::permanent(doing(), problem));
     }
-
-    /// Returns the reason why messages cannot be read, if there is one.
-    fn problem(&self) -> Option<String> {
-        if self.on_standby {
-            return Some(
-                "this server is a standby, which does not see the locks of the primary's \
-                 publishers: read from the primary"
-                    .to_owned(),
-            );
-        }
-        if !self.is_readable {
-            return Some(
-                "this role cannot read the sequence of the positions: GRANT USAGE ON \
-                         SEQUENCE ... TO ..."
-                    .to_owned(),
-            );
-        }
-        if self.cache != 1 || self.increment < 1 {
-            return Some(format!(
-                "the sequence of the positions has CACHE {} and INCREMENT {}, so that positions \
-                 are not drawn in ascending order: ALTER SEQUENCE ... CACHE 1 INCREMENT 1",
-                self.cache, self.increment
-            ));
-        }
-        // The check also runs outside of Diesel's transactions, because there may be a transaction
-        // that Diesel does not know of.
-        (!self.isolation.starts_with("read")).then(|| {
-            format!(
-                "a transaction in {} does not see concurrent commits: read messages in a session \
-                 whose transactions are READ COMMITTED",
-                self.isolation.to_uppercase()
-            )
-        })
+    if !sequence.session_sees_locks {
+        locks::check(connection)?;
     }
+    Ok(has_row.then(|| Position::new(announced.unwrap_or(sequence.last))))
 }
 
 /// Returns the part of a lock's key that stands for a topic: its hash, in the upper half.

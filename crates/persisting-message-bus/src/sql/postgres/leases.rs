@@ -39,13 +39,14 @@ const TAKE: &str = "
 /// Follows `TAKE` if it runs in a transaction of its own: the commit does not wait for the disk. If
 /// a crash of the server undoes the lease, the owner's next write finds that the lease is lost,
 /// because the write names owner and epoch.
-const WITHOUT_WAITING: &str = ", set_config('synchronous_commit', 'off', true)";
+const WITHOUT_WAITING: &str = ", pg_catalog.set_config('synchronous_commit', 'off', true)";
 
 /// The primary key alone does not ensure that there is one row for each consumer and topic, because
 /// the epoch is part of it. So a row is inserted under this lock. The keys of this lock are of
 /// another kind than those of publishers.
 const LOCK: &str = "
-    SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(?)::text";
+    SELECT pg_catalog.current_setting('transaction_isolation'),
+        pg_catalog.pg_advisory_xact_lock(?)::pg_catalog.text";
 
 const INSERT: &str = "
     INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at},

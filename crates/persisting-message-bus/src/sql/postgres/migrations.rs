@@ -5,12 +5,14 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::error::Error;
 use crate::sql::error::failed_while;
+use crate::sql::postgres::locks;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Two processes that create the same table at once conflict, even with IF NOT EXISTS. The lock
 /// ends with the transaction.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('persisting_message_bus migrations'))";
+const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(
+    pg_catalog.hashtext('persisting_message_bus migrations'))";
 
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where
@@ -20,6 +22,8 @@ where
         connection
             .batch_execute(LOCK)
             .map_err(|cause| failed_while("waiting for another migration", cause))?;
+        // Tables on a server whose locks do not lock would only be of use to lose messages.
+        locks::check(connection)?;
         connection
             .setup()
             .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))?;

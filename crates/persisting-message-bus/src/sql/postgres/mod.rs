@@ -11,14 +11,19 @@
 //!   other types must own their data (`'static`), and insert.
 //! - Begin transactions through Diesel. In a transaction that Diesel does not know, a duplicate
 //!   that is the first write ends the transaction.
-//! - The tables are found through the `search_path`. The roles need USAGE on the sequence of the
-//!   positions.
+//! - The tables are found through the `search_path`. Everything of the server's is named with its
+//!   schema. The roles need USAGE on the sequence of the positions.
+//! - Rows that a trigger, a rule or a policy drops are an error. The message table must have a unique
+//!   index on the message id alone.
 
 pub(crate) mod copied_rows;
 mod dialect;
 pub(crate) mod fence;
+mod fitness;
 pub(crate) mod json;
 pub(crate) mod leases;
+mod left_out;
+pub(crate) mod locks;
 pub(crate) mod migrations;
 pub(crate) mod notifications;
 pub(crate) mod publish_autocommit;
@@ -28,6 +33,7 @@ pub(crate) mod publish_many;
 pub(crate) mod publish_one;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
+pub(crate) mod sequence;
 pub(crate) mod transaction_id;
 mod unnested_rows;
 
@@ -100,8 +106,18 @@ where
         fence::high_water_mark(connection, &schema.messages, topic)
     }
 
+    fn high_water_mark_beyond(
+        connection: &mut C,
+        schema: &TableSchema,
+        topic: &str,
+        after: Position,
+        _observations: &mut SlotObservations,
+    ) -> Result<Option<Position>, Error> {
+        fence::high_water_mark_beyond(connection, &schema.messages, topic, after)
+    }
+
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
-        fence::last_position(connection, &schema.messages)
+        sequence::last_position(connection, &schema.messages)
     }
 
     /// Reads row by row: the rows are decoded while the server sends the next ones, and a page that
@@ -127,17 +143,9 @@ where
         duplicates: OnDuplicate,
     ) -> Result<usize, Error> {
         let table = &schema.messages;
-        let inserted = match messages {
+        match messages {
             [message] => publish_one::insert(connection, table, message, duplicates),
             _ => publish_many::insert(connection, table, messages, duplicates),
-        };
-        match (inserted, messages) {
-            // The count shows the duplicate, so no error ends the caller's transaction.
-            (Ok(0), [message]) if duplicates == OnDuplicate::Fail => {
-                Err(Error::duplicate_message(message))
-            }
-            (Ok(inserted), _) => Ok(inserted),
-            (Err(cause), _) => Err(publish_errors::not_persisted(table, cause, messages)),
         }
     }
 

@@ -35,8 +35,8 @@ use crate::sql::schema::MessageTable;
 
 /// The names of the default table.
 const DEFAULT_NAMES: Names<'_> = Names {
-    table: Cow::Borrowed("'public_messages'::regclass"),
-    sequence: Cow::Borrowed("'public_messages_id_seq'::regclass"),
+    table: Cow::Borrowed("'public_messages'::pg_catalog.regclass"),
+    sequence: Cow::Borrowed("'public_messages_id_seq'::pg_catalog.regclass"),
 };
 
 /// Inserts a message in a transaction of its own, which is this statement. It inserts nothing in a
@@ -69,22 +69,25 @@ impl<const HAS_STATIC_ID: bool> QueryFragment<Pg> for InsertSingle<'_, HAS_STATI
         } else {
             Names::of(self.row.table)
         };
-        self.row.push_insert(&mut out)?;
-        out.push_sql(" WHERE pg_current_xact_id_if_assigned() IS NULL AND ");
+        self.row.push_insert(None, &mut out)?;
+        out.push_sql(" WHERE pg_catalog.pg_current_xact_id_if_assigned() IS NULL AND ");
         // Everything except the setting's value is known when the statement is planned.
-        out.push_sql("current_setting('persisting_message_bus.table_of_' || ");
+        out.push_sql("pg_catalog.current_setting(");
+        out.push_sql("'persisting_message_bus.table_of_' OPERATOR(pg_catalog.||) ");
         out.push_sql(&sequence);
-        out.push_sql("::oid::text, true) = ");
+        out.push_sql("::pg_catalog.oid::pg_catalog.text, true) OPERATOR(pg_catalog.=) ");
         out.push_sql(&table);
-        out.push_sql("::oid::text AND pg_advisory_xact_lock_shared(");
+        out.push_sql("::pg_catalog.oid::pg_catalog.text");
+        out.push_sql(" AND pg_catalog.pg_advisory_xact_lock_shared(");
         out.push_bind_param::<BigInt, i64>(&self.topic)?;
-        out.push_sql(" # (");
+        out.push_sql(" OPERATOR(pg_catalog.#) (");
         out.push_sql(&sequence);
-        out.push_sql("::oid::bigint << 40) # coalesce(pg_sequence_last_value(");
+        out.push_sql("::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40)");
+        out.push_sql(" OPERATOR(pg_catalog.#) coalesce(pg_catalog.pg_sequence_last_value(");
         out.push_sql(&sequence);
-        out.push_sql("), 0)) IS NOT NULL RETURNING 1 / (");
+        out.push_sql("), 0)) IS NOT NULL RETURNING 1 OPERATOR(pg_catalog./) (");
         out.push_identifier(&self.row.table.id)?;
-        out.push_sql(" = currval(");
+        out.push_sql(" OPERATOR(pg_catalog.=) pg_catalog.currval(");
         out.push_sql(&sequence);
         out.push_sql("))::integer");
         Ok(())
@@ -117,7 +120,7 @@ impl Names<'_> {
 fn by_name(name: &str) -> String {
     let identifier = format!("\"{}\"", name.replace('"', "\"\""));
     let literal = identifier.replace('\\', r"\\").replace('\'', "''");
-    format!("E'{literal}'::regclass")
+    format!("E'{literal}'::pg_catalog.regclass")
 }
 
 /// Returns `true` if the statement may have failed because of its form. `InsertOne` has another

@@ -38,6 +38,7 @@ diesel::table! {
 
 /// Inserts messages into the default table with COPY, after the fence; all of them or none. Returns
 /// `None` if there are too few messages, or if Diesel cannot copy on a connection of this type.
+/// Rolls back if the table is unfit for COPY or has not stored all rows.
 ///
 /// The fence is a statement of its own. `TRUNCATE ... RESTART IDENTITY` cannot run between it and
 /// the rows, whose positions would then be lower than the fence announces. TRUNCATE needs an
@@ -56,8 +57,11 @@ where
     }
     let connection = plain::<PgConnection, C>(connection)?;
     Some(connection.transaction(|connection| {
-        connection.execute_returning_count(&take_fence(table, messages))?;
-        copy(connection, messages)
+        let is_fit = connection.execute_returning_count(&take_fence(table, messages))? > 0;
+        if is_fit && copy(connection, messages)? == messages.len() {
+            return Ok(messages.len());
+        }
+        Err(DieselError::RollbackTransaction)
     }))
 }
 

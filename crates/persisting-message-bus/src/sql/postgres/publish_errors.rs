@@ -4,7 +4,8 @@ use diesel::result::Error as DieselError;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
-use crate::sql::postgres::fence::set_sequence;
+use crate::sql::postgres::fitness::no_unique_index;
+use crate::sql::postgres::sequence::set_sequence;
 use crate::sql::publish_errors::{self, persisting};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::is_unique_violation;
@@ -21,6 +22,18 @@ pub(super) fn not_persisted(
             "the next position is taken, so the sequence of the positions is below the table's rows; \
              {}",
             set_sequence(table)
+        );
+        return Error::permanent(persisting(messages), problem);
+    }
+    // The server writes these words in every language. It means that the table lacks the index that
+    // the clause names, or that the table has rules.
+    if let DieselError::DatabaseError(_, information) = &cause
+        && information.message().contains("ON CONFLICT")
+    {
+        let problem = format!(
+            "{}, or it has rules for INSERT, which are not supported ({})",
+            no_unique_index(table),
+            information.message()
         );
         return Error::permanent(persisting(messages), problem);
     }

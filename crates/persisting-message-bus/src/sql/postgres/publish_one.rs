@@ -7,14 +7,21 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{BigInt, Text};
 
+use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::postgres::fence::key_of;
+use crate::sql::postgres::left_out;
 use crate::sql::postgres::publish_autocommit;
+use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::row_writer::NewRow;
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::repository::OnDuplicate;
+
+/// Draws the position. The column's default could draw it from another sequence than the one that
+/// the fence announces.
+const POSITION: &str = "pg_catalog.nextval(fence.id)";
 
 /// The row is made after the condition was checked, and its position is drawn with the row, so
 /// after the fence.
@@ -26,31 +33,38 @@ use crate::store::repository::OnDuplicate;
 /// that is named costs time, even if it is not called.
 const SEQUENCE: &str = "
     FROM (
-        SELECT id, of_table, topic, topic # (id::oid::bigint << 40) AS key FROM (
+        SELECT id, of_table, topic,
+            topic OPERATOR(pg_catalog.#) (id::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40) AS key,
+            'persisting_message_bus.fence_' OPERATOR(pg_catalog.||) pg_catalog.to_hex(
+                topic OPERATOR(pg_catalog.#) id::pg_catalog.oid::bigint
+            ) AS setting
+        FROM (
             SELECT coalesce(
-                pg_get_serial_sequence(quote_ident(of_table), of_column),
-                format('\"the sequence of %s.%s\"', of_table, of_column)
-            )::regclass AS id, of_table, topic
+                pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(of_table), of_column),
+                pg_catalog.quote_ident(pg_catalog.concat('the sequence of ', of_table, '.', of_column))
+            )::pg_catalog.regclass AS id, of_table, topic
             FROM (SELECT ";
 
+/// Inserts nothing into a temporary table, which no other session sees.
 const FENCE: &str = ") AS name
             OFFSET 0
         ) AS sequence
     ) AS fence
-    WHERE CASE current_setting('persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), true)
-        WHEN 'held' THEN true
-        ELSE pg_advisory_xact_lock_shared(
-            key # coalesce(pg_sequence_last_value(id), 0)
-        ) IS NOT NULL AND set_config(
-            'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint), 'held', true
-        ) IS NOT NULL
+    WHERE CASE
+        WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND pg_catalog.to_regclass(
+            'pg_temp.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(of_table)
+        ) IS NOT NULL THEN false
+        WHEN pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) 'held' THEN true
+        ELSE pg_catalog.pg_advisory_xact_lock_shared(
+            key OPERATOR(pg_catalog.#) coalesce(pg_catalog.pg_sequence_last_value(id), 0)
+        ) IS NOT NULL AND pg_catalog.set_config(setting, 'held', true) IS NOT NULL
     END";
 
 /// Tells the session which table the sequence belongs to: see `publish_autocommit.rs`.
 const TELLS_SESSION: &str = "
-    AND set_config(
-        'persisting_message_bus.table_of_' || id::oid::text,
-        quote_ident(of_table)::regclass::oid::text, false
+    AND pg_catalog.set_config(
+        'persisting_message_bus.table_of_' OPERATOR(pg_catalog.||) id::pg_catalog.oid::pg_catalog.text,
+        pg_catalog.quote_ident(of_table)::pg_catalog.regclass::pg_catalog.oid::pg_catalog.text, false
     ) IS NOT NULL";
 
 /// Inserts a message, or nothing if its id is taken.
@@ -86,7 +100,7 @@ impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryFragment<Pg>
     for InsertOne<'_, HAS_STATIC_ID, TELLS>
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.row.push_insert(&mut out)?;
+        self.row.push_insert(Some(POSITION), &mut out)?;
         out.push_sql(SEQUENCE);
         self.push_topic(&mut out)?;
         out.push_sql(FENCE);
@@ -105,8 +119,26 @@ impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryId for InsertOne<'_, HAS
     const HAS_STATIC_QUERY_ID: bool = HAS_STATIC_ID;
 }
 
-/// Inserts one message, and returns the number of inserted messages: 0 for a duplicate.
+/// Inserts one message, and returns the number of inserted messages: 0 for a duplicate that is
+/// ignored.
 pub(super) fn insert<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+    duplicates: OnDuplicate,
+) -> Result<usize, Error>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    let messages = std::slice::from_ref(message);
+    match insert_row(connection, table, message, duplicates) {
+        // The count shows the duplicate, so no error ends the caller's transaction.
+        Ok(0) => left_out::check(connection, table, messages, duplicates).map(|()| 0),
+        inserted => inserted.map_err(|cause| not_persisted(table, cause, messages)),
+    }
+}
+
+fn insert_row<C>(
     connection: &mut C,
     table: &MessageTable,
     message: &RawMessage,

@@ -58,12 +58,27 @@ impl<'a> NewRow<'a> {
     }
 
     /// Writes `INSERT INTO ... (...) SELECT ...`. The SQL after it decides whether there is a row.
-    pub(super) fn push_insert<'b>(&'b self, out: &mut AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+    /// The position is that of the column's default, or the value of an expression.
+    pub(super) fn push_insert<'b>(
+        &'b self,
+        position: Option<&str>,
+        out: &mut AstPass<'_, 'b, Pg>,
+    ) -> QueryResult<()> {
         out.push_sql("INSERT INTO ");
         out.push_identifier(&self.table.table)?;
         out.push_sql(" (");
+        if position.is_some() {
+            out.push_identifier(&self.table.id)?;
+            out.push_sql(", ");
+        }
         push_columns(self.table, out)?;
-        out.push_sql(") SELECT ");
+        if let Some(position) = position {
+            out.push_sql(") OVERRIDING SYSTEM VALUE SELECT ");
+            out.push_sql(position);
+            out.push_sql(", ");
+        } else {
+            out.push_sql(") SELECT ");
+        }
         let topic = &self.row.message.topic;
         let push_topic = |out: &mut AstPass<'_, 'b, Pg>| out.push_bind_param::<Text, str>(topic);
         self.row.push_values(self.table, push_topic, out)

@@ -13,12 +13,17 @@ use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::store::transactions::TransactionMark;
 
+const IF_ASSIGNED: &str = "SELECT pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text";
+
 /// Returns the id of the transaction. If it has none yet, the server assigns one.
 pub(super) fn get<C>(connection: &mut C) -> QueryResult<Option<String>>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    ask(connection, "SELECT pg_current_xact_id()::text")
+    ask(
+        connection,
+        "SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text",
+    )
 }
 
 /// Asks for the state of the transaction. If a statement has failed in it, other statements fail,
@@ -27,7 +32,7 @@ pub(super) fn probe<C>(connection: &mut C, mark: &TransactionMark) -> QueryResul
 where
     C: LoadConnection<Backend = Pg>,
 {
-    match ask(connection, "SELECT pg_current_xact_id_if_assigned()::text") {
+    match ask(connection, IF_ASSIGNED) {
         Ok(id) if mark.id.is_some() && id != mark.id => Ok(Probe::Ended),
         Ok(_) => Ok(Probe::Open),
         Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),

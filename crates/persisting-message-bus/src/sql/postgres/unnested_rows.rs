@@ -13,32 +13,46 @@ use crate::message::raw::RawMessage;
 use crate::message::time;
 use crate::sql::dialect::{BindTo, Statement};
 use crate::sql::postgres::fence::key_of;
+use crate::sql::postgres::fitness::Use;
 use crate::sql::postgres::json::{Json, JsonText};
 use crate::sql::schema::MessageTable;
 
 /// The maximum number of rows of a statement.
 pub(super) const MAX_ROWS: usize = 2_000;
 
-/// Takes the locks that the transaction does not hold yet. A setting that is local to the
-/// transaction remembers them, and a rollback to a savepoint undoes the setting together with the
-/// locks. The name of the setting contains the topic and the sequence, both in full, because a
-/// transaction may publish on tables of several schemas. The values of the statement are the table,
-/// its column of positions, and the keys of the topics.
-const FENCE: &str = "
+/// Finds the sequence and the table. The values of the statement are the table and its column of
+/// positions.
+const SEQUENCE: &str = "
     WITH sequence AS MATERIALIZED (
         SELECT coalesce(
-            pg_get_serial_sequence(quote_ident(name.of_table), name.of_column),
-            quote_ident('the sequence of ' || name.of_table || '.' || name.of_column)
-        )::regclass AS id
+            pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(of_table), of_column),
+            pg_catalog.quote_ident(pg_catalog.concat('the sequence of ', of_table, '.', of_column))
+        )::pg_catalog.regclass AS id,
+        pg_catalog.quote_ident(of_table)::pg_catalog.regclass::pg_catalog.oid AS of_table, of_column
         FROM (SELECT ? AS of_table, ? AS of_column) AS name
-    ), lock AS MATERIALIZED (
-        SELECT 'persisting_message_bus.fence_' || to_hex(topic # id::oid::bigint) AS setting,
-            topic # (id::oid::bigint << 40) # coalesce(pg_sequence_last_value(id), 0) AS key
-        FROM sequence, unnest(?) AS topic
+    )";
+
+/// Takes the locks that the transaction does not hold yet, unless the table is unfit. A setting that
+/// is local to the transaction remembers them, and a rollback to a savepoint undoes the setting
+/// together with the locks. The name of the setting contains the topic and the sequence, both in
+/// full, because a transaction may publish on tables of several schemas. The values of the statement
+/// are the keys of the topics.
+const FENCE: &str = "
+    lock AS MATERIALIZED (
+        SELECT 'persisting_message_bus.fence_' OPERATOR(pg_catalog.||) pg_catalog.to_hex(
+                topic OPERATOR(pg_catalog.#) id::pg_catalog.oid::bigint
+            ) AS setting,
+            topic OPERATOR(pg_catalog.#) (id::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40)
+                OPERATOR(pg_catalog.#) coalesce(pg_catalog.pg_sequence_last_value(id), 0) AS key
+        FROM sequence, pg_catalog.unnest(?) AS topic
+        WHERE (SELECT is_fit FROM fitness)
     ), fence AS MATERIALIZED (
-        SELECT count(CASE current_setting(setting, true)
-            WHEN 'held' THEN ''
-            ELSE pg_advisory_xact_lock_shared(key)::text || set_config(setting, 'held', true)
+        SELECT pg_catalog.count(CASE
+            WHEN pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) 'held' THEN ''
+            ELSE pg_catalog.concat(
+                pg_catalog.pg_advisory_xact_lock_shared(key)::pg_catalog.text,
+                pg_catalog.set_config(setting, 'held', true)
+            )
         END) AS held
         FROM lock
     )";
@@ -46,7 +60,12 @@ const FENCE: &str = "
 /// A row is made after the condition is checked, and its position is drawn with the row, so after
 /// the fence. There is no table to read from, so the server makes and stores one row at a time, in
 /// the order of the arrays.
-const AFTER_FENCE: &str = "WHERE (SELECT held FROM fence) > 0";
+///
+/// The position is not left to the column's default, which could draw it from another sequence than
+/// the one that the fence announces. It is drawn outside of the query that unnests, which computes
+/// its columns once more at the end.
+const AFTER_FENCE: &str = "WHERE (SELECT held FROM fence) OPERATOR(pg_catalog.>) 0";
+const POSITION: &str = "pg_catalog.nextval((SELECT id FROM sequence))";
 
 /// A bound value: one value for all rows, or a column of all rows.
 pub(super) enum Column<'a> {
@@ -62,11 +81,12 @@ pub(super) enum Column<'a> {
 }
 
 /// Builds the statement that inserts the messages. A message whose id is taken is left out, or
-/// makes the statement fail.
+/// makes the statement fail. It inserts nothing into a table that is unfit for `use_of`.
 pub(super) fn insert_messages<'a>(
     table: &'a MessageTable,
     messages: &'a [RawMessage],
     leave_out_taken: bool,
+    use_of: Use,
 ) -> Statement<'a, Column<'a>> {
     let version = table.message_version.as_ref();
     let flow = table.correlation_id.as_ref();
@@ -83,20 +103,29 @@ pub(super) fn insert_messages<'a>(
     } else {
         ""
     };
+    let fence = fence(use_of);
     let sql = format!(
-        "{FENCE} INSERT INTO {{table}} ({{message_id}}, {{topic}}, {{message_type}}, {{payload}}, \
-         {{headers}}, {{published_at}}{version}{flow}) SELECT {} {AFTER_FENCE} {conflict}",
+        "{fence} INSERT INTO {{table}} ({{id}}, {{message_id}}, {{topic}}, {{message_type}}, \
+         {{payload}}, {{headers}}, {{published_at}}{version}{flow}) OVERRIDING SYSTEM VALUE \
+         SELECT {POSITION}, rows.* FROM (SELECT {} {AFTER_FENCE}) AS rows {conflict}",
         selected.join(", ")
     );
     Statement::new(sql, table, topics(table, messages).chain(columns))
 }
 
-/// Builds the statement that only takes the locks.
+fn fence(use_of: Use) -> String {
+    let fitness = use_of.fitness();
+    format!("{SEQUENCE}, {fitness}, {FENCE}")
+}
+
+/// Builds the statement that only takes the locks, for rows that are copied. It returns no row if
+/// the table is unfit for that.
 pub(super) fn take_fence<'a>(
     table: &'a MessageTable,
     messages: &'a [RawMessage],
 ) -> Statement<'a, Column<'a>> {
-    let sql = format!("{FENCE} SELECT held FROM fence");
+    let fence = fence(Use::Copy);
+    let sql = format!("{fence} SELECT held FROM fence WHERE held OPERATOR(pg_catalog.>) 0");
     Statement::new(sql, table, topics(table, messages))
 }
 
@@ -107,7 +136,7 @@ fn topics<'a>(
 ) -> impl Iterator<Item = Column<'a>> {
     let topics: BTreeSet<_> = messages.iter().map(|message| &message.topic).collect();
     let keys = topics.iter().map(|topic| key_of(topic));
-    let names = [&table.table, &table.id].map(|name| Column::Text(name));
+    let names = [&table.table, &table.id, &table.message_id].map(|name| Column::Text(name));
     names.into_iter().chain([Column::Numbers(keys.collect())])
 }
 
@@ -162,7 +191,7 @@ impl Column<'_> {
     fn sql(&self) -> &'static str {
         match self {
             Self::Text(_) | Self::OptionalText(_) | Self::Number(_) => "?",
-            _ => "unnest(?)",
+            _ => "pg_catalog.unnest(?)",
         }
     }
 }

@@ -79,7 +79,7 @@ where
     for message in messages {
         let stored = is_stored(connection, table, message);
         if !stored.map_err(|cause| failed_while(persisting(messages), cause))? {
-            return Err(Error::dropped_by_database(message));
+            return Err(Error::dropped_by_database(message, ""));
         }
     }
     Ok(())
