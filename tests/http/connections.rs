@@ -29,7 +29,10 @@ fn wait_until_served(address: SocketAddr) {
     wait_for("the request is served", || {
         let response = get(address, "/orders", &[]);
         match response.status {
-            200 => Ok(assert_eq!(response.orders(), [7])),
+            200 => {
+                assert_eq!(response.orders(), [7]);
+                Ok(())
+            }
             status => Err(status),
         }
     });

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::key::ConsumerKey;
 
-/// Ends the lease of a consumer on a topic, whoever holds it and however late it ends. Returns
+/// Ends the lease of a consumer on a topic, for any holder, and however late it ends. Returns
 /// `false` if no holder has a lease. A consumer of several topics has a lease on each.
 ///
 /// A lease ends by itself after its duration. If the clock of the database was wrong when the lease

@@ -1,4 +1,4 @@
-//! Opens the connections of a consumer, and gives up those that are of no use.
+//! Opens the connections of a consumer, and abandons those that are of no use.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl<B: Send + 'static> Connector<B> {
     }
 }
 
-/// Gives up a connection, so that a pool does not hand it out again.
+/// Abandons a connection, so that a pool does not hand it out again.
 pub(super) fn abandon<B>(mut bus: B)
 where
     B: MessageSource + MessageConsumerState,

@@ -135,7 +135,7 @@ pub trait MessageConsumerState: MessageFailures {
     /// If the state cannot be written.
     fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error>;
 
-    /// Gives up the connection to the state, as [`MessageSource::abandon_source`] does. The default
+    /// Abandons the connection to the state, as [`MessageSource::abandon_source`] does. The default
     /// implementation does nothing.
     ///
     /// [`MessageSource::abandon_source`]: crate::backend::MessageSource::abandon_source

@@ -196,7 +196,7 @@ pub trait MessageSource {
         ))
     }
 
-    /// Gives up the connection to the source, because another one may not have its last error: see
+    /// Abandons the connection to the source, because another one may not have its last error: see
     /// [`Error::may_be_of_connection`]. A pool that the connection came from must not hand it out
     /// again. The default implementation does nothing.
     ///

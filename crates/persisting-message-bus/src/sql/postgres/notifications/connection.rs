@@ -27,7 +27,7 @@ impl Connections {
     }
 
     /// Runs a statement, on a new connection if there is none. Returns the connection if it has
-    /// succeeded in time. Gives up at a stop.
+    /// succeeded in time. Returns `None` at a stop.
     pub(super) fn run(
         &self,
         open: Option<PgConnection>,

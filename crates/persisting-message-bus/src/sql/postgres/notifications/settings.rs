@@ -102,7 +102,7 @@ impl Notifications {
     }
 
     /// Sets how long a notifier or a listener waits for a connection, or for the answer to a
-    /// statement. Then it gives up the connection and opens another one. A listener also sends a
+    /// statement. Then it abandons the connection and opens another one. A listener also sends a
     /// statement after each such time without a notification, to find out whether its connection
     /// still works. Default: 30 seconds. Zero means that no answer comes in time.
     #[must_use]
