@@ -4,7 +4,7 @@
 //! and serves them as a feed. `billing` reads the feed and writes an invoice for each order to
 //! `billing.db`, in the transaction that moves its cursor. The command starts both services; `--
 //! orders` and `-- billing` start one. Kill either and start it again: every order gets exactly one
-//! invoice.
+//! invoice. Set `FEED_TOKEN` to another token for the feed.
 
 use std::error::Error;
 use std::process::{Child, Command};
@@ -19,7 +19,7 @@ use diesel::sql_types::{BigInt, Text};
 use persisting_message_bus::operate::Shutdown;
 use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
-    Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Topic,
+    Coalescer, Message, MessageBus, MessageConsumer, MessageDispatcher, Runner, Topic,
 };
 use persisting_message_bus_http::{Feed, HttpSource};
 use serde::{Deserialize, Serialize};
@@ -90,22 +90,34 @@ fn connect(file: &str) -> Result<SqliteConnection> {
 fn orders(arguments: &Arguments) -> Result {
     let mut connection = connect("orders.db")?;
     migrate(&mut connection)?;
-    let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]).public();
+    // docs: feed
+    let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]) // or `move || pool.get()`
+        .source("https://shop.example") // the `source` of its CloudEvents
+        .token(token()) // or token_for(.., topics), or public()
+        .router();
+    let app = axum::Router::new().nest("/feeds", feed); // with the service's other routes
+    // docs: end
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(&arguments.address))?;
     // With TCP_NODELAY, the end of a page does not wait until its beginning is acknowledged.
     let listener = listener.tap_io(|connection| {
         let _slower_otherwise = connection.set_nodelay(true);
     });
-    runtime.spawn(async { axum::serve(listener, feed.router()).await });
+    runtime.spawn(async { axum::serve(listener, app).await });
 
     let placed: i64 = diesel::sql_query("SELECT count(*) AS number FROM public_messages")
         .get_result::<Count>(&mut connection)?
         .number;
+    // docs: coalesce
+    let coalescer = Coalescer::new(|| connect("orders.db")) // or `move || pool.get()`
+        .queue_timeout(Duration::from_secs(5)); // default: 10 seconds
+    let orders = MessageDispatcher::<Orders>::new().coalescing(&coalescer);
+    // docs: end
     for order in (1..=arguments.orders).skip(usize::try_from(placed)?) {
         let total_cents = i64::from(order) * 100;
-        let placed = OrderPlaced { order, total_cents };
-        MessageDispatcher::<Orders>::new().dispatch(&mut connection, &placed)?;
+        // docs: coalesce
+        orders.dispatch(&OrderPlaced { order, total_cents })?; // from any thread
+        // docs: end
         thread::sleep(Duration::from_millis(10));
     }
     println!("all orders are placed");
@@ -118,20 +130,26 @@ fn billing(address: &str) -> Result {
     connection.batch_execute(
         "CREATE TABLE IF NOT EXISTS invoices (message_id TEXT NOT NULL, cents BIGINT NOT NULL)",
     )?;
-    let feed = format!("http://{address}");
+    let address = format!("http://{address}/feeds");
+    // docs: consume
     let running = Runner::new(move || -> Result<_> {
-        Ok(MessageBus::new(
-            HttpSource::new(&feed)?,
-            connect("billing.db")?,
-        ))
+        let feed = HttpSource::new(&address)?.token(token())?; // or token_from_env("FEED_TOKEN")
+        Ok(MessageBus::new(feed, connect("billing.db")?)) // remote messages, local cursor
     })
     .consumer(MessageConsumer::<Orders>::transactional("billing", bill))
     .start();
+    // docs: end
     wait_for_the_end(&running.shutdown())?;
     running.stop_within(Duration::from_secs(10))?;
     Ok(())
 }
 
+/// Returns the token that `billing` sends and `orders` accepts.
+fn token() -> String {
+    env::var("FEED_TOKEN").unwrap_or_else(|_| "a long random text".to_owned())
+}
+
+// docs: consume
 /// Writes an invoice for an order. If the message were handled twice, there would be two invoices.
 fn bill(connection: &mut SqliteConnection, message: &Message<Orders>) -> Result {
     let Orders::OrderPlaced(placed) = message.payload();
@@ -142,6 +160,7 @@ fn bill(connection: &mut SqliteConnection, message: &Message<Orders>) -> Result 
         .execute(connection)?;
     Ok(())
 }
+// docs: end
 
 /// Waits for Ctrl-C or SIGTERM.
 fn wait_for_the_end(shutdown: &Shutdown) -> Result {

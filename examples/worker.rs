@@ -21,7 +21,8 @@ use persisting_message_bus::operate::{
 };
 use persisting_message_bus::sql::{migrate, sqlite::Settings};
 use persisting_message_bus::{
-    FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, Runner, Topic, Waker,
+    FailurePolicy, Message, MessageConsumer, MessageDispatcher, OnAdded, RetryPolicy, Runner,
+    Topic, Waker,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::to_value;
@@ -53,34 +54,68 @@ fn main() -> Result {
         "CREATE TABLE IF NOT EXISTS revenue (id INTEGER PRIMARY KEY, cents INTEGER NOT NULL);
         INSERT OR IGNORE INTO revenue VALUES (1, 0)",
     )?;
+    // docs: retry
     let park = RetryPolicy::default()
         .initial_delay(Duration::from_millis(50))
         .max_attempts(3)
         .on_exhausted(FailurePolicy::Park);
-    let running = Runner::new(connect)
-        .consumer(MessageConsumer::<Orders>::external("printer", print).retry(park))
-        .consumer(MessageConsumer::<Orders>::transactional("bookkeeper", book))
+    let printer = MessageConsumer::<Orders>::external("printer", print).retry(park);
+    // docs: end
+    // docs: added
+    let bookkeeper = MessageConsumer::<Orders>::transactional("bookkeeper", book);
+    let bookkeeper = bookkeeper.on_added(OnAdded::Replay); // or OnAdded::FromNow
+    // docs: end
+    // docs: runner
+    let running = Runner::new(connect) // or `move || pool.get()`
+        .consumer(printer)
+        .consumer(bookkeeper)
         .start();
-    let (signal, typed) = (running.shutdown(), running.shutdown());
-    ctrlc::set_handler(move || signal.request())?;
+    let shutdown = running.shutdown();
+    ctrlc::set_handler(move || shutdown.request())?;
+    // docs: end
+    let typed = running.shutdown();
     thread::spawn(move || obey(&typed));
     place_orders(&mut connection, &running.waker(), &running.shutdown())?;
-    for ended in running.stop_within(Duration::from_secs(10))? {
-        let why = ended.error.map(|error| format!(": {error:#}"));
-        println!("{} has ended{}", ended.consumer, why.unwrap_or_default());
+    // docs: runner
+    for exit in running.stop_within(Duration::from_secs(10))? {
+        match exit.error {
+            None => println!("{} has ended", exit.consumer), // after a shutdown
+            Some(error) => eprintln!("{} stopped: {error:#}", exit.consumer),
+        }
     }
+    // docs: end
     Ok(())
 }
 
 fn place_orders(db: &mut SqliteConnection, waker: &Waker, shutdown: &Shutdown) -> Result {
-    let (orders, total_cents) = (MessageDispatcher::<Orders>::new(), 12_50);
     for order in (1..).take_while(|_| !shutdown.is_requested()) {
-        orders.dispatch(db, &OrderPlaced { order, total_cents })?;
+        let total_cents = 12_50;
+        place(db, &OrderPlaced { order, total_cents })?;
         waker.wake();
         thread::sleep(Duration::from_millis(300));
     }
     Ok(())
 }
+
+// docs: place
+/// Dispatches a message, and repeats that after a retryable error.
+fn place(db: &mut SqliteConnection, placed: &OrderPlaced) -> Result {
+    let (orders, retry) = (MessageDispatcher::<Orders>::new(), RetryPolicy::default());
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match orders.dispatch(db, placed) {
+            Err(error) if error.is_retryable() && attempts < retry.max_attempts => {
+                thread::sleep(retry.backoff.delay_after(attempts));
+                if error.is_disconnected() {
+                    *db = connect()?;
+                }
+            }
+            dispatched => return Ok(dispatched.map(drop)?),
+        }
+    }
+}
+// docs: end
 
 /// Executes typed commands. An operator's program would have a connection and no consumers.
 fn obey(shutdown: &Shutdown) -> Result {

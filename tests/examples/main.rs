@@ -1,6 +1,10 @@
 //! The examples, run as users run them.
 
+#[cfg(feature = "tokio")]
+mod async_service;
 mod flights;
+#[cfg(feature = "postgres")]
+mod notifications;
 mod outbox_relay;
 mod quickstart;
 #[cfg(feature = "http")]
