@@ -16,14 +16,14 @@ pub enum Failure {
     Before(Error),
     /// A message failed: the one at this offset, if that is known. No effect of the attempt is
     /// final.
-    Message(Option<usize>, Culprit),
+    Message(Option<usize>, MessageFault),
     /// The transaction ended early, and some effects can be final.
-    Ended(Option<usize>, Culprit),
+    Ended(Option<usize>, MessageFault),
 }
 
 /// The fault of a message.
 #[derive(Debug)]
-pub enum Culprit {
+pub enum MessageFault {
     /// The message fails on every attempt, as far as the library can tell.
     Failed(HandlerError),
     /// The cause can pass, so another attempt can succeed.
@@ -45,7 +45,7 @@ impl Failure {
             None => Self::Before(error),
             Some(class) => {
                 let alone = (messages == 1).then_some(0);
-                Self::Message(alone, Culprit::of(Some(class), error.into()))
+                Self::Message(alone, MessageFault::of(Some(class), error.into()))
             }
         }
     }
@@ -57,19 +57,19 @@ impl Failure {
         match self {
             // No watch observed the statements. A returned deadlock is more likely than an earlier
             // commit.
-            Self::Ended(offset, Culprit::Returned(cause, state))
+            Self::Ended(offset, MessageFault::Returned(cause, state))
                 if is_unknown(&state) && class_of(&*cause) == Some(Class::Transient) =>
             {
-                Self::Message(offset, Culprit::Interrupted(Class::Transient, cause))
+                Self::Message(offset, MessageFault::Interrupted(Class::Transient, cause))
             }
-            Self::Message(offset, culprit) => Self::Message(offset, culprit.told()),
-            Self::Ended(offset, culprit) => Self::Ended(offset, culprit.told()),
+            Self::Message(offset, fault) => Self::Message(offset, fault.told()),
+            Self::Ended(offset, fault) => Self::Ended(offset, fault.told()),
             other => other,
         }
     }
 }
 
-impl Culprit {
+impl MessageFault {
     pub(super) fn told(self) -> Self {
         match self {
             Self::Returned(cause, state) => {
@@ -129,15 +129,15 @@ pub(super) fn judge<B: TransactionControl + ?Sized>(
         Err(error) => return Err(Failure::Message(offset, lost(error, handled.err()))),
     };
     let is_final = is_final(&state);
-    let culprit = match (handled, state) {
+    let fault = match (handled, state) {
         (Ok(()), TransactionState::Open) => return Ok(()),
-        (Ok(()), left) => Culprit::Left(left, None),
-        (Err(cause), state) => Culprit::Returned(cause, state),
+        (Ok(()), left) => MessageFault::Left(left, None),
+        (Err(cause), state) => MessageFault::Returned(cause, state),
     };
     Err(if is_final {
-        Failure::Ended(offset, culprit)
+        Failure::Ended(offset, fault)
     } else {
-        Failure::Message(offset, culprit)
+        Failure::Message(offset, fault)
     })
 }
 
@@ -149,18 +149,18 @@ pub(super) fn judge_at_end<B: TransactionControl + ?Sized>(
     let alone = (messages == 1).then_some(0);
     match transaction.state_at_end() {
         Ok(TransactionState::Open) => Ok(()),
-        Ok(left) if is_final(&left) => Err(Failure::Ended(alone, Culprit::Left(left, None))),
-        Ok(left) => Err(Failure::Message(alone, Culprit::Left(left, None))),
+        Ok(left) if is_final(&left) => Err(Failure::Ended(alone, MessageFault::Left(left, None))),
+        Ok(left) => Err(Failure::Message(alone, MessageFault::Left(left, None))),
         Err(error) => Err(Failure::Message(alone, lost(error, None))),
     }
 }
 
-/// Returns the culprit for a connection that was lost in a handler or after it.
-fn lost(error: Error, cause: Option<HandlerError>) -> Culprit {
+/// Returns the fault for a connection that was lost in a handler or after it.
+fn lost(error: Error, cause: Option<HandlerError>) -> MessageFault {
     let class = error.class();
     match cause {
-        Some(cause) if class_of(&*cause) == class => Culprit::of(class, cause),
-        _ => Culprit::of(class, error.into()),
+        Some(cause) if class_of(&*cause) == class => MessageFault::of(class, cause),
+        _ => MessageFault::of(class, error.into()),
     }
 }
 

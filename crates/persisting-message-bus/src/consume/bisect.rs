@@ -67,7 +67,7 @@ impl<T> FailureBisection<T> {
     }
 
     /// Returns the failing message once all messages before it are handled.
-    pub(super) fn culprit(&mut self) -> Option<(usize, T)> {
+    pub(super) fn failing_message(&mut self) -> Option<(usize, T)> {
         let handled = self.handled;
         self.failing.take_if(|(index, _)| *index == handled)
     }
@@ -95,7 +95,7 @@ mod tests {
                     search.failed(offset, "failed");
                 }
             }
-            if let Some((index, _)) = search.culprit() {
+            if let Some((index, _)) = search.failing_message() {
                 return (committed, Some(index));
             }
             if search.is_done() {
@@ -111,10 +111,10 @@ mod tests {
             for failing in 0..=all {
                 for tells in [true, false] {
                     let fails: Vec<bool> = (0..all).map(|index| index >= failing).collect();
-                    let (committed, culprit) = run(&fails, tells);
+                    let (committed, fault) = run(&fails, tells);
                     let handled: Vec<usize> = committed.into_iter().flatten().collect();
                     assert_eq!(handled, (0..failing).collect::<Vec<_>>());
-                    assert_eq!(culprit, (failing < all).then_some(failing));
+                    assert_eq!(fault, (failing < all).then_some(failing));
                 }
             }
         }
@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_page_without_failure_is_one_attempt() {
-        let (committed, culprit) = run(&[false; 7], false);
+        let (committed, fault) = run(&[false; 7], false);
         assert_eq!(committed.first(), Some(&(0..7)));
-        assert_eq!(culprit, None);
+        assert_eq!(fault, None);
     }
 }

@@ -196,11 +196,11 @@ mod tests {
             now += Duration::from_secs(60);
             let size = caution.page_size(at(cursor), usual);
             let end = last.min(cursor + i64::try_from(size).unwrap_or(i64::MAX - cursor));
-            let culprit = bad
+            let fault = bad
                 .iter()
                 .copied()
                 .find(|it| (cursor + 1..=end).contains(it));
-            let Some(culprit) = culprit else {
+            let Some(fault) = fault else {
                 cursor = end;
                 caution.passed(at(cursor));
                 continue;
@@ -210,13 +210,13 @@ mod tests {
                 last: at(end),
                 tried: usize::try_from(end - cursor).unwrap_or_default(),
                 known: known.then(|| Known {
-                    position: at(culprit),
-                    before: usize::try_from(culprit - cursor - 1).unwrap_or_default(),
+                    position: at(fault),
+                    before: usize::try_from(fault - cursor - 1).unwrap_or_default(),
                 }),
             };
             if caution.interrupted(interruption, PATIENCE, now) == Verdict::Counts {
-                counted.push(culprit);
-                cursor = culprit;
+                counted.push(fault);
+                cursor = fault;
                 caution.passed(at(cursor));
             }
             assert!(attempts < 10_000, "it does not end");

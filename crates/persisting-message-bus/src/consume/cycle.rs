@@ -227,14 +227,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             leases.suspect(&all);
             let page = self.read(bus, leases, heads, 1)?;
             self.warn_of_what_was_left(leases, left);
-            // At the start, the hook can be the culprit.
+            // At the start, the hook can be the cause.
             let handed_out = leases.has_left_start() || !self.handler.has_hook();
             if left.alone
                 && handed_out
                 && let Some(message) = page.messages.first()
             {
                 let died = Error::died(message);
-                self.settle(bus, leases, died)?;
+                self.record_and_apply_policy(bus, leases, died)?;
                 // The message is parked or skipped, and the consumer continues after it.
                 return Ok(Page::nothing(&page));
             }

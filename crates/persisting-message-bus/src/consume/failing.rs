@@ -8,7 +8,7 @@ use crate::consume::errors::storable_text;
 use crate::consume::leases::Leases;
 use crate::consume::recording::record_failure;
 use crate::error::Error;
-use crate::error::kind::Culprit;
+use crate::error::kind::MessageFault;
 use crate::message::topic::EventSet;
 use crate::observe;
 use crate::position::Position;
@@ -18,10 +18,10 @@ use crate::store::lease::Lease;
 use crate::store::place::MessageAt;
 
 /// Returns the place of the message that an error is about.
-fn place_of(culprit: &Culprit<'_>) -> MessageAt {
+fn place_of(fault: &MessageFault<'_>) -> MessageAt {
     MessageAt {
-        position: culprit.position,
-        message_id: culprit.message_id,
+        position: fault.position,
+        message_id: fault.message_id,
     }
 }
 
@@ -30,7 +30,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// the topic and position after which the consumer continues, or else the error.
     ///
     /// This must be called under the lease, after all messages before the failing one are handled.
-    pub(super) fn settle<B>(
+    pub(super) fn record_and_apply_policy<B>(
         &mut self,
         bus: &mut B,
         leases: &mut Leases,
@@ -40,8 +40,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageConsumerState + ?Sized,
     {
         let retry = self.settings.retry.unwrap_or_default();
-        let culprit = error.culprit();
-        let Some((message, lease)) = culprit.and_then(|message| {
+        let fault = error.failing_message();
+        let Some((message, lease)) = fault.and_then(|message| {
             let lease = leases.on(message.topic)?.clone();
             Some((message, lease))
         }) else {
@@ -105,8 +105,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageConsumerState + ?Sized,
     {
         let then = self.settings.retry.unwrap_or_default().on_exhausted;
-        let culprit = error.culprit();
-        let at = culprit.and_then(|it| leases.on(it.topic).map(|lease| (lease, place_of(&it))));
+        let fault = error.failing_message();
+        let at = fault.and_then(|it| leases.on(it.topic).map(|lease| (lease, place_of(&it))));
         let (Some((lease, passed)), false) = (at, then == FailurePolicy::Stop) else {
             return Err(error);
         };

@@ -15,7 +15,7 @@ use crate::consume::page::Page;
 use crate::consume::poll::Poll;
 use crate::consume::waiting::Waiting;
 use crate::error::Error;
-use crate::error::kind::Culprit;
+use crate::error::kind::MessageFault;
 use crate::message::topic::EventSet;
 use crate::observe;
 use crate::store::consumer_state::MessageConsumerState;
@@ -60,7 +60,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &self,
         bus: &mut B,
         lease: &Lease,
-        message: &Culprit<'_>,
+        message: &MessageFault<'_>,
         error: &str,
     ) -> Result<(), Error>
     where
@@ -92,7 +92,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let Some(message) = error.culprit() else {
+        let Some(message) = error.failing_message() else {
             return Ok(false);
         };
         let mut topics = self.topics.iter();

@@ -174,7 +174,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 self.unknown_redriven.insert((index, position));
                 Ok(false)
             }
-            Err(error) if error.culprit().is_some() => {
+            Err(error) if error.failing_message().is_some() => {
                 note_parked(bus, lease, extend_lease, position, &error)
             }
             Err(error) if error.is_interruption() => {

@@ -60,7 +60,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if error.is_unknown_message() && self.waits_before(bus, leases, page, handled, &error)? {
             return Err(error);
         }
-        let (topic, position) = self.settle(bus, leases, error)?;
+        let (topic, position) = self.record_and_apply_policy(bus, leases, error)?;
         let passed = page.skipped_before(topic, position, handled);
         self.skipped += passed as u64;
         Ok(Progress::poll(handled))

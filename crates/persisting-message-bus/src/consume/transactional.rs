@@ -3,7 +3,7 @@ use std::ops::Range;
 
 use tracing::warn;
 
-use crate::consume::attempt::{Culprit, Failure, judge_at_end};
+use crate::consume::attempt::{Failure, MessageFault, judge_at_end};
 use crate::consume::bisect::FailureBisection;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::HandlerError;
@@ -215,14 +215,14 @@ impl<C: ?Sized, H> Transactional<C, H> {
         leases: &Leases,
         page: &Page<S>,
         index: usize,
-        culprit: Culprit,
+        fault: MessageFault,
         outcome: &mut PageOutcome,
     ) where
         S: EventSet,
         B: MessageConsumerState + TransactionControlOn<C> + ?Sized,
     {
         let message = &page.messages[index];
-        let error = culprit.error(message);
+        let error = fault.error(message);
         let noted = bus.in_transaction(|bus| {
             let attempts = leases.note_final(bus, message, &error)?;
             let committed = leases.was_committed(bus)?;
@@ -299,25 +299,25 @@ where
                     outcome.failure = Some(error);
                     break;
                 }
-                Err(Failure::Message(offset, culprit)) if culprit.goes_on(offset) => {
-                    search.failed(offset, culprit);
+                Err(Failure::Message(offset, fault)) if fault.goes_on(offset) => {
+                    search.failed(offset, fault);
                 }
-                Err(Failure::Message(offset, culprit)) => {
+                Err(Failure::Message(offset, fault)) => {
                     let first = &page.messages[range.start + offset.unwrap_or_default()];
-                    outcome.failure = Some(culprit.error(first));
+                    outcome.failure = Some(fault.error(first));
                     outcome.interrupted = Some(Tried {
                         messages: range.len(),
                         offset,
                     });
                     break;
                 }
-                Err(Failure::Ended(Some(offset), culprit)) => {
+                Err(Failure::Ended(Some(offset), fault)) => {
                     outcome.handled = search.handled();
                     let index = range.start + offset;
-                    Self::ended(bus, leases, page, index, culprit, &mut outcome);
+                    Self::ended(bus, leases, page, index, fault, &mut outcome);
                     return outcome;
                 }
-                Err(Failure::Ended(None, culprit)) => {
+                Err(Failure::Ended(None, fault)) => {
                     // The messages were handed out together, so only further attempts can find the
                     // guilty one.
                     warn!(
@@ -325,17 +325,17 @@ where
                         "page handler left its transaction: committed effects can be \
                          repeated until the consumer finds the message"
                     );
-                    search.failed(None, culprit);
+                    search.failed(None, fault);
                 }
             }
-            if let Some((index, culprit)) = search.culprit() {
-                if culprit.is_interruption() {
+            if let Some((index, fault)) = search.failing_message() {
+                if fault.is_interruption() {
                     outcome.interrupted = Some(Tried {
                         messages: 1,
                         offset: Some(0),
                     });
                 }
-                outcome.failure = Some(culprit.error(&page.messages[index]));
+                outcome.failure = Some(fault.error(&page.messages[index]));
                 break;
             }
             if search.is_done() {
@@ -382,7 +382,7 @@ where
         };
         taken.map_err(|failure| match failure {
             Failure::Before(error) => error,
-            Failure::Message(_, culprit) | Failure::Ended(_, culprit) => culprit.error(message),
+            Failure::Message(_, fault) | Failure::Ended(_, fault) => fault.error(message),
         })
     }
 }

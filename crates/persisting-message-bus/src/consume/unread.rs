@@ -112,7 +112,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         };
         let stored = bus.stored_consumer(request.key())?;
         let is_idle = stored.is_some_and(|stored| stored.work.is_none());
-        let Some(message) = error.culprit().filter(|_| is_idle) else {
+        let Some(message) = error.failing_message().filter(|_| is_idle) else {
             return Ok(false);
         };
         match bus.acquire(&request) {

@@ -31,7 +31,7 @@ impl Error {
             | Kind::LeaseHeld { topic, .. }
             | Kind::LeaseLost { topic, .. } => Some(topic),
             Kind::Interrupted { at, .. } => Some(&at.topic),
-            _ => self.culprit().map(|message| message.topic),
+            _ => self.failing_message().map(|message| message.topic),
         }
     }
 
@@ -67,7 +67,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.culprit().map(|message| message.position)
+        self.failing_message().map(|message| message.position)
     }
 
     /// Returns the id of the message that the error is about.
@@ -78,7 +78,9 @@ impl Error {
             | Kind::Encode { message_id, .. }
             | Kind::Unstorable { message_id, .. }
             | Kind::TooLarge { message_id, .. } => Some(*message_id),
-            _ => self.culprit().and_then(|message| message.message_id),
+            _ => self
+                .failing_message()
+                .and_then(|message| message.message_id),
         }
     }
 

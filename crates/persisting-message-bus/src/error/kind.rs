@@ -287,7 +287,7 @@ impl Kind {
 }
 
 /// The message that an error is about.
-pub(crate) struct Culprit<'a> {
+pub(crate) struct MessageFault<'a> {
     pub(crate) topic: &'a str,
     pub(crate) position: Position,
     pub(crate) message_id: Option<Uuid>,
@@ -304,8 +304,8 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    pub(super) fn culprit(&self) -> Culprit<'_> {
-        Culprit {
+    pub(super) fn failing_message(&self) -> MessageFault<'_> {
+        MessageFault {
             topic: &self.topic,
             position: self.position,
             message_id: Some(self.message_id),

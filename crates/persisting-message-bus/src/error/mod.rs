@@ -11,7 +11,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use crate::error::class::Class;
-use crate::error::kind::{Culprit, Kind, TimeLeft};
+use crate::error::kind::{Kind, MessageFault, TimeLeft};
 
 /// A failure: what failed, where, and the next step.
 ///
@@ -274,7 +274,7 @@ impl Error {
         matches!(self.kind(), Kind::Interrupted { .. })
     }
 
-    pub(crate) fn culprit(&self) -> Option<Culprit<'_>> {
+    pub(crate) fn failing_message(&self) -> Option<MessageFault<'_>> {
         match self.kind() {
             Kind::Unknown { at, .. }
             | Kind::NotSelected { at }
@@ -285,7 +285,7 @@ impl Error {
             | Kind::Handler(at, _)
             | Kind::LeftTransaction { at, .. }
             | Kind::Retired(at)
-            | Kind::Died(at) => Some(at.culprit()),
+            | Kind::Died(at) => Some(at.failing_message()),
             Kind::BrokenRow {
                 topic, position, ..
             }
@@ -296,7 +296,7 @@ impl Error {
             | Kind::Counted {
                 topic, position, ..
             }
-            | Kind::NotThere { topic, position } => Some(Culprit {
+            | Kind::NotThere { topic, position } => Some(MessageFault {
                 topic,
                 position: *position,
                 message_id: None,

@@ -9,9 +9,9 @@ use crate::position::Position;
 /// The outcome of an attempt.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The poll was empty, and stays so while the `Sign` from before it is the same.
-    Nothing(Option<Sign>),
-    /// The consumer did not poll, because the `Sign` was the same.
+    /// The poll was empty, and stays so while the `ChangeToken` from before it is the same.
+    Nothing(Option<ChangeToken>),
+    /// The consumer did not poll, because the `ChangeToken` was the same.
     Unchanged,
     /// So many messages were handled. Zero: other messages were skipped.
     Handled(usize),
@@ -50,7 +50,7 @@ impl Failing {
 
 /// A value that differs when there can be new messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct ChangeToken {
     /// The source's change token, for commits of other connections.
     pub(super) changes: i64,
     pub(super) wakes: u64,
@@ -79,10 +79,10 @@ pub(super) enum Next {
 pub(super) struct Progress {
     /// The last wait of an idle consumer, if there was no message since.
     waited: Duration,
-    /// The `Sign` from before the last poll, if that was empty. This consumer's own commits do not
+    /// The token from before the last poll, if that was empty. This consumer's own commits do not
     /// show in it.
-    sign: Option<Sign>,
-    /// How much longer the same `Sign` replaces a poll.
+    token: Option<ChangeToken>,
+    /// How much longer the same `ChangeToken` replaces a poll.
     rest: Duration,
     /// How often the same object has failed in a row.
     failures: u32,
@@ -102,10 +102,10 @@ pub(super) struct Pace {
 /// The first interval between polls after activity.
 const MIN_POLL: Duration = Duration::from_millis(1);
 
-/// The checks of the `Sign` per idle interval. A check is 1 statement. A poll is 4, with the check.
+/// The checks of the token per idle interval. A check is 1 statement. A poll is 4, with the check.
 const SIGNS_PER_INTERVAL: u32 = 3;
 
-/// After about so many idle intervals, a consumer polls although the `Sign` is the same, because a
+/// After about so many idle intervals, a consumer polls although the token is the same, because a
 /// poll also depends on state that need not be where the messages are.
 const MAX_REST: u32 = 3;
 
@@ -128,14 +128,14 @@ impl Progress {
 
     pub(super) fn step(&mut self, outcome: &Outcome, pace: &Pace) -> Next {
         match outcome {
-            Outcome::Nothing(sign) => {
-                self.sign = *sign;
+            Outcome::Nothing(token) => {
+                self.token = *token;
                 self.rest = pace.idle_interval.saturating_mul(MAX_REST);
                 self.idle(pace.idle_interval)
             }
             Outcome::Unchanged => self.idle(pace.idle_interval / SIGNS_PER_INTERVAL),
             Outcome::Handled(0) => {
-                self.sign = None;
+                self.token = None;
                 self.idle(pace.idle_interval)
             }
             Outcome::Handled(_) => {
@@ -143,21 +143,21 @@ impl Progress {
                 Next::GoOn
             }
             Outcome::Failed(error) => {
-                self.sign = None;
+                self.token = None;
                 let was_doubted = std::mem::take(&mut self.is_doubted);
                 self.failed(error, pace, was_doubted)
             }
             Outcome::NotConnected(error) => {
-                self.sign = None;
+                self.token = None;
                 self.count(error);
                 Next::ReconnectWithin(pace.retry.backoff.max_delay_after(self.failures))
             }
         }
     }
 
-    /// Returns whether the same `Sign` shows that a poll would be empty.
-    pub(super) fn can_rest(&self, sign: Option<Sign>) -> bool {
-        sign.is_some() && sign == self.sign && !self.rest.is_zero()
+    /// Returns whether the same `ChangeToken` shows that a poll would be empty.
+    pub(super) fn can_rest(&self, token: Option<ChangeToken>) -> bool {
+        token.is_some() && token == self.token && !self.rest.is_zero()
     }
 
     fn idle(&mut self, longest: Duration) -> Next {

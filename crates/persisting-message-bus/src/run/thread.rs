@@ -13,7 +13,7 @@ use crate::panics::{catch, panic_message};
 use crate::run::connecting::{Connect, Connector, abandon};
 use crate::run::heartbeat::Heartbeat;
 use crate::run::holder::Holder;
-use crate::run::step::{Next, Outcome, Pace, Progress, Sign};
+use crate::run::step::{ChangeToken, Next, Outcome, Pace, Progress};
 use crate::signals::Signals;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::source::MessageSource;
@@ -45,7 +45,7 @@ impl ConsumerExit {
     /// Creates the exit of a consumer that must not run.
     pub(super) fn refused(name: &str, problem: &str) -> Self {
         let error = Error::permanent("starting", problem.to_owned()).of_consumer(name);
-        tell_of_stop(name, &error);
+        log_stop(name, &error);
         Self {
             consumer: name.to_owned(),
             error: Some(error),
@@ -100,7 +100,7 @@ where
                 holder.tell(consumer.name(), error, lease_duration, Instant::now());
             } else {
                 let failed_often = progress.failures() >= pace.retry.at_most();
-                tell(consumer.name(), error, failed_often, next);
+                log_failure(consumer.name(), error, failed_often, next);
             }
         }
         match next {
@@ -128,13 +128,13 @@ where
     }
     let consumer = consumer.name().to_owned();
     match &error {
-        Some(error) => tell_of_stop(&consumer, error),
+        Some(error) => log_stop(&consumer, error),
         None => info!(messaging.consumer.group.name = consumer, "consumer ended"),
     }
     ConsumerExit { consumer, error }
 }
 
-fn tell_of_stop(consumer: &str, error: &Error) {
+fn log_stop(consumer: &str, error: &Error) {
     error!(
         messaging.consumer.group.name = consumer,
         error = %format_args!("{error:#}"),
@@ -189,7 +189,7 @@ where
 
 /// Logs an error. The failure of a message is already logged. Contention is normal, unless it does
 /// not end.
-fn tell(consumer: &str, error: &Error, failed_often: bool, next: Next) {
+fn log_failure(consumer: &str, error: &Error, failed_often: bool, next: Next) {
     let text = format_args!("{error:#}");
     let is_common = error.is_retryable() && !error.is_disconnected();
     let is_usual = is_common && !failed_often;
@@ -235,16 +235,17 @@ where
         },
     };
     // Handlers are guarded where they are called, so that the failing message is known.
-    let looked = catch(|| look(consumer, bus, progress, wakes)).unwrap_or_else(|text| {
-        let panicked = format!("it panicked: {text}");
-        Err(Error::permanent("handling a page", panicked))
-    });
+    let looked =
+        catch(|| poll_unless_unchanged(consumer, bus, progress, wakes)).unwrap_or_else(|text| {
+            let panicked = format!("it panicked: {text}");
+            Err(Error::permanent("handling a page", panicked))
+        });
     looked.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())))
 }
 
 /// Polls, unless the change token shows that a poll would be empty. The token is read before the
 /// poll, so that a later commit changes the next one.
-fn look<B, S, H>(
+fn poll_unless_unchanged<B, S, H>(
     consumer: &mut MessageConsumer<S, H>,
     bus: &mut B,
     progress: &Progress,
@@ -256,12 +257,12 @@ where
     H: PageHandler<S, B>,
 {
     let changes = bus.change_token()?;
-    let sign = changes.map(|changes| Sign { changes, wakes });
-    if progress.can_rest(sign) {
+    let token = changes.map(|changes| ChangeToken { changes, wakes });
+    if progress.can_rest(token) {
         return Ok(Outcome::Unchanged);
     }
     Ok(match consumer.handle_pages_if_any(bus)? {
-        None => Outcome::Nothing(sign),
+        None => Outcome::Nothing(token),
         Some(handled) => Outcome::Handled(handled),
     })
 }

@@ -89,7 +89,7 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
 
     /// Makes all statements of the library run in the same database. The library calls this before
     /// each operation.
-    fn settle(_connection: &mut C) {}
+    fn follow_database(_connection: &mut C) {}
 
     fn migrate(connection: &mut C) -> Result<(), Error>;
 

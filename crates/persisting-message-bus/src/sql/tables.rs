@@ -27,7 +27,7 @@ where
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
-        C::Backend::settle(self);
+        C::Backend::follow_database(self);
         (self, TableSchema::DEFAULT)
     }
 }
@@ -41,7 +41,7 @@ where
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
-        C::Backend::settle(self.connection);
+        C::Backend::follow_database(self.connection);
         (self.connection, self.schema)
     }
 }

@@ -56,18 +56,18 @@ fn a_message_waits_for_about_half_as_long_as_there_was_none() {
     }
 }
 
-const SIGN: Option<Sign> = Some(Sign {
+const SIGN: Option<ChangeToken> = Some(ChangeToken {
     changes: 7,
     wakes: 0,
 });
 
 /// Runs one round of an idle consumer. Returns its wait afterwards, and whether it polled.
-fn round(progress: &mut Progress, sign: Option<Sign>) -> (Duration, bool) {
-    let rests = progress.can_rest(sign);
+fn round(progress: &mut Progress, token: Option<ChangeToken>) -> (Duration, bool) {
+    let rests = progress.can_rest(token);
     let outcome = if rests {
         Outcome::Unchanged
     } else {
-        Outcome::Nothing(sign)
+        Outcome::Nothing(token)
     };
     match progress.step(&outcome, &PACE) {
         Next::Poll(wait) => (wait, !rests),
@@ -78,16 +78,16 @@ fn round(progress: &mut Progress, sign: Option<Sign>) -> (Duration, bool) {
 #[test]
 fn a_sign_saves_looks_until_it_differs() {
     let mut progress = Progress::default();
-    let mut looks = |sign| round(&mut progress, sign).1;
+    let mut looks = |token| round(&mut progress, token).1;
     assert!(looks(SIGN), "for the first time");
     assert!(!looks(SIGN));
     for (changes, wakes) in [(8, 0), (8, 1), (7, 1)] {
-        let sign = Some(Sign { changes, wakes });
-        assert!(looks(sign), "{sign:?}");
-        assert!(!looks(sign), "{sign:?}");
+        let token = Some(ChangeToken { changes, wakes });
+        assert!(looks(token), "{token:?}");
+        assert!(!looks(token), "{token:?}");
     }
-    assert!(looks(None), "no sign");
-    assert!(looks(None), "no sign");
+    assert!(looks(None), "no token");
+    assert!(looks(None), "no token");
 }
 
 #[test]
@@ -117,13 +117,13 @@ fn what_it_did_itself_or_what_failed_does_not_show_in_a_sign() {
 }
 
 /// Asserts how many statements per second an idle consumer runs at most.
-fn assert_idle(of_sign: u64, of_look: u64, mut sign: impl FnMut() -> Option<Sign>) {
+fn assert_idle(of_sign: u64, of_look: u64, mut token: impl FnMut() -> Option<ChangeToken>) {
     let mut progress = Progress::default();
-    while round(&mut progress, sign()).0 < PACE.idle_interval / 3 {}
+    while round(&mut progress, token()).0 < PACE.idle_interval / 3 {}
     let [mut time, mut since_look] = [Duration::ZERO; 2];
     let mut statements = 0;
     while time < Duration::from_secs(3_600) {
-        let (wait, looked) = round(&mut progress, sign());
+        let (wait, looked) = round(&mut progress, token());
         statements += of_sign + if looked { of_look } else { 0 };
         since_look = if looked { wait } else { since_look + wait };
         assert!(since_look <= 4 * PACE.idle_interval);
@@ -143,7 +143,7 @@ fn so_does_one_where_others_write_all_the_time() {
     let mut changes = 0;
     assert_idle(1, 3, || {
         changes += 1;
-        Some(Sign { changes, wakes: 0 })
+        Some(ChangeToken { changes, wakes: 0 })
     });
 }
 

@@ -25,7 +25,7 @@ const LEFT: &str = "
 
 /// Makes the connection prepare its statements again if another database may be selected, or if a
 /// statement of the application failed: see `FAILED_LOADS_BREAK_STATEMENTS`.
-pub(super) fn settle<C>(connection: &mut C)
+pub(super) fn follow_database<C>(connection: &mut C)
 where
     C: LoadConnection<Backend = Mysql>,
 {

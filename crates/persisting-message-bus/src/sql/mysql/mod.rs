@@ -115,8 +115,8 @@ where
         Ok(probe)
     }
 
-    fn settle(connection: &mut C) {
-        database::settle(connection);
+    fn follow_database(connection: &mut C) {
+        database::follow_database(connection);
     }
 
     fn migrate(connection: &mut C) -> Result<(), Error> {
