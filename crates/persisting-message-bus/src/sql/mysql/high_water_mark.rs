@@ -14,6 +14,7 @@ use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::mysql::guard;
 use crate::sql::mysql::last::{Last, name_run};
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::slots::{SLOTS, create_without_waiting, is_marked};
@@ -63,9 +64,16 @@ where
     let before = observations.last().position;
     let mut last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     let server = last.server().map_err(refused)?;
+    let is_first = last.run.is_none() || !observations.is_complete() || before == Position::START;
     if last.run.is_none() {
         name_run(connection, &schema.messages, server).map_err(failed)?;
         last = Last::read(connection, &schema.messages, before).map_err(failed)?;
+    }
+    if is_first && schema.foreign_inserts {
+        let problem = guard::problem(connection, &schema.messages).map_err(failed)?;
+        if let Some(problem) = problem {
+            return Err(refused(problem));
+        }
     }
     let source = last.source().map_err(refused)?;
     let slots = &schema.publisher_slots;

@@ -39,8 +39,11 @@ use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::error::failed_while;
+use crate::sql::guard::missing_on;
+use crate::sql::hash::hash_of;
+use crate::sql::postgres::guard::IS_GUARDED;
 use crate::sql::rows::{BrokenColumn, Column, first_row};
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 
 /// Reads the sequence, with everything that a reader must know about it and about the session.
 const SEQUENCE: &str = "
@@ -80,35 +83,61 @@ struct Sequence {
     is_readable: bool,
 }
 
+/// The values that a reader needs for the high-water mark.
+struct Looked {
+    sequence: Sequence,
+    announced: Option<i64>,
+    last_row: Option<i64>,
+    is_guarded: bool,
+}
+
 pub(super) fn high_water_mark<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     topic: &str,
 ) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
+    let table = &schema.messages;
     let doing = || format!("reading the high-water mark of topic \"{topic}\"");
+    let is_guarded = if schema.foreign_inserts {
+        IS_GUARDED
+    } else {
+        "1"
+    };
     let sql = format!(
-        "SELECT sequence.*, ({LOWEST_ANNOUNCED}), ({LAST_ROW}) FROM ({SEQUENCE} OFFSET 0) AS sequence"
+        "SELECT sequence.*, ({LOWEST_ANNOUNCED}), ({LAST_ROW}), {is_guarded}
+        FROM ({SEQUENCE} OFFSET 0) AS sequence"
     );
-    let of_column = [Text(&table.table), Text(&table.id)];
-    let values = iter::once(Number(key_of(topic))).chain(of_column);
+    let guarded_table = schema.foreign_inserts.then_some(Text(&table.table));
+    let values = iter::once(Number(key_of(topic)))
+        .chain(guarded_table)
+        .chain([Text(&table.table), Text(&table.id)]);
     let looked = first_row(
         connection,
         Statement::new(sql, table, values),
-        |columns: &mut [Column<'_, Pg>; 9]| {
-            let [columns @ .., announced, last_row] = columns;
-            let sequence = Sequence::read(columns)?;
-            let last_row = last_row.optional_integer("id")?;
-            Ok((sequence, announced.optional_integer("objid")?, last_row))
+        |columns: &mut [Column<'_, Pg>; 10]| {
+            let [columns @ .., announced, last_row, is_guarded] = columns;
+            Ok(Looked {
+                sequence: Sequence::read(columns)?,
+                announced: announced.optional_integer("objid")?,
+                last_row: last_row.optional_integer("id")?,
+                is_guarded: is_guarded.integer("pg_trigger")? != 0,
+            })
         },
     );
     let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
-    let (sequence, announced, last_row) = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let looked = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let Looked {
+        sequence,
+        announced,
+        ..
+    } = &looked;
     let problem = sequence
         .problem()
-        .or_else(|| sequence.is_below(last_row, table));
+        .or_else(|| sequence.is_below(looked.last_row, table))
+        .or_else(|| (!looked.is_guarded).then(|| missing_on(table)));
     match problem {
         Some(problem) => Err(Error::permanent(doing(), problem)),
         None => Ok(Position::new(announced.unwrap_or(sequence.last))),
@@ -222,12 +251,4 @@ impl Sequence {
 /// Returns the part of a lock's key that stands for a topic: its hash, in the upper half.
 pub(super) fn key_of(topic: &str) -> i64 {
     i64::from(hash_of(topic)) << 32
-}
-
-/// Returns the FNV-1a hash, which is the same in every version of this library, because publishers
-/// and readers must agree.
-pub(super) fn hash_of(topic: &str) -> u32 {
-    topic.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }

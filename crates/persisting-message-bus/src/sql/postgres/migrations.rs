@@ -10,7 +10,8 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Two processes that create the same table at once conflict, even with IF NOT EXISTS. The lock
 /// ends with the transaction.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('persisting_message_bus migrations'))";
+pub(in crate::sql::postgres) const LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtext('persisting_message_bus migrations'))";
 
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where

@@ -11,7 +11,7 @@ use crate::message::raw::RawMessage;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::publish_autocommit;
 use crate::sql::postgres::row_writer::NewRow;
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::repository::OnDuplicate;
@@ -108,18 +108,19 @@ impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryId for InsertOne<'_, HAS
 /// Inserts one message, and returns the number of inserted messages: 0 for a duplicate.
 pub(super) fn insert<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     message: &RawMessage,
     duplicates: OnDuplicate,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Pg>,
 {
+    let table = &schema.messages;
     // A duplicate makes the autocommit statement fail, and the server logs that.
     if duplicates == OnDuplicate::Ignore || is_in_transaction(connection) {
         return insert_anywhere::<false, C>(connection, table, message);
     }
-    match publish_autocommit::insert(connection, table, message) {
+    match publish_autocommit::insert(connection, schema, message) {
         Ok(0) => {}
         Err(cause) if publish_autocommit::needs_fallback(&cause) => {}
         // Under row-level security, PostgreSQL does not say which id is the duplicate.
