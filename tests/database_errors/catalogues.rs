@@ -64,7 +64,7 @@ fn a_message_means_the_same_in_all_languages() {
 fn expected_of(class: &str) -> [bool; 3] {
     match class {
         "transient" => [true, false, false],
-        "disconnected" => [true, true, false],
+        "disconnected" | "unprepared" => [true, true, false],
         "too large" => [false, false, true],
         "aborted" | "refused" => [false; 3],
         _ => panic!("{class}"),

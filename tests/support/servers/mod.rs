@@ -2,13 +2,15 @@
 //! folders.
 
 mod mariadb;
+mod pgbouncer;
 mod postgres;
 mod process;
 
 use std::env;
 
 pub use self::mariadb::MariadbServer;
-pub use self::postgres::PostgresServer;
+pub use self::pgbouncer::Pgbouncer;
+pub use self::postgres::{PROGRAMS, PostgresServer};
 
 /// Returns the address of the PostgreSQL server that all tests share.
 pub fn postgres_url() -> String {

@@ -1,4 +1,5 @@
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -8,6 +9,10 @@ use super::process::{Process, as_user, folder_of, free_port, run, tail, wait_unt
 
 const USER: &str = "postgres";
 
+/// The environment variable with the folder of the programs `initdb` and `postgres` of another
+/// version than the installed one.
+pub const PROGRAMS: &str = "POSTGRES_PROGRAMS";
+
 /// A PostgreSQL server with an empty cluster. Dropping this stops the server and deletes its data.
 ///
 /// The server also ends with the thread that started it.
@@ -16,6 +21,8 @@ pub struct PostgresServer {
     folder: TempDir,
     port: u16,
     settings: Vec<String>,
+    /// The folder of programs of another version.
+    programs: Option<PathBuf>,
 }
 
 impl PostgresServer {
@@ -26,24 +33,30 @@ impl PostgresServer {
 
     /// Starts a server with settings such as `fsync=on`.
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_from(env::var_os(PROGRAMS).map(PathBuf::from), settings)
+    }
+
+    /// Starts a server of the version whose programs are in a folder; `None` is the installed one.
+    pub fn start_from(programs: Option<PathBuf>, settings: &[&str]) -> Self {
         let folder = folder_of(USER);
-        let mut initialise = Command::new(program("initdb"));
+        let mut initialise = Command::new(of_version(programs.as_deref(), "initdb"));
         initialise
             .args(["--auth=trust", "--username=postgres", "--no-sync"])
             .args(["--encoding=UTF8", "--locale=C", "-D"])
             .arg(folder.path().join("data"));
         run(as_user(USER, Signal::SIGTERM, &initialise));
         let settings = settings.iter().map(ToString::to_string).collect();
-        Self::start_in(folder, settings)
+        Self::start_in(folder, settings, programs)
     }
 
     /// Starts a server with the data in a folder.
-    fn start_in(folder: TempDir, settings: Vec<String>) -> Self {
+    fn start_in(folder: TempDir, settings: Vec<String>, programs: Option<PathBuf>) -> Self {
         let mut server = Self {
             process: None,
             folder,
             port: free_port(),
             settings,
+            programs,
         };
         // Another process may have taken the port first.
         for _ in 0..5 {
@@ -70,7 +83,7 @@ impl PostgresServer {
             .arg("-D")
             .arg(folder.path().join("data"));
         run(as_user(USER, Signal::SIGTERM, &copy));
-        Self::start_in(folder, self.settings.clone())
+        Self::start_in(folder, self.settings.clone(), self.programs.clone())
     }
 
     /// Returns the port of the loopback interface on which the server listens.
@@ -130,7 +143,7 @@ impl PostgresServer {
     }
 
     fn try_start_again(&mut self) -> bool {
-        let mut command = Command::new(program("postgres"));
+        let mut command = Command::new(of_version(self.programs.as_deref(), "postgres"));
         command.arg("-D").arg(self.data());
         let socket = format!("unix_socket_directories={}", self.folder.path().display());
         let port = format!("port={}", self.port);
@@ -161,6 +174,11 @@ impl PostgresServer {
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// Returns the path of a program of the server's version.
+fn of_version(programs: Option<&Path>, name: &str) -> PathBuf {
+    programs.map_or_else(|| program(name), |programs| programs.join(name))
 }
 
 /// Returns the path of a program. Debian's folder for them is not on the PATH.

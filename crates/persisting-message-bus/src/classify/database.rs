@@ -40,7 +40,7 @@ fn is_too_large(details: Option<&str>) -> bool {
 /// Returns the class after a failed commit. If the rollback fails too, Diesel stops using the
 /// connection.
 pub(super) fn of_rollback(commit: Class, rollback: Class) -> Class {
-    if commit.may_pass() || rollback == Class::Disconnected {
+    if commit.may_pass() || rollback.is_lost() {
         Class::Disconnected
     } else {
         commit

@@ -99,6 +99,7 @@ fn class_named(name: &str) -> Option<Class> {
     Some(match name {
         "transient" => Class::Transient,
         "disconnected" => Class::Disconnected,
+        "unprepared" => Class::Unprepared,
         "aborted" => Class::Aborted,
         "too large" => Class::TooLarge,
         "refused" => Class::Refused,

@@ -101,7 +101,7 @@ impl MessageFault {
     /// unknown. After an interruption, this needs a good connection and a known message.
     pub(super) fn goes_on(&self, offset: Option<usize>) -> bool {
         match self {
-            Self::Interrupted(Class::Disconnected, _) => false,
+            Self::Interrupted(class, _) if class.is_lost() => false,
             Self::Interrupted(..) => offset.is_some(),
             _ => true,
         }

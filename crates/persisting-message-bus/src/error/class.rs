@@ -8,6 +8,9 @@ pub enum Class {
     Transient,
     /// It can succeed on another connection; this connection is unusable.
     Disconnected,
+    /// As `Disconnected`: the server session does not know the statements that were prepared on this
+    /// connection, as below a pooler that exchanges sessions.
+    Unprepared,
     /// An earlier statement of the transaction has failed; this statement is not the cause.
     Aborted,
     /// It fails again, because the stored value is too large.
@@ -22,6 +25,11 @@ impl Class {
     /// Returns `true` if neither the handler nor its message is the cause, so that the failure does
     /// not count as an attempt.
     pub(crate) fn may_pass(self) -> bool {
-        matches!(self, Self::Transient | Self::Disconnected)
+        self == Self::Transient || self.is_lost()
+    }
+
+    /// Returns `true` if the connection is unusable.
+    pub(crate) fn is_lost(self) -> bool {
+        matches!(self, Self::Disconnected | Self::Unprepared)
     }
 }

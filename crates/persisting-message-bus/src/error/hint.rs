@@ -98,6 +98,12 @@ impl Class {
                 Some("the cause is temporary: retry (inside a transaction, the whole transaction)")
             }
             Self::Disconnected => Some("the connection is unusable: retry on another connection"),
+            Self::Unprepared => Some(
+                "the connection is unusable: retry on another connection. If it comes from a pooler \
+                 such as pgbouncer, the pooler exchanged the session below it: pool sessions \
+                 (pool_mode = session), or with pgbouncer 1.21 or newer set max_prepared_statements \
+                 above 0",
+            ),
             Self::Aborted => Some(
                 "an earlier statement of the transaction has failed, and its error names the cause: \
                  roll the transaction back",

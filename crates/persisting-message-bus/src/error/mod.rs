@@ -194,7 +194,7 @@ impl Error {
     /// during a commit, it is unknown whether the commit took effect.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        self.class() == Some(Class::Disconnected)
+        self.class().is_some_and(Class::is_lost)
     }
 
     /// Returns `true` if another connection may not have this error: the connection is lost, leads to

@@ -93,6 +93,14 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
 
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
+    fn guard(_connection: &mut C, _schema: &TableSchema) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn unguard(_connection: &mut C, _schema: &TableSchema) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn high_water_mark(
         connection: &mut C,
         schema: &TableSchema,

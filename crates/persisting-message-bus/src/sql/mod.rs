@@ -13,6 +13,9 @@ pub(crate) mod consumer_state;
 pub(crate) mod dialect;
 pub(crate) mod error;
 pub(crate) mod failures;
+pub(crate) mod guard;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) mod hash;
 pub(crate) mod inbox;
 pub(crate) mod migrations;
 #[cfg(feature = "mysql")]
@@ -42,6 +45,7 @@ pub(crate) mod watch;
 #[doc(hidden)]
 pub use crate::classify::fingerprint::fingerprint_of;
 pub use crate::sql::backend::{Probe, StoreBackend};
+pub use crate::sql::guard::{guard_foreign_inserts, unguard_foreign_inserts};
 pub use crate::sql::migrations::migrate;
 pub use crate::sql::schema::{
     ConsumerStateTable, FailureTable, InboxTable, MessageTable, PublisherSlotsTable, TableSchema,

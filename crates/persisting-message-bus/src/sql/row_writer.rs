@@ -88,13 +88,26 @@ where
 
 /// The SQL for the topic of a statement's first message.
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
-pub(super) trait TopicExpression<DB: Backend>: 'static {
-    /// Writes the SQL, with its values.
+pub(super) trait TopicExpression<DB: Backend>: 'static
+where
+    DB: HasSqlType<Text>,
+    str: ToSql<Text, DB>,
+{
+    /// Whether a statement must insert messages of one topic only.
+    const IS_FOR_ALL_ROWS: bool = false;
+
+    /// Writes the SQL, with its values, for a statement with this number of rows.
     fn push<'b>(
         schema: &'b TableSchema,
         topic: &'b str,
+        rows: usize,
         out: &mut AstPass<'_, 'b, DB>,
     ) -> QueryResult<()>;
+
+    /// Writes the SQL for the topic of another message.
+    fn push_other<'b>(topic: &'b str, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_bind_param::<Text, str>(topic)
+    }
 }
 
 /// The topic as a value.
@@ -110,6 +123,7 @@ where
     fn push<'b>(
         _: &'b TableSchema,
         topic: &'b str,
+        _: usize,
         out: &mut AstPass<'_, 'b, DB>,
     ) -> QueryResult<()> {
         out.push_bind_param::<Text, str>(topic)
@@ -169,8 +183,8 @@ where
             out.push_sql(if index == 0 { "(" } else { ", (" });
             let topic = &row.message.topic;
             let push_topic = |out: &mut AstPass<'_, 'b, DB>| match index {
-                0 => T::push(self.schema, topic, out),
-                _ => PlainTopic::push(self.schema, topic, out),
+                0 => T::push(self.schema, topic, self.rows.len(), out),
+                _ => T::push_other(topic, out),
             };
             row.push_values(table, push_topic, &mut out)?;
             out.push_sql(")");

@@ -10,7 +10,6 @@ use diesel::result::{Error as DieselError, QueryResult};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::classify::chain::class_of_cause;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
-use crate::error::class::Class;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::backend::Probe;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
@@ -31,7 +30,7 @@ pub(super) fn probe<C: Connection>(
     let set = set_sql(mark.open);
     match connection.batch_execute(&format!("RELEASE {set}; {set}")) {
         Ok(()) => Ok(Probe::Open),
-        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(cause) if class_of_cause(&cause).is_lost() => Err(cause),
         Err(DieselError::DatabaseError(..)) => Ok(Probe::Ended),
         Err(cause) => Err(cause),
     }

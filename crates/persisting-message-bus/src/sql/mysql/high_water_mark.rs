@@ -16,6 +16,7 @@ use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::mysql::guard;
 use crate::sql::mysql::last::Last;
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::session::ask;
@@ -67,9 +68,16 @@ where
     let before = observations.last().position;
     let mut last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     let server = last.server().map_err(refused)?;
+    let is_first = last.needs_answers() || !observations.is_complete() || before == Position::START;
     if last.needs_answers() {
         ask(connection, server).map_err(failed)?;
         last = Last::read(connection, &schema.messages, before).map_err(failed)?;
+    }
+    if is_first && schema.foreign_inserts {
+        let problem = guard::problem(connection, &schema.messages).map_err(failed)?;
+        if let Some(problem) = problem {
+            return Err(refused(problem));
+        }
     }
     let source = last.source(schema).map_err(refused)?;
     let slots = &schema.publisher_slots;

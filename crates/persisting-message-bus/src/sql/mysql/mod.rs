@@ -5,7 +5,8 @@
 //!   64 slots of each topic that it publishes on; further publishers wait. Readers see which slots
 //!   are free, and remember when they last saw each of the other slots free. A program that inserts
 //!   rows by itself, and does not use this library, holds no slot, so readers skip the messages
-//!   that it commits late.
+//!   that it commits late, unless [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) has
+//!   installed the guard.
 //! - The first publisher or reader of a topic creates the topic's slots. Other first publishers
 //!   wait for the end of that transaction, once in the topic's lifetime.
 //! - A message can be dispatched in any isolation level. Consumers read outside of transactions, in
@@ -40,6 +41,7 @@ pub(crate) mod chunks;
 mod database;
 mod dialect;
 mod free_slots;
+pub(crate) mod guard;
 pub(crate) mod high_water_mark;
 pub(crate) mod last;
 pub(crate) mod leases;
@@ -49,6 +51,7 @@ mod positions;
 mod publish_at_once;
 pub(crate) mod publish_autocommit;
 mod publish_errors;
+mod publish_guarded;
 mod publish_locked;
 pub(crate) mod publish_many;
 pub(crate) mod row_writer;
@@ -72,11 +75,13 @@ use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
 use crate::sql::mysql::database::return_to_database;
+pub use crate::sql::mysql::guard::guard_statements;
 use crate::sql::mysql::packet::most_bytes;
 use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
 use crate::sql::mysql::publish_locked::write;
 use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
 use crate::sql::prepared::forget_statements;
+use crate::sql::row_writer::PlainTopic;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::leases::{END_ANY, end_any, renew};
@@ -123,6 +128,14 @@ where
         migrations::migrate(connection)
     }
 
+    fn guard(connection: &mut C, schema: &TableSchema) -> Result<(), Error> {
+        guard::guard(connection, schema)
+    }
+
+    fn unguard(connection: &mut C, schema: &TableSchema) -> Result<(), Error> {
+        guard::unguard(connection, schema)
+    }
+
     fn high_water_mark(
         connection: &mut C,
         schema: &TableSchema,
@@ -163,8 +176,16 @@ where
             duplicates,
             most_bytes: most_bytes(connection, schema, messages)?,
         };
+        if schema.foreign_inserts {
+            return publish_guarded::persist(connection, schema, batch);
+        }
         if is_in_transaction(connection) {
-            return write(connection, schema, batch, insert_all_or_none);
+            return write(
+                connection,
+                schema,
+                batch,
+                insert_all_or_none::<PlainTopic, C>,
+            );
         }
         if can_be_written_at_once(batch)
             && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
@@ -172,7 +193,7 @@ where
             return persisted;
         }
         in_own_transaction(connection, |connection| {
-            write(connection, schema, batch, insert)
+            write(connection, schema, batch, insert::<PlainTopic, C>)
         })
     }
 

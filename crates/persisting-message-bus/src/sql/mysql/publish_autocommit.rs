@@ -47,6 +47,7 @@ impl<const IS_MINE: bool> TopicExpression<Mysql> for TopicFromSlot<IS_MINE> {
     fn push<'b>(
         schema: &'b TableSchema,
         topic: &'b str,
+        _: usize,
         out: &mut AstPass<'_, 'b, Mysql>,
     ) -> QueryResult<()> {
         let slots = &schema.publisher_slots;
@@ -78,7 +79,7 @@ impl<const IS_MINE: bool> TopicExpression<Mysql> for TopicFromSlot<IS_MINE> {
 }
 
 /// An expression that fails in every SQL mode, because the number is out of range.
-const FAILS_WHEN_EVALUATED: &str = "9223372036854775807 + 1";
+pub(super) const FAILS_WHEN_EVALUATED: &str = "9223372036854775807 + 1";
 
 /// Returns `true` if the statement has found no slot, or if the server does not even understand it.
 /// After any other error, the statement may have been committed.

@@ -46,11 +46,15 @@ const GATE: &str = "
     SELECT 1 FROM {table} WHERE {topic} = '' AND {slot} = crc32(?) % 64";
 
 /// The problem if the server has ended the transaction that Diesel has begun.
-const ENDED: &str = "the server has already ended this transaction: it rolled the transaction back for a \
+pub(super) const ENDED: &str = "the server has already ended this transaction: it rolled the transaction back for a \
     deadlock, or a timeout, whose error was ignored; or committed it for a statement that commits by \
     itself, such as TRUNCATE and ALTER TABLE; or received COMMIT or ROLLBACK as text. Nothing was \
     written. Roll back, and run the whole transaction again, unless a part of it was committed. Return \
     the errors of statements, and let Diesel end transactions";
+
+/// The problem of a session that is not strict.
+pub(super) const NOT_STRICT: &str =
+    "this session's sql_mode cuts texts that do not fit: add STRICT_TRANS_TABLES";
 
 /// Locks a slot until the transaction ends.
 pub(super) fn lock<C>(
@@ -64,9 +68,7 @@ where
     let doing = format!("taking one of the publishers' slots of topic \"{topic}\"");
     let problem = match try_lock(connection, table, topic) {
         Ok(Some(Session::Good)) => return Ok(()),
-        Ok(Some(Session::CutsTexts)) => {
-            "this session's sql_mode cuts texts that do not fit: add STRICT_TRANS_TABLES".to_owned()
-        }
+        Ok(Some(Session::CutsTexts)) => NOT_STRICT.to_owned(),
         Ok(None) => {
             let problem = "all of them are held by other transactions that do not end";
             return Err(Error::transient(doing, problem));

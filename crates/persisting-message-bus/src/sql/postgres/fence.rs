@@ -45,10 +45,13 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::guard::missing_on;
+use crate::sql::hash::hash_of;
+use crate::sql::postgres::guard::IS_GUARDED;
 use crate::sql::postgres::locks::{self, IS_FENCE, KEY};
 use crate::sql::postgres::sequence::{SEQUENCE, Sequence, no_sequence};
 use crate::sql::rows::{Column, first_row};
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 
 /// Reads the lowest last value that active publishers have announced, if there are any. The value
 /// of the statement is the key of the topic.
@@ -92,47 +95,73 @@ const HAS_ROW: &str = "
 /// Returns the high-water mark of the topic.
 pub(super) fn high_water_mark<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     topic: &str,
 ) -> Result<Position, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let lowest_announced = lowest_announced();
+    let (lowest_announced, is_guarded) = (lowest_announced(), is_guarded(schema));
     let sql = format!(
-        "SELECT sequence.*, ({LAST_ROW}), ({lowest_announced}), 1
+        "SELECT sequence.*, ({LAST_ROW}), ({lowest_announced}), 1, {is_guarded}
         FROM ({SEQUENCE} OFFSET 0) AS sequence"
     );
-    let statement = Statement::new(sql, table, values(table, topic));
-    ask(connection, table, topic, statement).map(Option::unwrap_or_default)
+    let values = announced(topic)
+        .chain(guarded(schema))
+        .chain(of_column(schema));
+    let statement = Statement::new(sql, &schema.messages, values);
+    ask(connection, &schema.messages, topic, statement).map(Option::unwrap_or_default)
 }
 
 /// Returns the high-water mark of the topic, or `None` if no row of the topic after the position is
 /// visible. In that case, the statement does not read the locks.
 pub(super) fn high_water_mark_beyond<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     topic: &str,
     after: Position,
 ) -> Result<Option<Position>, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let lowest_announced = lowest_announced();
+    let (lowest_announced, is_guarded) = (lowest_announced(), is_guarded(schema));
     let sql = format!(
         "SELECT sequence.*, ({LAST_ROW}), CASE WHEN has_row THEN ({lowest_announced}) END,
-            has_row::integer
+            has_row::integer, {is_guarded}
         FROM ({SEQUENCE} OFFSET 0) AS sequence, ({HAS_ROW} OFFSET 0) AS beyond"
     );
     let beyond = [Text(topic), Number(after.get()), Text(topic)];
-    let statement = Statement::new(sql, table, values(table, topic).chain(beyond));
-    ask(connection, table, topic, statement)
+    let values = announced(topic)
+        .chain(guarded(schema))
+        .chain(of_column(schema));
+    let statement = Statement::new(sql, &schema.messages, values.chain(beyond));
+    ask(connection, &schema.messages, topic, statement)
 }
 
-/// Returns the values that both statements have in common.
-fn values<'a>(table: &'a MessageTable, topic: &str) -> impl Iterator<Item = Value<'a>> {
-    let of_column = [Text(&table.table), Text(&table.id)];
-    iter::once(Number(key_of(topic))).chain(of_column)
+/// Returns the expression for whether the table has its guard, if it must have one.
+fn is_guarded(schema: &TableSchema) -> &'static str {
+    if schema.foreign_inserts {
+        IS_GUARDED
+    } else {
+        "1"
+    }
+}
+
+/// Returns the values of `lowest_announced`.
+fn announced<'a>(topic: &str) -> impl Iterator<Item = Value<'a>> {
+    iter::once(Number(key_of(topic)))
+}
+
+/// Returns the values of `is_guarded`.
+fn guarded(schema: &TableSchema) -> impl Iterator<Item = Value<'_>> {
+    let table = &*schema.messages.table;
+    schema.foreign_inserts.then_some(Text(table)).into_iter()
+}
+
+/// Returns the values of `SEQUENCE`.
+fn of_column(schema: &TableSchema) -> impl Iterator<Item = Value<'_>> {
+    let table = &schema.messages;
+    [Text(&table.table), Text(&table.id)].into_iter()
 }
 
 fn ask<C>(
@@ -148,43 +177,45 @@ where
     let looked = first_row(
         connection,
         statement,
-        |columns: &mut [Column<'_, Pg>; 12]| {
-            let [columns @ .., last_row, announced, has_row] = columns;
-            let sequence = Sequence::read(columns)?;
-            let last_row = last_row.optional_integer("id")?;
-            let announced = announced.optional_integer("objid")?;
-            Ok((
-                sequence,
-                last_row,
-                announced,
-                has_row.integer("topic")? != 0,
-            ))
+        |columns: &mut [Column<'_, Pg>; 13]| {
+            let [columns @ .., last_row, announced, has_row, is_guarded] = columns;
+            Ok(Looked {
+                sequence: Sequence::read(columns)?,
+                last_row: last_row.optional_integer("id")?,
+                announced: announced.optional_integer("objid")?,
+                has_row: has_row.integer("topic")? != 0,
+                is_guarded: is_guarded.integer("pg_trigger")? != 0,
+            })
         },
     );
     let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
-    let (sequence, last_row, announced, has_row) =
-        looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let looked = looked.ok_or_else(|| no_sequence(table, doing()))?;
+    let sequence = &looked.sequence;
     let problem = sequence
         .problem(table)
-        .or_else(|| sequence.is_below(last_row, table));
+        .or_else(|| sequence.is_below(looked.last_row, table))
+        .or_else(|| (!looked.is_guarded).then(|| missing_on(table)));
     if let Some(problem) = problem {
         return Err(Error::permanent(doing(), problem));
     }
     if !sequence.session_sees_locks {
         locks::check(connection)?;
     }
-    Ok(has_row.then(|| Position::new(announced.unwrap_or(sequence.last))))
+    let mark = Position::new(looked.announced.unwrap_or(sequence.last));
+    Ok(looked.has_row.then_some(mark))
+}
+
+/// The values that a reader needs for the high-water mark.
+struct Looked {
+    sequence: Sequence,
+    last_row: Option<i64>,
+    announced: Option<i64>,
+    /// Whether the topic has a row after the position.
+    has_row: bool,
+    is_guarded: bool,
 }
 
 /// Returns the part of a lock's key that stands for a topic: its hash, in the upper half.
 pub(super) fn key_of(topic: &str) -> i64 {
     i64::from(hash_of(topic)) << 32
-}
-
-/// Returns the FNV-1a hash, which is the same in every version of this library, because publishers
-/// and readers must agree.
-pub(super) fn hash_of(topic: &str) -> u32 {
-    topic.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }

@@ -8,7 +8,7 @@ use diesel::pg::Pg;
 use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
-use crate::sql::postgres::fence::hash_of;
+use crate::sql::hash::hash_of;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;

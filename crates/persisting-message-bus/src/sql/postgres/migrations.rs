@@ -11,7 +11,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Two processes that create the same table at once conflict, even with IF NOT EXISTS. The lock
 /// ends with the transaction.
-const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(
+pub(in crate::sql::postgres) const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(
     pg_catalog.hashtext('persisting_message_bus migrations'))";
 
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>

@@ -3,7 +3,8 @@
 //! - Positions come from a sequence, before the commit. A publisher's transaction holds one shared
 //!   advisory lock for each topic that it publishes on. Readers stay below the positions of all
 //!   transactions that hold such a lock. A program that inserts rows by itself, and does not use
-//!   this library, takes no lock, so readers skip the messages that it commits late.
+//!   this library, takes no lock, so readers skip the messages that it commits late, unless
+//!   [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) has installed the guard.
 //! - A message can be dispatched in any isolation level. Consumers read in sessions whose
 //!   transactions are READ COMMITTED, because another level does not see concurrent commits.
 //! - Readers need the primary: a standby does not see the publishers' locks.
@@ -20,6 +21,7 @@ pub(crate) mod copied_rows;
 mod dialect;
 pub(crate) mod fence;
 mod fitness;
+pub(crate) mod guard;
 pub(crate) mod json;
 pub(crate) mod leases;
 mod left_out;
@@ -50,6 +52,7 @@ use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
+pub use crate::sql::postgres::guard::guard_statements;
 pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
@@ -97,13 +100,21 @@ where
         migrations::migrate(connection)
     }
 
+    fn guard(connection: &mut C, schema: &TableSchema) -> Result<(), Error> {
+        guard::guard(connection, schema)
+    }
+
+    fn unguard(connection: &mut C, schema: &TableSchema) -> Result<(), Error> {
+        guard::unguard(connection, schema)
+    }
+
     fn high_water_mark(
         connection: &mut C,
         schema: &TableSchema,
         topic: &str,
         _observations: &mut SlotObservations,
     ) -> Result<Position, Error> {
-        fence::high_water_mark(connection, &schema.messages, topic)
+        fence::high_water_mark(connection, schema, topic)
     }
 
     fn high_water_mark_beyond(
@@ -113,7 +124,7 @@ where
         after: Position,
         _observations: &mut SlotObservations,
     ) -> Result<Option<Position>, Error> {
-        fence::high_water_mark_beyond(connection, &schema.messages, topic, after)
+        fence::high_water_mark_beyond(connection, schema, topic, after)
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {
@@ -144,7 +155,7 @@ where
     ) -> Result<usize, Error> {
         let table = &schema.messages;
         match messages {
-            [message] => publish_one::insert(connection, table, message, duplicates),
+            [message] => publish_one::insert(connection, schema, message, duplicates),
             _ => publish_many::insert(connection, table, messages, duplicates),
         }
     }

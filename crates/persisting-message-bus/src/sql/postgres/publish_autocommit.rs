@@ -31,7 +31,7 @@ use crate::error::class::Class;
 use crate::message::raw::RawMessage;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::row_writer::NewRow;
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 
 /// The names of the default table.
 const DEFAULT_NAMES: Names<'_> = Names {
@@ -48,12 +48,17 @@ const DEFAULT_NAMES: Names<'_> = Names {
 /// after the fence. The last value is read before the lock is taken, because it is an argument of
 /// the lock. If the position was drawn from another sequence, the statement divides by zero and
 /// inserts nothing.
-pub(super) struct InsertSingle<'a, const HAS_STATIC_ID: bool> {
+///
+/// With `IS_GUARDED`, it remembers the lock in the transaction's setting, as `InsertOne` does, so that
+/// the trigger of `guard.rs` does not take the lock again.
+pub(super) struct InsertSingle<'a, const HAS_STATIC_ID: bool, const IS_GUARDED: bool> {
     row: NewRow<'a>,
     topic: i64,
 }
 
-impl<'a, const HAS_STATIC_ID: bool> InsertSingle<'a, HAS_STATIC_ID> {
+impl<'a, const HAS_STATIC_ID: bool, const IS_GUARDED: bool>
+    InsertSingle<'a, HAS_STATIC_ID, IS_GUARDED>
+{
     pub(super) fn new(table: &'a MessageTable, message: &'a RawMessage) -> Self {
         Self {
             row: NewRow::new(table, message),
@@ -62,7 +67,9 @@ impl<'a, const HAS_STATIC_ID: bool> InsertSingle<'a, HAS_STATIC_ID> {
     }
 }
 
-impl<const HAS_STATIC_ID: bool> QueryFragment<Pg> for InsertSingle<'_, HAS_STATIC_ID> {
+impl<const HAS_STATIC_ID: bool, const IS_GUARDED: bool> QueryFragment<Pg>
+    for InsertSingle<'_, HAS_STATIC_ID, IS_GUARDED>
+{
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         let Names { table, sequence } = if HAS_STATIC_ID {
             DEFAULT_NAMES
@@ -85,7 +92,16 @@ impl<const HAS_STATIC_ID: bool> QueryFragment<Pg> for InsertSingle<'_, HAS_STATI
         out.push_sql("::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40)");
         out.push_sql(" OPERATOR(pg_catalog.#) coalesce(pg_catalog.pg_sequence_last_value(");
         out.push_sql(&sequence);
-        out.push_sql("), 0)) IS NOT NULL RETURNING 1 OPERATOR(pg_catalog./) (");
+        out.push_sql("), 0)) IS NOT NULL");
+        if IS_GUARDED {
+            out.push_sql(" AND pg_catalog.set_config('persisting_message_bus.fence_'");
+            out.push_sql(" OPERATOR(pg_catalog.||) pg_catalog.to_hex(");
+            out.push_bind_param::<BigInt, i64>(&self.topic)?;
+            out.push_sql(" OPERATOR(pg_catalog.#) ");
+            out.push_sql(&sequence);
+            out.push_sql("::pg_catalog.oid::bigint), 'held', true) IS NOT NULL");
+        }
+        out.push_sql(" RETURNING 1 OPERATOR(pg_catalog./) (");
         out.push_identifier(&self.row.table.id)?;
         out.push_sql(" OPERATOR(pg_catalog.=) pg_catalog.currval(");
         out.push_sql(&sequence);
@@ -94,8 +110,10 @@ impl<const HAS_STATIC_ID: bool> QueryFragment<Pg> for InsertSingle<'_, HAS_STATI
     }
 }
 
-impl<const HAS_STATIC_ID: bool> QueryId for InsertSingle<'_, HAS_STATIC_ID> {
-    type QueryId = InsertSingle<'static, HAS_STATIC_ID>;
+impl<const HAS_STATIC_ID: bool, const IS_GUARDED: bool> QueryId
+    for InsertSingle<'_, HAS_STATIC_ID, IS_GUARDED>
+{
+    type QueryId = InsertSingle<'static, HAS_STATIC_ID, IS_GUARDED>;
     const HAS_STATIC_QUERY_ID: bool = HAS_STATIC_ID;
 }
 
@@ -136,6 +154,21 @@ pub(super) fn needs_fallback(cause: &DieselError) -> bool {
 /// Inserts one message in a transaction of its own; 0 if the statement does not apply.
 pub(super) fn insert<C>(
     connection: &mut C,
+    schema: &TableSchema,
+    message: &RawMessage,
+) -> QueryResult<usize>
+where
+    C: LoadConnection<Backend = Pg>,
+{
+    if schema.foreign_inserts {
+        insert_with::<true, C>(connection, &schema.messages, message)
+    } else {
+        insert_with::<false, C>(connection, &schema.messages, message)
+    }
+}
+
+fn insert_with<const IS_GUARDED: bool, C>(
+    connection: &mut C,
     table: &MessageTable,
     message: &RawMessage,
 ) -> QueryResult<usize>
@@ -143,8 +176,10 @@ where
     C: LoadConnection<Backend = Pg>,
 {
     if table.is_default() {
-        connection.execute_returning_count(&InsertSingle::<true>::new(table, message))
+        let insert = InsertSingle::<true, IS_GUARDED>::new(table, message);
+        connection.execute_returning_count(&insert)
     } else {
-        connection.execute_returning_count(&InsertSingle::<false>::new(table, message))
+        let insert = InsertSingle::<false, IS_GUARDED>::new(table, message);
+        connection.execute_returning_count(&insert)
     }
 }

@@ -14,7 +14,7 @@ use crate::sql::postgres::left_out;
 use crate::sql::postgres::publish_autocommit;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::row_writer::NewRow;
-use crate::sql::schema::MessageTable;
+use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::repository::OnDuplicate;
@@ -123,15 +123,15 @@ impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryId for InsertOne<'_, HAS
 /// ignored.
 pub(super) fn insert<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     message: &RawMessage,
     duplicates: OnDuplicate,
 ) -> Result<usize, Error>
 where
     C: LoadConnection<Backend = Pg>,
 {
-    let messages = std::slice::from_ref(message);
-    match insert_row(connection, table, message, duplicates) {
+    let (table, messages) = (&schema.messages, std::slice::from_ref(message));
+    match insert_row(connection, schema, message, duplicates) {
         // The count shows the duplicate, so no error ends the caller's transaction.
         Ok(0) => left_out::check(connection, table, messages, duplicates).map(|()| 0),
         inserted => inserted.map_err(|cause| not_persisted(table, cause, messages)),
@@ -140,18 +140,19 @@ where
 
 fn insert_row<C>(
     connection: &mut C,
-    table: &MessageTable,
+    schema: &TableSchema,
     message: &RawMessage,
     duplicates: OnDuplicate,
 ) -> QueryResult<usize>
 where
     C: LoadConnection<Backend = Pg>,
 {
+    let table = &schema.messages;
     // A duplicate makes the autocommit statement fail, and the server logs that.
     if duplicates == OnDuplicate::Ignore || is_in_transaction(connection) {
         return insert_anywhere::<false, C>(connection, table, message);
     }
-    match publish_autocommit::insert(connection, table, message) {
+    match publish_autocommit::insert(connection, schema, message) {
         Ok(0) => {}
         Err(cause) if publish_autocommit::needs_fallback(&cause) => {}
         // Under row-level security, PostgreSQL does not say which id is the duplicate.

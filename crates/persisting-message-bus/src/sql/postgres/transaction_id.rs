@@ -5,7 +5,6 @@ use diesel::pg::Pg;
 use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::classify::chain::class_of_cause;
-use crate::error::class::Class;
 use crate::sql::backend::Probe;
 use crate::sql::dialect::Statement;
 use crate::sql::rows::first_row;
@@ -35,7 +34,7 @@ where
     match ask(connection, IF_ASSIGNED) {
         Ok(id) if mark.id.is_some() && id != mark.id => Ok(Probe::Ended),
         Ok(_) => Ok(Probe::Open),
-        Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
+        Err(cause) if class_of_cause(&cause).is_lost() => Err(cause),
         Err(DieselError::DatabaseError(..)) => Ok(whose_abort(connection, mark)),
         Err(cause) => Err(cause),
     }

@@ -21,7 +21,6 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::classify::chain::class_of_cause;
 use crate::error::Error;
-use crate::error::class::Class;
 use crate::sql::backend::Failing;
 use crate::sql::watch::verb::Verb;
 use crate::store::transactions::UNKNOWN_CAUSE;
@@ -111,7 +110,7 @@ impl StatementWatch {
         if is_harmless && verb < Verb::Unusual && is_violation(error) {
             return;
         }
-        self.noticed.is_lost |= class_of_cause(error) == Class::Disconnected;
+        self.noticed.is_lost |= class_of_cause(error).is_lost();
         // If the statement is not a plain one, the watch noticed it when it began.
         if self.noticed.causes.last() == Some(&text) {
             self.noticed.causes.pop();
