@@ -17,6 +17,8 @@ use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::orders;
 
+const COMMIT: Duration = Duration::from_millis(2);
+
 /// Two publishers without a pause, until this is dropped.
 struct Publishers {
     is_over: Arc<AtomicBool>,
@@ -32,9 +34,14 @@ impl Publishers {
                 let mut bus = connect_sqlite(&path);
                 let mut published = 0;
                 while !is_over.load(Ordering::SeqCst) {
-                    orders()
-                        .dispatch(&mut bus, &OrderPlaced::number(published))
-                        .unwrap();
+                    let order = OrderPlaced::number(published);
+                    let publish = |bus: &mut SqliteConnection| {
+                        orders().dispatch(bus, &order)?;
+                        // As a disk that takes so long for a commit.
+                        thread::sleep(COMMIT);
+                        Ok::<_, persisting_message_bus::Error>(())
+                    };
+                    bus.immediate_transaction(publish).unwrap();
                     published += 1;
                 }
                 published
