@@ -1,6 +1,7 @@
 //! Errors of PostgreSQL, provoked in several languages.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::thread;
 
 use diesel::connection::SimpleConnection;
@@ -10,6 +11,7 @@ use persisting_message_bus::Error;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::servers::PROGRAMS;
 use persisting_message_bus_tests::topics::OrderPlaced;
 use persisting_message_bus_tests::waiting::wait_until;
 
@@ -38,9 +40,11 @@ fn in_each_language(
     check: fn(&Error),
 ) {
     let texts = texts_in_each_language(settings, met, check);
+    // The programs of other versions have no translations, so their texts are in English.
+    let is_english = env::var_os(PROGRAMS).is_some();
     assert_eq!(
         texts.len(),
-        LANGUAGES.len(),
+        if is_english { 1 } else { LANGUAGES.len() },
         "there is not one text for each language: {texts:#?}"
     );
 }

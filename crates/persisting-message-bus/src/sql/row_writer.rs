@@ -94,6 +94,7 @@ where
     str: ToSql<Text, DB>,
 {
     /// Whether a statement must insert messages of one topic only.
+    #[cfg(feature = "mysql")]
     const IS_FOR_ALL_ROWS: bool = false;
 
     /// Writes the SQL, with its values, for a statement with this number of rows.
