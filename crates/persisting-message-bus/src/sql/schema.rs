@@ -28,10 +28,10 @@ pub struct TableSchema {
     pub inbox: InboxTable,
     /// The table of the publishers' slots, which MySQL and MariaDB need.
     pub publisher_slots: PublisherSlotsTable,
+    /// Whether the application states that it uses one node: see `on_one_node`.
     pub(super) is_on_one_node: bool,
-    /// Whether the message table must have the guard of foreign inserts: see
-    /// [`with_foreign_inserts`](Self::with_foreign_inserts).
-    pub foreign_inserts: bool,
+    /// Whether the message table must have the guard: see `with_foreign_inserts`.
+    pub(super) has_foreign_inserts: bool,
 }
 
 table_names! {
@@ -167,7 +167,7 @@ impl TableSchema {
         inbox: InboxTable::DEFAULT,
         publisher_slots: PublisherSlotsTable::DEFAULT,
         is_on_one_node: false,
-        foreign_inserts: false,
+        has_foreign_inserts: false,
     };
 
     /// States that all programs publish and read on one and the same server, although that server
@@ -207,7 +207,7 @@ impl TableSchema {
     /// statements on MySQL and MariaDB, and a batch of several topics fails there.
     #[must_use]
     pub fn with_foreign_inserts(mut self) -> Self {
-        self.foreign_inserts = true;
+        self.has_foreign_inserts = true;
         self
     }
 

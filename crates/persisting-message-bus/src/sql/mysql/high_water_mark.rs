@@ -73,7 +73,7 @@ where
         ask(connection, server).map_err(failed)?;
         last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     }
-    if is_first && schema.foreign_inserts {
+    if is_first && schema.has_foreign_inserts {
         let problem = guard::problem(connection, &schema.messages).map_err(failed)?;
         if let Some(problem) = problem {
             return Err(refused(problem));

@@ -176,7 +176,7 @@ where
             duplicates,
             most_bytes: most_bytes(connection, schema, messages)?,
         };
-        if schema.foreign_inserts {
+        if schema.has_foreign_inserts {
             return publish_guarded::persist(connection, schema, batch);
         }
         if is_in_transaction(connection) {

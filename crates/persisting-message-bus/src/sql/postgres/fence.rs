@@ -140,7 +140,7 @@ where
 
 /// Returns the expression for whether the table has its guard, if it must have one.
 fn is_guarded(schema: &TableSchema) -> &'static str {
-    if schema.foreign_inserts {
+    if schema.has_foreign_inserts {
         IS_GUARDED
     } else {
         "1"
@@ -155,7 +155,7 @@ fn announced<'a>(topic: &str) -> impl Iterator<Item = Value<'a>> {
 /// Returns the values of `is_guarded`.
 fn guarded(schema: &TableSchema) -> impl Iterator<Item = Value<'_>> {
     let table = &*schema.messages.table;
-    schema.foreign_inserts.then_some(Text(table)).into_iter()
+    schema.has_foreign_inserts.then_some(Text(table)).into_iter()
 }
 
 /// Returns the values of `SEQUENCE`.

@@ -160,7 +160,7 @@ pub(super) fn insert<C>(
 where
     C: LoadConnection<Backend = Pg>,
 {
-    if schema.foreign_inserts {
+    if schema.has_foreign_inserts {
         insert_with::<true, C>(connection, &schema.messages, message)
     } else {
         insert_with::<false, C>(connection, &schema.messages, message)
