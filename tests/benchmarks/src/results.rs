@@ -15,6 +15,7 @@ pub struct Results {
     pub memory: Vec<Memory>,
     pub latencies: Vec<Latency>,
     pub idle: Vec<Idle>,
+    pub crowds: Vec<Crowd>,
 }
 
 impl Results {
@@ -27,6 +28,7 @@ impl Results {
             memory: Vec::new(),
             latencies: Vec::new(),
             idle: Vec::new(),
+            crowds: Vec::new(),
         }
     }
 }
@@ -103,6 +105,20 @@ pub struct Latency {
 pub struct Idle {
     pub backend: &'static str,
     pub statements_per_second: f64,
+}
+
+/// The cost of many idle consumers beside many locks of other programs, while another topic gets
+/// messages.
+#[derive(Debug, Serialize)]
+pub struct Crowd {
+    pub backend: &'static str,
+    pub consumers: usize,
+    pub foreign_locks: usize,
+    pub messages_per_second: u32,
+    /// The processor time of the server, in percent of a core.
+    pub server_percent: f64,
+    /// The processor time of the consumers and the publisher.
+    pub client_percent: f64,
 }
 
 /// The place of a comparison.

@@ -3,7 +3,8 @@
 use persisting_message_bus_tests::servers::{MariadbServer, PostgresServer};
 
 pub fn postgres() -> PostgresServer {
-    PostgresServer::start_with(&["fsync=on"])
+    // The default would not be enough for the locks of the idle consumers' scenario.
+    PostgresServer::start_with(&["fsync=on", "max_locks_per_transaction=256"])
 }
 
 pub fn mariadb() -> MariadbServer {

@@ -30,6 +30,10 @@ pub struct Sizes {
     pub latency_for: Duration,
     /// The duration for which an idle consumer is observed.
     pub idle_for: Duration,
+    /// The number of idle consumers that are observed together.
+    pub crowd: usize,
+    /// The number of locks that another program holds meanwhile.
+    pub foreign_locks: usize,
 }
 
 impl Sizes {
@@ -67,6 +71,8 @@ impl Sizes {
             ],
             latency_for: Duration::from_secs(10),
             idle_for: Duration::from_secs(30),
+            crowd: 200,
+            foreign_locks: 40_000,
         }
     }
 
@@ -111,6 +117,8 @@ impl Sizes {
             paces: vec![Pace::Even(200), Pace::FullLoad, Pace::TwoAtFullLoad],
             latency_for: Duration::from_millis(50),
             idle_for: Duration::from_millis(500),
+            crowd: 3,
+            foreign_locks: 100,
         }
     }
 }

@@ -2,12 +2,22 @@
 //! not need it.
 
 use benchmark_rows::backends::{BUSY_TIMEOUT, Backend, Mariadb, Postgres, Sqlite};
-use diesel::{Connection, PgConnection};
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::sql_types::Text;
+use diesel::{Connection, PgConnection, RunQueryDsl};
 use persisting_message_bus::Waker;
 use persisting_message_bus::sql::postgres::Notifications;
 
 use crate::raw::RawDriver;
 use crate::{Failure, raw};
+
+/// Locks that are held until this is dropped.
+pub struct ForeignLocks {
+    /// The id of the server's first process.
+    pub server: u32,
+    _holder: PgConnection,
+}
 
 /// A database with a connection of its driver.
 pub trait WithDriver: Backend {
@@ -24,6 +34,12 @@ pub trait WithDriver: Backend {
     type Raw: RawDriver;
 
     fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
+
+    /// Takes locks that have nothing to do with the library, as a program with many tables would.
+    /// Returns `None` for a database whose readers read no locks.
+    fn hold_locks(_url: &str, _locks: usize) -> Result<Option<ForeignLocks>, Failure> {
+        Ok(None)
+    }
 
     /// Whether publishers can wake consumers in other processes through the database.
     const NOTIFIES: bool = false;
@@ -56,6 +72,21 @@ impl WithDriver for Postgres {
 
     fn connect_raw(url: &str) -> Result<raw::Postgres, Failure> {
         raw::Postgres::connect(url)
+    }
+
+    fn hold_locks(url: &str, locks: usize) -> Result<Option<ForeignLocks>, Failure> {
+        let mut holder = PgConnection::establish(url)?;
+        // The first process writes its id into the first line of this file.
+        let file = "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
+        let server: String = sql::<Text>(file).get_result(&mut holder)?;
+        holder.batch_execute(&format!(
+            "BEGIN; SELECT count(pg_advisory_xact_lock_shared(7, number))
+            FROM generate_series(1, {locks}) AS number"
+        ))?;
+        Ok(Some(ForeignLocks {
+            server: server.parse()?,
+            _holder: holder,
+        }))
     }
 
     const NOTIFIES: bool = true;

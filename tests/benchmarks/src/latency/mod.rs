@@ -1,6 +1,7 @@
 //! The time from a commit to the start of an external handler, in a runner with default settings,
 //! and the number of statements that such a consumer runs while it is idle.
 
+mod crowd;
 mod idle;
 mod pace;
 mod publish;
@@ -20,7 +21,7 @@ use crate::sizes::Sizes;
 use crate::with_driver::WithDriver;
 
 pub fn steps<B: WithDriver>(sizes: &Sizes) -> usize {
-    Wake::all::<B>().len() * sizes.paces.len() + 1
+    Wake::all::<B>().len() * sizes.paces.len() + 2
 }
 
 pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
@@ -37,7 +38,9 @@ pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
             run.progress.done();
         }
     }
-    idle(&database, run)
+    idle(&database, run)?;
+    drop(database);
+    idle_crowd(backend, run)
 }
 
 fn idle<B: WithDriver>(database: &Database<'_, B>, run: &mut Run) -> Result<(), Failure> {
@@ -50,6 +53,17 @@ fn idle<B: WithDriver>(database: &Database<'_, B>, run: &mut Run) -> Result<(), 
         backend: B::NAME,
         statements_per_second: statements as f64 / duration.as_secs_f64(),
     });
+    run.progress.done();
+    Ok(())
+}
+
+/// Measures on an empty database, so that the consumers have nothing to do.
+fn idle_crowd<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
+    run.progress
+        .begin(&format_args!("{}: idle consumers", B::NAME));
+    let database = Database::create(backend, &run.name_of_database())?;
+    let crowd = crowd::measure::<B>(&database.url, &run.sizes)?;
+    run.results.crowds.extend(crowd);
     run.progress.done();
     Ok(())
 }

@@ -20,12 +20,26 @@ const MEMORY: &[&str] = &["database", "rows", "page", "library KiB", "driver KiB
 
 const IDLE: &[&str] = &["database", "statements/s"];
 
+const CROWD: &[&str] = &[
+    "database",
+    "consumers",
+    "locks of others",
+    "messages/s on another topic",
+    "server",
+    "client",
+];
+
 /// Returns the sections that are not comparisons of rates.
 pub fn sections(results: &Results) -> Vec<Section> {
     let work = results.work.iter().map(work);
-    work.chain([latencies(results), idle(results), memory(results)])
-        .filter(|section| !section.is_empty())
-        .collect()
+    work.chain([
+        latencies(results),
+        idle(results),
+        crowds(results),
+        memory(results),
+    ])
+    .filter(|section| !section.is_empty())
+    .collect()
 }
 
 fn work(work: &Work) -> Section {
@@ -85,6 +99,20 @@ fn idle(results: &Results) -> Section {
         vec![of.backend.to_owned(), statements]
     });
     Section::new("An idle consumer", IDLE, 1, rows)
+}
+
+fn crowds(results: &Results) -> Section {
+    let rows = results.crowds.iter().map(|of| {
+        vec![
+            of.backend.to_owned(),
+            with_separators(of.consumers as u64),
+            with_separators(of.foreign_locks as u64),
+            of.messages_per_second.to_string(),
+            format!("{:.1} %", of.server_percent),
+            format!("{:.1} %", of.client_percent),
+        ]
+    });
+    Section::new("Idle consumers, in percent of a core", CROWD, 1, rows)
 }
 
 fn memory(results: &Results) -> Section {
