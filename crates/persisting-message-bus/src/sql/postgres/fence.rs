@@ -155,7 +155,10 @@ fn announced<'a>(topic: &str) -> impl Iterator<Item = Value<'a>> {
 /// Returns the values of `is_guarded`.
 fn guarded(schema: &TableSchema) -> impl Iterator<Item = Value<'_>> {
     let table = &*schema.messages.table;
-    schema.has_foreign_inserts.then_some(Text(table)).into_iter()
+    schema
+        .has_foreign_inserts
+        .then_some(Text(table))
+        .into_iter()
 }
 
 /// Returns the values of `SEQUENCE`.

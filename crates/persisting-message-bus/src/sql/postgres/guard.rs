@@ -28,7 +28,7 @@ pub(super) const IS_GUARDED: &str = "EXISTS (
         SELECT FROM pg_catalog.pg_trigger
         WHERE tgrelid OPERATOR(pg_catalog.=) pg_catalog.quote_ident(?)::pg_catalog.regclass
             AND tgname OPERATOR(pg_catalog.=) 'zz_message_bus_guard'
-            AND tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}')
+            AND (tgenabled OPERATOR(pg_catalog.=) 'O' OR tgenabled OPERATOR(pg_catalog.=) 'A')
     )::integer";
 
 /// Waiting for publishers is limited, because later publishers wait meanwhile.
