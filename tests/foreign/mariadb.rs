@@ -1,6 +1,7 @@
 //! What the trigger of MariaDB accepts, refuses and waits for.
 
 use std::thread;
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,7 +10,7 @@ use persisting_message_bus::OnDuplicate;
 use persisting_message_bus::backend::{MessageRepository, TransactionControl};
 use persisting_message_bus::sql::{TableSchema, guard_foreign_inserts};
 use persisting_message_bus_tests::databases::{Database, Mariadb, Server};
-use persisting_message_bus_tests::waiting::wait_until;
+use persisting_message_bus_tests::waiting::wait_until_every;
 
 use crate::{COLUMNS, Guarded, Reader, guarded_schema, insert, values, values_on};
 
@@ -172,7 +173,10 @@ fn while_all_slots_are_taken_a_program_waits() {
         let waiting = scope.spawn(|| insert(&mut program, 2));
         let waits = "SELECT count(*) FROM information_schema.innodb_trx
             WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE 'INSERT INTO public_messages%'";
-        wait_until("a waiting program", || number(&mut watcher, waits) > 0);
+        // InnoDB computes the list again only after 100 ms without a reader.
+        wait_until_every(Duration::from_millis(150), "a waiting program", || {
+            number(&mut watcher, waits) > 0
+        });
         holder.batch_execute("COMMIT").unwrap();
         waiting.join().unwrap().unwrap();
     });

@@ -1,5 +1,7 @@
 //! What the trigger of PostgreSQL does with every form of insert.
 
+use std::thread;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -8,6 +10,7 @@ use persisting_message_bus::backend::{MessageSource, TransactionControl};
 use persisting_message_bus::sql::{TableSchema, guard_foreign_inserts};
 use persisting_message_bus_tests::databases::{Database, Postgres, Server};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_until;
 
 use crate::{COLUMNS, Guarded, Reader, both_schemas, guarded_schema, insert, values, values_on};
 
@@ -38,12 +41,7 @@ fn assert_guarded(statement: &str) {
 #[test]
 fn positions_that_a_program_gives_are_replaced() {
     let columns = COLUMNS.replacen('(', "(id, ", 1);
-    for ids in [
-        ["1", "2"],
-        ["-5", "-4"],
-        ["900", "901"],
-        ["0", "9223372036854775807"],
-    ] {
+    for ids in [["1", "2"], ["-5", "-4"], ["900", "901"], ["0", "1000000"]] {
         let rows = [values(1).replacen('(', &format!("({}, ", ids[0]), 1), {
             values(2).replacen('(', &format!("({}, ", ids[1]), 1)
         }];
@@ -54,18 +52,46 @@ fn positions_that_a_program_gives_are_replaced() {
     }
 }
 
-/// The server may compute the defaults of all rows before it calls the trigger for the first one.
+/// The server may compute the default of a row long before it calls the trigger. The statement draws
+/// a position and then waits, so that a consumer passes that position.
 #[test]
 fn positions_that_are_drawn_early_are_replaced() {
-    let columns = COLUMNS.replacen('(', "(id, ", 1);
-    let rows = format!("(VALUES {}, {})", values(1), values(2));
-    assert_guarded(&format!(
+    let database = Postgres::create_guarded();
+    let schema = TableSchema::default();
+    let (mut holder, mut program) = (database.connect(), database.connect());
+    let mut reader = Reader::on(&database, schema.clone());
+    let lock: i64 = number(
+        &mut holder,
+        "SELECT 'public_messages'::regclass::oid::bigint",
+    );
+    holder
+        .batch_execute(&format!("SELECT pg_advisory_lock(1, {lock})"))
+        .unwrap();
+    let statement = format!(
         "WITH drawn AS MATERIALIZED (
-                SELECT nextval('public_messages_id_seq') AS id, column1::uuid, column2, column3,
-                    column4::json, column5::json, column6::timestamptz FROM {rows} AS rows_of_two
-            ) INSERT INTO public_messages {columns} OVERRIDING SYSTEM VALUE
-            SELECT * FROM drawn ORDER BY id"
-    ));
+            SELECT nextval('public_messages_id_seq') AS id, pg_advisory_xact_lock(1, {lock})
+        ) INSERT INTO public_messages {} OVERRIDING SYSTEM VALUE
+        SELECT id, column1::uuid, column2, column3, column4::json, column5::json,
+            column6::timestamptz
+        FROM drawn, (VALUES {}) AS given",
+        COLUMNS.replacen('(', "(id, ", 1),
+        values(1)
+    );
+    thread::scope(|scope| {
+        let inserting = scope.spawn(|| program.batch_execute(&statement));
+        let waits = format!(
+            "SELECT count(*) FROM pg_locks
+            WHERE locktype = 'advisory' AND objid = {lock} AND NOT granted"
+        );
+        wait_until("a drawn position", || number(&mut holder, &waits) == 1);
+        Postgres::place(&schema, &mut database.connect(), 2..3).unwrap();
+        assert_eq!(reader.read(), [2]);
+        holder
+            .batch_execute(&format!("SELECT pg_advisory_unlock(1, {lock})"))
+            .unwrap();
+        inserting.join().unwrap().unwrap();
+    });
+    assert_eq!(reader.read(), [1]);
 }
 
 #[test]
