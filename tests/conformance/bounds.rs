@@ -170,7 +170,7 @@ pub fn a_time_is_found_among_many_messages<D: Database>() {
     };
     let messages = (1..=6_000).map(|order: u64| RawMessage {
         message_id: uuid::Uuid::from_u128(u128::from(order)),
-        payload: format!(r#"{{"order":{order},"note":""}}"#).into(),
+        payload: format!(r#"{{"order":{order},"note":""}}"#),
         published_at: time_of(order),
         ..model.clone()
     });

@@ -45,12 +45,12 @@ fn serve_rare_messages() -> (Serving, Uuid) {
 fn an_empty_answer_is_the_end_for_a_client_that_knows_no_positions() {
     let (serving, id) = serve_rare_messages();
     for start in ["", &format!("&lastEventId={id}")] {
-        let first = serving.get(&format!("/orders?type=OrderCancelled{start}"));
+        let first = serving.get(&format!("/orders?type=Cancelled{start}"));
         assert_eq!(first.status, 200);
         let events = first.json();
         assert_eq!(events[0]["data"]["order"], 2, "{start}: {events}");
         let last = events[0]["id"].as_str().unwrap();
-        let end = serving.get(&format!("/orders?type=OrderCancelled&lastEventId={last}"));
+        let end = serving.get(&format!("/orders?type=Cancelled&lastEventId={last}"));
         assert_eq!(end.json(), serde_json::json!([]));
     }
 }
@@ -59,7 +59,7 @@ fn an_empty_answer_is_the_end_for_a_client_that_knows_no_positions() {
 fn a_stream_sends_messages_that_are_far_apart() {
     let (serving, _) = serve_rare_messages();
     let stream = ("Accept", "text/event-stream");
-    let address = "/orders?type=OrderCancelled&type=OrderShipped";
+    let address = "/orders?type=Cancelled&type=OrderShipped";
     let (status, lines) = serving.lines(address, &[stream]);
     assert_eq!(status, 200);
     let ids = lines.filter(|line| line.starts_with("id:"));
