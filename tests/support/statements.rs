@@ -111,9 +111,17 @@ fn statement(text: &str) -> &str {
     text.trim()
 }
 
-/// Statements that Diesel does not prepare: those of transactions, and those that set variables.
+/// Statements that are not prepared once: those of transactions, those that set variables, and the
+/// busy timeout, because a prepared statement would return its former value.
 fn is_of_session(text: &str) -> bool {
-    ["BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SET @"]
-        .iter()
-        .any(|start| text.trim().starts_with(start))
+    [
+        "BEGIN",
+        "COMMIT",
+        "SAVEPOINT",
+        "RELEASE",
+        "SET @",
+        "PRAGMA busy_timeout",
+    ]
+    .iter()
+    .any(|start| text.trim().starts_with(start))
 }

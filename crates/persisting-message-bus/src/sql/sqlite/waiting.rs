@@ -7,7 +7,8 @@
 //!
 //! The busy timeout of the connection belongs to the application. It is read and set to zero for one
 //! write of the library, and then set back. That costs three statements without a round trip, so it
-//! is done only where other connections have recently written.
+//! is done for the first write of a thread, and then only where other connections have recently
+//! written.
 
 use std::cell::Cell;
 use std::error::Error as StdError;
@@ -45,6 +46,9 @@ struct Traffic {
     token: Option<i64>,
     committed_at: Option<Instant>,
     waited_at: Option<Instant>,
+    /// Whether the thread has written before. The first write can meet other writers of which the
+    /// thread cannot know, so it counts as one of a contended file.
+    has_written: bool,
 }
 
 thread_local! {
@@ -53,6 +57,7 @@ thread_local! {
             token: None,
             committed_at: None,
             waited_at: None,
+            has_written: false,
         })
     };
 }
@@ -67,6 +72,13 @@ pub(super) fn note_token(token: Option<i64>) {
     TRAFFIC.set(traffic);
 }
 
+fn note_write() {
+    TRAFFIC.set(Traffic {
+        has_written: true,
+        ..TRAFFIC.get()
+    });
+}
+
 fn note_wait() {
     let waited_at = Some(Instant::now());
     TRAFFIC.set(Traffic {
@@ -79,7 +91,9 @@ fn note_wait() {
 fn is_contended() -> bool {
     let traffic = TRAFFIC.get();
     let within = |at: Option<Instant>, time| at.is_some_and(|at| at.elapsed() < time);
-    within(traffic.committed_at, RECENT) || within(traffic.waited_at, LONG_AGO)
+    !traffic.has_written
+        || within(traffic.committed_at, RECENT)
+        || within(traffic.waited_at, LONG_AGO)
 }
 
 /// Runs a write of the library, which is repeated while another connection holds the lock. In a
@@ -116,6 +130,7 @@ where
         }
         return written;
     }
+    note_write();
     let patience = busy_timeout(connection)?;
     let unhurried = WithoutTimeout::begin(connection, patience)?;
     loop {
