@@ -59,6 +59,8 @@ pub struct StatementWatch {
     /// Whether prepared statements may be of no use: a statement may have selected another database,
     /// or has failed.
     has_stale_statements: bool,
+    /// Whether the session remembers the selected database, and no statement may have changed it.
+    remembers_database: bool,
 }
 
 /// The events that the watch has noticed since they were last forgotten.
@@ -133,7 +135,11 @@ impl Instrumentation for StatementWatch {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if self.notices_stale_statements && !self.is_paused {
             self.has_stale_statements |= match &event {
-                InstrumentationEvent::StartQuery { query, .. } => may_select_database(*query),
+                InstrumentationEvent::StartQuery { query, .. } => {
+                    let may_select = may_select_database(*query);
+                    self.remembers_database &= !may_select;
+                    may_select
+                }
                 InstrumentationEvent::FinishQuery {
                     error: Some(error), ..
                 } => !is_violation(error),
@@ -227,6 +233,23 @@ pub(super) fn has_stale_statements<C: Connection>(connection: &mut C) -> bool {
         });
     }
     false
+}
+
+/// Returns `true` if the session must remember which database is selected, so that this is known
+/// after the application has selected another one.
+#[cfg(feature = "mysql")]
+pub(super) fn must_remember_database<C: Connection>(connection: &mut C) -> bool {
+    watch_on(connection).is_some_and(|watch| !watch.remembers_database)
+}
+
+/// Notes that the session has been told to remember its database. The statement that told it names
+/// the database, but selects none.
+#[cfg(feature = "mysql")]
+pub(super) fn remembers_database<C: Connection>(connection: &mut C) {
+    if let Some(watch) = watch_on(connection) {
+        watch.remembers_database = true;
+        watch.has_stale_statements = false;
+    }
 }
 
 /// Returns the events that were noticed since they were last forgotten; `None` if there is no
