@@ -1,6 +1,6 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -262,13 +262,13 @@ pub fn a_paused_consumer_rests_until_it_is_resumed<D: Database + Send + 'static>
     let database = Arc::new(D::create());
     let mut bus = database.connect();
     place(&mut bus, 1..3);
-    let (sender, seen) = channel();
-    let consumer = refusing(sender, Arc::default());
+    // Without a buffer, each handler waits until the test has taken its order.
+    let (sender, seen) = sync_channel(0);
+    let handler = move |message: &Message<Orders>| Ok(sender.send(message.payload().order())?);
+    let consumer = MessageConsumer::<Orders>::external("all", Box::new(handler) as Handler);
     let running = runner(&database).consumer(consumer).start();
-    assert!(seen.iter().take(2).eq([1, 2]));
-    wait_until("the page is stored", || {
-        state(&mut bus, "all") == (2, false)
-    });
+    assert_eq!(seen.recv_timeout(MINUTE), Ok(1));
+    // While the page is handled: its consumer polls after it, and finds the pause.
     assert!(
         bus.pause(ConsumerKey {
             consumer: "all",
@@ -276,6 +276,10 @@ pub fn a_paused_consumer_rests_until_it_is_resumed<D: Database + Send + 'static>
         })
         .unwrap()
     );
+    assert_eq!(seen.recv_timeout(MINUTE), Ok(2));
+    wait_until("the page is stored", || {
+        state(&mut bus, "all") == (2, false)
+    });
     place(&mut bus, 4..6);
     running.waker().wake();
     // The rest must last. A paused consumer's poll changes nothing that a test can observe.

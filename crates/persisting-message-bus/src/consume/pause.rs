@@ -7,8 +7,9 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::key::ConsumerKey;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Pauses every consumer of this name, in all processes, until it is resumed. Each consumer
-    /// finishes its current page first.
+    /// Pauses every consumer of this name, in all processes, until it is resumed. A consumer that
+    /// is handling messages finishes its time slice first (200 ms by default, and the page in which
+    /// it ends).
     ///
     /// Returns `false` if there is no such consumer, because a consumer that never ran cannot be
     /// paused.

@@ -119,9 +119,9 @@ pub trait MessageConsumerState: MessageFailures {
     /// - If a consumer `to` exists, a name is invalid, or the state cannot be written.
     fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error>;
 
-    /// Pauses the consumer after its current page, until it is resumed. Waits for a transactional
-    /// page that is being handled. Returns `false` if the consumer does not exist: a consumer that
-    /// has never run cannot be paused.
+    /// Pauses the consumer after its current time slice, until it is resumed. Waits for a
+    /// transactional page that is being handled. Returns `false` if the consumer does not exist: a
+    /// consumer that has never run cannot be paused.
     ///
     /// # Errors
     ///
