@@ -1,5 +1,6 @@
 //! Long topics: no statement reads all of one, and progress is kept.
 
+use std::any::TypeId;
 use std::ops::ControlFlow;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,7 +16,7 @@ use persisting_message_bus::{
     Error, FailurePolicy, Inbox, InboxKey, Message, MessageBus, MessageConsumer, MessageDispatcher,
     OnDuplicate, RetryPolicy, StartAt,
 };
-use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::databases::{Database, Memory};
 use persisting_message_bus_tests::forward_source;
 use persisting_message_bus_tests::topics::{
     Closed, Ledger, OrderCancelled, OrderPlaced, OrderShipped, Orders, Paid, Payments,
@@ -118,7 +119,7 @@ impl<M: MessageSource> MessageSource for Interrupted<M> {
     }
 }
 
-pub fn progress_is_kept_when_the_search_for_a_rare_type_is_interrupted<D: Database>() {
+pub fn progress_is_kept_when_the_search_for_a_rare_type_is_interrupted<D: Database + 'static>() {
     let database = D::create();
     let mut bus = database.connect();
     place_many(&mut bus, 25_000);
@@ -151,6 +152,8 @@ pub fn progress_is_kept_when_the_search_for_a_rare_type_is_interrupted<D: Databa
         cursors.is_sorted_by(|one, other| one < other),
         "{cursors:?}"
     );
+    let is_in_memory = TypeId::of::<D>() == TypeId::of::<Memory>();
+    assert!(cursors.len() >= 2 || is_in_memory, "{cursors:?}");
     drop(consumer);
     assert_eq!(handled, 1);
 }

@@ -173,6 +173,7 @@ pub fn a_batch_is_written_as_a_whole_or_not_at_all<D: Database>() {
         .dispatch_batch(&mut bus, batch)
         .unwrap_err();
     assert!(error.is_duplicate(), "{error}");
+    assert!(error.to_string().contains(&id.to_string()), "{error}");
     assert_eq!(consume(&mut bus, "all"), [1]);
 }
 
@@ -187,6 +188,7 @@ pub fn a_refused_batch_leaves_the_callers_transaction_usable<D: Database>() {
         let batch = (1_000..2_000).map(OrderPlaced::number);
         let error = last_has_that_id.dispatch_batch(bus, batch).unwrap_err();
         assert!(error.is_duplicate(), "{error}");
+        assert!(error.to_string().contains(&id.to_string()), "{error}");
         orders().dispatch(bus, &OrderPlaced::number(2))
     })
     .unwrap();

@@ -1,11 +1,11 @@
 //! Installing and removing the guard.
 
 use std::thread;
-use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::sql::TableSchema;
+use persisting_message_bus_tests::waiting::wait_until;
 
 use crate::{Guarded, Reader, guarded_schema, insert};
 
@@ -37,8 +37,10 @@ pub fn installing_waits_for_open_publishers<D: Guarded>() {
     insert(&mut program, 1).unwrap();
     thread::scope(|scope| {
         let installing = scope.spawn(|| D::guard(&mut database.connect()));
-        // A timing: it would have been installed by then.
-        thread::sleep(Duration::from_millis(300));
+        let mut observer = database.connect();
+        wait_until("the installation waits for the publisher", || {
+            D::waiting_installations(&mut observer) > 0
+        });
         assert!(!installing.is_finished());
         program.commit().unwrap();
         installing.join().unwrap().unwrap();

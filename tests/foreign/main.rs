@@ -11,8 +11,11 @@ mod switch;
 
 use std::sync::{Arc, Mutex};
 
+use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::result::QueryResult;
+use diesel::sql_types::BigInt;
 use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::sql::{TableSchema, guard_foreign_inserts, unguard_foreign_inserts};
@@ -47,6 +50,9 @@ trait Guarded: Server {
     /// Returns the statement that changes an installed guard to one that refuses all rows.
     fn other_version() -> String;
 
+    /// Counts the sessions that wait to change the message table.
+    fn waiting_installations(connection: &mut Self::Plain) -> i64;
+
     /// Returns the statements that install the guard.
     fn statements() -> Vec<String>;
 
@@ -75,7 +81,7 @@ trait Guarded: Server {
 }
 
 macro_rules! guarded {
-    ($($database:ident, $module:ident: $select:literal, $other:expr);* $(;)?) => {$(
+    ($($database:ident, $module:ident: $select:literal, $other:expr, $waiting:literal);* $(;)?) => {$(
         impl Guarded for $database {
             const INSERT_SELECT: &'static str = $select;
 
@@ -138,6 +144,10 @@ macro_rules! guarded {
                 $other
             }
 
+            fn waiting_installations(connection: &mut Self::Plain) -> i64 {
+                sql::<BigInt>($waiting).get_result(connection).expect("a number")
+            }
+
             fn statements() -> Vec<String> {
                 persisting_message_bus::sql::$module::guard_statements(&TableSchema::default())
             }
@@ -157,10 +167,13 @@ guarded! {
     Postgres, postgres:
         "SELECT message_id::uuid, topic, message_type, payload::json, headers::json, now()
         FROM other ORDER BY message_type, message_id",
-        refusing(&postgres_text(), "BEGIN", "BEGIN\nRAISE EXCEPTION 'another version';");
+        refusing(&postgres_text(), "BEGIN", "BEGIN\nRAISE EXCEPTION 'another version';"),
+        "SELECT count(*) FROM pg_locks WHERE relation = 'public_messages'::regclass AND NOT granted";
     Mariadb, mysql:
         "SELECT message_id, topic, message_type, payload, headers, now() FROM other ORDER BY payload",
-        mariadb_text();
+        mariadb_text(),
+        "SELECT count(*) FROM information_schema.processlist
+        WHERE db = database() AND state LIKE 'Waiting for table%'";
 }
 
 fn postgres_text() -> String {
@@ -174,7 +187,6 @@ fn refusing(text: &str, from: &str, to: &str) -> String {
 fn mariadb_text() -> String {
     let text =
         persisting_message_bus::sql::mysql::guard_statements(&TableSchema::default()).remove(0);
-    let text = text.replacen("CREATE TRIGGER", "CREATE OR REPLACE TRIGGER", 1);
     text.replacen(
         "IF NEW.`id` <> 0",
         "SIGNAL SQLSTATE '45000'; IF NEW.`id` <> 0",

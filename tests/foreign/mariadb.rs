@@ -339,3 +339,12 @@ fn raw_messages(
     messages.sort_by_key(|(position, _)| *position);
     messages.into_iter().map(|(_, message)| message).collect()
 }
+
+#[test]
+fn a_session_without_autocommit_is_committed_with_the_guard() {
+    let database = Mariadb::create_guarded();
+    let mut publisher = database.connect();
+    publisher.batch_execute("SET autocommit = 0").unwrap();
+    Mariadb::place(&guarded_schema(), &mut publisher, 1..3).unwrap();
+    assert_eq!(Reader::on(&database, guarded_schema()).read(), [1, 2]);
+}

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
@@ -89,12 +88,7 @@ fn a_request_is_answered_although_the_database_is_silent() {
     let database = Postgres::create();
     ship(&mut database.connect());
     let silent = SilentServer::start();
-    let (nowhere, url) = (silent.postgres_url(), database.url());
-    let attempts = AtomicUsize::new(0);
-    let connect = move || -> ConnectionResult<PgConnection> {
-        let is_first = attempts.fetch_add(1, Ordering::SeqCst) < 2;
-        PgConnection::establish(if is_first { &nowhere } else { &url })
-    };
+    let connect = silent.before(database.url(), 2);
     let feed = Feed::new(connect, TOPICS).public();
     let serving = Serving::start(feed.limits(impatient(Duration::from_millis(200))));
     let begun = Instant::now();

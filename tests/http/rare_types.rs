@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use persisting_message_bus::backend::MessageRepository;
 use persisting_message_bus::{Message, MessageBus, MessageConsumer, MessageDispatcher};
-use persisting_message_bus_http::HttpSource;
+use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, PooledSqlite};
 use persisting_message_bus_tests::topics::{OrderCancelled, OrderPlaced, Orders};
 use uuid::Uuid;
@@ -86,4 +87,32 @@ fn a_consumer_of_a_feed_gets_messages_that_are_far_apart() {
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 2);
     assert_eq!(*seen.borrow(), [1, 2]);
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 0);
+}
+
+/// The client learns how far the search has come, and continues there when it connects again.
+#[test]
+fn a_stream_tells_its_progress_while_it_passes_over_other_types() {
+    let database = Arc::new(PooledSqlite::create());
+    place_many(&mut database.connect(), 25_000);
+    ship(&mut database.connect(), 1);
+    let limits = Limits::default().heartbeat_interval(Duration::ZERO);
+    let serving = Serving::start(feed_of(&database).limits(limits));
+    let stream = ("Accept", "text/event-stream");
+    let (status, lines) = serving.lines("/orders?type=OrderShipped", &[stream]);
+    assert_eq!(status, 200);
+    let mut progress = Vec::new();
+    for line in lines {
+        if line.starts_with("data:") {
+            break;
+        }
+        if let Some(id) = line.strip_prefix("id:") {
+            progress.push(id.trim().parse::<u64>().unwrap());
+        }
+    }
+    let event = progress.pop();
+    assert_eq!(event, Some(25_001));
+    assert!(!progress.is_empty() && progress.is_sorted(), "{progress:?}");
+    let last = progress.last().unwrap().to_string();
+    let resumed = serving.get(&format!("/orders?type=OrderShipped&lastEventId={last}"));
+    assert_eq!(resumed.orders(), [1]);
 }

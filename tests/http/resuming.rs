@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::backend::MessageRepository;
-use persisting_message_bus_http::Limits;
+use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::{Message, MessageBus, MessageConsumer, MessageDispatcher};
+use persisting_message_bus_http::{HttpSource, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use persisting_message_bus_tests::topics::{OrderShipped, Orders, Paid, Payments};
 use uuid::Uuid;
@@ -245,4 +246,28 @@ fn a_message_that_is_no_json_is_not_skipped() {
     assert_eq!(page.header("cache-control"), Some("no-store"));
     let problem = serving.get("/orders?after=1").problem(500);
     assert!(problem.contains("position 2"), "{problem}");
+}
+
+/// Each page of the feed is one event, which can be the last one that the consumer has handled.
+#[test]
+fn a_consumer_continues_on_a_feed_whose_pages_are_one_event() {
+    let database = Arc::new(PooledSqlite::create());
+    ship_all(&mut database.connect(), 1..=3);
+    for limits in [
+        Limits::default().max_page_size(1),
+        Limits::default().max_page_bytes(1),
+    ] {
+        let serving = Serving::start(feed_of(&database).limits(limits));
+        let source = HttpSource::new(serving.url()).unwrap();
+        let mut bus = MessageBus::new(source, InMemoryMessageBus::default());
+        let mut seen = Vec::new();
+        let handler = |message: &Message<Orders>| {
+            seen.push(message.payload().order());
+            Ok(())
+        };
+        let mut consumer = MessageConsumer::<Orders>::external("all", handler);
+        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+        drop(consumer);
+        assert_eq!(seen, [1, 2, 3]);
+    }
 }

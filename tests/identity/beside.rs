@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    ConsumerIdentity, LeaseRequest, MessageConsumerState, NoteWork, Work,
+    ConsumerIdentity, LeaseRequest, MessageConsumerState, NoteWork, TransactionControl, Work,
 };
 use persisting_message_bus::operate::{
     ConsumerCondition, ConsumerKey, ConsumerStatus, stop_wanting,
 };
 use persisting_message_bus::{MessageConsumer, MessageDispatcher, Position};
-use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{Closed, Ledger, Orders, Paid, Payments};
+use persisting_message_bus_tests::databases::{Database, Server};
+use persisting_message_bus_tests::topics::{
+    Closed, Ledger, OrderCancelled, Orders, Paid, Payments,
+};
 
 use crate::{ignoring, older, publish_one_of_each};
 
@@ -84,6 +86,34 @@ pub fn the_status_shows_the_topic_that_only_the_newer_program_reads<D: Database>
     let row = bus.stored_consumer(key("ledger", "payments")).unwrap();
     // The newer program and the older one have taken it once each.
     assert_eq!(row.unwrap().lease_epoch, 2);
+}
+
+/// The messages that are visible count, although the publisher of another one is still open.
+pub fn an_older_program_waits_although_a_publisher_is_open<D: Server>() {
+    let database = D::create();
+    let (mut bus, mut open) = (database.connect(), database.connect());
+    publish_one_of_each(&mut bus);
+    ignoring::<Ledger>("ledger")
+        .handle_new_messages(&mut bus)
+        .unwrap();
+    let payments = MessageDispatcher::<Payments>::new();
+    open.begin().unwrap();
+    payments.dispatch(&mut open, &Paid { order: 1 }).unwrap();
+    payments.dispatch(&mut bus, &Paid { order: 2 }).unwrap();
+    let cancelled = OrderCancelled {
+        order: 3,
+        reason: None,
+    };
+    MessageDispatcher::<Orders>::new()
+        .dispatch(&mut bus, &cancelled)
+        .unwrap();
+    let mut older: MessageConsumer<Closed, _> = ignoring("ledger");
+    let error = older.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error:#}");
+    assert_eq!(error.topic(), Some("payments"));
+    open.commit().unwrap();
+    let mut newer: MessageConsumer<Ledger, _> = ignoring("ledger");
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 3);
 }
 
 /// An operator changes the event set while a consumer holds the lease.

@@ -147,3 +147,13 @@ mod older {
         OrderPlaced(OrderPlaced),
     }
 }
+
+#[test]
+fn an_older_program_waits_on_postgres_although_a_publisher_is_open() {
+    beside::an_older_program_waits_although_a_publisher_is_open::<Postgres>();
+}
+
+#[test]
+fn an_older_program_waits_on_mariadb_although_a_publisher_is_open() {
+    beside::an_older_program_waits_although_a_publisher_is_open::<Mariadb>();
+}

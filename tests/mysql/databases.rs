@@ -8,7 +8,9 @@ use diesel::r2d2::{ConnectionManager, Pool};
 use diesel::sql_types::BigInt;
 use persisting_message_bus::backend::{MessageSource, SlotObservations, TransactionControl};
 use persisting_message_bus::handler::HandlerError;
-use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer, RetryPolicy};
+use persisting_message_bus::{
+    Error, FailurePolicy, Inbox, InboxKey, Message, MessageConsumer, RetryPolicy,
+};
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Server};
 use persisting_message_bus_tests::statements::Log;
@@ -192,4 +194,51 @@ fn a_reader_on_a_connection_with_an_instrumentation_notices_use() {
         .unwrap();
     let error = read(&mut bus).unwrap_err();
     assert!(format!("{error:#}").contains("USE"), "{error:#}");
+}
+
+/// The nested transaction is in the other database, and the page is not.
+#[test]
+fn a_nested_transaction_in_another_database_leaves_the_page_in_its_own() {
+    let [one, other] = [(); 2].map(|()| Mariadb::create());
+    let mut bus = one.connect();
+    place(&mut bus, 1..=3);
+    let inbox = Inbox::new(InboxKey {
+        consumer: "all",
+        source: "hooks",
+    });
+    let inbox = inbox.unwrap();
+    let handler =
+        |bus: &mut MysqlConnection, message: &Message<Orders>| -> Result<(), HandlerError> {
+            select(bus, &other);
+            let id = message.message_id().to_string();
+            let first = inbox.process_once(bus, &id, |_| Ok::<_, Error>(()))?;
+            assert!(first.is_some());
+            select(bus, &one);
+            Ok(())
+        };
+    let mut consumer = MessageConsumer::<Orders>::transactional("all", handler);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 3);
+    drop(consumer);
+    let inboxes = [&one, &other].map(|database| count(database, "message_inbox"));
+    assert_eq!(inboxes, [0, 3]);
+    assert_eq!(count(&one, "message_consumer_state WHERE `cursor` = 3"), 1);
+    assert_eq!(count(&other, "message_consumer_state"), 0);
+}
+
+#[test]
+fn a_nested_transaction_does_not_hide_that_another_database_is_selected() {
+    let [one, other] = [(); 2].map(|()| Mariadb::create());
+    let mut bus = one.connect();
+    place(&mut bus, [1]);
+    let handler = |bus: &mut MysqlConnection, _: &Message<Orders>| -> Result<(), HandlerError> {
+        select(bus, &other);
+        bus.in_transaction(|_| Ok::<_, Error>(()))?;
+        Ok(())
+    };
+    let mut consumer = MessageConsumer::<Orders>::transactional("all", handler);
+    let error = consumer.handle_page(&mut bus).unwrap_err();
+    assert!(format!("{error:#}").contains("USE"), "{error:#}");
+    drop(consumer);
+    assert_eq!(count(&one, "message_failures"), 1);
+    assert_eq!(count(&other, "message_consumer_state"), 0);
 }

@@ -5,41 +5,49 @@ use persisting_message_bus::OnDuplicate;
 use persisting_message_bus::backend::{
     MessageRepository, MessageSource, RawMessage, TransactionControl,
 };
+use persisting_message_bus::sql::{TableSchema, guard_foreign_inserts};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
-use uuid::Uuid;
+use persisting_message_bus_tests::topics::raw_message;
 
 fn message() -> RawMessage {
-    RawMessage {
-        message_id: Uuid::now_v7(),
-        topic: "orders".into(),
-        message_type: "OrderPlaced".into(),
-        message_version: 1,
-        payload: "{}".to_owned(),
-        headers: "{}".to_owned(),
-        published_at: chrono::Utc::now(),
-        correlation_id: None,
-    }
+    raw_message("orders", "{}".to_owned())
+}
+
+#[test]
+fn a_message_whose_id_only_another_table_has_is_no_duplicate() {
+    id_of_another_table(&TableSchema::default());
+}
+
+#[test]
+fn a_message_whose_id_only_another_table_has_is_no_duplicate_with_the_guard() {
+    id_of_another_table(&TableSchema::default().with_foreign_inserts());
 }
 
 /// The trigger's table knows the message already. The error of that table names the message's id.
-#[test]
-fn a_message_whose_id_only_another_table_has_is_no_duplicate() {
+fn id_of_another_table(schema: &TableSchema) {
     let database = Mariadb::create();
-    let mut bus = database.connect();
-    bus.batch_execute(
-        "CREATE TABLE audit (message_id VARCHAR(36) PRIMARY KEY);
+    let mut connection = database.connect();
+    let mut bus = schema.bind(&mut connection);
+    if *schema != TableSchema::default() {
+        guard_foreign_inserts(&mut bus).unwrap();
+    }
+    let mut connection = database.connect();
+    connection
+        .batch_execute(
+            "CREATE TABLE audit (message_id VARCHAR(36) PRIMARY KEY);
          CREATE TRIGGER audits BEFORE INSERT ON public_messages
          FOR EACH ROW INSERT INTO audit VALUES (NEW.message_id)",
-    )
-    .unwrap();
+        )
+        .unwrap();
     let (stored, refused) = (message(), message());
     bus.persist(std::slice::from_ref(&stored), OnDuplicate::Fail)
         .unwrap();
-    bus.batch_execute(&format!(
-        "INSERT INTO audit VALUES ('{}')",
-        refused.message_id
-    ))
-    .unwrap();
+    connection
+        .batch_execute(&format!(
+            "INSERT INTO audit VALUES ('{}')",
+            refused.message_id
+        ))
+        .unwrap();
     for is_in_transaction in [false, true] {
         for duplicates in [OnDuplicate::Fail, OnDuplicate::Ignore] {
             for batch in [vec![refused.clone()], vec![stored.clone(), refused.clone()]] {

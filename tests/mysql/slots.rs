@@ -7,13 +7,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, RawMessage, SlotObservations, TransactionControl,
+    MessageRepository, MessageSource, SlotObservations, TransactionControl,
 };
 use persisting_message_bus::{Message, MessageConsumer, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::servers::MariadbServer;
 use persisting_message_bus_tests::statements::Log;
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, raw_message};
 use persisting_message_bus_tests::waiting::{wait_until, wait_until_every};
 
 use super::{consume, orders};
@@ -201,16 +201,7 @@ fn a_publisher_that_meets_a_reader_blocks_no_others() {
 }
 
 fn persist_on(bus: &mut MysqlConnection, topic: &str) {
-    let message = RawMessage {
-        message_id: uuid::Uuid::now_v7(),
-        topic: topic.to_owned().into(),
-        message_type: "OrderPlaced".into(),
-        message_version: 1,
-        payload: "{}".to_owned(),
-        headers: "{}".to_owned(),
-        published_at: chrono::Utc::now(),
-        correlation_id: None,
-    };
+    let message = raw_message(topic, "{}".to_owned());
     bus.persist(&[message], OnDuplicate::Fail).unwrap();
 }
 

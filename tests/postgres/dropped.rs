@@ -4,7 +4,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::{Error, OnDuplicate};
-use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::databases::{
+    Database, Postgres, become_publisher, drop_publisher,
+};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
 
@@ -141,18 +143,11 @@ fn a_table_with_rules_for_insert_is_refused() {
 fn a_hidden_message_is_not_called_a_duplicate_that_can_be_ignored() {
     let database = Postgres::create();
     let mut bus = database.connect();
-    let role = format!("publisher_{}", Uuid::now_v7().simple());
-    bus.batch_execute(&format!(
-        "CREATE ROLE {role};
-         DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
-         GRANT INSERT, SELECT ON public_messages TO {role};
-         GRANT USAGE ON SEQUENCE public_messages_id_seq TO {role};
-         ALTER TABLE public_messages ENABLE ROW LEVEL SECURITY;
-         CREATE POLICY writes ON public_messages FOR INSERT WITH CHECK (true);
-         CREATE POLICY reads ON public_messages FOR SELECT USING (payload ->> 'order' <> '7');
-         SET ROLE {role}"
-    ))
-    .unwrap();
+    let role = become_publisher(
+        &mut bus,
+        "CREATE POLICY writes ON public_messages FOR INSERT WITH CHECK (true);
+         CREATE POLICY reads ON public_messages FOR SELECT USING (payload ->> 'order' <> '7')",
+    );
     for on_duplicate in [OnDuplicate::Fail, OnDuplicate::Ignore] {
         let error = publish(&mut bus, 1, on_duplicate);
         // The server may also refuse the row, because the publisher could not see it.
@@ -160,10 +155,7 @@ fn a_hidden_message_is_not_called_a_duplicate_that_can_be_ignored() {
             assert!(!error.is_duplicate(), "{error:#}");
         }
     }
-    bus.batch_execute(&format!(
-        "RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}"
-    ))
-    .unwrap();
+    drop_publisher(&mut bus, &role);
 }
 
 #[test]

@@ -86,6 +86,23 @@ const KEY: ConsumerKey<'static> = ConsumerKey {
 
 type Joined = MessageBus<Pooled, PgConnection>;
 
+/// Starts a consumer whose state and effects are in another database than the messages.
+fn run_elsewhere<M, E>(
+    connect: impl Fn() -> Result<MessageBus<M, PgConnection>, E> + Send + Sync + 'static,
+) -> RunHandle
+where
+    M: MessageSource + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    let handle = |state: &mut PgConnection, message: &Message<Orders>| add_effect(state, message);
+    let consumer = MessageConsumer::<Orders>::transactional("elsewhere", handle);
+    Runner::new(connect)
+        .idle_interval(Duration::from_millis(50))
+        .retry(retry())
+        .consumer(consumer.page_size(10))
+        .start()
+}
+
 impl Elsewhere {
     fn create() -> Self {
         let database = Postgres::create();
@@ -110,14 +127,7 @@ impl Elsewhere {
             let messages = connections.get()?;
             Ok::<_, diesel::r2d2::PoolError>(MessageBus::new(messages, state.connect()))
         };
-        let handle =
-            |state: &mut PgConnection, message: &Message<Orders>| add_effect(state, message);
-        let consumer = MessageConsumer::<Orders>::transactional("elsewhere", handle);
-        Runner::new(connect)
-            .idle_interval(Duration::from_millis(50))
-            .retry(retry())
-            .consumer(consumer.page_size(10))
-            .start()
+        run_elsewhere(connect)
     }
 
     /// Starts a consumer that reads a feed.
@@ -127,14 +137,7 @@ impl Elsewhere {
             let messages = HttpSource::new(url.clone())?.max_attempts(1);
             Ok::<_, Error>(MessageBus::new(messages, state.connect()))
         };
-        let handle =
-            |state: &mut PgConnection, message: &Message<Orders>| add_effect(state, message);
-        let consumer = MessageConsumer::<Orders>::transactional("elsewhere", handle);
-        Runner::new(connect)
-            .idle_interval(Duration::from_millis(50))
-            .retry(retry())
-            .consumer(consumer.page_size(10))
-            .start()
+        run_elsewhere(connect)
     }
 }
 

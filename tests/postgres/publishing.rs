@@ -10,7 +10,9 @@ use diesel::sql_types::BigInt;
 use persisting_message_bus::Headers;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::sql::migrate;
-use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::databases::{
+    Database, Postgres, Server, become_publisher, drop_publisher,
+};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
 
@@ -315,17 +317,8 @@ fn batch_error_names_the_duplicate() {
 fn messages_are_published_under_row_level_security() {
     let database = Postgres::create();
     let mut bus = database.connect();
-    let role = format!("publisher_{}", Uuid::now_v7().simple());
-    bus.batch_execute(&format!(
-        "CREATE ROLE {role};
-         DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
-         GRANT INSERT, SELECT ON public_messages TO {role};
-         GRANT USAGE ON SEQUENCE public_messages_id_seq TO {role};
-         ALTER TABLE public_messages ENABLE ROW LEVEL SECURITY;
-         CREATE POLICY anything ON public_messages USING (true) WITH CHECK (true);
-         SET ROLE {role}"
-    ))
-    .unwrap();
+    let policy = "CREATE POLICY anything ON public_messages USING (true) WITH CHECK (true)";
+    let role = become_publisher(&mut bus, policy);
     place_many(&mut bus, 1);
     let with_id = Headers::new().with_message_id(Uuid::now_v7());
     let placed = OrderPlaced::number(1);
@@ -334,6 +327,5 @@ fn messages_are_published_under_row_level_security() {
     assert!(dispatch().unwrap_err().is_duplicate());
     bus.batch_execute("RESET ROLE").unwrap();
     assert_eq!(consume(&mut bus).len(), MANY + 1);
-    bus.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
-        .unwrap();
+    drop_publisher(&mut bus, &role);
 }

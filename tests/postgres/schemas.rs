@@ -6,13 +6,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use persisting_message_bus::OnDuplicate;
-use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, RawMessage, TransactionControl,
-};
+use persisting_message_bus::backend::{MessageRepository, MessageSource, TransactionControl};
 use persisting_message_bus_tests::databases::{Database, Postgres};
 use persisting_message_bus_tests::statements::Log;
-use persisting_message_bus_tests::topics::OrderPlaced;
-use uuid::Uuid;
+use persisting_message_bus_tests::topics::{OrderPlaced, raw_message};
 
 use super::{consume, orders};
 
@@ -64,16 +61,7 @@ fn topics_that_collide(sequences: [i64; 2]) -> [String; 2] {
 }
 
 fn persist(connection: &mut PgConnection, topic: &str, messages: usize) {
-    let message = || RawMessage {
-        message_id: Uuid::now_v7(),
-        topic: topic.to_owned().into(),
-        message_type: "OrderPlaced".into(),
-        message_version: 1,
-        payload: "{}".to_owned(),
-        headers: "{}".to_owned(),
-        published_at: chrono::Utc::now(),
-        correlation_id: None,
-    };
+    let message = || raw_message(topic, "{}".to_owned());
     let messages: Vec<_> = (0..messages).map(|_| message()).collect();
     connection.persist(&messages, OnDuplicate::Fail).unwrap();
 }

@@ -47,12 +47,7 @@ fn a_consumer_gives_a_silent_server_up() {
     let database = Postgres::create();
     place(&mut database.connect(), 1..2);
     let silent = SilentServer::start();
-    let (nowhere, url) = (silent.postgres_url(), database.url());
-    let attempts = AtomicUsize::new(0);
-    let connect = move || -> ConnectionResult<PgConnection> {
-        let is_first = attempts.fetch_add(1, Ordering::SeqCst) < 2;
-        PgConnection::establish(if is_first { &nowhere } else { &url })
-    };
+    let connect = silent.before(database.url(), 2);
     let running = Runner::new(connect)
         .connect_timeout(Duration::from_millis(100))
         .retry(quick_retry())
@@ -76,9 +71,8 @@ fn a_stop_is_bounded_when_a_server_stops_to_answer() {
     let mut bus = database.connect();
     wait_until("the message is handled", || cursor(&mut bus, "all") == 1);
     proxy.pause();
+    wait_until("a statement is held back", || proxy.held_back() > 0);
     let begun = Instant::now();
-    // The consumer may be between two statements, but polls at once again.
-    std::thread::sleep(Duration::from_millis(100));
     let stuck = running.stop_within(Duration::from_millis(200)).unwrap_err();
     assert_eq!(stuck.consumers, ["all"]);
     assert!(stuck.to_string().contains("does not answer"), "{stuck}");

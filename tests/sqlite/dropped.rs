@@ -8,8 +8,7 @@ use persisting_message_bus::backend::{
 use persisting_message_bus::{Error, MessageBus, OnDuplicate, Position, relay};
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Sqlite};
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
-use uuid::Uuid;
+use persisting_message_bus_tests::topics::{OrderPlaced, Orders, raw_message};
 
 use super::orders;
 
@@ -23,16 +22,7 @@ fn create() -> Sqlite {
 }
 
 fn message(order: u64) -> RawMessage {
-    RawMessage {
-        message_id: Uuid::now_v7(),
-        topic: "orders".into(),
-        message_type: "OrderPlaced".into(),
-        message_version: 1,
-        payload: format!(r#"{{"order":{order},"note":""}}"#),
-        headers: "{}".to_owned(),
-        published_at: chrono::Utc::now(),
-        correlation_id: None,
-    }
+    raw_message("orders", format!(r#"{{"order":{order},"note":""}}"#))
 }
 
 #[track_caller]
@@ -119,4 +109,26 @@ fn a_relay_stops_before_a_message_that_its_target_drops() {
     drop(relay);
     assert!(errors.iter().any(|it| it.contains("trigger")), "{errors:?}");
     assert_eq!(consume(&mut to.connect()), [1]);
+}
+
+/// The rows that the batch has inserted before are no duplicates, either.
+#[test]
+fn a_value_that_another_unique_index_refuses_is_no_duplicate() {
+    let database = Sqlite::create();
+    let mut bus = database.connect();
+    bus.batch_execute("CREATE UNIQUE INDEX one_payload ON public_messages (payload)")
+        .unwrap();
+    bus.persist(&[message(3)], OnDuplicate::Fail).unwrap();
+    for is_in_transaction in [false, true] {
+        if is_in_transaction {
+            bus.begin().unwrap();
+        }
+        let batch = [1, 2, 3].map(message);
+        let error = bus.persist(&batch, OnDuplicate::Fail).unwrap_err();
+        assert!(!error.is_duplicate(), "{error:#}");
+        if is_in_transaction {
+            bus.rollback().unwrap();
+        }
+    }
+    assert_eq!(bus.current_head("orders").unwrap(), Position::new(1));
 }

@@ -10,6 +10,7 @@ mod rows;
 mod same_file;
 mod statements;
 mod strange_rows;
+mod stretches;
 mod tables;
 mod transactions;
 mod waking;

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use diesel::{Connection, ConnectionResult, PgConnection};
+
 /// A server that accepts connections and says nothing, until it is dropped.
 pub struct SilentServer {
     port: u16,
@@ -46,6 +48,20 @@ impl SilentServer {
         format!("mysql://user@127.0.0.1:{}/nothing", self.port)
     }
 
+    /// Returns a closure that connects to this server the first times that it is called, and then to
+    /// another one.
+    pub fn before(
+        &self,
+        url: String,
+        times: usize,
+    ) -> impl Fn() -> ConnectionResult<PgConnection> + use<> {
+        let (nowhere, attempts) = (self.postgres_url(), AtomicUsize::new(0));
+        move || {
+            let is_early = attempts.fetch_add(1, Ordering::SeqCst) < times;
+            PgConnection::establish(if is_early { &nowhere } else { &url })
+        }
+    }
+
     /// Returns the number of connections so far.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
@@ -70,6 +86,7 @@ pub struct PausableProxy {
 struct Pause {
     is_paused: Mutex<bool>,
     changed: Condvar,
+    held_back: AtomicUsize,
 }
 
 impl Pause {
@@ -80,6 +97,9 @@ impl Pause {
 
     fn wait(&self) {
         let paused = self.is_paused.lock().expect("no panic");
+        if *paused {
+            self.held_back.fetch_add(1, Ordering::SeqCst);
+        }
         let waited = self.changed.wait_while(paused, |paused| *paused);
         drop(waited.expect("no panic"));
     }
@@ -118,6 +138,11 @@ impl PausableProxy {
 
     pub fn pause(&self) {
         self.pause.set(true);
+    }
+
+    /// Returns how often something was held back.
+    pub fn held_back(&self) -> usize {
+        self.pause.held_back.load(Ordering::SeqCst)
     }
 
     pub fn resume(&self) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::Connection;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
+use persisting_message_bus::sql::StatementWatch;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
 
 use crate::databases::Database;
@@ -65,7 +66,8 @@ where
     let database = D::create();
     let mut connection = database.connect();
     let (sender, seen) = channel();
-    connection.set_instrumentation(Observer(sender));
+    // The library can watch the statements, as on a connection without an instrumentation.
+    connection.set_instrumentation(StatementWatch::around(Observer(sender)));
     publish_and_consume::<D>(&mut connection);
     let first: Vec<_> = seen.try_iter().collect();
     publish_and_consume::<D>(&mut connection);

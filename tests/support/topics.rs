@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use persisting_message_bus::backend::RawMessage;
 use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderPlaced {
@@ -38,6 +39,20 @@ pub enum Orders {
 pub enum Closed {
     Shipped(OrderShipped),
     Cancelled(OrderCancelled),
+}
+
+/// Returns a message of a type that the topic `orders` has, as it is stored.
+pub fn raw_message(topic: &str, payload: String) -> RawMessage {
+    RawMessage {
+        message_id: Uuid::now_v7(),
+        topic: topic.to_owned().into(),
+        message_type: "OrderPlaced".into(),
+        message_version: 1,
+        payload,
+        headers: "{}".to_owned(),
+        published_at: chrono::Utc::now(),
+        correlation_id: None,
+    }
 }
 
 impl OrderPlaced {

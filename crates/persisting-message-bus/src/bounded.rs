@@ -1,14 +1,15 @@
 //! Calls that may never return, such as connecting to a server that accepts a connection and says
-//! nothing. A thread in such a call cannot be interrupted, so each call has a thread of its own,
-//! and its caller stops waiting.
+//! nothing. A thread in such a call cannot be interrupted, so calls run on another thread, and the
+//! caller stops waiting. The thread is used again for the next call, unless it hangs.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::locks::lock;
 use crate::signals::Signals;
 
 /// The number of calls whose threads can hang at the same time.
@@ -21,9 +22,17 @@ const STEP: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct BoundedCalls {
     timeout: Duration,
-    /// The calls whose threads have not ended.
+    /// The number of calls that have not ended.
     running: Arc<AtomicUsize>,
+    /// The thread of the last call, if that has ended.
+    idle: Mutex<Option<Worker>>,
 }
+
+type Call = Box<dyn FnOnce() + Send>;
+
+/// A thread that runs calls until this is dropped.
+#[derive(Debug)]
+struct Worker(Sender<Call>);
 
 /// The reason why a call has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +52,7 @@ impl BoundedCalls {
         Self {
             timeout,
             running: Arc::default(),
+            idle: Mutex::default(),
         }
     }
 
@@ -67,17 +77,21 @@ impl BoundedCalls {
         }
         let (give, result) = channel();
         let running = Running::begin(&self.running);
-        let body = move || {
-            let _running = running;
+        let idle = lock(&self.idle).take();
+        let worker = idle.or_else(Worker::start).ok_or(Unanswered::Failed)?;
+        let begun = worker.0.send(Box::new(move || {
+            let result = call();
+            drop(running);
             // The caller may have stopped waiting.
-            let _dropped = give.send(call());
-        };
-        if thread::Builder::new().spawn(body).is_err() {
-            return Err(Unanswered::Failed);
-        }
+            let _dropped = give.send(result);
+        }));
+        begun.map_err(|_ended| Unanswered::Failed)?;
         loop {
             match result.recv_timeout(STEP.min(left())) {
-                Ok(result) => return Ok(result),
+                Ok(result) => {
+                    *lock(&self.idle) = Some(worker);
+                    return Ok(result);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(Unanswered::Failed),
                 Err(RecvTimeoutError::Timeout) if signals.is_stopping() => {
                     return Err(Unanswered::Stopped);
@@ -88,6 +102,15 @@ impl BoundedCalls {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
+    }
+}
+
+impl Worker {
+    fn start() -> Option<Self> {
+        let (calls, called) = channel::<Call>();
+        let body = move || called.into_iter().for_each(|call| call());
+        thread::Builder::new().spawn(body).ok()?;
+        Some(Self(calls))
     }
 }
 
@@ -126,7 +149,7 @@ impl fmt::Display for Unanswered {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender};
+    use std::sync::mpsc::Receiver;
 
     use super::*;
 

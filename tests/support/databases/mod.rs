@@ -11,7 +11,7 @@ use persisting_message_bus::backend::{
 
 pub use self::mariadb::{Mariadb, PooledMariadb};
 pub use self::memory::Memory;
-pub use self::postgres::{OwnPostgres, PooledPostgres, Postgres};
+pub use self::postgres::{OwnPostgres, PooledPostgres, Postgres, become_publisher, drop_publisher};
 pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};
 
 /// An empty database with the bus's tables. Dropping this deletes it.

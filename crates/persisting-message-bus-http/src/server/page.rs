@@ -206,13 +206,15 @@ impl<'a> Events<'a> {
     }
 
     /// Finishes the page. If a message is broken, the page serves the events before it, and ends
-    /// there.
+    /// there. After an error that can pass, the client asks again, because events can be missing
+    /// between those that were read.
     fn finish(mut self, read: Result<MessageAt, Error>, seen: Seen) -> Result<Page, Problem> {
         let topic = &self.wanted.topic.name;
+        let can_pass = matches!(&read, Err(error) if error.is_retryable());
         let read = read.map_err(|error| Problem::reading(topic, &error));
         let is_full = self.has_no_room();
         match self.broken.take().map_or(read, Err) {
-            Err(problem) if self.count == 0 => return Err(problem),
+            Err(problem) if self.count == 0 || can_pass => return Err(problem),
             Ok(end) if !is_full && self.wanted.limit > 0 => {
                 self.next = self.next.max(end.position);
             }

@@ -29,6 +29,8 @@ struct Subscriber {
     wanted: Wanted,
     /// All events of the topic up to this position were sent, or are about to be sent.
     sent: Position,
+    /// The client knows that there is no event up to this position that it does not have.
+    told: Position,
     /// The events that were read but not sent yet.
     coming: Transfer,
     /// The time at which the client must have taken the last piece.
@@ -53,6 +55,7 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
     let coming = served.room.transfer(text, taken);
     let subscriber = Subscriber {
         sent: page.next,
+        told: Position::START,
         deadline: coming.deadline,
         coming,
         served,
@@ -83,6 +86,9 @@ impl Subscriber {
             if let Some(piece) = self.coming.next_piece() {
                 return Some(piece);
             }
+            if self.sent > self.told && Instant::now() >= heartbeat {
+                return self.progress();
+            }
             let topic = &self.wanted.topic;
             let waiting = self.served.something_after(topic, self.sent, heartbeat);
             match waiting.await {
@@ -90,6 +96,17 @@ impl Subscriber {
                 None => return self.heartbeat().await,
             }
         }
+    }
+
+    /// Returns an event without data, while events are searched for among many of other types. It
+    /// keeps the connection open, and the client continues there if it connects again.
+    fn progress(&mut self) -> Option<Bytes> {
+        if self.served.closing.is_closed() {
+            return None;
+        }
+        self.deadline = in_time(self.served.limits.transfer_timeout);
+        self.told = self.sent;
+        Some(Bytes::from(format!("id: {}\n\n", self.sent)))
     }
 
     async fn heartbeat(&mut self) -> Option<Bytes> {

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::SlotObservations;
 
-/// How long a read waits for the one before. After that, the read before hangs, because its
-/// database does not answer.
+/// How long one read may take until it hangs for those that wait, because its database does not
+/// answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The memory of a topic's publishers, which one read at a time uses.
@@ -37,10 +37,19 @@ impl Turns {
     /// Waits for the read before, and takes the observations. If that read hangs, this one begins
     /// with none.
     pub(super) fn take(&self) -> Turn {
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), PATIENCE, |state| state.is_taken);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while state.is_taken {
+            let before = state.turn;
+            let waited = self.changed.wait_timeout_while(state, PATIENCE, |state| {
+                state.is_taken && state.turn == before
+            });
+            let (waited, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            // Another read that has had its turn meanwhile gets as much time.
+            if timeout.timed_out() {
+                break;
+            }
+        }
         state.is_taken = true;
         state.turn += 1;
         Turn {
@@ -57,7 +66,7 @@ impl Turns {
         if counts {
             state.kept = Some(turn.observations);
             state.is_taken = false;
-            self.changed.notify_one();
+            self.changed.notify_all();
         }
         counts
     }
@@ -69,7 +78,27 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
+
+    /// Three reads take longer together than one may take.
+    #[test]
+    fn reads_that_are_slow_are_waited_for() {
+        let turns = Turns::default();
+        let slow = PATIENCE * 2 / 3;
+        let counted = thread::scope(|scope| {
+            let reads = [(); 4].map(|()| {
+                scope.spawn(|| {
+                    let turn = turns.take();
+                    thread::sleep(slow);
+                    turns.end(turn)
+                })
+            });
+            reads.map(|read| read.join())
+        });
+        assert!(counted.iter().all(|counts| matches!(counts, Ok(true))));
+    }
 
     #[test]
     fn a_read_that_hangs_does_not_hold_up_the_next_one() {

@@ -16,6 +16,7 @@ use crate::consume::own_event_set::OwnEventSet;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::settings::Settings;
 use crate::consume::topic_reader::{self, TopicReader};
+use crate::consume::unread::Passing;
 use crate::consume::unstored::Unstored;
 use crate::consume::waiting::Waiting;
 use crate::message::topic::EventSet;
@@ -123,8 +124,8 @@ pub struct MessageConsumer<S, H = ()> {
     /// The last message of a topic that only a newer program reads, of which the log and the
     /// consumer's row tell.
     pub(super) unread_told: Option<Position>,
-    /// How far these topics were read for such messages, after the cursor of the newer program.
-    pub(super) unread_passed: BTreeMap<String, (Position, Position)>,
+    /// How far these topics were read for such messages.
+    pub(super) unread_passed: BTreeMap<String, Passing>,
     /// The topic that had a message after its cursor last. It is asked first.
     pub(super) busy_topic: usize,
     /// The unknown message before which the consumer waits.

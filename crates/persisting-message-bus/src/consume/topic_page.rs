@@ -141,6 +141,8 @@ impl<S: EventSet> Filling<'_, S> {
         let read =
             after_anchor.unwrap_or_else(|| bus.read_page(request, &mut |stored| self.add(stored)));
         let reaches_head = match read {
+            // None of its messages can be handled, because others are missing between them.
+            Err(error) if error.is_stale_page() => return Err(error),
             Ok(end) if self.page.failure.is_none() => {
                 self.page.end = end.place_after(self.page.end);
                 end.position >= head.position
@@ -168,7 +170,7 @@ impl<S: EventSet> Filling<'_, S> {
     }
 
     /// Reads a page that begins with the anchor, so that recognising the anchor costs no statement.
-    /// Returns `None` if the page does not begin with it.
+    /// Returns `None` if the page does not begin with it, or has room for nothing else.
     ///
     /// # Errors
     ///
@@ -202,11 +204,14 @@ impl<S: EventSet> Filling<'_, S> {
         });
         match first {
             Some((position, found)) if position == anchor.position => {
-                if found == anchor.message_id {
-                    Ok(Some(read))
-                } else {
-                    Err(Error::unrecognised(request.topic, anchor, Some(found)))
+                if found != anchor.message_id {
+                    return Err(Error::unrecognised(request.topic, anchor, Some(found)));
                 }
+                // A feed can limit its pages to the anchor alone.
+                let has_room = read
+                    .as_ref()
+                    .map_or(true, |end| end.position > anchor.position);
+                Ok(has_room.then_some(read))
             }
             _ => Ok(None),
         }

@@ -13,6 +13,7 @@ use crate::store::event_set::Types;
 use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::LeaseRequest;
 use crate::store::place::MessageAt;
+use crate::store::slot_observations::SlotObservations;
 use crate::store::source::{MessageSource, PageRequest};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -52,9 +53,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(Some(error))
     }
 
-    /// Returns the first message of a topic that only a newer program reads. The messages before it
-    /// are passed over in stretches. The consumer remembers its progress, so that the next poll
-    /// passes over none of them again.
+    /// Returns the first visible message of a topic that only a newer program reads.
+    ///
+    /// The messages before it are passed over in stretches. If there are many, the consumer remembers
+    /// its progress, so that the next poll passes over few of them again.
     fn first_unread_of<B>(
         &mut self,
         bus: &mut B,
@@ -64,34 +66,39 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        // Messages after the head can still be committed before others.
-        let head = bus.current_head(topic)?;
         let stored = bus.stored_consumer(self.key(topic))?;
         let cursor = stored.map_or(Position::START, |stored| stored.place().position());
-        let passed = self.unread_passed.get(topic);
-        // After a reset of the newer program, and in an emptied table, the progress is void.
-        let passed = passed.filter(|(from, up_to)| *from == cursor && *up_to <= head);
-        let mut after = passed.map_or(cursor, |(_, up_to)| *up_to);
+        let passing = self.unread_passed.entry(topic.to_owned()).or_default();
+        passing.continue_after(cursor, types);
+        let (mut after, mut high_water_mark) = (passing.up_to, None);
         let names = types.names();
         let mut found = None;
-        while after < head && found.is_none() && !self.signals.is_stopping() {
+        while !self.signals.is_stopping() {
             let request = PageRequest {
                 topic,
                 message_types: types.filter(&names),
                 after,
-                up_to: head,
+                up_to: Position::LAST,
                 limit: 1,
             };
             let end = bus.read_page(&request, &mut |stored| {
                 found = Some((stored.position, Error::not_selected(stored)));
                 ControlFlow::Break(())
             })?;
-            after = match &found {
-                Some((position, _)) => position.before(),
-                None => end.position,
+            if found.is_some() || end.position == Position::LAST {
+                break;
+            }
+            // Up to the mark, no message can still be committed. The mark must be read before the
+            // messages, so this stretch is read again.
+            let Some(mark) = high_water_mark else {
+                let mark = bus.high_water_mark(topic, &mut passing.observations)?;
+                high_water_mark = Some(mark);
+                continue;
             };
-            let passed = (cursor, after);
-            self.unread_passed.insert(topic.to_owned(), passed);
+            after = end.position;
+            if after <= mark {
+                passing.up_to = after;
+            }
         }
         Ok(found)
     }
@@ -122,6 +129,28 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Err(held) if held.is_lease_held() => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// How far a topic was read for messages that only a newer program reads.
+#[derive(Debug, Default)]
+pub(super) struct Passing {
+    /// The cursor of the newer program, after which the search began.
+    cursor: Position,
+    /// The types that the newer program reads.
+    types: Option<Types>,
+    /// There is no such message after the cursor and up to here.
+    up_to: Position,
+    observations: SlotObservations,
+}
+
+impl Passing {
+    /// Begins again if the cursor or the types have changed.
+    fn continue_after(&mut self, cursor: Position, types: &Types) {
+        if self.cursor != cursor || self.types.as_ref() != Some(types) {
+            (self.cursor, self.up_to) = (cursor, cursor);
+            self.types = Some(types.clone());
         }
     }
 }

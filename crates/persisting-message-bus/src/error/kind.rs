@@ -202,7 +202,7 @@ pub(crate) enum Kind {
         found: Option<Uuid>,
     },
     #[error(
-        "the page of topic \"{topic}\" after position {after} does not contain the topic's head at \
+        "the page of topic \"{topic}\" after position {after} does not contain all messages up to \
          position {head}, so it was read from an older state of the source; nothing was handled"
     )]
     StalePage {

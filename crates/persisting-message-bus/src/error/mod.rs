@@ -200,6 +200,8 @@ impl Error {
     /// Returns `true` if another connection may not have this error: the connection is lost, leads to
     /// a server that cannot be used (read-only, a standby), or its session is not as it must be
     /// (isolation level, `autocommit`, `search_path`, prepared statements, an aborted transaction).
+    /// The result is `false` for a conflict with another transaction, and `true` for most other errors
+    /// of a database, because their cause is seldom known.
     ///
     /// Runners, feeds and coalescers give up the connection after such an error
     /// ([`MessageSource::abandon_source`]), so that a pool does not hand it out again. A program that
@@ -210,8 +212,9 @@ impl Error {
     pub fn may_be_of_connection(&self) -> bool {
         match self.kind() {
             Kind::StalePage { .. } => true,
-            Kind::BrokenRow { .. } => false,
-            _ => self.class().is_some_and(|class| class != Class::TooLarge),
+            _ => self
+                .class()
+                .is_some_and(|class| !matches!(class, Class::TooLarge | Class::Transient)),
         }
     }
 
@@ -238,6 +241,12 @@ impl Error {
             Kind::TooLarge { .. } => Some(Class::TooLarge),
             _ => None,
         }
+    }
+
+    /// Returns `true` if a page was read from an older state of the source, so that messages can be
+    /// missing between those that were received.
+    pub(crate) fn is_stale_page(&self) -> bool {
+        matches!(self.kind(), Kind::StalePage { .. })
     }
 
     /// Returns `true` if the message is not retried automatically.

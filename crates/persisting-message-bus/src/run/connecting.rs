@@ -49,6 +49,42 @@ impl<B: Send + 'static> Connector<B> {
     }
 }
 
+/// How many connections are tried for one call, because a pool can contain several useless ones.
+const MAX_CONNECTIONS: usize = 3;
+
+/// Calls `call` on the connection, or on a new one. If the error may be of that connection, abandons
+/// it and tries another one. If no connection can be opened, returns that error at once.
+pub(super) fn on_useful_connection<B, T>(
+    bus: &mut Option<B>,
+    mut connect: impl FnMut() -> Result<B, Error>,
+    mut call: impl FnMut(&mut B) -> Result<T, Error>,
+) -> Result<T, Error>
+where
+    B: MessageSource + MessageConsumerState,
+{
+    let mut tried = 0;
+    loop {
+        let mut connected = match bus.take() {
+            Some(connected) => connected,
+            None => connect()?,
+        };
+        tried += 1;
+        match call(&mut connected) {
+            Err(error) if error.may_be_of_connection() => {
+                abandon(connected);
+                if tried == MAX_CONNECTIONS {
+                    return Err(error);
+                }
+                debug!(error = %format_args!("{error:#}"), "another connection is tried");
+            }
+            result => {
+                *bus = Some(connected);
+                return result;
+            }
+        }
+    }
+}
+
 /// Abandons a connection, so that a pool does not hand it out again.
 pub(super) fn abandon<B>(mut bus: B)
 where

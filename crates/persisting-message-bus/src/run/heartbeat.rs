@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::consume::shared_leases::SharedLeases;
 use crate::error::Error;
-use crate::run::connecting::{Connect, abandon};
+use crate::run::connecting::{Connect, on_useful_connection};
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::lease::Lease;
 use crate::store::source::MessageSource;
@@ -17,8 +17,8 @@ use crate::store::source::MessageSource;
 /// The shortest interval at which a lease is renewed.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The number of connections that can hang at the same time. The operating system ends each of them
-/// eventually.
+/// If so many connections hang, no renewal begins, which can add one or two. The operating system ends
+/// each of them eventually.
 const MAX_HANGING: usize = 3;
 
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
@@ -157,9 +157,6 @@ fn work<B: MessageSource + MessageConsumerState>(
     }
 }
 
-/// How many connections are tried for one renewal, because a pool can contain several useless ones.
-const ATTEMPTS: usize = 3;
-
 /// Renews one lease. The next beat retries a failed renewal. The holder notices a lost lease when
 /// it stores its cursor.
 fn renew<B: MessageSource + MessageConsumerState>(
@@ -168,38 +165,14 @@ fn renew<B: MessageSource + MessageConsumerState>(
     bus: &mut Option<B>,
     connect: &Connect<B>,
 ) {
-    for _ in 0..ATTEMPTS {
-        match renew_once(lease, duration, bus, connect) {
-            Ok(()) => return,
-            Err(error) => {
-                if !error.is_lease_lost() {
-                    warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
-                }
-                if bus.is_some() || !error.may_be_of_connection() {
-                    return;
-                }
-            }
+    let connect = || connect().map_err(|cause| Error::permanent("connecting", cause));
+    let renewed = on_useful_connection(bus, connect, |bus| bus.renew(lease, duration));
+    match renewed {
+        Err(error) if !error.is_lease_lost() => {
+            warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
         }
+        _ => {}
     }
-}
-
-/// Renews one lease. Afterwards there is no connection if it may be the cause of the error.
-fn renew_once<B: MessageSource + MessageConsumerState>(
-    lease: &Lease,
-    duration: Duration,
-    bus: &mut Option<B>,
-    connect: &Connect<B>,
-) -> Result<(), Error> {
-    let mut connected = match bus.take() {
-        Some(bus) => bus,
-        None => connect().map_err(|cause| Error::permanent("connecting", cause))?,
-    };
-    let renewed = connected.renew(lease, duration);
-    match &renewed {
-        Err(error) if error.may_be_of_connection() => abandon(connected),
-        _ => *bus = Some(connected),
-    }
-    renewed
 }
 
 fn warn_of(leases: &[Lease], error: &str) {

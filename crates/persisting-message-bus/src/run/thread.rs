@@ -10,7 +10,7 @@ use crate::consume::handler::PageHandler;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::panics::{catch, panic_message};
-use crate::run::connecting::{Connect, Connector, abandon};
+use crate::run::connecting::{Connect, Connector, abandon, on_useful_connection};
 use crate::run::heartbeat::Heartbeat;
 use crate::run::holder::Holder;
 use crate::run::step::{ChangeToken, Next, Outcome, Pace, Progress};
@@ -142,19 +142,18 @@ fn log_stop(consumer: &str, error: &Error) {
     );
 }
 
-/// Stores the cursors of final effects once more, so that the effects do not happen again.
+/// Stores the cursors of final effects once more, so that the effects do not happen again. If no
+/// connection can be opened in time, the effects happen again.
 fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connector: &Connector<B>)
 where
     B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
 {
-    let mut stored = Ok(());
-    for _ in 0..STORE_ATTEMPTS {
-        stored = store_unstored(consumer, connector);
-        if !matches!(&stored, Err(error) if error.may_be_of_connection()) {
-            break;
-        }
-    }
+    // The stop has been requested before, so only the timeout limits the wait.
+    let signals = Signals::default();
+    let stopped = || Err(Error::permanent("connecting", "a stop was requested"));
+    let connect = || connector.connect(&signals).unwrap_or_else(stopped);
+    let stored = on_useful_connection(&mut None, connect, |bus| consumer.store_unstored(bus));
     if let Err(error) = stored {
         warn!(
             messaging.consumer.group.name = consumer.name(),
@@ -162,29 +161,6 @@ where
             "cursors of handled messages not stored: these messages will be handled again"
         );
     }
-}
-
-/// How many connections are tried at the end, because a pool can contain several useless ones.
-const STORE_ATTEMPTS: usize = 3;
-
-fn store_unstored<B, S, H>(
-    consumer: &mut MessageConsumer<S, H>,
-    connector: &Connector<B>,
-) -> Result<(), Error>
-where
-    B: MessageSource + MessageConsumerState + Send + 'static,
-    S: EventSet,
-{
-    // The stop has been requested before, so only the timeout limits the wait.
-    let Some(connected) = connector.connect(&Signals::default()) else {
-        return Ok(());
-    };
-    let mut bus = connected?;
-    let stored = consumer.store_unstored(&mut bus);
-    if matches!(&stored, Err(error) if error.may_be_of_connection()) {
-        abandon(bus);
-    }
-    stored
 }
 
 /// Logs an error. The failure of a message is already logged. Contention is normal, unless it does

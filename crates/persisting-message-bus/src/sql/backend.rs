@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use diesel::backend::Backend;
+use diesel::connection::LoadConnection;
 use diesel::result::QueryResult;
 
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::position::Position;
 use crate::sql::dialect::Dialect;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::TableSchema;
+use crate::sql::statements::leases;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
@@ -85,7 +87,12 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         schema: &TableSchema,
         lease: &Lease,
         duration: Duration,
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error>
+    where
+        C: LoadConnection<Backend = Self>,
+    {
+        leases::renew(connection, &schema.consumer_state, lease, duration)
+    }
 
     /// Makes all statements of the library run in the same database. The library calls this before
     /// each operation.
@@ -149,5 +156,10 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         connection: &mut C,
         schema: &TableSchema,
         key: ConsumerKey<'_>,
-    ) -> Result<bool, Error>;
+    ) -> Result<bool, Error>
+    where
+        C: LoadConnection<Backend = Self>,
+    {
+        leases::end_any(connection, &schema.consumer_state, key, leases::END_ANY)
+    }
 }

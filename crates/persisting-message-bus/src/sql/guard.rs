@@ -62,7 +62,8 @@ pub fn guard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
 ///
 /// First stop the programs that insert rows by themselves, because consumers would again
 /// skip messages of theirs. Programs with
-/// [`with_foreign_inserts`](super::TableSchema::with_foreign_inserts) fail from then on.
+/// [`with_foreign_inserts`](super::TableSchema::with_foreign_inserts) fail from then on: readers, and
+/// on MySQL and MariaDB publishers too.
 ///
 /// # Errors
 ///

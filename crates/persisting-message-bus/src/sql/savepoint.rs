@@ -10,7 +10,6 @@ use diesel::result::{Error as DieselError, QueryResult};
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::classify::chain::class_of_cause;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::sql::backend::Probe;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 use crate::store::transactions::TransactionMark;

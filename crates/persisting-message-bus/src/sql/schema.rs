@@ -193,15 +193,16 @@ impl TableSchema {
     /// [`guard_foreign_inserts`](super::guard_foreign_inserts) has installed the guard for them.
     /// Default: not set. No effect on SQLite.
     ///
-    /// Publishers then use statements that go together with the guard's trigger. Publishing and
-    /// reading fail if the trigger is missing. Consumers check that in each poll on PostgreSQL, and
-    /// once per session on MySQL and MariaDB, where they need the privilege TRIGGER on the table.
+    /// Publishers then use statements that go together with the guard's trigger. Reading fails if the
+    /// trigger is missing; on MySQL and MariaDB, publishing fails too. Consumers check for the trigger
+    /// in each poll on PostgreSQL. On MySQL and MariaDB they check every 10 seconds, and need the
+    /// privilege TRIGGER on the table.
     ///
     /// The trigger costs all rows some time, those of this library too: for a row in a transaction of
     /// its own, about 20 µs of the server's CPU time on PostgreSQL, which otherwise takes 14 µs, and
-    /// 40 µs on MariaDB, which otherwise takes 12 µs. On MySQL and MariaDB,
-    /// it takes the slot in place of the publisher, so the number of statements does not grow; a
-    /// batch of several topics is one statement for each run of messages of the same topic.
+    /// 40 µs on MariaDB, which otherwise takes 12 µs. On MySQL and MariaDB, it takes the slot in place
+    /// of the publisher, so the number of statements does not grow. A batch of several topics is one
+    /// statement for each run of messages of the same topic.
     ///
     /// If the guard is installed and this is not set, nothing is skipped, but dispatching costs more
     /// statements on MySQL and MariaDB, and a batch of several topics fails there.

@@ -8,7 +8,8 @@
 //! 1. The messages of the next 10,000 positions. If the page is then full, or has reached its end,
 //!    this is all.
 //! 2. The ids of the topic's next 10,000 messages of all types, and whether each is selected. The
-//!    page ends at the last of them.
+//!    page ends at the last of them. This begins after the last message of step 1, so it also finds
+//!    messages that step 1 should have read.
 //! 3. The selected messages among them, if there are any. They must be as many as step 2 has found.
 //!    A proxy that splits reads can otherwise read them from an older state.
 

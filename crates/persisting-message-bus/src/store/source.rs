@@ -228,7 +228,8 @@ pub trait MessageSource {
     ///
     /// If the source cannot be read, or holds a row without a valid message (a message id that is
     /// not a UUID, a broken time). The error names the row's position. Messages that were received
-    /// before the error remain valid.
+    /// before the error remain valid, unless the page was read from an older state of the source: then
+    /// other messages can be missing between them.
     fn read_page(
         &mut self,
         request: &PageRequest<'_>,

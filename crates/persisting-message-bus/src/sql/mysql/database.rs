@@ -15,13 +15,14 @@ use diesel::sql_types::{Nullable, Text};
 use crate::sql::prepared::forget_statements;
 use crate::sql::watch::has_stale_statements;
 
-/// Remembers the database of a transaction.
-pub(super) const REMEMBER: &str = "SET @persisting_message_bus_database_of_page = database()";
+/// Returns the SQL that remembers the database of the innermost of `open` transactions.
+pub(super) fn remember_sql(open: usize) -> String {
+    format!("SET {} = database()", variable(open))
+}
 
-/// The remembered database, if another one is selected. Diesel does not keep this query prepared.
-const LEFT: &str = "
-    if(@persisting_message_bus_database_of_page <=> database(), NULL,
-        @persisting_message_bus_database_of_page)";
+fn variable(open: usize) -> String {
+    format!("@persisting_message_bus_database_{open}")
+}
 
 /// Makes the connection prepare its statements again if another database may be selected, or if a
 /// statement of the application failed: see `FAILED_LOADS_BREAK_STATEMENTS`.
@@ -34,16 +35,25 @@ where
     }
 }
 
-/// Selects the database of the transaction again if another one is selected. Returns `true` if so.
-pub(super) fn return_to_database<C>(connection: &mut C) -> QueryResult<bool>
+/// Selects the database of the innermost of `open` transactions again if another one is selected.
+/// Returns `true` if so.
+pub(super) fn return_to_database<C>(connection: &mut C, open: usize) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let left = diesel::select(sql::<Nullable<Text>>(LEFT));
+    let remembered = variable(open);
+    // Diesel does not keep this query prepared.
+    let left = format!("if({remembered} <=> database(), NULL, {remembered})");
+    let left = diesel::select(sql::<Nullable<Text>>(&left));
     let left = left.get_result::<Option<String>>(connection)?;
     let Some(left) = left else {
         return Ok(false);
     };
-    connection.batch_execute(&format!("USE `{}`", left.replace('`', "``")))?;
+    connection.batch_execute(&format!("USE {}", quoted(&left)))?;
     Ok(true)
+}
+
+/// Returns a name as an identifier in SQL.
+pub(super) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }

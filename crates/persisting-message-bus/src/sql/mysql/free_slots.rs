@@ -22,21 +22,32 @@ pub(super) const IF_MARKED: &str = "(
 /// No condition, in a text with as many values as one with [`IF_MARKED`].
 pub(super) const ANY: &str = "? IS NOT NULL";
 
+macro_rules! in_transaction {
+    () => {
+        "coalesce(/*M! @@in_transaction, */ 1)"
+    };
+}
+
 /// Whether the session is in a transaction. Only MariaDB can tell, and only MariaDB reads the
 /// comment.
-pub(super) const IN_TRANSACTION: &str = "coalesce(/*M! @@in_transaction, */ 1)";
+pub(super) const IN_TRANSACTION: &str = in_transaction!();
 
 /// The columns of a [`Session`].
-pub(super) const SESSION: &str =
-    "@@sql_mode LIKE '%STRICT%', coalesce(/*M! @@in_transaction, */ 1)";
+pub(super) const SESSION: &str = concat!("@@sql_mode LIKE '%STRICT%', ", in_transaction!());
 
 /// The state of the session that asks for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Session {
     Good,
     CutsTexts,
     /// The session is not in a transaction, so a slot that it took was released at once.
     OutsideOfTransaction,
+    /// The topic lacks rows in the table of slots.
+    WithoutSlots,
 }
+
+/// The problem of a topic without slots.
+pub(super) const LACKS_SLOTS: &str = "its topic lacks rows in the table of slots; insert them";
 
 /// Locks a slot that no transaction holds, if there is one.
 pub(super) fn lock_free<C>(
@@ -54,7 +65,7 @@ where
              ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED"
         );
         let statement = Statement::new(sql, table, [Text(topic), Text(topic)]);
-        let free = lock_selected(connection, statement)?;
+        let free = session_of(connection, statement)?;
         if free.is_some() {
             return Ok(free);
         }
@@ -62,8 +73,9 @@ where
     Ok(None)
 }
 
-/// Locks the slot that a statement selects, and reads the state of the session.
-pub(super) fn lock_selected<C>(
+/// Reads the state of the session with a statement that selects [`SESSION`], from a slot that it
+/// locks, or from no table.
+pub(super) fn session_of<C>(
     connection: &mut C,
     statement: Statement<'_>,
 ) -> QueryResult<Option<Session>>

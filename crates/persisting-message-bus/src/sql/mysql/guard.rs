@@ -15,7 +15,10 @@ use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
 use crate::sql::guard::{guarding, missing_on, name_for, refuse_in_transaction, unguarding};
-use crate::sql::mysql::slots::SLOTS;
+use crate::sql::mysql::database::quoted;
+use crate::sql::mysql::free_slots::LACKS_SLOTS;
+use crate::sql::mysql::server::Server;
+use crate::sql::mysql::slots::{SLOTS, version};
 use crate::sql::rows::first_row;
 use crate::sql::schema::{MessageTable, TableSchema};
 
@@ -106,7 +109,7 @@ const BODY: &str = "guard: BEGIN
     END IF;
     IF taken IS NULL THEN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
-            'inserting a message failed: its topic lacks rows in the table of slots; insert them';
+            'inserting a message failed: {lacks_slots}';
     END IF;
 END";
 
@@ -117,13 +120,16 @@ END";
 /// for it, because it contains semicolons.
 #[must_use]
 pub fn guard_statements(schema: &TableSchema) -> Vec<String> {
-    let table = &schema.messages;
-    vec![format!(
-        "CREATE TRIGGER {} BEFORE INSERT ON {} FOR EACH ROW {}",
+    vec![create_trigger(&schema.messages, &body(schema))]
+}
+
+/// Returns the statement. Only MariaDB reads the comment.
+fn create_trigger(table: &MessageTable, body: &str) -> String {
+    format!(
+        "CREATE /*M! OR REPLACE */ TRIGGER {} BEFORE INSERT ON {} FOR EACH ROW {body}",
         quoted(&name_for(table)),
-        quoted(&table.table),
-        body(schema)
-    )]
+        quoted(&table.table)
+    )
 }
 
 fn body(schema: &TableSchema) -> String {
@@ -132,6 +138,7 @@ fn body(schema: &TableSchema) -> String {
         .map(|slot| format!("(new_topic, {slot})"))
         .collect();
     BODY.replace("{all_slots}", &all_slots.join(", "))
+        .replace("{lacks_slots}", LACKS_SLOTS)
         .replace("{id}", &quoted(&schema.messages.id))
         .replace("{topic}", &quoted(&schema.messages.topic))
         .replace("{slots}", &quoted(&slots.table))
@@ -147,7 +154,8 @@ where
     let doing = guarding(table);
     refuse_in_transaction(connection, &doing)?;
     let failed = |cause| failed_while(doing.as_str(), cause);
-    if installed(connection, table).map_err(failed)? == Some(body(schema)) {
+    let former = installed(connection, table).map_err(failed)?;
+    if former == Some(body(schema)) {
         return Ok(());
     }
     if topic_can_be_null(connection, table).map_err(failed)? {
@@ -160,12 +168,37 @@ where
     }
     let installed = exclusively(connection, table, |connection| {
         connection.batch_execute(MODES)?;
-        let installed = connection
-            .batch_execute(&drop_trigger(table))
-            .and_then(|()| connection.batch_execute(&guard_statements(schema).concat()));
+        let installed = create_or_replace(connection, table, &body(schema), former.as_deref());
         installed.and(connection.batch_execute(MODES_AS_BEFORE))
     });
     installed.map_err(failed)
+}
+
+/// Creates the trigger in place of a former one. MariaDB does this with one statement. MySQL needs
+/// two. If the second one fails, the former trigger is created again.
+fn create_or_replace<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    body: &str,
+    former: Option<&str>,
+) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    let replaces_at_once = matches!(
+        version(connection, table).map(|version| Server::of(&version)),
+        Ok(Ok(Server::Mariadb))
+    );
+    let Some(former) = former.filter(|_| !replaces_at_once) else {
+        return connection.batch_execute(&create_trigger(table, body));
+    };
+    connection.batch_execute(&drop_trigger(table))?;
+    connection
+        .batch_execute(&create_trigger(table, body))
+        .inspect_err(|_| {
+            // The first error matters more. A lost connection leaves the table without a trigger.
+            let _second = connection.batch_execute(&create_trigger(table, former));
+        })
 }
 
 pub(super) fn unguard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>
@@ -196,7 +229,7 @@ where
 }
 
 /// Runs statements while no transaction uses the table: the lock waits for those that have inserted
-/// rows. A trigger that must be replaced is therefore never missing for a row.
+/// rows, and later ones wait for the lock.
 fn exclusively<C>(
     connection: &mut C,
     table: &MessageTable,
@@ -245,8 +278,4 @@ where
 
 fn drop_trigger(table: &MessageTable) -> String {
     format!("DROP TRIGGER IF EXISTS {}", quoted(&name_for(table)))
-}
-
-fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }

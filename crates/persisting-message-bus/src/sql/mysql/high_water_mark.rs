@@ -68,16 +68,14 @@ where
     let before = observations.last().position;
     let mut last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     let server = last.server().map_err(refused)?;
-    let is_first = last.needs_answers() || !observations.is_complete() || before == Position::START;
     if last.needs_answers() {
-        ask(connection, server).map_err(failed)?;
-        last = Last::read(connection, &schema.messages, before).map_err(failed)?;
-    }
-    if is_first && schema.has_foreign_inserts {
-        let problem = guard::problem(connection, &schema.messages).map_err(failed)?;
-        if let Some(problem) = problem {
+        if schema.has_foreign_inserts
+            && let Some(problem) = guard::problem(connection, &schema.messages).map_err(failed)?
+        {
             return Err(refused(problem));
         }
+        ask(connection, server).map_err(failed)?;
+        last = Last::read(connection, &schema.messages, before).map_err(failed)?;
     }
     let source = last.source(schema).map_err(refused)?;
     let slots = &schema.publisher_slots;

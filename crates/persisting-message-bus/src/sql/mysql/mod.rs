@@ -23,9 +23,9 @@
 //!   the limit below 1 MiB.
 //! - Publishers and readers must use one server, because a replica, or another node of a cluster,
 //!   does not see the publishers' locks. Readers refuse a server that is `read_only`, a node of a
-//!   Galera cluster, and a server that applies the changes of another one. For the last two, the
-//!   application can state that all programs use one node
-//!   ([`on_one_node`](crate::sql::TableSchema::on_one_node)).
+//!   Galera cluster, a member of a replication group with several primaries, and a server that
+//!   applies the changes of another one. For all but the first, the application can state that all
+//!   programs use one node ([`on_one_node`](crate::sql::TableSchema::on_one_node)).
 //! - After `USE`, all statements of the library use the selected database. Code that is called in a
 //!   transaction of the library must select the former database again. The library notices `USE`
 //!   through a [`StatementWatch`](crate::sql::StatementWatch), which it installs on each connection
@@ -84,11 +84,10 @@ use crate::sql::prepared::forget_statements;
 use crate::sql::row_writer::PlainTopic;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::{END_ANY, end_any, renew};
+use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
 use crate::sql::transactions::{in_own_transaction, is_in_transaction};
 use crate::sql::watch;
-use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -114,7 +113,7 @@ where
         let probe = savepoint::probe(connection, mark)?;
         // Without a watch, this would cost each message another round trip.
         let is_watched = watch::noticed(connection).is_some();
-        if is_watched && probe == Probe::Open && return_to_database(connection)? {
+        if is_watched && probe == Probe::Open && return_to_database(connection, mark.open)? {
             return Ok(Probe::Moved);
         }
         Ok(probe)
@@ -218,13 +217,5 @@ where
         in_own_transaction(connection, |connection| {
             renew(connection, &schema.consumer_state, lease, duration)
         })
-    }
-
-    fn end_lease(
-        connection: &mut C,
-        schema: &TableSchema,
-        key: ConsumerKey<'_>,
-    ) -> Result<bool, Error> {
-        end_any(connection, &schema.consumer_state, key, END_ANY)
     }
 }

@@ -8,12 +8,9 @@ use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
-use crate::sql::dialect::Statement;
-use crate::sql::dialect::Value::Text;
 use crate::sql::publish_errors::{self, failed_persisting, persisting};
-use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
-use crate::sql::statements::duplicates::named_duplicate;
+use crate::sql::statements::duplicates::{self, named_duplicate};
 
 /// Returns the error of messages that were not persisted.
 pub(super) fn not_persisted<C>(
@@ -49,10 +46,7 @@ pub(super) fn is_stored<C>(
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let id = message.message_id.to_string();
-    let sql = "SELECT 1 FROM {table} WHERE {message_id} = ? LOCK IN SHARE MODE";
-    let statement = Statement::new(sql, table, [Text(&id)]);
-    Ok(first_row(connection, statement, |[]| Ok(()))?.is_some())
+    duplicates::is_stored(connection, table, message, "LOCK IN SHARE MODE")
 }
 
 fn is_twice_in(messages: &[RawMessage]) -> bool {

@@ -14,18 +14,16 @@ use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::dialect::Statement;
 use crate::sql::guard::missing_on;
-use crate::sql::mysql::free_slots::IN_TRANSACTION;
+use crate::sql::mysql::free_slots::{IN_TRANSACTION, SESSION, Session, session_of};
 use crate::sql::mysql::publish_at_once::can_be_written_at_once;
 use crate::sql::mysql::publish_autocommit::{FAILS_WHEN_EVALUATED, needs_fallback};
+use crate::sql::mysql::publish_errors::not_persisted;
 use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
 use crate::sql::mysql::slots::{ENDED, NOT_STRICT};
-use crate::sql::publish_errors::{not_persisted, persisting};
+use crate::sql::publish_errors::persisting;
 use crate::sql::row_writer::TopicExpression;
-use crate::sql::rows::first_row;
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::duplicates::names_duplicate;
 use crate::sql::transactions::{in_own_transaction, is_in_transaction};
-use crate::store::repository::OnDuplicate;
 
 /// Persists messages on a table with the guard.
 pub(super) fn persist<C>(
@@ -42,17 +40,13 @@ where
         return inserted.map_err(|cause| failed(connection, schema, batch.messages, cause));
     }
     if can_be_written_at_once(batch) {
-        let inserted = insert::<TopicFromGuard<false>, C>(connection, schema, batch);
-        return match (inserted, batch.messages) {
-            (Err(cause), [message])
-                if batch.duplicates == OnDuplicate::Ignore && names_duplicate(&cause, message) =>
-            {
-                Ok(0)
+        match insert::<TopicFromGuard<false>, C>(connection, schema, batch) {
+            // The session does not commit by itself, or another attempt finds the reason.
+            Err(cause) if needs_fallback(&cause) => {}
+            inserted => {
+                return inserted.map_err(|cause| failed(connection, schema, batch.messages, cause));
             }
-            (inserted, _) => {
-                inserted.map_err(|cause| failed(connection, schema, batch.messages, cause))
-            }
-        };
+        }
     }
     in_own_transaction(connection, |connection| {
         let inserted = insert::<TopicFromGuard<true>, C>(connection, schema, batch);
@@ -61,7 +55,8 @@ where
 }
 
 /// NULL, for which the trigger sets the topic. With `IN_TRANSACTION_ONLY`, the statement fails in a
-/// session that is in no transaction, because the server has ended it.
+/// session that is in no transaction, because the server has ended it. Otherwise, it fails in a
+/// session that does not commit by itself.
 pub(super) struct TopicFromGuard<const IN_TRANSACTION_ONLY: bool>;
 
 impl<const IN_TRANSACTION_ONLY: bool> TopicExpression<Mysql>
@@ -79,10 +74,12 @@ impl<const IN_TRANSACTION_ONLY: bool> TopicExpression<Mysql>
         out.push_sql("if(@@sql_mode LIKE '%STRICT%' AND (@persisting_message_bus_rows := -");
         out.push_sql(&rows.to_string());
         out.push_sql(") < 0");
-        if IN_TRANSACTION_ONLY {
-            out.push_sql(" AND ");
-            out.push_sql(IN_TRANSACTION);
-        }
+        out.push_sql(" AND ");
+        out.push_sql(if IN_TRANSACTION_ONLY {
+            IN_TRANSACTION
+        } else {
+            "@@autocommit"
+        });
         out.push_sql(", nullif(@persisting_message_bus_topic := ");
         out.push_bind_param::<Text, str>(topic)?;
         out.push_sql(", @persisting_message_bus_topic), ");
@@ -117,7 +114,7 @@ where
     };
     match problem {
         Some(problem) => Error::permanent(persisting(messages), problem),
-        None => not_persisted(cause, messages),
+        None => not_persisted(connection, &schema.messages, cause, messages),
     }
 }
 
@@ -134,17 +131,12 @@ fn problem_of_session<C>(connection: &mut C, schema: &TableSchema) -> QueryResul
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let is_ended_possible = is_in_transaction(connection);
-    let sql = format!("SELECT @@sql_mode LIKE '%STRICT%', {IN_TRANSACTION}");
-    let statement = Statement::new(sql, &schema.messages, []);
-    let problem = first_row(connection, statement, |[is_strict, in_transaction]| {
-        let is_strict = is_strict.integer("sql_mode")? != 0;
-        let in_transaction = in_transaction.integer("in_transaction")? != 0;
-        Ok(match (is_strict, in_transaction) {
-            (_, false) if is_ended_possible => Some(ENDED),
-            (false, _) => Some(NOT_STRICT),
-            _ => None,
-        })
-    });
-    Ok(problem?.flatten().map(str::to_owned))
+    let can_be_ended = is_in_transaction(connection);
+    let statement = Statement::new(format!("SELECT {SESSION}"), &schema.messages, []);
+    let problem = match session_of(connection, statement)? {
+        Some(Session::OutsideOfTransaction) if can_be_ended => Some(ENDED),
+        Some(Session::CutsTexts) => Some(NOT_STRICT),
+        _ => None,
+    };
+    Ok(problem.map(str::to_owned))
 }

@@ -21,6 +21,7 @@ use diesel::result::QueryResult;
 use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::sql::mysql::server::Server;
+use crate::sql::watch::naming_database;
 
 /// The status variables of a node of Galera, and of a replica on MariaDB. Every user can read these.
 const NODES: &str = "
@@ -56,7 +57,7 @@ where
     if server == Server::Mysql {
         nodes = format!("concat({nodes}, ({NODES_OF_GROUP}))");
     }
-    connection.batch_execute(&format!(
+    let set = format!(
         "SET @persisting_message_bus_asked = unix_timestamp(),
             @persisting_message_bus_database = database(),
             @persisting_message_bus_nodes = {nodes},
@@ -67,13 +68,16 @@ where
                 )
                 FROM {status} WHERE variable_name = 'Uptime'
             )"
-    ))?;
-    if server == Server::Mysql {
-        match connection.batch_execute(REPLICA) {
-            // A user without the privilege cannot know.
-            Err(cause) if class_of_cause(&cause) == Class::Refused => {}
-            asked => asked?,
+    );
+    naming_database(connection, |connection| {
+        connection.batch_execute(&set)?;
+        if server == Server::Mysql {
+            match connection.batch_execute(REPLICA) {
+                // A user without the privilege cannot know.
+                Err(cause) if class_of_cause(&cause) == Class::Refused => {}
+                asked => asked?,
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -5,8 +5,8 @@
 //! transactions waits in the database, for a lock of another one. So a publisher waits for one slot
 //! with a plain FOR UPDATE. Publishers wait for different slots, because each begins at its own.
 //!
-//! Another slot may become free in the meantime. So a wait is short, and the publisher then searches
-//! all slots again and waits for the next one.
+//! Another slot may become free in the meantime. So a wait on MariaDB is short, and the publisher then
+//! searches all slots again and waits for the next one. MySQL cannot limit a single wait.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, Text};
-use crate::sql::mysql::free_slots::{ANY, SESSION, Session, lock_free, lock_selected};
+use crate::sql::mysql::free_slots::{ANY, SESSION, Session, lock_free, session_of};
 use crate::sql::rows::first_row;
 use crate::sql::schema::PublisherSlotsTable;
 
@@ -55,6 +55,8 @@ where
                 }
                 lock_free(connection, table, topic, ANY)?
             }
+            // Nothing to wait for.
+            Ok(None) => Some(Session::WithoutSlots),
             slot => slot?,
         };
         if slot.is_some() || begun.elapsed() > patience {
@@ -80,7 +82,7 @@ where
          WHERE {{topic}} = ? AND {{slot}} = (connection_id() + ?) % 64 FOR UPDATE"
     );
     let statement = Statement::new(sql, table, [Text(topic), Number(turn)]);
-    lock_selected(connection, statement)
+    session_of(connection, statement)
 }
 
 /// Returns `true` if the server has rolled the transaction back.

@@ -26,10 +26,12 @@ use diesel::result::Error::NotFound;
 use diesel::result::QueryResult;
 
 use crate::error::Error;
-use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
+use crate::sql::dialect::{Names, Statement};
 use crate::sql::error::failed_while;
-use crate::sql::mysql::free_slots::{ANY, IF_MARKED, IN_TRANSACTION, Session, lock_free};
+use crate::sql::mysql::free_slots::{
+    ANY, IF_MARKED, IN_TRANSACTION, LACKS_SLOTS, Session, lock_free,
+};
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::slot_waits::wait_for_slot;
 use crate::sql::rows::first_row;
@@ -74,6 +76,7 @@ where
             return Err(Error::transient(doing, problem));
         }
         Ok(Some(Session::OutsideOfTransaction)) => ENDED.to_owned(),
+        Ok(Some(Session::WithoutSlots)) => LACKS_SLOTS.to_owned(),
         // A server without SKIP LOCKED does not even understand the statement.
         Err(cause) => match version(connection, table).map(|version| Server::of(&version)) {
             Ok(Err(problem)) => problem,
@@ -89,11 +92,11 @@ struct Standing {
     in_transaction: bool,
 }
 
-fn version<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<String>
+pub(super) fn version<C>(connection: &mut C, names: &dyn Names) -> QueryResult<String>
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let statement = Statement::new("SELECT version()", table, []);
+    let statement = Statement::new("SELECT version()", names, []);
     let version = first_row(connection, statement, |[version]| {
         version.text("version").map(str::to_owned)
     });

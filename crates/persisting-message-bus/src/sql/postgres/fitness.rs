@@ -8,35 +8,63 @@
 //! (ON CONFLICT), which the server neither finds nor accepts together with rules. A statement for
 //! several messages checks the table. It inserts nothing, and `left_out.rs` then finds the reason.
 
+use crate::sql::postgres::guard::trigger;
 use crate::sql::schema::MessageTable;
 
-/// Has a unique index on the message id alone, is not temporary, and has no rules for INSERT. The
-/// value of the statement is the column of message ids.
-const IS_FIT: &str = "
-    EXISTS (
-        SELECT FROM pg_catalog.pg_index
+/// The unique indexes on the message id alone. The value of the text is the column of message ids.
+macro_rules! unique_index {
+    () => {
+        "SELECT FROM pg_catalog.pg_index
         JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) indrelid
             AND attnum OPERATOR(pg_catalog.=) indkey[0]
         WHERE indrelid OPERATOR(pg_catalog.=) of_table AND attname OPERATOR(pg_catalog.=) ?
             AND indnkeyatts OPERATOR(pg_catalog.=) 1 AND indpred IS NULL
-            AND indisunique AND indimmediate AND indisvalid
-    ) AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_rewrite
-        WHERE ev_class OPERATOR(pg_catalog.=) of_table AND ev_type OPERATOR(pg_catalog.=) '3'
-    ) AND NOT EXISTS (
+            AND indisunique AND indimmediate AND indisvalid"
+    };
+}
+pub(super) use unique_index;
+
+/// The rules for INSERT.
+macro_rules! rules {
+    () => {
+        "FROM pg_catalog.pg_rewrite
+        WHERE ev_class OPERATOR(pg_catalog.=) of_table AND ev_type OPERATOR(pg_catalog.=) '3'"
+    };
+}
+pub(super) use rules;
+
+/// The triggers that can drop a row. The guard of foreign inserts drops none.
+macro_rules! triggers {
+    () => {
+        concat!(
+            "FROM pg_catalog.pg_trigger
+            WHERE tgrelid OPERATOR(pg_catalog.=) of_table
+                AND (tgtype::integer OPERATOR(pg_catalog.&) 7) OPERATOR(pg_catalog.=) 7
+                AND tgname OPERATOR(pg_catalog.<>) '",
+            trigger!(),
+            "'"
+        )
+    };
+}
+pub(super) use triggers;
+
+/// Has a unique index on the message id alone, is not temporary, and has no rules for INSERT. The
+/// value of the statement is the column of message ids.
+const IS_FIT: &str = concat!(
+    "EXISTS (",
+    unique_index!(),
+    ") AND NOT EXISTS (
+        SELECT ",
+    rules!(),
+    ") AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_class
         WHERE pg_class.oid OPERATOR(pg_catalog.=) of_table
             AND relpersistence OPERATOR(pg_catalog.=) 't'
-    )";
+    )"
+);
 
-/// Has no trigger that can drop a row. The guard of foreign inserts drops none.
-const HAS_NO_TRIGGER: &str = "
-    AND NOT EXISTS (
-        SELECT FROM pg_catalog.pg_trigger
-        WHERE tgrelid OPERATOR(pg_catalog.=) of_table
-            AND (tgtype::integer OPERATOR(pg_catalog.&) 7) OPERATOR(pg_catalog.=) 7
-            AND tgname OPERATOR(pg_catalog.<>) 'zz_message_bus_guard'
-    )";
+/// Has no trigger that can drop a row.
+const HAS_NO_TRIGGER: &str = concat!("AND NOT EXISTS (SELECT ", triggers!(), ")");
 
 /// Has a default that draws from the sequence: that of an identity column, or another one.
 const DRAWS_FROM_SEQUENCE: &str = "

@@ -16,20 +16,32 @@ use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
 use crate::sql::guard::{guarding, name_for, refuse_in_transaction, unguarding};
 use crate::sql::postgres::migrations::LOCK;
+use crate::sql::postgres::quoting::{quoted, quoted_text};
 use crate::sql::rows::first_row;
 use crate::sql::schema::{MessageTable, TableSchema};
 
 /// The name of the trigger. Triggers run in the order of their names, and this one must see the
 /// topic that other triggers may have set.
-const TRIGGER: &str = "zz_message_bus_guard";
+macro_rules! trigger {
+    () => {
+        "zz_message_bus_guard"
+    };
+}
+pub(super) use trigger;
+
+const TRIGGER: &str = trigger!();
 
 /// Whether the table has the trigger, and it is enabled. Its value is the table.
-pub(super) const IS_GUARDED: &str = "EXISTS (
+pub(super) const IS_GUARDED: &str = concat!(
+    "EXISTS (
         SELECT FROM pg_catalog.pg_trigger
         WHERE tgrelid OPERATOR(pg_catalog.=) pg_catalog.quote_ident(?)::pg_catalog.regclass
-            AND tgname OPERATOR(pg_catalog.=) 'zz_message_bus_guard'
+            AND tgname OPERATOR(pg_catalog.=) '",
+    trigger!(),
+    "'
             AND (tgenabled OPERATOR(pg_catalog.=) 'O' OR tgenabled OPERATOR(pg_catalog.=) 'A')
-    )::integer";
+    )::integer"
+);
 
 /// Waiting for publishers is limited, because later publishers wait meanwhile.
 const WAIT_BRIEFLY: &str = "SET LOCAL lock_timeout = '10s'";
@@ -172,14 +184,4 @@ where
         is_guarded.integer("pg_trigger")
     });
     Ok(is_guarded? == Some(1))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Returns a literal that is the same text, whether or not the session has
-/// `standard_conforming_strings`.
-fn quoted_text(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }

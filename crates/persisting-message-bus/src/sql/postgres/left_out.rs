@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
-use crate::sql::postgres::fitness::no_unique_index;
+use crate::sql::postgres::fitness::{no_unique_index, rules, triggers, unique_index};
+use crate::sql::postgres::guard::trigger;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::sequence::temporary;
 use crate::sql::rows::first_row;
@@ -26,27 +27,23 @@ const FIRST_MISSING: &str = "
         SELECT FROM {table} WHERE {table}.{message_id} OPERATOR(pg_catalog.=) wanted.id)
     ORDER BY number LIMIT 1";
 
-/// Describes the table.
-const DESCRIPTION: &str = "
-    SELECT relpersistence::pg_catalog.text, (
-        SELECT pg_catalog.string_agg(pg_catalog.quote_ident(tgname), ', ')
-        FROM pg_catalog.pg_trigger
-        WHERE tgrelid OPERATOR(pg_catalog.=) pg_class.oid
-            AND (tgtype::integer OPERATOR(pg_catalog.&) 7) OPERATOR(pg_catalog.=) 7
-    ), (
-        SELECT pg_catalog.string_agg(pg_catalog.quote_ident(rulename), ', ')
-        FROM pg_catalog.pg_rewrite
-        WHERE ev_class OPERATOR(pg_catalog.=) pg_class.oid AND ev_type OPERATOR(pg_catalog.=) '3'
-    ), relrowsecurity::integer, (EXISTS (
-        SELECT FROM pg_catalog.pg_index
-        JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) indrelid
-            AND attnum OPERATOR(pg_catalog.=) indkey[0]
-        WHERE indrelid OPERATOR(pg_catalog.=) pg_class.oid AND attname OPERATOR(pg_catalog.=) ?
-            AND indnkeyatts OPERATOR(pg_catalog.=) 1 AND indpred IS NULL
-            AND indisunique AND indimmediate AND indisvalid
-    ))::integer
-    FROM pg_catalog.pg_class
-    WHERE pg_class.oid OPERATOR(pg_catalog.=) pg_catalog.quote_ident(?)::pg_catalog.regclass";
+/// Describes the table. The values are the column of message ids and the table.
+const DESCRIPTION: &str = concat!(
+    "SELECT relpersistence::pg_catalog.text, (
+        SELECT pg_catalog.string_agg(pg_catalog.quote_ident(tgname), ', ') ",
+    triggers!(),
+    "), (
+        SELECT pg_catalog.string_agg(pg_catalog.quote_ident(rulename), ', ') ",
+    rules!(),
+    "), relrowsecurity::integer, (EXISTS (",
+    unique_index!(),
+    "))::integer
+    FROM (
+        SELECT oid AS of_table, relpersistence, relrowsecurity FROM pg_catalog.pg_class
+        WHERE pg_class.oid OPERATOR(pg_catalog.=)
+            pg_catalog.quote_ident(?)::pg_catalog.regclass
+    ) AS described"
+);
 
 /// Checks messages of which some were not inserted.
 ///
@@ -69,7 +66,7 @@ where
             let reason = reason(connection, table).map_err(failed)?;
             Err(Error::dropped_by_database(message, &reason))
         }
-        (None, [message]) if duplicates == OnDuplicate::Fail => {
+        (None, [message, ..]) if duplicates == OnDuplicate::Fail => {
             Err(Error::duplicate_message(message))
         }
         (None, _) => Ok(()),

@@ -33,6 +33,7 @@ pub(crate) mod publish_copy;
 pub(crate) mod publish_errors;
 pub(crate) mod publish_many;
 pub(crate) mod publish_one;
+mod quoting;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod sequence;
@@ -40,7 +41,6 @@ pub(crate) mod transaction_id;
 mod unnested_rows;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
@@ -56,7 +56,6 @@ pub use crate::sql::postgres::guard::guard_statements;
 pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
 use crate::sql::transactions::depth;
 use crate::store::key::ConsumerKey;
@@ -166,15 +165,6 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
-    }
-
-    fn renew(
-        connection: &mut C,
-        schema: &TableSchema,
-        lease: &Lease,
-        duration: Duration,
-    ) -> Result<(), Error> {
-        renew(connection, &schema.consumer_state, lease, duration)
     }
 
     fn end_lease(

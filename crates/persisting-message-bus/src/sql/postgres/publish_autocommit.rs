@@ -30,6 +30,7 @@ use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::message::raw::RawMessage;
 use crate::sql::postgres::fence::key_of;
+use crate::sql::postgres::quoting::{quoted, quoted_text};
 use crate::sql::postgres::row_writer::NewRow;
 use crate::sql::schema::{MessageTable, TableSchema};
 
@@ -136,9 +137,7 @@ impl Names<'_> {
 }
 
 fn by_name(name: &str) -> String {
-    let identifier = format!("\"{}\"", name.replace('"', "\"\""));
-    let literal = identifier.replace('\\', r"\\").replace('\'', "''");
-    format!("E'{literal}'::pg_catalog.regclass")
+    format!("{}::pg_catalog.regclass", quoted_text(&quoted(name)))
 }
 
 /// Returns `true` if the statement may have failed because of its form. `InsertOne` has another

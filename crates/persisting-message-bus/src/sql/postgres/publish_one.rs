@@ -27,7 +27,7 @@ const POSITION: &str = "pg_catalog.nextval(fence.id)";
 /// after the fence.
 ///
 /// The last value is read before the lock is taken, because it is an argument of the lock. The
-/// transaction remembers its locks as in `publish_many.rs`, so that it holds one for each topic.
+/// transaction remembers its locks as in `unnested_rows.rs`, so that it holds one for each topic.
 ///
 /// OFFSET keeps the planner from looking up the sequence wherever its id is named. Each function
 /// that is named costs time, even if it is not called.

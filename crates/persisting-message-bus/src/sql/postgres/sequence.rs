@@ -8,6 +8,7 @@ use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::postgres::quoting::{quoted, quoted_text};
 use crate::sql::rows::{BrokenColumn, Column, first_row};
 use crate::sql::schema::MessageTable;
 
@@ -60,15 +61,13 @@ where
 
 /// Returns what to do if the sequence is below the rows of the table.
 pub(super) fn set_sequence(table: &MessageTable) -> String {
-    let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let (table, id) = (name(&table.table), &*table.id);
+    let (table, id) = (quoted(&table.table), &*table.id);
     format!(
         "rows were copied without their sequence, or it was set back: SELECT \
          setval(pg_get_serial_sequence({}, {}), max({})) FROM {table}",
-        text(&table),
-        text(id),
-        name(id)
+        quoted_text(&table),
+        quoted_text(id),
+        quoted(id)
     )
 }
 

@@ -23,7 +23,6 @@ pub(crate) mod times;
 pub(crate) mod waiting;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
@@ -38,9 +37,7 @@ use crate::sql::backend::{Failing, Probe, StoreBackend};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 pub use crate::sql::sqlite::settings::{Durability, Settings};
-use crate::sql::statements::leases::{END_ANY, end_any, renew};
 use crate::sql::transactions::depth;
-use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
@@ -121,22 +118,5 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
-    }
-
-    fn renew(
-        connection: &mut C,
-        schema: &TableSchema,
-        lease: &Lease,
-        duration: Duration,
-    ) -> Result<(), Error> {
-        renew(connection, &schema.consumer_state, lease, duration)
-    }
-
-    fn end_lease(
-        connection: &mut C,
-        schema: &TableSchema,
-        key: ConsumerKey<'_>,
-    ) -> Result<bool, Error> {
-        end_any(connection, &schema.consumer_state, key, END_ANY)
     }
 }

@@ -8,64 +8,57 @@ use diesel::sqlite::Sqlite;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
-use crate::sql::dialect::Statement;
-use crate::sql::dialect::Value::Text;
 use crate::sql::publish_errors;
-use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
-use crate::sql::statements::duplicates::is_unique_violation;
+use crate::sql::statements::duplicates::{is_stored, is_unique_violation};
+
+/// A statement that the database has refused.
+pub(super) struct Refused {
+    /// The number of messages that earlier statements of the batch have inserted, or ignored.
+    pub(super) passed: usize,
+    pub(super) cause: DieselError,
+}
 
 /// Returns the error of messages that were not persisted. `can_wait` tells whether the transaction
 /// is the library's own, so that it could wait for other writers.
 pub(super) fn not_persisted<C>(
     connection: &mut C,
     table: &MessageTable,
-    cause: DieselError,
+    refused: Refused,
     messages: &[RawMessage],
     can_wait: bool,
 ) -> Error
 where
     C: LoadConnection<Backend = Sqlite>,
 {
+    let Refused { passed, cause } = refused;
     if is_unique_violation(&cause)
-        && let Ok(Some(duplicate)) = first_duplicate(connection, table, messages)
+        && let Ok(Some(duplicate)) = first_duplicate(connection, table, messages, passed)
     {
         return Error::duplicate_message(duplicate);
     }
     publish_errors::failed_persisting(persisting(messages, can_wait), cause, messages)
 }
 
-/// Returns the first message whose id exists already, in the table or earlier in the batch.
+/// Returns the first message after those that were passed whose id exists already, in the table or
+/// earlier in the batch. The passed messages are in the table too, because this batch has inserted
+/// them.
 fn first_duplicate<'a, C>(
     connection: &mut C,
     table: &MessageTable,
     messages: &'a [RawMessage],
+    passed: usize,
 ) -> QueryResult<Option<&'a RawMessage>>
 where
     C: LoadConnection<Backend = Sqlite>,
 {
     let mut seen = HashSet::new();
-    for message in messages {
-        if is_stored(connection, table, message)? || !seen.insert(message.message_id) {
+    for message in messages.iter().skip(passed) {
+        if is_stored(connection, table, message, "")? || !seen.insert(message.message_id) {
             return Ok(Some(message));
         }
     }
     Ok(None)
-}
-
-/// Returns `true` if the table has a message with this id.
-pub(super) fn is_stored<C>(
-    connection: &mut C,
-    table: &MessageTable,
-    message: &RawMessage,
-) -> QueryResult<bool>
-where
-    C: LoadConnection<Backend = Sqlite>,
-{
-    let id = message.message_id.to_string();
-    let sql = "SELECT 1 FROM {table} WHERE {message_id} = ?";
-    let statement = Statement::new(sql, table, [Text(&id)]);
-    Ok(first_row(connection, statement, |[]| Ok(()))?.is_some())
 }
 
 fn persisting(messages: &[RawMessage], can_wait: bool) -> String {

@@ -1,6 +1,5 @@
 use diesel::Connection;
 use diesel::connection::LoadConnection;
-use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
 
 use crate::error::Error;
@@ -10,8 +9,9 @@ use crate::sql::chunks::{MAX_BYTES, Most, in_chunks};
 use crate::sql::error::failed_while;
 use crate::sql::publish_errors::persisting;
 use crate::sql::schema::{MessageTable, TableSchema};
-use crate::sql::sqlite::publish_errors::{is_stored, not_persisted};
+use crate::sql::sqlite::publish_errors::{Refused, not_persisted};
 use crate::sql::sqlite::row_writer::insert_messages;
+use crate::sql::statements::duplicates::is_stored;
 use crate::sql::transactions::{in_own_transaction, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
@@ -35,10 +35,10 @@ where
 {
     let can_wait = !is_in_transaction(connection);
     let insert = |connection: &mut C| {
-        let inserted = insert_all(connection, schema, messages, duplicates);
         let table = &schema.messages;
+        let inserted = insert_all(connection, schema, messages, duplicates);
         let inserted = inserted
-            .map_err(|cause| not_persisted(connection, table, cause, messages, can_wait))?;
+            .map_err(|refused| not_persisted(connection, table, refused, messages, can_wait))?;
         if inserted < messages.len() {
             check_that_none_was_dropped(connection, table, messages)?;
         }
@@ -56,14 +56,17 @@ fn insert_all<C>(
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
-) -> QueryResult<usize>
+) -> Result<usize, Refused>
 where
     C: Connection<Backend = Sqlite>,
 {
-    let mut parts = in_chunks(messages, MAX_CHUNK, power_of_two);
-    parts.try_fold(0, |inserted, part| {
-        Ok(inserted + insert_messages(connection, schema, part, duplicates)?)
-    })
+    let (mut passed, mut inserted) = (0, 0);
+    for part in in_chunks(messages, MAX_CHUNK, power_of_two) {
+        inserted += insert_messages(connection, schema, part, duplicates)
+            .map_err(|cause| Refused { passed, cause })?;
+        passed += part.len();
+    }
+    Ok(inserted)
 }
 
 /// Checks that each message is stored, now or from before. A trigger can drop a row with
@@ -77,7 +80,7 @@ where
     C: LoadConnection<Backend = Sqlite>,
 {
     for message in messages {
-        let stored = is_stored(connection, table, message);
+        let stored = is_stored(connection, table, message, "");
         if !stored.map_err(|cause| failed_while(persisting(messages), cause))? {
             return Err(Error::dropped_by_database(message, ""));
         }

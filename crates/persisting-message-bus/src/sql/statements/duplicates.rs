@@ -1,9 +1,39 @@
-//! Finds the message of a batch that was dispatched before.
+//! Finds the messages that were dispatched before.
 
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use diesel::connection::LoadConnection;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use diesel::result::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 use crate::message::raw::RawMessage;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::sql::dialect::Value::Text;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::sql::dialect::{Dialect, Statement};
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::sql::rows::{ReadValue, first_row};
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+use crate::sql::schema::MessageTable;
+
+/// Returns `true` if the table has a message with this id, as far as a read with this lock sees.
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(in crate::sql) fn is_stored<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    message: &RawMessage,
+    lock: &str,
+) -> QueryResult<bool>
+where
+    C: LoadConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    let id = message.message_id.to_string();
+    let sql = format!("SELECT 1 FROM {{table}} WHERE {{message_id}} = ? {lock}");
+    let statement = Statement::new(sql, table, [Text(&id)]);
+    Ok(first_row(connection, statement, |[]| Ok(()))?.is_some())
+}
 
 pub(in crate::sql) fn is_unique_violation(cause: &DieselError) -> bool {
     matches!(

@@ -46,7 +46,6 @@ const RELEASE: &str = "
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
 /// Ends the lease of any holder. The work that is noted stays, as after an expiry.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(in crate::sql) const END_ANY: &str = "
     UPDATE {table}
     SET {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now}

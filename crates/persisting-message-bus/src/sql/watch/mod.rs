@@ -242,14 +242,28 @@ pub(super) fn must_remember_database<C: Connection>(connection: &mut C) -> bool 
     watch_on(connection).is_some_and(|watch| !watch.remembers_database)
 }
 
-/// Notes that the session has been told to remember its database. The statement that told it names
-/// the database, but selects none.
+/// Notes that the session remembers its database.
 #[cfg(feature = "mysql")]
 pub(super) fn remembers_database<C: Connection>(connection: &mut C) {
     if let Some(watch) = watch_on(connection) {
         watch.remembers_database = true;
-        watch.has_stale_statements = false;
     }
+}
+
+/// Runs statements of the library that name the database but select none, so that they do not count
+/// as selecting one.
+#[cfg(feature = "mysql")]
+pub(super) fn naming_database<C: Connection, R>(
+    connection: &mut C,
+    run: impl FnOnce(&mut C) -> R,
+) -> R {
+    let pause = |connection: &mut C, is_paused| {
+        watch_on(connection).is_some_and(|watch| std::mem::replace(&mut watch.is_paused, is_paused))
+    };
+    let was_paused = pause(connection, true);
+    let result = run(connection);
+    pause(connection, was_paused);
+    result
 }
 
 /// Returns the events that were noticed since they were last forgotten; `None` if there is no

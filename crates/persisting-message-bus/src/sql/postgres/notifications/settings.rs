@@ -3,6 +3,7 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::message::name;
+use crate::sql::postgres::quoting::quoted;
 
 /// Wakes consumers in other processes. The publishing process has a [`Notifier`](super::Notifier),
 /// the consuming process has a [`Listener`](super::Listener), both on the same channel.
@@ -124,6 +125,6 @@ impl Notifications {
 
     /// Returns `LISTEN` or `NOTIFY` with the channel.
     pub(super) fn statement(&self, command: &str) -> String {
-        format!("{command} \"{}\"", self.channel.replace('"', "\"\""))
+        format!("{command} {}", quoted(&self.channel))
     }
 }
