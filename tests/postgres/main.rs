@@ -17,6 +17,7 @@ mod rows;
 mod schemas;
 mod search_path;
 mod sequences;
+mod slow_rows;
 mod statements;
 mod tables;
 mod transactions;

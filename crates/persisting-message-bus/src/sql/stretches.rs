@@ -12,20 +12,27 @@
 //!    messages that step 1 should have read.
 //! 3. The selected messages among them, if there are any. They must be as many as step 2 has found.
 //!    A proxy that splits reads can otherwise read them from an older state.
+//!
+//! On a slow disk, even 10,000 messages can take longer than a `statement_timeout` allows. So where a
+//! statement of step 1 or 2 was ended, step 2 is tried with fewer messages.
 
 use std::ops::ControlFlow;
 
 use crate::error::Error;
+use crate::error::class::Class;
 use crate::message::raw::StoredMessage;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::passing::{Passed, pass};
 use crate::sql::tables::Tables;
+use crate::sql::transactions::is_in_transaction;
 use crate::store::place::MessageAt;
 use crate::store::source::{PageRequest, TypeFilter};
 
 /// The number of messages that a statement passes over.
 const STRETCH: usize = 10_000;
+/// The smallest number of messages that is tried after longer stretches were ended.
+const SHORTEST: usize = 100;
 
 /// Reads a page, and returns its end.
 pub(super) fn read_page<T: Tables>(
@@ -40,18 +47,25 @@ pub(super) fn read_page<T: Tables>(
         broke: false,
     };
     let near = end_of_stretch(request);
-    received.read(
+    let was_read = received.read(
         tables,
         &PageRequest {
             up_to: near,
             ..*request
         },
-    )?;
-    if let Some(end) = received.end(request.limit) {
-        return Ok(end);
-    }
-    if near == request.up_to || request.limit == 0 {
-        return Ok(request.end(received.last, received.count));
+    );
+    match was_read {
+        Ok(()) => {
+            if let Some(end) = received.end(request.limit) {
+                return Ok(end);
+            }
+            if near == request.up_to || request.limit == 0 {
+                return Ok(request.end(received.last, received.count));
+            }
+        }
+        // Step 2 finds out how far a shorter statement comes.
+        Err(error) if !is_whole_topic(request.message_types) && can_be_shorter(tables, &error) => {}
+        Err(error) => return Err(error),
     }
     let after = received.last.map_or(request.after, |last| last.position);
     let rest = PageRequest {
@@ -59,8 +73,7 @@ pub(super) fn read_page<T: Tables>(
         limit: request.limit.saturating_sub(received.count),
         ..*request
     };
-    let (connection, schema) = tables.parts();
-    let Passed { end, selected } = pass(connection, &schema.messages, &rest, STRETCH)?;
+    let Passed { end, selected } = pass_over(tables, &rest)?;
     let before = received.count;
     if selected > 0 {
         let found = PageRequest {
@@ -76,16 +89,40 @@ pub(super) fn read_page<T: Tables>(
     Ok(received.end(request.limit).unwrap_or(end))
 }
 
-/// Returns the position up to which the first statement reads.
-fn end_of_stretch(request: &PageRequest<'_>) -> Position {
-    match request.message_types {
-        TypeFilter::All | TypeFilter::Except([]) | TypeFilter::Only([]) => request.up_to,
-        TypeFilter::Only(_) | TypeFilter::Except(_) => {
-            let length = i64::try_from(STRETCH).unwrap_or(i64::MAX);
-            let near = request.after.get().saturating_add(length);
-            request.up_to.min(Position::new(near))
+/// Passes over as many messages as one statement can.
+fn pass_over<T: Tables>(tables: &mut T, request: &PageRequest<'_>) -> Result<Passed, Error> {
+    let mut stretch = STRETCH;
+    loop {
+        let (connection, schema) = tables.parts();
+        match pass(connection, &schema.messages, request, stretch) {
+            Err(error) if stretch > SHORTEST && can_be_shorter(tables, &error) => stretch /= 10,
+            passed => return passed,
         }
     }
+}
+
+/// Returns whether a shorter statement may succeed. In a transaction, none may: on PostgreSQL the
+/// error has ended it.
+fn can_be_shorter<T: Tables>(tables: &mut T, error: &Error) -> bool {
+    error.class() == Some(Class::Transient) && !is_in_transaction(tables.parts().0)
+}
+
+/// Returns the position up to which the first statement reads.
+fn end_of_stretch(request: &PageRequest<'_>) -> Position {
+    if is_whole_topic(request.message_types) {
+        return request.up_to;
+    }
+    let length = i64::try_from(STRETCH).unwrap_or(i64::MAX);
+    let near = request.after.get().saturating_add(length);
+    request.up_to.min(Position::new(near))
+}
+
+/// Returns whether a statement passes over no message, because all are selected or none.
+fn is_whole_topic(types: TypeFilter<'_>) -> bool {
+    matches!(
+        types,
+        TypeFilter::All | TypeFilter::Except([]) | TypeFilter::Only([])
+    )
 }
 
 /// The messages that were passed to the receiver.
