@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use persisting_message_bus_tests::servers::Nginx;
 use persisting_message_bus_tests::waiting::{wait_for, wait_until};
 
 use super::stand::Stand;
@@ -14,6 +15,25 @@ pub fn assert_are_fast(mut times: Vec<Duration>) {
     times.sort_unstable();
     let median = times[times.len() / 2];
     assert!(median < LIMIT, "{times:?}");
+}
+
+/// The first nginx obeys the header of the feed, and removes it.
+#[test]
+fn a_second_proxy_needs_the_header_of_the_feed() {
+    let mut stand = Stand::start();
+    let passes = "proxy_pass_header X-Accel-Buffering;";
+    let to = stand.address;
+    let first = Nginx::start(&format!(
+        "location / {{ proxy_pass http://{to}; {passes} }}"
+    ));
+    let to = first.address();
+    let second = Nginx::start(&format!("location / {{ proxy_pass http://{to}; }}"));
+    let address = second.address();
+    let subscriber = Subscriber::start(address, "/feeds/orders", Rules::EventSource);
+    wait_until("an answer", || subscriber.answers() == 1);
+    let (order, committed) = stand.ship();
+    let received = wait_for("the order", || subscriber.received_at(order).ok_or(order));
+    assert!(received.saturating_duration_since(committed) < LIMIT * 5);
 }
 
 #[test]
