@@ -6,12 +6,13 @@
 //! orders` and `-- billing` start one. Kill either and start it again: every order gets exactly one
 //! invoice. Set `FEED_TOKEN` to another token for the feed.
 
+mod http_server;
+
 use std::error::Error;
 use std::process::{Child, Command};
 use std::time::Duration;
 use std::{env, thread};
 
-use axum::serve::ListenerExt;
 use clap::{Parser, ValueEnum};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -91,19 +92,15 @@ fn orders(arguments: &Arguments) -> Result {
     let mut connection = connect("orders.db")?;
     migrate(&mut connection)?;
     // docs: feed
-    let feed = Feed::new(|| connect("orders.db"), [Orders::NAME]) // or `move || pool.get()`
-        .source("https://shop.example") // the `source` of its CloudEvents
+    let feed = Feed::new(|| connect("orders.db"), [Orders::NAME])? // or `move || pool.get()`
+        .source("https://shop.example")? // the `source` of its CloudEvents
         .token(token()) // or token_for(.., topics), or public()
-        .router();
-    let app = axum::Router::new().nest("/feeds", feed); // with the service's other routes
+        .nested_at("/feeds")?;
+    let app = axum::Router::new().merge(feed); // with the service's other routes
     // docs: end
     let runtime = tokio::runtime::Runtime::new()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(&arguments.address))?;
-    // With TCP_NODELAY, the end of a page does not wait until its beginning is acknowledged.
-    let listener = listener.tap_io(|connection| {
-        let _slower_otherwise = connection.set_nodelay(true);
-    });
-    runtime.spawn(async { axum::serve(listener, app).await });
+    runtime.spawn(http_server::serve(listener, app));
 
     let placed: i64 = diesel::sql_query("SELECT count(*) AS number FROM public_messages")
         .get_result::<Count>(&mut connection)?

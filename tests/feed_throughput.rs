@@ -77,7 +77,9 @@ fn measure<D: Database + Send + 'static>(name: &str, arguments: &Arguments, tabl
     let listener = listener.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let served = Arc::clone(&database);
-    let feed = Feed::new(move || Ok::<_, Infallible>(served.connect()), ["orders"]).public();
+    let feed = Feed::new(move || Ok::<_, Infallible>(served.connect()), ["orders"])
+        .expect("a feed")
+        .public();
     // With TCP_NODELAY, the end of a page does not wait until its beginning is acknowledged.
     let listener = listener.tap_io(|connection| {
         let _slower_otherwise = connection.set_nodelay(true);

@@ -63,6 +63,11 @@ pub fn messages_dispatched_by_a_handler_are_caused_by_its_message<D: Database>()
         })
         .collect();
     handle_all(&database, &mut bus);
+    let mut traced = MessageConsumer::<Orders>::external("traced", |message: &Message<Orders>| {
+        assert_eq!(message.traceparent().as_deref(), Some(TRACE));
+        Ok(())
+    });
+    assert!(traced.handle_page(&mut bus).unwrap() > 0);
     let messages = all(&mut bus);
     assert_eq!(messages.len(), 6);
     for (order, root) in roots.iter().enumerate() {
@@ -119,6 +124,11 @@ pub fn a_flow_from_outside_is_continued<D: Database>() {
         .scope(|| orders().dispatch(&mut bus, &OrderPlaced::number(2)))
         .unwrap();
     handle_all(&database, &mut bus);
+    let mut traced = MessageConsumer::<Orders>::external("traced", |message: &Message<Orders>| {
+        assert_eq!(message.traceparent().as_deref(), Some(TRACE));
+        Ok(())
+    });
+    assert!(traced.handle_page(&mut bus).unwrap() > 0);
     let messages = all(&mut bus);
     assert_eq!(messages.len(), 6);
     for message in &messages {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tokio")]
 mod async_service;
+#[cfg(feature = "http")]
+mod browser;
 mod flights;
 #[cfg(feature = "postgres")]
 mod notifications;

@@ -14,7 +14,7 @@ use super::serving::{Serving, TOPICS};
 fn closed_feed() -> Feed {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
-    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS)
+    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS).unwrap()
 }
 
 #[test]

@@ -49,7 +49,9 @@ fn a_page_read_with_a_token_is_private() {
     let database = Arc::new(Memory::create());
     ship(&mut database.connect(), 1);
     let connect = move || Ok::<_, std::convert::Infallible>(database.connect());
-    let feed = persisting_message_bus_http::Feed::new(connect, ["orders"]).token("t");
+    let feed = persisting_message_bus_http::Feed::new(connect, ["orders"])
+        .unwrap()
+        .token("t");
     let serving = Serving::start(feed);
     let page = serving.get_with("/orders?limit=1", &[("authorization", "Bearer t")]);
     assert_eq!(page.header("cache-control"), Some("private, no-cache"));

@@ -49,7 +49,7 @@ where
     for connection in &mut [pool.get().unwrap(), pool.get().unwrap()] {
         let _failed = connection.batch_execute(spoil);
     }
-    let serving = Serving::start(Feed::new(move || pool.get(), TOPICS).public());
+    let serving = Serving::start(Feed::new(move || pool.get(), TOPICS).unwrap().public());
     let begun = Instant::now();
     wait_until_served(serving.address);
     assert!(begun.elapsed() < Duration::from_secs(3), "{spoil}");
@@ -89,7 +89,7 @@ fn a_request_is_answered_although_the_database_is_silent() {
     ship(&mut database.connect());
     let silent = SilentServer::start();
     let connect = silent.before(database.url(), 2);
-    let feed = Feed::new(connect, TOPICS).public();
+    let feed = Feed::new(connect, TOPICS).unwrap().public();
     let serving = Serving::start(feed.limits(impatient(Duration::from_millis(200))));
     let begun = Instant::now();
     assert_eq!(get(serving.address, "/orders", &[]).status, 503);
@@ -113,7 +113,7 @@ fn a_feed_recovers_from_a_connection_that_stops_to_answer() {
         first.map_or_else(|| PgConnection::establish(&url), Ok)
     };
     proxy.pause();
-    let feed = Feed::new(connect, TOPICS).public();
+    let feed = Feed::new(connect, TOPICS).unwrap().public();
     let serving = Serving::start(feed.limits(impatient(Duration::from_secs(4))));
     let begun = Instant::now();
     assert_eq!(get(serving.address, "/orders", &[]).status, 503);

@@ -208,8 +208,8 @@ fn errors_of_a_source_are_not_disclosed() {
     let failing = || Err::<InMemoryMessageBus, _>("password=7 is wrong");
     let panicking = || -> Result<InMemoryMessageBus, Infallible> { panic!("password=7 is wrong") };
     let feeds = [
-        Feed::new(failing, ["orders"]),
-        Feed::new(panicking, ["orders"]),
+        Feed::new(failing, ["orders"]).unwrap(),
+        Feed::new(panicking, ["orders"]).unwrap(),
     ];
     for feed in feeds {
         let serving = Serving::start(feed.public());

@@ -1,15 +1,20 @@
 //! Feeds and their readers, over the loopback interface.
 
+mod accept;
 mod access;
+mod attributes;
 mod caching;
 mod cloudevents;
 mod connections;
 mod correlation;
 mod hostile;
 mod instances;
+mod last_position;
 mod malformed_responses;
+mod mounting;
 mod pruned;
 mod rare_types;
+mod reconnecting;
 mod relays;
 mod replaced;
 mod requests;

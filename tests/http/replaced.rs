@@ -19,7 +19,7 @@ use super::serving::{Serving, TOPICS};
 pub fn feed_at(path: &Arc<Mutex<String>>) -> Feed {
     let path = Arc::clone(path);
     let connect = move || Ok::<_, Infallible>(connect_sqlite(&path.lock().unwrap()));
-    Feed::new(connect, TOPICS).public()
+    Feed::new(connect, TOPICS).unwrap().public()
 }
 
 pub type Joined = MessageBus<HttpSource, SqliteConnection>;

@@ -104,7 +104,6 @@ fn an_unknown_event_is_never_taken_for_the_start() {
 fn malformed_queries_get_a_problem() {
     let (serving, _) = five_orders();
     let bad = [
-        "lastEventId=",
         "lastEventId=%00",
         "lastEventId=-1",
         "after=",
@@ -188,10 +187,12 @@ fn only_requested_types_are_served() {
 fn topic_names_are_percent_encoded() {
     let database = Arc::new(Memory::create());
     let shared = Arc::clone(&database);
-    let topics = ["a/b c?", "..", "ümläut"];
+    let topics = ["a/b c?", "...", "ümläut"];
     let connect = move || Ok::<_, std::convert::Infallible>(shared.connect());
-    let feed = persisting_message_bus_http::Feed::new(connect, topics).public();
-    let serving = Serving::start(feed.source("https://shop.example/"));
+    let feed = persisting_message_bus_http::Feed::new(connect, topics)
+        .unwrap()
+        .public();
+    let serving = Serving::start(feed.source("https://shop.example/").unwrap());
     let bus = &mut database.connect();
     for topic in topics {
         let raw = persisting_message_bus::backend::RawMessage {
@@ -209,7 +210,7 @@ fn topic_names_are_percent_encoded() {
     }
     assert_eq!(
         serving.get("/").json()["topics"],
-        serde_json::json!(["..", "a/b c?", "ümläut"])
+        serde_json::json!(["...", "a/b c?", "ümläut"])
     );
     let page = serving.get("/a%2Fb%20c%3F").json();
     assert_eq!(page[0]["source"], "https://shop.example/a%2Fb%20c%3F");

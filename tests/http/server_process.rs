@@ -44,7 +44,7 @@ fn server() {
         .transfer_timeout(transfer)
         .max_waiters(setting(WAITERS));
     let connect = move || Ok::<_, Infallible>(connect_sqlite(&file));
-    let serving = Serving::start(Feed::new(connect, TOPICS).public().limits(limits));
+    let serving = Serving::start(Feed::new(connect, TOPICS).unwrap().public().limits(limits));
     println!("\n{ADDRESS}{}", serving.address);
     // Runs until the parent process ends.
     let _ended = std::io::stdin().read(&mut [0]);

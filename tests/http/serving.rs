@@ -30,10 +30,10 @@ impl Serving {
 
     /// Serves a feed under a path.
     pub fn nested(path: &str, feed: Feed) -> Self {
-        Self::start_router(Router::new().nest(path, feed.router()))
+        Self::start_router(Router::new().merge(feed.nested_at(path).unwrap()))
     }
 
-    fn start_router(router: Router) -> Self {
+    pub fn start_router(router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,7 +85,9 @@ fn thread_name(address: SocketAddr) -> String {
 /// Returns a public feed that opens a connection for each read.
 pub fn feed_of<D: Database + Send + 'static>(database: &Arc<D>) -> Feed {
     let database = Arc::clone(database);
-    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS).public()
+    Feed::new(move || Ok::<_, Infallible>(database.connect()), TOPICS)
+        .unwrap()
+        .public()
 }
 
 /// The numbers of a source's open connections.
@@ -114,7 +116,7 @@ pub fn watched_feed<D: Database + Send + 'static>(
             openings: Arc::clone(&counted),
         })
     };
-    (Feed::new(connect, TOPICS).public(), told, openings)
+    (Feed::new(connect, TOPICS).unwrap().public(), told, openings)
 }
 
 struct Counted<B> {

@@ -72,6 +72,8 @@ fn an_idle_stream_has_heartbeats() {
     let limits = Limits::default().heartbeat_interval(Duration::from_millis(20));
     let serving = Serving::start(feed_of(&database).limits(limits));
     let (_, mut lines) = serving.lines("/orders", &[STREAM]);
+    assert!(lines.next().unwrap().starts_with("retry: "));
+    assert_eq!(lines.next().unwrap(), "");
     for _ in 0..5 {
         assert_eq!(lines.next().unwrap(), ":");
         assert_eq!(lines.next().unwrap(), "");
@@ -149,7 +151,10 @@ fn feed_of_either(first: Arc<Memory>, second: Option<Memory>) -> (Feed, Arc<Atom
         None => Err("the database is away"),
     };
     let limits = Limits::default().heartbeat_interval(Duration::from_millis(20));
-    (Feed::new(connect, TOPICS).public().limits(limits), is_first)
+    (
+        Feed::new(connect, TOPICS).unwrap().public().limits(limits),
+        is_first,
+    )
 }
 
 #[test]

@@ -103,7 +103,9 @@ fn waiters_over_the_limit_get_503_with_retry_after() {
         refused.problem(503);
         assert_eq!(refused.header("retry-after"), Some("5"));
         let stream = [("accept", "text/event-stream")];
-        serving.get_with("/orders", &stream).problem(503);
+        let later = serving.get_with("/orders", &stream);
+        assert_eq!(later.status, 200);
+        assert!(later.body.starts_with(b": too many clients wait already"));
         // Requests that do not wait are served.
         assert_eq!(serving.get("/orders").orders(), [0; 0]);
         ship(&mut database.connect(), 1);
@@ -118,6 +120,8 @@ fn a_closing_feed_answers_all_waiters() {
     let closing = feed.shutdown_handle();
     let serving = Serving::start(feed);
     let (_, mut stream) = serving.lines("/orders", &[("accept", "text/event-stream")]);
+    assert!(stream.next().unwrap().starts_with("retry: "));
+    assert_eq!(stream.next().unwrap(), "");
     assert_eq!(stream.next().unwrap(), ":");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| serving.get(TARGET));

@@ -15,7 +15,9 @@ pub struct ServedFeed {
 
 impl ServedFeed {
     pub fn start(connections: Pool<ConnectionManager<PgConnection>>) -> Self {
-        let feed = Feed::new(move || connections.get(), ["orders"]).public();
+        let feed = Feed::new(move || connections.get(), ["orders"])
+            .unwrap()
+            .public();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,14 +1,18 @@
 //! Temporary database servers on free ports of the loopback interface, with their data in temporary
 //! folders.
 
+mod chromium;
 mod mariadb;
+mod nginx;
 mod pgbouncer;
 mod postgres;
 mod process;
 
 use std::env;
 
+pub use self::chromium::Chromium;
 pub use self::mariadb::MariadbServer;
+pub use self::nginx::Nginx;
 pub use self::pgbouncer::Pgbouncer;
 pub use self::postgres::{PROGRAMS, PostgresServer};
 

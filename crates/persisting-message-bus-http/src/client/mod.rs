@@ -2,6 +2,7 @@
 
 mod address;
 mod failure;
+mod index;
 mod page;
 mod server;
 mod source;

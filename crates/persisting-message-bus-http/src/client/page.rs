@@ -21,6 +21,8 @@ pub(super) struct Page {
     /// The message after which the page begins.
     pub(super) after: MessageAt,
     pub(super) high_water_mark: Position,
+    /// The last position of the feed, in the answer to a request for no events.
+    pub(super) last: Option<Position>,
 }
 
 /// The request for a page.
@@ -51,6 +53,10 @@ impl Page {
                 message_id: id(headers, header::AFTER_ID)?,
             },
             high_water_mark: position(headers, header::HIGH_WATER_MARK)?,
+            last: match headers.get(header::LAST) {
+                Some(_) => Some(position(headers, header::LAST)?),
+                None => None,
+            },
             text: answer.text,
         };
         if page.next < asked.after {

@@ -5,12 +5,11 @@ use persisting_message_bus::backend::{
     MessageAt, MessageSource, PageRequest, SlotObservations, StoredMessage, TypeFilter,
 };
 use persisting_message_bus::{Error, Position};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::failure::Failure;
 use super::page::{Asked, Page};
-use super::{HttpSource, Known};
+use super::{HttpSource, Known, index};
 use crate::wire::{MAX_TYPES, parameter, segment};
 
 /// The maximum number of events of a feed's page, unless the feed is configured otherwise.
@@ -97,16 +96,14 @@ impl MessageSource for HttpSource {
         self.look(topic).map(|known| known.head.position)
     }
 
+    /// Returns the position that comes with the head of a topic, or else the one of the feed's index.
     fn last_position(&mut self) -> Result<Position, Error> {
-        #[derive(Deserialize)]
-        struct Index {
-            last: i64,
+        if let Some(topic) = self.known.keys().next()
+            && let Some(last) = self.empty_page(topic)?.last
+        {
+            return Ok(last);
         }
-        let index: Result<Index, _> = self.server.ask("", |answer| {
-            let unknown = |_| Failure::NoFeed("does not contain the last position".to_owned());
-            serde_json::from_slice(&answer.text).map_err(unknown)
-        });
-        let last = index.map(|index| Position::new(index.last));
+        let last = index::last_position(&self.server);
         last.map_err(|failure| self.failed("reading the last position of", failure))
     }
 
@@ -137,6 +134,17 @@ impl Known {
 
 impl HttpSource {
     fn look(&self, topic: &str) -> Result<Known, Error> {
+        let page = self.empty_page(topic)?;
+        Ok(Known {
+            high_water_mark: page.high_water_mark,
+            head: page.head,
+            after: page.after,
+            with_page: None,
+        })
+    }
+
+    /// Requests a page without events, whose headers contain the topic's head.
+    fn empty_page(&self, topic: &str) -> Result<Page, Error> {
         let asked = Asked {
             topic,
             after: Position::START,
@@ -146,13 +154,7 @@ impl HttpSource {
             Page::new(answer, asked)
         });
         let doing = format!("reading the head of topic {topic:?} of");
-        let page = page.map_err(|failure| self.failed(&doing, failure))?;
-        Ok(Known {
-            high_water_mark: page.high_water_mark,
-            head: page.head,
-            after: page.after,
-            with_page: None,
-        })
+        page.map_err(|failure| self.failed(&doing, failure))
     }
 
     /// Passes the messages of one response on, and returns the end of its page.

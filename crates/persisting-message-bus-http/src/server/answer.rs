@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{Either, select};
@@ -11,11 +11,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Served;
 use super::page::{Page, Wanted};
 use super::problem::Problem;
 use super::query::Start;
 use super::topic::{Seen, Topic};
+use super::{Served, etag};
 use crate::wire::{BATCH, header};
 
 impl Served {
@@ -97,10 +97,13 @@ impl Served {
         }
         page.after_id = after_id;
         let mut answer = describe(&page, self.access.is_public());
-        if is_known(headers, &answer) {
+        let tag = answer.get(ETAG).and_then(|tag| tag.to_str().ok());
+        if etag::is_known(headers, tag) {
             return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
         }
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(BATCH));
+        // With the length, a proxy notices that a page was cut off.
+        answer.insert(CONTENT_LENGTH, page.text.len().into());
         Ok((answer, self.room.body(page.text, taken)).into_response())
     }
 }
@@ -114,6 +117,9 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
     position(header::NEXT, page.next);
     position(header::HEAD, page.seen.head.position);
     position(header::HIGH_WATER_MARK, page.seen.high_water_mark);
+    if let Some(last) = page.last_position {
+        position(header::LAST, last);
+    }
     let mut id = |name, id: Option<Uuid>| {
         let id = id.and_then(|id| HeaderValue::try_from(id.to_string()).ok());
         headers.extend(id.map(|id| (HeaderName::from_static(name), id)));
@@ -133,14 +139,4 @@ fn describe(page: &Page, is_public: bool) -> HeaderMap {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.extend(tag.map(|tag| (ETAG, tag)));
     headers
-}
-
-/// Returns `true` if the caller already has this page.
-fn is_known(request: &HeaderMap, answer: &HeaderMap) -> bool {
-    let Some(tag) = answer.get(ETAG).and_then(|tag| tag.to_str().ok()) else {
-        return false;
-    };
-    let known = request.get_all(IF_NONE_MATCH).into_iter();
-    let mut known = known.filter_map(|value| value.to_str().ok());
-    known.any(|tags| tags.split(',').any(|known| known.trim() == tag))
 }

@@ -20,17 +20,19 @@ pub struct Limits {
     /// closes the connection. In HTTP/2, a proxy or the server that terminates the connection must
     /// close a connection that makes no progress. Default: 60 seconds.
     pub transfer_timeout: Duration,
-    /// How long a request can wait for new messages. Default: 30 seconds.
+    /// How long a request can wait for new messages. Default: 30 seconds. Proxies between the feed
+    /// and its clients must wait for longer; nginx waits for 60 seconds (`proxy_read_timeout`).
     pub max_wait: Duration,
     /// The maximum number of clients that wait, including clients that receive server-sent events.
-    /// Further clients get 503 with Retry-After. Default: 1,000. Zero means that no request can
-    /// wait.
+    /// Further clients get 503 with Retry-After, or a stream that ends and names the time of the next
+    /// attempt. Default: 1,000. Zero means that no request can wait.
     pub max_waiters: usize,
     /// The maximum number of concurrent reads of the source, each on a thread and a connection of
     /// its own. Further reads wait. Default: 4. Zero means 1.
     pub max_concurrent_reads: usize,
     /// How long a request waits for its turn to read the source, and then for the read. After that,
-    /// the client gets 503 with Retry-After. A read that hangs, because its database does not
+    /// the client gets 503 with Retry-After. The first read of a stream has this time or 30 seconds,
+    /// whichever is shorter, including the wait for its turn. A read that hangs, because its database does not
     /// answer, occupies its thread and its connection until the connection ends. It is replaced by
     /// another read, up to three times for each of `max_concurrent_reads`. Default: 30 seconds. Zero
     /// means that no read is fast enough.
@@ -38,6 +40,10 @@ pub struct Limits {
     /// How often a stream of server-sent events carries a comment while there are no messages, so
     /// that proxies do not close the connection. Default: 15 seconds.
     pub heartbeat_interval: Duration,
+    /// When a client of server-sent events connects again after its connection has ended (the field
+    /// `retry`). Each answer has a random delay from half of this to one and a half of it. Default:
+    /// 3 seconds. Zero means at once.
+    pub reconnect_delay: Duration,
 }
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -55,6 +61,7 @@ impl Default for Limits {
             max_concurrent_reads: 4,
             read_timeout: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(15),
+            reconnect_delay: Duration::from_secs(3),
         }
     }
 }
@@ -141,6 +148,15 @@ impl Limits {
     pub fn heartbeat_interval(self, heartbeat_interval: Duration) -> Self {
         Self {
             heartbeat_interval,
+            ..self
+        }
+    }
+
+    /// Sets when clients of server-sent events connect again, on average. Default: 3 seconds.
+    #[must_use]
+    pub fn reconnect_delay(self, reconnect_delay: Duration) -> Self {
+        Self {
+            reconnect_delay,
             ..self
         }
     }

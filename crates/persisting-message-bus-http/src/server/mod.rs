@@ -1,20 +1,27 @@
 //! Serves topics over HTTP.
 
+mod accept;
 mod access;
 mod answer;
 mod body;
 mod budgeted;
 mod connection;
 mod deadline;
+mod etag;
+mod invalid;
 mod limits;
+mod mount;
 mod page;
 mod problem;
 mod query;
 mod reader;
+mod retry;
 mod routes;
 mod shutdown;
+mod source_uri;
 mod stream;
 mod topic;
+mod topic_name;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -24,6 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::sync::Semaphore;
 
+use persisting_message_bus::Error;
 use persisting_message_bus::backend::MessageSource;
 
 pub use self::limits::Limits;
@@ -35,8 +43,9 @@ use self::reader::Reader;
 /// Serves topics to other services: as pages, as a stream, and with waiting for new messages.
 ///
 /// No client can read anything before [`token`](Self::token), [`token_for`](Self::token_for) or
-/// [`public`](Self::public) permits it. Serve the [`router`](Self::router) by itself or nested
-/// under a path, and with TLS, because tokens and messages are otherwise readable on the network.
+/// [`public`](Self::public) permits it. Serve the feed by itself ([`router`](Self::router)) or under
+/// a path of an application ([`nested_at`](Self::nested_at)), and with TLS, because tokens and
+/// messages are otherwise readable on the network.
 ///
 /// The feed serves only messages at or below the high-water mark, so a client that continues after
 /// the last event skips nothing. However many clients wait, one task for each topic polls for them.
@@ -56,23 +65,38 @@ impl Feed {
     ///
     /// If a read fails and the connection may be the cause, the feed gives the connection up
     /// ([`MessageSource::abandon_source`]), and a pool of r2d2 closes it.
+    ///
+    /// A topic's name is a segment of the path, percent-encoded. Some proxies decode it, and then do
+    /// not pass requests on for names with `/`, `\`, `;`, `%`, `?` or `#`. The library logs a warning
+    /// for such a name.
+    ///
+    /// # Errors
+    ///
+    /// When no request for a topic could arrive, or no message could be on it: its name is empty,
+    /// is `.` or `..`, has such a part between slashes or backslashes, contains a control character,
+    /// or has more than 255 characters.
     pub fn new<B, E, T>(
         connect: impl Fn() -> Result<B, E> + Send + Sync + 'static,
         topics: impl IntoIterator<Item = T>,
-    ) -> Self
+    ) -> Result<Self, Error>
     where
         B: MessageSource,
         E: Into<Box<dyn StdError + Send + Sync>>,
         T: Into<String>,
     {
-        Self {
+        let topics: Vec<String> = topics.into_iter().map(Into::into).collect();
+        for name in &topics {
+            let checked = topic_name::check(name);
+            checked.map_err(|invalid| invalid.setting(&format!("the topic {name:?}")))?;
+        }
+        Ok(Self {
             reader: Reader::new(connect),
-            topics: topics.into_iter().map(Into::into).collect(),
+            topics,
             source: String::new(),
             access: Access::default(),
             limits: Limits::default(),
             closing: ShutdownHandle::default(),
-        }
+        })
     }
 
     /// Permits all clients to read all topics, with or without a token.
@@ -113,10 +137,17 @@ impl Feed {
     /// `https://shop.example`. Together with the id, the source identifies an event for consumers
     /// that collect events of several services. Default: none, so the source is the path alone,
     /// `/orders`.
-    #[must_use]
-    pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = source.into();
-        self
+    ///
+    /// # Errors
+    ///
+    /// When the prefix is not a URI reference (RFC 3986), because other implementations of CloudEvents
+    /// refuse whole pages then; when it contains a name, a password, a query or a fragment; and when
+    /// it has `//` without a host.
+    pub fn source(mut self, source: impl AsRef<str>) -> Result<Self, Error> {
+        let source = source.as_ref();
+        let prefix = source_uri::prefix(source);
+        self.source = prefix.map_err(|invalid| invalid.setting("the source"))?;
+        Ok(self)
     }
 
     /// Sets the limits for clients.
@@ -132,11 +163,38 @@ impl Feed {
         self.closing.clone()
     }
 
-    /// Returns the router of `/` and `/{topic}`. Serve it on a tokio runtime with timers.
+    /// Returns a router that serves the feed under a path, such as `/feeds`. Merge it with the
+    /// router of the application:
+    ///
+    /// ```
+    /// # use persisting_message_bus::memory::InMemoryMessageBus;
+    /// # use persisting_message_bus_http::Feed;
+    /// # let bus = InMemoryMessageBus::default();
+    /// # let connect = move || Ok::<_, std::convert::Infallible>(bus.clone());
+    /// let feed = Feed::new(connect, ["orders"])?.public();
+    /// let app: axum::Router = axum::Router::new().merge(feed.nested_at("/feeds")?);
+    /// # Ok::<(), persisting_message_bus::Error>(())
+    /// ```
+    ///
+    /// The index is at `/feeds` and at `/feeds/`. With `nest` of axum, it would be at `/feeds` only,
+    /// and a proxy can add the slash. Slashes at the ends of the path are ignored, and the empty path
+    /// is that of [`router`](Self::router).
+    ///
+    /// # Errors
+    ///
+    /// When the path is not that of a URL (RFC 3986, with other characters percent-encoded), has `.`
+    /// or `..` or an empty segment, or has a segment that begins with `:` or `*`.
+    pub fn nested_at(self, path: impl AsRef<str>) -> Result<Router, Error> {
+        let path = path.as_ref();
+        let nested = mount::at(path, self.router());
+        nested.map_err(|invalid| invalid.setting(&format!("the path {path:?}")))
+    }
+
+    /// Returns the router of `/` and `/{topic}`. Serve it on a tokio runtime with timers. To serve it
+    /// under a path, use [`nested_at`](Self::nested_at).
     pub fn router(self) -> Router {
-        let source = self.source.trim_end_matches('/');
         let topics = self.topics.into_iter().map(|name| {
-            let topic = topic::Topic::new(name.clone(), source);
+            let topic = topic::Topic::new(name.clone(), &self.source);
             (name, Arc::new(topic))
         });
         routes::router(Arc::new(Served {

@@ -42,6 +42,8 @@ pub(super) struct Page {
     pub(super) after_id: Option<Uuid>,
     /// Whether the page ended because there was no room for more events.
     pub(super) is_full: bool,
+    /// The last position of the source, for a client that asks for no events.
+    pub(super) last_position: Option<Position>,
     pub(super) seen: Seen,
 }
 
@@ -92,6 +94,11 @@ impl Wanted {
             page.after_id = self.check(source, seen.head, after, is_short)?;
         } else if after == seen.head.position {
             page.after_id = seen.head.message_id;
+        }
+        if self.limit == 0 {
+            let last = source.last_position();
+            let last = last.map_err(|error| Problem::reading(&self.topic.name, &error))?;
+            page.last_position = Some(last);
         }
         Ok(page)
     }
@@ -187,7 +194,7 @@ impl<'a> Events<'a> {
         ControlFlow::Continue(())
     }
 
-    fn write(&mut self, message: &StoredMessage<'_>) -> Result<(), serde_json::Error> {
+    fn write(&mut self, message: &StoredMessage<'_>) -> Result<(), write::Unservable> {
         let source = &self.wanted.topic.source;
         match self.wanted.form {
             Form::Batch => {
@@ -230,6 +237,7 @@ impl<'a> Events<'a> {
             last: self.last,
             after_id: None,
             is_full,
+            last_position: None,
             seen,
         })
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -5,12 +7,16 @@ use persisting_message_bus::Error;
 use serde_json::json;
 use tracing::error;
 
+/// How long a subscriber waits before it looks whether a broken row was corrected.
+const UNTIL_CORRECTED: Duration = Duration::from_secs(30);
+
 /// The reason why a request gets no page, in the form of RFC 9457.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     header: Option<(HeaderName, HeaderValue)>,
+    retry_after: Option<Duration>,
     may_be_of_connection: bool,
 }
 
@@ -18,6 +24,20 @@ impl Problem {
     /// Returns whether another connection to the source may not have this problem.
     pub(super) fn may_be_of_connection(&self) -> bool {
         self.may_be_of_connection
+    }
+
+    /// Returns whether the same request can succeed later, because the problem is of the server.
+    pub(super) fn can_pass(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// Returns how long the client must wait before it sends the request again.
+    pub(super) fn retry_after(&self) -> Duration {
+        self.retry_after.unwrap_or_default()
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// Reports an invalid request.
@@ -64,6 +84,7 @@ impl Problem {
     pub(super) fn unavailable(seconds: u16, detail: &str) -> Self {
         Self {
             header: Some((RETRY_AFTER, seconds.into())),
+            retry_after: Some(Duration::from_secs(seconds.into())),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
     }
@@ -102,7 +123,10 @@ impl Problem {
             "the row at position {position} of topic {topic:?} is not a message: correct it where it \
              was published"
         );
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        Self {
+            retry_after: Some(UNTIL_CORRECTED),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        }
     }
 
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -110,6 +134,7 @@ impl Problem {
             status,
             detail: detail.into(),
             header: None,
+            retry_after: None,
             may_be_of_connection: false,
         }
     }

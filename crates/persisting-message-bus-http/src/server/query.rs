@@ -40,6 +40,7 @@ impl Query {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let name = name.as_ref();
             match name {
+                parameter::LAST_EVENT_ID if is_absent(&value) => {}
                 parameter::AFTER => once(&mut parsed.start, name, after(&value)?)?,
                 parameter::LAST_EVENT_ID => once(&mut parsed.start, name, event(name, &value)?)?,
                 parameter::LIMIT => {
@@ -60,8 +61,9 @@ impl Query {
     /// `Last-Event-ID`. That header takes precedence over the parameters.
     pub(super) fn resume(&mut self, headers: &HeaderMap) -> Result<(), Problem> {
         const LAST_EVENT_ID: &str = "Last-Event-ID";
-        if let Some(value) = headers.get(LAST_EVENT_ID) {
-            let text = String::from_utf8_lossy(value.as_bytes());
+        let value = headers.get(LAST_EVENT_ID);
+        let text = value.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if let Some(text) = text.filter(|text| !is_absent(text)) {
             self.start = Some(event(LAST_EVENT_ID, &text)?);
         }
         Ok(())
@@ -115,6 +117,12 @@ fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Problem> {
 fn after(value: &str) -> Result<Start, Problem> {
     let position = i64::try_from(number(parameter::AFTER, value)?).unwrap_or(i64::MAX);
     Ok(Start::Position(Position::new(position)))
+}
+
+/// Returns `true` for the last event of a client that has none yet. The clients of http-feeds.org
+/// send `null`.
+fn is_absent(id: &str) -> bool {
+    matches!(id.trim(), "" | "null")
 }
 
 /// Parses an event, which is named by its `id` or its `sequence`. No UUID is as short as the

@@ -3,33 +3,38 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
 
+use super::accept::wants_events;
 use super::connection::paced;
 use super::deadline::in_time;
+use super::etag;
 use super::page::{Form, Wanted};
 use super::problem::Problem;
 use super::query::{Query, Start};
-use super::{Served, stream};
+use super::{Served, retry, stream};
 
 pub(super) fn router(served: Arc<Served>) -> Router {
     let wrong_method = || async { Problem::method_not_allowed() };
     let unknown =
         || async { Problem::not_found("this address does not exist: topics are at /{topic}") };
     let longest = served.limits.transfer_timeout;
-    Router::new()
+    let routes = Router::new()
         .route("/", get(index).fallback(wrong_method))
         .route("/{topic}", get(feed).fallback(wrong_method))
-        .fallback(unknown)
-        // Stronger compression takes more time than it saves on the network.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .fallback(unknown);
+    // Stronger compression takes more time than it saves on the network.
+    #[cfg(feature = "compression")]
+    let routes = routes.layer(
+        tower_http::compression::CompressionLayer::new()
+            .quality(tower_http::CompressionLevel::Fastest),
+    );
+    routes
         .layer(map_response(move |answer| paced(answer, longest)))
         .with_state(served)
 }
@@ -37,6 +42,7 @@ pub(super) fn router(served: Arc<Served>) -> Router {
 /// Returns the topics that the caller can read, and the last position.
 async fn index(State(served): State<Arc<Served>>, headers: HeaderMap) -> Result<Response, Problem> {
     let permission = served.access.of_caller(&headers)?;
+    let is_known = etag::is_known(&headers, None);
     let last = served
         .reader
         .read(|source| {
@@ -50,6 +56,9 @@ async fn index(State(served): State<Arc<Served>>, headers: HeaderMap) -> Result<
         (CONTENT_TYPE, "application/json"),
         (CACHE_CONTROL, "no-store"),
     ];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, [(CACHE_CONTROL, "no-store")]).into_response());
+    }
     let body = json!({ "last": last, "topics": topics });
     Ok((headers, body.to_string()).into_response())
 }
@@ -71,7 +80,7 @@ async fn feed(
         Problem::not_found("this topic does not exist here: GET / returns the topics that exist")
     })?;
     let mut query = Query::parse(query.as_deref().unwrap_or_default())?;
-    let is_stream = takes_events(&headers);
+    let is_stream = wants_events(&headers);
     if is_stream {
         query.resume(&headers)?;
     }
@@ -87,17 +96,15 @@ async fn feed(
         form: if is_stream { Form::Stream } else { Form::Batch },
     };
     if is_stream {
-        return stream::events(Arc::clone(&served), wanted).await;
+        let events = stream::events(Arc::clone(&served), wanted).await;
+        return events.or_else(|problem| {
+            if problem.can_pass() {
+                Ok(retry::later(&problem, served.limits.reconnect_delay))
+            } else {
+                Err(problem)
+            }
+        });
     }
     let deadline = (!timeout.is_zero()).then(|| in_time(timeout));
     served.page(wanted, deadline, &headers).await
-}
-
-fn takes_events(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter();
-    accepted.any(|value| {
-        let types = value.to_str().unwrap_or_default().split(',');
-        let mut names = types.map(|name| name.split(';').next().unwrap_or_default().trim());
-        names.any(|name| name.eq_ignore_ascii_case("text/event-stream"))
-    })
 }

@@ -1,24 +1,28 @@
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use persisting_message_bus::Position;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::Served;
-use super::body::Transfer;
+use super::body::{Taken, Transfer};
 use super::budgeted::Budgeted;
 use super::connection::PIECE;
 use super::deadline::in_time;
-use super::page::Wanted;
+use super::page::{Page, Wanted};
 use super::problem::Problem;
 use super::query::Start;
 use super::topic::Seen;
+use super::{Served, retry};
+
+/// The maximum time for which a client waits for the beginning of an answer. By default, nginx waits
+/// for 60 s, and then sends a status that ends the subscriptions of browsers for good.
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// A comment that keeps a connection open.
 const HEARTBEAT: &[u8] = b":\n\n";
@@ -46,12 +50,12 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
     // stand still.
     wanted.bytes = wanted.bytes.min(PIECE);
     wanted.limit = wanted.limit.max(1);
-    let taken = served.room.take().await?;
-    let page = served.read(wanted.clone(), None).await?;
-    let text = match page.last {
-        Some(_) => page.text,
-        None => HEARTBEAT.to_vec(),
-    };
+    let (page, taken) = first_page(&served, &wanted).await?;
+    let mut text = retry::field(served.limits.reconnect_delay).into_bytes();
+    match page.last {
+        Some(_) => text.extend(page.text),
+        None => text.extend(HEARTBEAT),
+    }
     let coming = served.room.transfer(text, taken);
     let subscriber = Subscriber {
         sent: page.next,
@@ -69,12 +73,35 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
         let held = Budgeted::until(subscriber.deadline, subscriber);
         Ok::<_, io::Error>(piece.map(|piece| (piece, held)))
     });
+    Ok(answer(Body::from_stream(pieces)))
+}
+
+/// Returns an answer of server-sent events.
+pub(super) fn answer(events: Body) -> Response {
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (VARY, HeaderValue::from_static("accept, authorization")),
+        (CONTENT_TYPE.as_str(), "text/event-stream"),
+        (CACHE_CONTROL.as_str(), "no-store"),
+        (VARY.as_str(), "accept, authorization"),
+        // By default, nginx keeps events back until they fill its buffer.
+        ("x-accel-buffering", "no"),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    (headers, events).into_response()
+}
+
+/// Reads the first events, within the time of one read, also if it had to wait for its turn. A read
+/// that takes longer goes on, so that its permit is replaced if it hangs.
+async fn first_page(served: &Arc<Served>, wanted: &Wanted) -> Result<(Page, Taken), Problem> {
+    let (served, wanted) = (Arc::clone(served), wanted.clone());
+    let longest = served.limits.read_timeout.min(MAX_DELAY);
+    let reading = tokio::spawn(async move {
+        let taken = served.room.take().await?;
+        Ok((served.read(wanted, None).await?, taken))
+    });
+    match timeout(longest, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(panicked)) => Err(Problem::unreadable(&panicked)),
+        Err(_late) => Err(Problem::unreadable(&"the database has not answered")),
+    }
 }
 
 impl Subscriber {

@@ -1,5 +1,7 @@
 //! The wire format of messages and requests, which server and client share.
 
+#[cfg(feature = "server")]
+mod compact;
 #[cfg(feature = "client")]
 pub(crate) mod read;
 #[cfg(feature = "server")]
@@ -10,6 +12,9 @@ pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
 
 /// The version of CloudEvents.
 pub(crate) const SPECVERSION: &str = "1.0";
+
+/// The highest version of a message: an Integer of CloudEvents has 32 bits and a sign.
+pub(crate) const MAX_VERSION: u32 = i32::MAX.cast_unsigned();
 
 /// The maximum number of message types in a request.
 pub(crate) const MAX_TYPES: usize = 100;
@@ -35,6 +40,8 @@ pub(crate) mod header {
     /// The id of the message after which the page begins, if it is still there.
     pub(crate) const AFTER_ID: &str = "feed-after-id";
     pub(crate) const HIGH_WATER_MARK: &str = "feed-high-water-mark";
+    /// The last position that was ever assigned, in the answer to a request for no events.
+    pub(crate) const LAST: &str = "feed-last";
 }
 
 /// Returns a topic as a segment of a path.

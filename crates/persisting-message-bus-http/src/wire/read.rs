@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use persisting_message_bus::Position;
 use persisting_message_bus::backend::StoredMessage;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::SPECVERSION;
+use super::{MAX_VERSION, SPECVERSION};
 
 #[derive(Deserialize)]
 pub(crate) struct Event<'a> {
@@ -26,6 +27,8 @@ pub(crate) struct Event<'a> {
     messageversion: u32,
     #[serde(borrow)]
     headers: Cow<'a, str>,
+    #[serde(default, deserialize_with = "in_json")]
+    storedheaders: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -37,8 +40,11 @@ impl Event<'_> {
             let found = &self.specversion;
             return Err(format!("has the specversion {found:?} instead of 1.0"));
         }
-        if self.messageversion == 0 {
-            return Err("has the version 0, but versions begin at 1".to_owned());
+        if !(1..=MAX_VERSION).contains(&self.messageversion) {
+            let found = self.messageversion;
+            return Err(format!(
+                "has the version {found}, but versions are from 1 to {MAX_VERSION}"
+            ));
         }
         let position = position(&self.sequence).ok_or_else(|| {
             format!(
@@ -53,10 +59,18 @@ impl Event<'_> {
             message_type: &self.message_type,
             message_version: self.messageversion,
             payload: self.data.get(),
-            headers: &self.headers,
+            headers: self.storedheaders.as_deref().unwrap_or(&self.headers),
             published_at: self.time,
         })
     }
+}
+
+/// Reads a text that contains a text of JSON.
+fn in_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Cow::<'_, str>::deserialize(deserializer)?;
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(D::Error::custom)
 }
 
 /// Parses a position in digits.

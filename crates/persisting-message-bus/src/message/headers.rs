@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::message::topic::MessageDescriptor;
-use crate::message::{flow_id, name, time};
+use crate::message::{flow_id, name, plain_json, time};
 
 /// The prefix of the library's own headers; custom headers must not begin with it.
 const RESERVED: &str = "__";
@@ -166,7 +166,7 @@ impl Headers {
     }
 
     pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
+        Ok(plain_json::plain(serde_json::to_string(self)?))
     }
 
     /// Returns the custom headers among the stored headers.

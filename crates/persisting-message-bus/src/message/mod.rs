@@ -8,6 +8,7 @@ pub(crate) mod flow_id;
 pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod name;
+pub(crate) mod plain_json;
 pub(crate) mod raw;
 pub(crate) mod storable;
 pub(crate) mod stored_headers;

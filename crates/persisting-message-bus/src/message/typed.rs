@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::message::headers::Headers;
 use crate::message::raw::StoredMessage;
-use crate::message::stored_headers;
+use crate::message::stored_headers::{self, StoredHeaders};
 use crate::message::text_arena::{TextArena, TextSlice};
 use crate::message::topic::EventSet;
 use crate::panics::catch;
@@ -137,6 +137,14 @@ impl<S> Message<S> {
     #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
         stored_headers::causation_id(self.headers_json())
+    }
+
+    /// Returns the trace that it belongs to, in the format of the
+    /// [W3C's Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header); `None` if its
+    /// header `traceparent` does not exist or is invalid.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<Cow<'_, str>> {
+        StoredHeaders::of(self.headers_json()).traceparent()
     }
 
     pub(crate) fn shared_headers(&self) -> &TextSlice {

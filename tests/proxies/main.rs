@@ -1,0 +1,12 @@
+//! Feeds through nginx with its default settings, and in Chromium.
+
+mod browser;
+mod cut_off;
+mod latency;
+mod outages;
+mod prefix;
+mod report;
+mod server;
+mod stand;
+mod subscriber;
+mod topics;
