@@ -24,10 +24,9 @@ pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>
 fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
     let payload = &message.alias;
     let decode = versions::decode(message);
-    let generics = not_generic();
     quote_spanned! {at(payload)=>
         #[automatically_derived]
-        impl #generics __bus::Registered<#topic> for #payload {
+        impl __bus::Registered<#topic> for #payload {
             const INDEX: ::core::primitive::usize = #index;
 
             fn decode(
@@ -39,19 +38,12 @@ fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
     }
 }
 
-/// Returns `<>` with the span of the derive. Where it has the span of the user's type, and that type
-/// does not exist, the compiler takes it for a missing parameter, and reports a second error.
-fn not_generic() -> TokenStream {
-    quote!(<>)
-}
-
 fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
     let payload = &message.alias;
     let json = versions::json(payload);
-    let generics = not_generic();
     quote_spanned! {at(payload)=>
         #[automatically_derived]
-        impl #generics __bus::MessageOf<#topic> for #payload {
+        impl __bus::MessageOf<#topic> for #payload {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {
                 &<#topic as __bus::Topic>::MESSAGES[#index]
             }

@@ -74,3 +74,52 @@ fn sequence(input: ParseStream<'_>) -> syn::Result<Vec<Variant>> {
     }
     Ok(variants)
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::{Data, Fields};
+
+    use super::*;
+
+    /// Returns the names of the variants that hold something. The tokens of a slip are no syntax
+    /// of `quote`, so the enum is a text.
+    fn variants(body: &str) -> Vec<String> {
+        let tokens = format!("#[topic(name = \"orders\")] pub enum Orders {{ {body} }}");
+        let Ok(input) = recover(tokens.parse().unwrap_or_default()) else {
+            return Vec::new();
+        };
+        let Data::Enum(data) = input.data else {
+            return Vec::new();
+        };
+        let variants = data.variants.into_iter();
+        variants
+            .filter(|variant| variant.fields != Fields::Unit)
+            .map(|variant| variant.ident.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn variants_around_a_slip_are_read() {
+        for slip in [
+            "A(A), B(&), C(C)",
+            "A(A), B(m::), C(C)",
+            "A(A), B { b: }, C(C)",
+            "A(A), B(Vec<B), C(C)",
+            "A(A),, C(C)",
+            "A(A) C(C)",
+            "A(A); C(C);",
+            "A(A), (B), C(C)",
+            "A(A), fn b() {}, C(C)",
+            "A(A), C(C), #[message(name = \"b\")]",
+            "A(A) = , C(C) = 1",
+            "A(A), B: B, C(C)",
+        ] {
+            assert_eq!(variants(slip), ["A", "C"], "{slip}");
+        }
+    }
+
+    #[test]
+    fn a_struct_is_not_read() {
+        assert!(recover(quote!(struct Orders { a: })).is_err());
+    }
+}
