@@ -93,7 +93,7 @@ mod tests {
         };
         let variants = data.variants.into_iter();
         variants
-            .filter(|variant| variant.fields != Fields::Unit)
+            .filter(|variant| !matches!(variant.fields, Fields::Unit))
             .map(|variant| variant.ident.to_string())
             .collect()
     }
