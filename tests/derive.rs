@@ -6,7 +6,7 @@ use chrono::Utc;
 use persisting_message_bus::backend::{
     MessageDescriptor, MessageOf, StoredMessage, TopicDescriptor, WantedMessages,
 };
-use persisting_message_bus::{EventSet, Position, Topic, topics};
+use persisting_message_bus::{__private, EventSet, Position, Topic, topics};
 use persisting_message_bus_tests::topics::invoices::Invoices;
 use persisting_message_bus_tests::topics::{
     Closed, OrderCancelled, OrderPlaced, OrderShipped, Orders, Payments, retired,
@@ -199,4 +199,22 @@ fn tools_see_all_topics() {
         .collect();
     assert_eq!(versions[0], ("orders", "OrderPlaced", 1));
     assert_eq!(versions[4], ("invoices", "InvoiceSent", 3));
+}
+
+/// The compiler evaluates it. A check of each pair of so many variants would take it too long.
+const _: () = {
+    const VARIANTS: usize = 4000;
+    let mut indices = [0; VARIANTS];
+    let mut at = 0;
+    while at < VARIANTS {
+        indices[at] = VARIANTS - 1 - at;
+        at += 1;
+    }
+    __private::refuse_repeated::<VARIANTS>(&indices);
+};
+
+#[test]
+#[should_panic(expected = "two variants of this event set hold the same message")]
+fn an_event_set_that_holds_a_message_twice_is_refused() {
+    __private::refuse_repeated::<4>(&[3, 1, 0, 1]);
 }

@@ -4,7 +4,7 @@
 //! ui` writes the texts again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn mistakes_do_not_compile_and_hygiene_does() {
@@ -20,13 +20,36 @@ fn each_mistake_is_one_error() {
     assert!(mistakes.len() >= 25, "only {} mistakes", mistakes.len());
     assert_eq!(mistakes.len(), files("ui/fail", "stderr").len());
     for mistake in mistakes {
-        let text = fs::read_to_string(mistake.with_extension("stderr")).unwrap();
-        let errors = text
-            .lines()
-            .filter(|line| line.starts_with("error"))
-            .count();
-        assert_eq!(errors, 1, "{}:\n{text}", mistake.display());
+        assert_eq!(errors(&mistake), 1, "{}", mistake.display());
     }
+}
+
+/// The first line of each file has the number of errors, and the reason.
+#[test]
+fn several_mistakes_are_as_many_errors_as_expected() {
+    let several = files("ui/several", "rs");
+    assert!(several.len() >= 15, "only {} files", several.len());
+    for mistakes in several {
+        let text = fs::read_to_string(&mistakes).unwrap();
+        let (number, _) = text
+            .strip_prefix("// ")
+            .and_then(|text| text.split_once(" errors: "))
+            .unwrap_or_else(|| panic!("{}: no number of errors", mistakes.display()));
+        assert_eq!(
+            errors(&mistakes),
+            number.parse::<usize>().unwrap(),
+            "{}",
+            mistakes.display()
+        );
+    }
+}
+
+/// Returns the number of errors that the compiler shows for a file.
+fn errors(mistake: &Path) -> usize {
+    let text = fs::read_to_string(mistake.with_extension("stderr")).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("error"))
+        .count()
 }
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {

@@ -179,7 +179,21 @@ pub fn names_of_255_characters_are_kept_and_longer_ones_refused<D: Database>() {
 pub fn names_that_a_database_could_not_keep_are_refused<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    for name in ["", "a\0b", "line\nbreak", " before", "after ", "\u{a0}"] {
+    let names = [
+        "",
+        "a\0b",
+        "line\nbreak",
+        " before",
+        "after ",
+        "\u{a0}",
+        // Names that look like other names.
+        "or\u{200b}ders",
+        "\u{feff}orders",
+        "orders\u{202e}",
+        "or\u{ad}ders",
+        "or\u{2028}ders",
+    ];
+    for name in names {
         assert!(
             persist_with_names(&mut bus, name, "x")
                 .unwrap_err()

@@ -5,10 +5,16 @@ mod ast;
 mod attributes;
 mod errors;
 mod expand;
+mod input;
+mod kind;
+mod other_kind;
+mod payload;
 mod validate;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, parse_macro_input};
+
+use crate::expand::expand;
+use crate::kind::Kind;
 
 /// Derives a topic from an enum: a closed set of messages under one name.
 ///
@@ -16,14 +22,29 @@ use syn::{DeriveInput, parse_macro_input};
 /// `Deserialize`. Only the struct is serialised. The variant determines the *message type*, the
 /// stable name under which the message is stored.
 ///
+/// Each variant needs a struct of its own. The derive compares the types as they are written, so an
+/// alias of a struct that another variant holds causes errors of conflicting implementations.
+///
+/// A message is read back from the database, so it owns its content: `String` or `Cow<'static, str>`
+/// without `#[serde(borrow)]`, not `&str`. If a struct has a lifetime, write `'static` for it.
+///
+/// A type of your own that is written as `Box`, or as a path that ends in `boxed::Box`, is taken for
+/// the standard library's. Write another path to it. A `Box` of `str`, of a
+/// slice, or of `std::path::Path`, `std::ffi::OsStr` or `std::ffi::CStr` is a message itself.
+///
+/// `Self` is the enum, in types and in attributes.
+///
 /// On the enum, `#[topic(...)]` takes
 ///
-/// - `name = "orders"`: the name of the topic, at most 255 characters. Required.
+/// - `name = "orders"`: the name of the topic, at most 255 characters. Required. Names cannot have
+///   control characters, or format characters that do not show.
 /// - `retired = "CouponUsed"`: a message type that the topic once had, and that no program
 ///   dispatches any more. Consumers do not select stored messages of that type. It can be repeated.
 ///   No variant can have that name or alias.
 /// - `crate = path::to::persisting_message_bus`: the path of the library, for crates that re-export
-///   it. Default: `::persisting_message_bus`.
+///   the whole library, or rename it in `Cargo.toml`. With
+///   `bus = { package = "persisting-message-bus", ... }`, write `crate = bus`. Default:
+///   `::persisting_message_bus`.
 ///
 /// On a variant, `#[message(...)]` takes
 ///
@@ -39,28 +60,33 @@ use syn::{DeriveInput, parse_macro_input};
 ///   `fn upcast(Value) -> Result<Value, E>` converts it into the JSON of the next version.
 /// - `unknown`, alone: the variant for messages that the enum does not know. It holds a
 ///   `RawMessage`, or a `Box` of it. It receives messages of other types, and messages of versions
-///   that are newer than the code, but no messages of retired types. An enum with such a variant cannot be dispatched itself; its
-///   message structs can.
+///   that are newer than the code, but no messages of retired types. An enum
+///   with such a variant cannot be dispatched itself; its message structs can.
 ///
-/// The derive implements `Topic`, `EventSet` and `MessageOf` for the enum. For each message, it
-/// implements `MessageOf`, `Into` the enum, and `TryFrom` the enum, whose error is the enum.
-#[proc_macro_derive(Topic, attributes(topic, message))]
+/// The derive implements `Topic`, `EventSet` and `MessageOf` for the enum, so a topic does not derive
+/// `EventSet`. For each message, it implements `MessageOf`, `Into` the enum, and `TryFrom` the enum,
+/// whose error is the enum.
+///
+/// Deprecated structs and functions cause the compiler's warning. To allow them, write
+/// `#[allow(deprecated)]` on the enum or on the variant.
+#[proc_macro_derive(Topic, attributes(topic, message, event_set))]
 pub fn derive_topic(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
-    expand::topic(&input).into()
+    expand(input.into(), Kind::Topic).into()
 }
 
 /// Derives an event set from an enum: the messages of a topic that one consumer receives.
 ///
 /// Each variant holds one of the topic's message structs, or a `Box` of it. The compiler checks
 /// that the struct belongs to the topic. The names of the variants are free, because names, aliases
-/// and versions belong to the topic.
+/// and versions belong to the topic. `Box` and `Self` mean the same as in a topic.
 ///
 /// On the enum, `#[event_set(...)]` takes
 ///
 /// - `topic = Orders`: the topic's enum. Required, unless each variant has its own topic.
 /// - `crate = path::to::persisting_message_bus`: the path of the library, for crates that re-export
-///   it. Default: `::persisting_message_bus`.
+///   the whole library, or rename it in `Cargo.toml`. With
+///   `bus = { package = "persisting-message-bus", ... }`, write `crate = bus`. Default:
+///   `::persisting_message_bus`.
 ///
 /// On a variant, `#[event_set(topic = Payments)]` takes the message from another topic. A consumer
 /// of several topics has a cursor on each, and receives the messages in the order of their
@@ -70,8 +96,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// The variant holds a `RawMessage`. It receives no messages of retired types.
 ///
 /// The derive implements `EventSet` for the enum.
-#[proc_macro_derive(EventSet, attributes(event_set, message))]
+#[proc_macro_derive(EventSet, attributes(event_set, message, topic))]
 pub fn derive_event_set(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
-    expand::event_set(&input).into()
+    expand(input.into(), Kind::EventSet).into()
 }

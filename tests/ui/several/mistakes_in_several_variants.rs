@@ -1,3 +1,4 @@
+// 5 errors: one for each mistake.
 use persisting_message_bus::Topic;
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use crate::ast::{Message, MessageEnum};
 
 /// Returns the impls that make a struct a message of the topic.
 pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>) -> TokenStream {
-    let ident = &topic.original.ident;
+    let ident = &topic.ident;
     let registered = registered(ident, index, message);
     let message_of = message_of(ident, index, message);
     let from = from(ident, message);
@@ -22,7 +22,7 @@ pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>
 }
 
 fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
-    let payload = message.payload;
+    let payload = &message.alias;
     let decode = versions::decode(message);
     quote_spanned! {at(payload)=>
         #[automatically_derived]
@@ -39,8 +39,8 @@ fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
 }
 
 fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
-    let payload = message.payload;
-    let encode = quote_spanned!(at(payload)=> __bus::encode_payload::<#payload>);
+    let payload = &message.alias;
+    let json = versions::json(payload);
     quote_spanned! {at(payload)=>
         #[automatically_derived]
         impl __bus::MessageOf<#topic> for #payload {
@@ -49,15 +49,15 @@ fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
             }
 
             fn to_payload(&self) -> __bus::EncodedPayload {
-                #encode(self)
+                (#json.encode)(self)
             }
         }
     }
 }
 
-pub(super) fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
+fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
     let ident = message.ident;
-    let payload = message.payload;
+    let payload = &message.alias;
     quote! {
         #[automatically_derived]
         impl ::core::convert::From<#payload> for #topic {
@@ -70,10 +70,10 @@ pub(super) fn from(topic: &Ident, message: &Message<'_>) -> TokenStream {
 
 /// Returns the impl of `TryFrom`, which yields the message if the enum holds it, and otherwise the
 /// enum.
-pub(super) fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
-    let ident = &topic.original.ident;
+fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
+    let ident = &topic.ident;
     let variant = message.ident;
-    let payload = message.payload;
+    let payload = &message.alias;
     let unboxed = if message.is_boxed() {
         quote!(*__payload)
     } else {

@@ -4,15 +4,16 @@
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::{Ident, LitStr};
 
-use super::message::{from, try_from};
 use crate::ast::MessageEnum;
+use crate::payload;
 
 pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
-    let ident = &topic.original.ident;
+    let ident = &topic.ident;
     let (impl_generics, type_generics, where_clause) = topic.original.generics.split_for_impl();
+    let stub = stub();
     let event_set = event_set(topic);
     let messages = messages(topic);
     // As in the correct impls, two topics that both have errors must have different names.
@@ -32,12 +33,12 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
             const MESSAGES: &'static [__bus::MessageDescriptor] = &[#(#descriptors),*];
             const RETIRED: &'static [&'static ::core::primitive::str] = &[];
             fn encode(&self) -> __bus::EncodedPayload {
-                ::core::result::Result::Ok(::core::default::Default::default())
+                #stub
             }
             fn index_of(
                 _: &::core::primitive::str,
             ) -> ::core::option::Option<::core::primitive::usize> {
-                ::core::option::Option::None
+                #stub
             }
         }
         #event_set
@@ -46,18 +47,19 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
 }
 
 pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
-    let ident = &event_set.original.ident;
+    let stub = stub();
+    let ident = &event_set.ident;
     let (impl_generics, type_generics, where_clause) = event_set.original.generics.split_for_impl();
     quote! {
         impl #impl_generics __bus::EventSet for #ident #type_generics #where_clause {
             const SELECTIONS: &'static [__bus::TopicFilter] = &[];
             fn decode(
-                __message: &__bus::StoredMessage<'_>,
+                _: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                ::core::result::Result::Err(__bus::unknown_message(__message, ""))
+                #stub
             }
             fn message_type(&self) -> &::core::primitive::str {
-                ""
+                #stub
             }
         }
     }
@@ -69,39 +71,63 @@ fn messages(topic: &MessageEnum<'_>) -> TokenStream {
     if !topic.original.generics.params.is_empty() {
         return TokenStream::new();
     }
-    let ident = &topic.original.ident;
-    let own = message(ident, &ident.to_token_stream(), 0);
+    let ident = &topic.ident;
+    let own = message(ident, ident, 0);
     let mut seen = HashSet::new();
     let impls = topic
         .messages()
         .enumerate()
         .filter(|(_, message)| !topic.is_itself(message.payload))
-        .filter(|(_, message)| seen.insert(message.payload.to_token_stream().to_string()))
+        .filter(|(_, message)| !topic.is_refused(message))
+        .filter(|(_, message)| seen.insert(payload::without_root(message.payload)))
         .map(|(index, of_variant)| {
-            let of_struct = message(ident, &of_variant.payload.to_token_stream(), index);
-            let from = from(ident, &of_variant);
-            let try_from = try_from(topic, &of_variant);
-            quote!(#of_struct #from #try_from)
+            let of_struct = message(ident, &of_variant.alias, index);
+            let conversions = conversions(ident, &of_variant.alias);
+            quote!(#of_struct #conversions)
         });
     quote!(#own #(#impls)*)
 }
 
-fn message(topic: &Ident, message: &TokenStream, index: usize) -> TokenStream {
+/// Returns the conversions without the variants, which may be broken.
+fn conversions(topic: &Ident, payload: &Ident) -> TokenStream {
+    let stub = stub();
+    quote! {
+        impl ::core::convert::From<#payload> for #topic {
+            fn from(_: #payload) -> Self {
+                #stub
+            }
+        }
+        impl ::core::convert::TryFrom<#topic> for #payload {
+            type Error = #topic;
+            fn try_from(_: #topic) -> ::core::result::Result<Self, #topic> {
+                #stub
+            }
+        }
+    }
+}
+
+/// Returns the body of each function, with which no program can be built.
+fn stub() -> TokenStream {
+    quote!(__bus::stub())
+}
+
+fn message(topic: &Ident, message: &Ident, index: usize) -> TokenStream {
+    let stub = stub();
     quote! {
         impl __bus::Registered<#topic> for #message {
             const INDEX: ::core::primitive::usize = #index;
             fn decode(
-                __message: &__bus::StoredMessage<'_>,
+                _: &__bus::StoredMessage<'_>,
             ) -> ::core::result::Result<Self, __bus::Error> {
-                ::core::result::Result::Err(__bus::unknown_message(__message, ""))
+                #stub
             }
         }
         impl __bus::MessageOf<#topic> for #message {
             fn descriptor(&self) -> &'static __bus::MessageDescriptor {
-                &__bus::MessageDescriptor { name: "", aliases: &[], version: 1 }
+                #stub
             }
             fn to_payload(&self) -> __bus::EncodedPayload {
-                ::core::result::Result::Ok(::core::default::Default::default())
+                #stub
             }
         }
     }

@@ -1,40 +1,32 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use super::scope::Scope;
 use super::{message, unknown};
 use crate::ast::{Message, MessageEnum};
 
-pub(super) fn impls(topic: &MessageEnum<'_>) -> TokenStream {
+pub(super) fn impls(topic: &MessageEnum<'_>, scope: &mut Scope) {
     let messages: Vec<_> = topic.messages().collect();
-    let ident = &topic.original.ident;
-    let impls = messages
-        .iter()
-        .enumerate()
-        .map(|(index, message)| message::impls(topic, index, message));
-    let topic_impl = topic_impl(topic, &messages);
-    let event_set_impl = event_set_impl(topic, &messages);
+    scope.add(topic_impl(topic, &messages));
+    scope.add(event_set_impl(topic, &messages));
     // An unknown message cannot be dispatched, so an enum that may hold one cannot be dispatched
     // either.
-    let message_of_impl = match topic.unknown() {
-        None => message::of_topic_itself(ident, &messages),
-        Some(_) => TokenStream::new(),
-    };
-    quote! {
-        #topic_impl
-        #event_set_impl
-        #message_of_impl
-        #(#impls)*
+    if topic.unknown().is_none() {
+        scope.add(message::of_topic_itself(&topic.ident, &messages));
+    }
+    for (index, message) in messages.iter().enumerate() {
+        scope.add_for(message.variant, message::impls(topic, index, message));
     }
 }
 
 fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream {
-    let ident = &topic.original.ident;
+    let ident = &topic.ident;
     let name = &topic.attributes.name;
     let descriptors = messages.iter().map(descriptor);
     let indices = 0..messages.len();
     let patterns = messages.iter().map(pattern);
     let idents = messages.iter().map(|message| message.ident);
-    let payloads = messages.iter().map(|message| message.payload);
+    let payloads = messages.iter().map(|message| &message.alias);
     let unknown_arm = unknown::encode_arm(topic);
     let retired = &topic.attributes.retired;
     quote! {
@@ -67,7 +59,7 @@ fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream 
 }
 
 fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream {
-    let ident = &topic.original.ident;
+    let ident = &topic.ident;
     let name = &topic.attributes.name;
     let expected = format!("topic `{ident}`");
     let patterns = messages.iter().map(pattern);
@@ -133,7 +125,7 @@ fn pattern(message: &Message<'_>) -> TokenStream {
 /// `Box` if necessary.
 pub(super) fn decoded(topic: &TokenStream, message: &Message<'_>) -> TokenStream {
     let ident = message.ident;
-    let payload = message.payload;
+    let payload = &message.alias;
     quote! {
         match <#payload as __bus::Registered<#topic>>::decode(__message) {
             ::core::result::Result::Ok(__payload) => {

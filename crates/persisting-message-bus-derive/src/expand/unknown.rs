@@ -5,15 +5,15 @@ use quote::{quote, quote_spanned};
 use syn::Ident;
 
 use super::at;
-use crate::ast::MessageEnum;
+use crate::ast::{MessageEnum, Unknown};
 
 /// Returns the code that puts an unknown message of `decoded` into the variant for unknown
 /// messages, if the enum has one.
 pub(super) fn catch(input: &MessageEnum<'_>, decoded: &TokenStream) -> TokenStream {
-    let Some((ident, field)) = input.unknown() else {
+    let Some(Unknown { ident, alias, .. }) = input.unknown() else {
         return decoded.clone();
     };
-    let keep = quote_spanned!(at(field)=> <#field as __bus::HoldsUnknown>::hold);
+    let keep = quote_spanned!(at(&alias)=> <#alias as __bus::HoldsUnknown>::hold);
     quote! {
         match { #decoded } {
             ::core::result::Result::Err(__error) if __error.is_unknown_message() => {
@@ -40,8 +40,8 @@ pub(super) fn encode_arm(input: &MessageEnum<'_>) -> Option<TokenStream> {
     })
 }
 
-fn stored<'a>(input: &MessageEnum<'a>) -> Option<(&'a Ident, TokenStream)> {
-    let (ident, field) = input.unknown()?;
-    let stored = quote_spanned!(at(field)=> <#field as __bus::HoldsUnknown>::stored);
+fn stored<'a>(input: &'a MessageEnum<'_>) -> Option<(&'a Ident, TokenStream)> {
+    let Unknown { ident, alias, .. } = input.unknown()?;
+    let stored = quote_spanned!(at(&alias)=> <#alias as __bus::HoldsUnknown>::stored);
     Some((ident, stored))
 }

@@ -1,7 +1,8 @@
 //! The code that reads a message in each of its versions.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Ident, Type};
 
 use super::at;
 use crate::ast::Message;
@@ -9,63 +10,78 @@ use crate::attributes::Form;
 
 /// Returns the body of a function that decodes `message` into the current struct.
 pub(super) fn decode(message: &Message<'_>) -> TokenStream {
-    let payload = message.payload;
+    let payload = &message.alias;
     let current = message.version();
-    let decode = quote_spanned!(at(payload)=> __bus::decode_payload::<#payload>);
+    let json = json(payload);
     let previous = message.previous();
     let upcasts = (0..previous.len()).map(|first| upcast(message, &previous[first..]));
     let numbers = previous.iter().map(|(number, _)| number);
     quote! {
         match __message.message_version {
-            #current => #decode(__message),
+            #current => (#json.decode)(__message),
             #(#numbers => { #upcasts })*
             _ => ::core::result::Result::Err(__bus::newer_version(__message, #current)),
         }
     }
 }
 
+/// Returns the value that reads and writes the struct. The code is the same everywhere, so that the
+/// compiler shows the error only once if a struct has not both of serde's traits.
+pub(super) fn json(payload: &Ident) -> TokenStream {
+    quote_spanned!(at(payload)=> __bus::json::<#payload>())
+}
+
 /// Returns the code that decodes the first of these versions and converts it into the next ones, up
 /// to the current struct.
 fn upcast(message: &Message<'_>, versions: &[(u32, &Form)]) -> TokenStream {
-    let mut steps = TokenStream::new();
-    let nexts = versions.iter().skip(1).map(|(_, form)| *form);
-    let current = Form::Struct(message.payload.clone());
-    let mut is_first = true;
-    for ((number, form), next) in versions.iter().zip(nexts.chain([&current])) {
-        steps.extend(match (form, is_first) {
-            (Form::Struct(of), true) => quote_spanned! {at(of)=>
-                let __payload = __bus::decode_payload::<#of>(__message)?;
-            },
-            (Form::Json(_), true) => quote!(let __payload = __bus::payload_as_json(__message)?;),
-            (_, false) => TokenStream::new(),
-        });
-        steps.extend(step(*number, form, next));
-        is_first = false;
-    }
+    let first = versions.first().map(|(_, form)| match form {
+        Form::Struct(of) => quote_spanned! {at(of)=>
+            let __payload = __bus::decode_payload::<#of>(__message)?;
+        },
+        Form::Json(_) => quote!(let __payload = __bus::payload_as_json(__message)?;),
+    });
+    let nexts = versions.iter().skip(1).map(|(_, form)| Some(*form));
+    let steps = versions
+        .iter()
+        .zip(nexts.chain([None]))
+        .map(|((number, form), next)| step(*number, form, next, &message.alias));
     quote! {
-        #steps
+        #first
+        #(#steps)*
         ::core::result::Result::Ok(__payload)
     }
 }
 
-/// Returns the code that converts a `payload` of one version into that of the next.
-fn step(number: u32, form: &Form, next: &Form) -> TokenStream {
+/// Returns the code that converts a payload of one version into that of the next, which is the
+/// current struct if there is no further version.
+fn step(number: u32, form: &Form, next: Option<&Form>, current: &Ident) -> TokenStream {
     match (form, next) {
-        (Form::Struct(of), Form::Struct(next)) => quote_spanned! {at(of)=>
-            let __payload = __bus::upcast::<#of, #next>(__payload);
-        },
-        (Form::Json(function), Form::Struct(next)) => {
-            let upcast = quote_spanned!(at(function)=> __bus::upcast_json(__message, #number, #function, __payload)?);
-            let decode = quote_spanned!(at(next)=> __bus::decode_json::<#next>);
-            quote! {
-                let __payload = #upcast;
-                let __payload = #decode(__message, __payload)?;
-            }
-        }
+        (Form::Struct(of), None) => from(of, current),
+        (Form::Struct(of), Some(Form::Struct(next))) => from(of, next),
         // Validation has refused JSON after a struct.
-        (Form::Json(function), Form::Json(_)) => quote_spanned! {at(function)=>
-            let __payload = __bus::upcast_json(__message, #number, #function, __payload)?;
-        },
-        (Form::Struct(_), Form::Json(_)) => TokenStream::new(),
+        (Form::Struct(_), Some(Form::Json(_))) => TokenStream::new(),
+        (Form::Json(function), next) => {
+            let upcast = quote_spanned! {at(function)=>
+                let __payload = __bus::upcast_json(__message, #number, #function, __payload)?;
+            };
+            let decode = match next {
+                None => {
+                    let json = json(current);
+                    quote!(let __payload = (#json.decode_value)(__message, __payload)?;)
+                }
+                Some(Form::Struct(next)) => {
+                    let decode = quote_spanned!(at(next)=> __bus::decode_json::<#next>);
+                    quote!(let __payload = #decode(__message, __payload)?;)
+                }
+                Some(Form::Json(_)) => TokenStream::new(),
+            };
+            quote!(#upcast #decode)
+        }
+    }
+}
+
+fn from(of: &Type, next: &impl ToTokens) -> TokenStream {
+    quote_spanned! {at(of)=>
+        let __payload = __bus::upcast::<#of, #next>(__payload);
     }
 }

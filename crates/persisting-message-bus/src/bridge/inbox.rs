@@ -39,8 +39,8 @@ impl Inbox {
     /// # Errors
     ///
     /// [`Error::is_invalid_name`] if a name is empty, is longer than
-    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control characters, or starts or ends with
-    /// white space.
+    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control or invisible format characters, or
+    /// starts or ends with white space.
     pub fn new(key: InboxKey<'_>) -> Result<Self, Error> {
         name::validate("consumer", key.consumer)?;
         name::validate("source", key.source)?;

@@ -20,6 +20,8 @@ use crate::message::topic::Topic;
     label = "not a message of topic `{T}`",
     note = "an event set is a subset of its topic: use one of the structs in the variants of `{T}`, or add this one to `{T}`"
 )]
+// Without it, the documentation of each message struct would list the impl.
+#[doc(hidden)]
 pub trait Registered<T>: Sized {
     /// Its index in `Topic::MESSAGES`.
     const INDEX: usize;
@@ -88,9 +90,39 @@ pub fn upcast<V: Upcast<Next>, Next>(payload: V) -> Next {
 /// A payload as JSON.
 pub type EncodedPayload = Result<String, serde_json::Error>;
 
-/// Serialises a payload.
-pub fn encode_payload<M: Serialize>(message: &M) -> EncodedPayload {
-    serde_json::to_string(message)
+/// A message struct that serde can write and read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored: a message needs both `Serialize` and `Deserialize`",
+    label = "does not implement both of serde's traits",
+    note = "write `#[derive(serde::Serialize, serde::Deserialize)]` before the struct, and before the types in it",
+    note = "for a type of another crate, check whether the crate has a feature for serde"
+)]
+pub trait Payload: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<M: Serialize + DeserializeOwned> Payload for M {}
+
+/// The way in which the message struct `M` is written and read.
+pub struct Json<M> {
+    /// Serialises a payload.
+    pub encode: fn(&M) -> EncodedPayload,
+    /// Decodes a payload. The error names the message.
+    pub decode: fn(&StoredMessage<'_>) -> Result<M, Error>,
+    /// Decodes the result of a function on JSON.
+    pub decode_value: fn(&StoredMessage<'_>, Value) -> Result<M, Error>,
+}
+
+/// Returns the way in which a message struct is written and read.
+///
+/// In the generated code, only calls of this function require serde's traits of the struct. These
+/// calls are all the same, so that the compiler reports a struct without the traits once.
+#[must_use]
+pub const fn json<M: Payload>() -> Json<M> {
+    Json {
+        encode: |message| serde_json::to_string(message),
+        decode: |message| decode_payload(message),
+        decode_value: |message, payload| decode_json(message, payload),
+    }
 }
 
 /// Decodes a payload. The error names the message.
@@ -143,19 +175,27 @@ pub fn newer_version(message: &StoredMessage<'_>, current: u32) -> Error {
     Error::newer_version(message, current)
 }
 
-/// Refuses an event set that contains a message twice, under different paths.
-pub const fn refuse_repeated(indices: &[usize]) {
-    let mut index = 0;
-    while index < indices.len() {
-        let mut earlier = 0;
-        while earlier < index {
-            assert!(
-                indices[earlier] != indices[index],
-                "two variants of this event set hold the same message: leave one"
-            );
-            earlier += 1;
-        }
-        index += 1;
+/// The body of functions in the stubs that accompany an error.
+///
+/// The compiler evaluates the constant when it generates code for `T`, and it generates no code
+/// after an error. Should it know a syntax that the derives do not, this is the error.
+pub fn stub<T>() -> T {
+    const { panic!("the derive cannot read this enum: a part of it has a syntax that is too new") }
+}
+
+/// Refuses an event set that contains a message twice, under different paths. `TYPES` is the number
+/// of the topic's message types.
+pub const fn refuse_repeated<const TYPES: usize>(indices: &[usize]) {
+    let mut seen = [false; TYPES];
+    let mut at = 0;
+    while at < indices.len() {
+        let index = indices[at];
+        assert!(
+            !seen[index],
+            "two variants of this event set hold the same message: leave one"
+        );
+        seen[index] = true;
+        at += 1;
     }
 }
 

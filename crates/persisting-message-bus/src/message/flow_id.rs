@@ -18,17 +18,20 @@ const DIGEST_LENGTH: usize = 33;
 /// characters, which starts a flow of its own.
 ///
 /// An id that is a [name](name::problem) stays unchanged. Any other id becomes its beginning
-/// without control characters, `~`, and a digest of the whole id, so that different ids stay
+/// without invisible characters, `~`, and a digest of the whole id, so that different ids stay
 /// different. The form of a form is the form itself.
 pub(crate) fn storable(id: &str) -> Option<Cow<'_, str>> {
     if name::problem(id).is_none() {
         return Some(Cow::Borrowed(id));
     }
-    let is_blank = |character: char| character.is_whitespace() || character.is_control();
+    let is_blank = |character: char| character.is_whitespace() || name::is_invisible(character);
     if id.chars().all(is_blank) {
         return None;
     }
-    let visible = id.trim_start().chars().filter(|it| !it.is_control());
+    let visible = id
+        .trim_start()
+        .chars()
+        .filter(|it| !name::is_invisible(*it));
     let beginning: String = visible
         .skip_while(|it| it.is_whitespace())
         .take(MAX_NAME_LENGTH - DIGEST_LENGTH)
@@ -73,7 +76,15 @@ mod tests {
 
     #[test]
     fn an_id_without_visible_characters_is_left_out() {
-        for id in ["", " ", "\n", "\0", " \0\u{a0}"] {
+        for id in [
+            "",
+            " ",
+            "\n",
+            "\0",
+            " \0\u{a0}",
+            "\u{200b}",
+            "\u{feff} \u{202e}",
+        ] {
             assert_eq!(storable(id), None, "{id:?}");
         }
     }
@@ -83,7 +94,16 @@ mod tests {
         let long = "\u{1f980}".repeat(MAX_NAME_LENGTH + 1);
         let longer = "\u{1f980}".repeat(MAX_NAME_LENGTH + 2);
         let ids = [
-            &*long, &longer, "a\0b", "ab\0", "ab ", " ab", "\0 ab", "ab\n",
+            &*long,
+            &longer,
+            "a\0b",
+            "ab\0",
+            "ab ",
+            " ab",
+            "\0 ab",
+            "ab\n",
+            "a\u{200b}b",
+            "\u{feff}ab",
         ];
         let mut forms: Vec<_> = ids.iter().map(|id| kept(id)).collect();
         for form in &forms {

@@ -1,5 +1,7 @@
 //! Names that every backend can store and compare in the same way.
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
 use crate::error::Error;
 
 /// The maximum length of the name of a topic, message type, consumer or header, in characters.
@@ -24,11 +26,26 @@ pub(crate) fn problem(name: &str) -> Option<String> {
         format!("has {length} characters; the limit is {MAX_NAME_LENGTH}")
     } else if name.chars().any(char::is_control) {
         "contains a control character".to_owned()
+    } else if let Some(invisible) = name.chars().find(|it| is_invisible(*it)) {
+        let code = u32::from(invisible);
+        format!("contains the invisible character U+{code:04X}")
     } else if name.trim() != name {
         "starts or ends with white space".to_owned()
     } else {
         return None;
     })
+}
+
+/// Returns `true` for a character that does not show: a control character, or one that formats text,
+/// such as a zero-width space. Names that differ only in such characters look the same.
+pub(crate) fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character.general_category(),
+            GeneralCategory::Format
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator
+        )
 }
 
 fn too_long(name: &str) -> Option<usize> {

@@ -26,7 +26,7 @@ pub struct RawMessage {
     pub published_at: DateTime<Utc>,
     /// The id of the flow that it belongs to, which is also in the headers; `None` if it starts a
     /// flow. It has at most [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters, none
-    /// of which is a control character.
+    /// of which is a control character or an invisible format character.
     pub correlation_id: Option<String>,
 }
 

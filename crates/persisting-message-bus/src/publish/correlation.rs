@@ -74,9 +74,9 @@ impl Correlation {
     ///
     /// - An id without visible characters is left out. The next message starts a flow of its own.
     /// - An id that is longer than [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters,
-    ///   contains a control character, or starts or ends with white space cannot be stored in all
-    ///   databases. The library stores its first 222 characters without control characters, `~`, and
-    ///   a digest of the whole id in 32 hexadecimal digits. Different ids stay different.
+    ///   contains a control or invisible format character, or starts or ends with white space is
+    ///   changed. The library stores its first 222 characters without such characters, `~`, and a
+    ///   digest of the whole id in 32 hexadecimal digits. Different ids stay different.
     ///   [`Flow::read`](crate::operate::Flow::read) finds the flow by either form of the id.
     ///
     /// In both cases, the library logs an event at the level debug.

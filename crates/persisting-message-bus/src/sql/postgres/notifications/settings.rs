@@ -66,8 +66,8 @@ impl Notifications {
     /// # Errors
     ///
     /// [`Error::is_invalid_name`]: when the name is empty, is longer than
-    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control characters, or has white space at
-    /// its ends.
+    /// [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH), has control or invisible format characters, or
+    /// has white space at its ends.
     pub fn on_channel(channel: impl Into<String>) -> Result<Self, Error> {
         let channel = channel.into();
         name::validate("channel", &channel)?;

@@ -1,0 +1,11 @@
+//! The attributes `#[topic(...)]`, `#[event_set(...)]` and `#[message(...)]`.
+
+mod item;
+mod list;
+mod on_enum;
+mod on_variant;
+mod previous;
+
+pub(crate) use on_enum::EnumAttributes;
+pub(crate) use on_variant::MessageAttributes;
+pub(crate) use previous::{Form, Previous};

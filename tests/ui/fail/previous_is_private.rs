@@ -1,0 +1,25 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+mod v1 {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct OrderPlaced {}
+
+    impl From<OrderPlaced> for super::OrderPlaced {
+        fn from(_: OrderPlaced) -> Self {
+            Self {}
+        }
+    }
+}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    #[message(version = 2, previous(1 = v1::OrderPlaced))]
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

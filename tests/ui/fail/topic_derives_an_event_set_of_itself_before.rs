@@ -1,0 +1,14 @@
+use persisting_message_bus::{EventSet, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(EventSet, Topic)]
+#[event_set(topic = Orders)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    text: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders<'a> {
+    Line(Line<'a>),
+}
+
+fn main() {}

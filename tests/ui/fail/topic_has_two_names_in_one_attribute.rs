@@ -1,0 +1,13 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "x", name = "y")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    #[message(name = "Placed", alias = "P")]
+    OrderPlaced(OrderPlaced),
+    #[message(name = "Placed", alias = "P")]
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {}

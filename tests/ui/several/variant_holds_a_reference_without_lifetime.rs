@@ -1,0 +1,14 @@
+// 2 errors: the compiler proposes a generic enum, which a topic cannot be.
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(&OrderPlaced),
+}
+
+fn main() {}
