@@ -23,7 +23,7 @@ struct DeletesInBetween {
 impl Instrumentation for DeletesInBetween {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if let InstrumentationEvent::FinishQuery { query, .. } = event
-            && query.to_string().contains("CASE WHEN")
+            && query.to_string().contains("THEN 1 ELSE 0 END FROM")
             && !self.is_done.swap(true, Ordering::SeqCst)
         {
             let delete = format!("DELETE FROM public_messages WHERE id = {}", self.position);

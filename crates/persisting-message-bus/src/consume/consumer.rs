@@ -16,7 +16,7 @@ use crate::consume::own_event_set::OwnEventSet;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::settings::Settings;
 use crate::consume::topic_reader::{self, TopicReader};
-use crate::consume::unread::Passing;
+use crate::consume::unread_progress::UnreadProgress;
 use crate::consume::unstored::Unstored;
 use crate::consume::waiting::Waiting;
 use crate::message::topic::EventSet;
@@ -125,7 +125,7 @@ pub struct MessageConsumer<S, H = ()> {
     /// consumer's row tell.
     pub(super) unread_told: Option<Position>,
     /// How far these topics were read for such messages.
-    pub(super) unread_passed: BTreeMap<String, Passing>,
+    pub(super) unread_passed: BTreeMap<String, UnreadProgress>,
     /// The topic that had a message after its cursor last. It is asked first.
     pub(super) busy_topic: usize,
     /// The unknown message before which the consumer waits.

@@ -6,7 +6,7 @@
 //! | step | files |
 //! |---|---|
 //! | Poll the heads and the consumer's rows, without a lease | `poll.rs`, `topic_reader.rs`, `suspicion.rs` |
-//! | Compare what this program reads with what is stored | `identity.rs`, `newer.rs`, `unread.rs` |
+//! | Compare what this program reads with what is stored | `identity.rs`, `newer.rs`, `unread.rs`, `unread_progress.rs` |
 //! | Handle redriven messages | `redriven.rs` |
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
 //! | Store the first cursor, or a larger event set | `start.rs`, `added.rs` |
@@ -71,5 +71,6 @@ pub(crate) mod topic_reader;
 pub(crate) mod transactional;
 pub(crate) mod unknown;
 pub(crate) mod unread;
+pub(crate) mod unread_progress;
 pub(crate) mod unstored;
 pub(crate) mod waiting;

@@ -13,7 +13,6 @@ use crate::store::event_set::Types;
 use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::LeaseRequest;
 use crate::store::place::MessageAt;
-use crate::store::slot_observations::SlotObservations;
 use crate::store::source::{MessageSource, PageRequest};
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -129,28 +128,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
             Err(held) if held.is_lease_held() => Ok(false),
             Err(error) => Err(error),
-        }
-    }
-}
-
-/// How far a topic was read for messages that only a newer program reads.
-#[derive(Debug, Default)]
-pub(super) struct Passing {
-    /// The cursor of the newer program, after which the search began.
-    cursor: Position,
-    /// The types that the newer program reads.
-    types: Option<Types>,
-    /// There is no such message after the cursor and up to here.
-    up_to: Position,
-    observations: SlotObservations,
-}
-
-impl Passing {
-    /// Begins again if the cursor or the types have changed.
-    fn continue_after(&mut self, cursor: Position, types: &Types) {
-        if self.cursor != cursor || self.types.as_ref() != Some(types) {
-            (self.cursor, self.up_to) = (cursor, cursor);
-            self.types = Some(types.clone());
         }
     }
 }
