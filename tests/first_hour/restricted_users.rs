@@ -49,10 +49,7 @@ fn a_role_of_postgres_that_cannot_create_tables_is_named() {
 fn a_read_only_transaction_of_postgres_migrates_nothing() {
     let database = Postgres::create();
     let mut bus = database.connect();
-    bus.build_transaction()
-        .read_only()
-        .run(|bus| migrate(bus))
-        .unwrap();
+    bus.build_transaction().read_only().run(migrate).unwrap();
     bus.batch_execute("SET default_transaction_read_only = on")
         .unwrap();
     migrate(&mut bus).unwrap();
@@ -119,9 +116,9 @@ fn a_transaction_of_sqlite_or_mariadb_migrates_nothing() {
     let (sqlite, mariadb) = (Sqlite::create(), Mariadb::create());
     let mut bus = sqlite.connect();
     bus.batch_execute("PRAGMA query_only = ON").unwrap();
-    bus.transaction(|bus| migrate(bus)).unwrap();
+    bus.transaction(migrate).unwrap();
     let mut bus = mariadb.connect();
     bus.batch_execute("SET SESSION TRANSACTION READ ONLY")
         .unwrap();
-    bus.transaction(|bus| migrate(bus)).unwrap();
+    bus.transaction(migrate).unwrap();
 }

@@ -31,6 +31,10 @@ impl Class {
     }
 
     /// Returns `true` if a table or column that does not exist can be the cause.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "only databases in SQL have tables")
+    )]
     pub(crate) fn may_be_of_tables(self) -> bool {
         matches!(self, Self::Undefined | Self::Refused | Self::Permanent)
     }

@@ -69,38 +69,6 @@ impl Error {
         Kind::Connecting { needed, cause }.into()
     }
 
-    /// Creates the error of an operation that needs tables that are missing.
-    pub(crate) fn tables_missing(doing: &str, missing: String, next: &'static str) -> Self {
-        let (doing, class) = (doing.to_owned(), Class::Permanent);
-        Kind::MissingTables {
-            doing,
-            class,
-            missing,
-            next,
-            cause: None,
-        }
-        .into()
-    }
-
-    /// Returns this error of a repository with the tables that are missing.
-    pub(crate) fn because_missing(mut self, missing: String, next: &'static str) -> Self {
-        self.0.kind = match self.0.kind {
-            Kind::Repository {
-                doing,
-                class,
-                cause,
-            } => Kind::MissingTables {
-                doing,
-                class,
-                missing,
-                next,
-                cause: Some(cause),
-            },
-            kind => kind,
-        };
-        self
-    }
-
     pub(crate) fn invalid_name(what: &'static str, name: &str, problem: String) -> Self {
         Kind::InvalidName {
             what,
@@ -175,6 +143,42 @@ impl Error {
 
     pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
         self.0.consumer.get_or_insert_with(|| consumer.to_owned());
+        self
+    }
+}
+
+/// For databases in SQL.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+impl Error {
+    /// Creates the error of an operation that needs tables that are missing.
+    pub(crate) fn tables_missing(doing: &str, missing: String, next: &'static str) -> Self {
+        let (doing, class) = (doing.to_owned(), Class::Permanent);
+        Kind::MissingTables {
+            doing,
+            class,
+            missing,
+            next,
+            cause: None,
+        }
+        .into()
+    }
+
+    /// Returns this error of a repository with the tables that are missing.
+    pub(crate) fn because_missing(mut self, missing: String, next: &'static str) -> Self {
+        self.0.kind = match self.0.kind {
+            Kind::Repository {
+                doing,
+                class,
+                cause,
+            } => Kind::MissingTables {
+                doing,
+                class,
+                missing,
+                next,
+                cause: Some(cause),
+            },
+            kind => kind,
+        };
         self
     }
 }

@@ -82,8 +82,9 @@ impl Kind {
             }
             Self::Unreadable { .. } => {
                 "make both agree: a field with `skip_serializing` or `skip_serializing_if` needs \
-                 `default`, NaN and infinity need an `Option<f64>`, and serde cannot read a `u128` or \
-                 a map with integer keys inside `flatten`, `untagged` or an internally tagged enum"
+                 `default`, NaN and infinity need an `Option<f64>`, and serde cannot read a `u128`, a \
+                 map with integer keys or, with serde_json's feature `arbitrary_precision`, a float \
+                 inside `flatten`, `untagged` or an internally tagged enum"
             }
             Self::MissingTables { next, .. } | Self::NotParked { next, .. } => next,
             Self::Connecting {

@@ -272,6 +272,10 @@ pub(crate) enum Kind {
         owner: String,
         epoch: i64,
     },
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "only databases in SQL have tables")
+    )]
     #[error("the repository failed while {doing}: {missing}")]
     MissingTables {
         doing: String,

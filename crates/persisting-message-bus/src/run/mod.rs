@@ -117,7 +117,10 @@ where
     }
 
     /// Sets the number of connections that there can be at the same time.
-    #[cfg(feature = "r2d2")]
+    #[cfg(all(
+        feature = "r2d2",
+        any(feature = "sqlite", feature = "postgres", feature = "mysql")
+    ))]
     pub(crate) fn pool_size(mut self, size: usize) -> Self {
         self.pool_size = Some(size);
         self

@@ -76,3 +76,54 @@ fn integer(number: &Number) -> Option<(bool, u128)> {
     };
     number.as_u128().map(|size| (false, size)).or_else(negative)
 }
+
+/// `./test --all` runs these also with the features of serde_json that the module names.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(json: &str) -> Value {
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error} in {json}"))
+    }
+
+    #[test]
+    fn values_are_the_same_in_any_order_of_fields() {
+        let one = value(r#"{"b":{"y":1,"x":[2,3]},"a":null}"#);
+        let other = value(r#"{"a":null,"b":{"x":[2,3],"y":1}}"#);
+        assert!(are_same(&one, &other) && keeps(&one, &other));
+        let texts = [&one, &other].map(|value| sorted(value).to_string());
+        assert_eq!(texts[0], texts[1]);
+        for different in [
+            r#"{"a":null,"b":{"x":[3,2],"y":1}}"#,
+            r#"{"a":null,"b":{"x":[2,3],"y":1},"c":1}"#,
+            r#"{"b":{"y":1,"x":[2,3]}}"#,
+        ] {
+            let different = value(different);
+            assert!(!are_same(&one, &different), "{different}");
+            assert!(!are_same(&different, &one), "{different}");
+        }
+        assert!(keeps(&one, &value(r#"{"b":{"x":[2,3],"y":1}}"#)));
+    }
+
+    #[test]
+    fn numbers_are_the_same_in_any_form() {
+        for (one, other) in [
+            ("1.0", "1.00"),
+            ("1e3", "1000.0"),
+            ("0.1", "1e-1"),
+            ("18446744073709551616", "1.8446744073709552e19"),
+            ("-3", "-3"),
+        ] {
+            assert!(are_same(&value(one), &value(other)), "{one} {other}");
+        }
+        for (one, other) in [
+            ("1", "1.0"),
+            ("1", "-1"),
+            ("18446744073709551615", "18446744073709551614"),
+            ("0.1", "0.2"),
+            ("1", "\"1\""),
+        ] {
+            assert!(!are_same(&value(one), &value(other)), "{one} {other}");
+        }
+    }
+}
