@@ -160,7 +160,7 @@ fn a_pool_that_is_too_small_is_refused_at_the_start() {
         .consumer(external("printer"))
         .consumer(transactional())
         .start();
-    let exits = running.join();
+    let exits = running.stop_within(Duration::from_secs(30)).unwrap();
     assert_eq!(exits.len(), 3);
     for exit in exits {
         let parts = [
