@@ -66,7 +66,7 @@ fn main() -> Result {
     let bookkeeper = bookkeeper.on_added(OnAdded::Replay); // or OnAdded::FromNow
     // docs: end
     // docs: runner
-    let running = Runner::new(connect) // or `move || pool.get()`
+    let running = Runner::new(connect) // or `Runner::on_pool(pool)`
         .consumer(printer)
         .consumer(bookkeeper)
         .start();

@@ -151,6 +151,7 @@ macro_rules! conformance_on {
             ]
             operators: [
                 every_order_is_settled_once_while_operators_redrive_and_discard,
+                a_message_that_is_not_parked_is_named_with_its_state,
             ]
             inbox: [
                 a_message_from_outside_has_its_effect_once,

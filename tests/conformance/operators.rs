@@ -24,6 +24,67 @@ fn check<T: Default>(result: Result<T, Error>) -> T {
     })
 }
 
+/// Returns the number of changed messages: none if the one message is not parked.
+fn check_parked(result: Result<u64, Error>) -> u64 {
+    check(match result {
+        Err(error) if error.is_not_parked() => Ok(0),
+        result => result,
+    })
+}
+
+/// A consumer fails on the first message of three, or parks it. `redrive` and `discard` of a message
+/// that is not parked state the reason, and change nothing.
+pub fn a_message_that_is_not_parked_is_named_with_its_state<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    let of_all = ConsumerKey {
+        consumer: "all",
+        topic: "orders",
+    };
+    let at = |position| ParkedSelector::At(Position::new(position));
+    let refused = |bus: &mut D::Bus, position, parts: [&str; 2]| {
+        let redriven = bus.redrive(of_all, at(position)).unwrap_err();
+        let discarded = bus.discard(of_all, at(position)).unwrap_err();
+        for error in [redriven, discarded] {
+            assert!(error.is_not_parked() && !error.is_retryable(), "{error:?}");
+            assert_eq!(error.consumer(), Some("all"));
+            assert_eq!(error.topic(), Some("orders"));
+            assert_eq!(error.position(), Some(Position::new(position)));
+            let text = error.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
+    };
+    let run = |bus: &mut D::Bus, attempts, then| {
+        let fails = |message: &Message<Orders>| match message.payload().order() {
+            1 => Err("no stock".into()),
+            _ => Ok(()),
+        };
+        let consumer = MessageConsumer::<Orders>::external("all", fails);
+        let _failed = consumer.retry(after(attempts, then)).handle_page(bus);
+    };
+    refused(
+        &mut bus,
+        1,
+        ["no consumer of this name", "check both names"],
+    );
+    run(&mut bus, 3, FailurePolicy::Stop);
+    refused(&mut bus, 1, ["fails on it and attempts it again", "reset"]);
+    refused(&mut bus, 2, ["has not reached it", "handles it after"]);
+    run(&mut bus, 2, FailurePolicy::Stop);
+    refused(&mut bus, 1, ["has stopped before it", "StartAt::Position"]);
+    run(&mut bus, 2, FailurePolicy::Park);
+    assert_eq!(bus.redrive(of_all, at(1)).unwrap(), 1);
+    refused(&mut bus, 1, ["already redriven", "at its next poll"]);
+    let mut consumer = MessageConsumer::<Orders>::external("all", |_: &Message<Orders>| Ok(()));
+    while consumer.handle_page(&mut bus).unwrap() > 0 {}
+    for position in 1..=3 {
+        refused(&mut bus, position, ["has passed it", "reset the consumer"]);
+    }
+    refused(&mut bus, 99, ["has not reached it", "nothing was changed"]);
+    // No message is named here, and none is parked.
+    assert_eq!(bus.redrive(of_all, ParkedSelector::All).unwrap(), 0);
+    assert_eq!(bus.discard(of_all, ParkedSelector::OfType("x")).unwrap(), 0);
+}
+
 /// Two consumers park at random, three operators redrive and two discard, all at the same time.
 /// Each order must be paid once, parked or discarded.
 pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Database>() {
@@ -45,7 +106,7 @@ pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Databa
             scope.spawn(move || {
                 let mut bus = database.connect();
                 while !ended.load(SeqCst) {
-                    check(bus.redrive(
+                    check_parked(bus.redrive(
                         ConsumerKey {
                             consumer: "all",
                             topic: "orders",
@@ -65,7 +126,7 @@ pub fn every_order_is_settled_once_while_operators_redrive_and_discard<D: Databa
             scope.spawn(move || {
                 let mut bus = database.connect();
                 while !ended.load(SeqCst) {
-                    let count = check(bus.discard(
+                    let count = check_parked(bus.discard(
                         ConsumerKey {
                             consumer: "all",
                             topic: "orders",

@@ -66,7 +66,7 @@ fn expected_of(class: &str) -> [bool; 3] {
         "transient" => [true, false, false],
         "disconnected" | "unprepared" => [true, true, false],
         "too large" => [false, false, true],
-        "aborted" | "refused" => [false; 3],
+        "aborted" | "refused" | "undefined" => [false; 3],
         _ => panic!("{class}"),
     }
 }

@@ -99,13 +99,25 @@ enum Traps {
     Booby(Booby),
 }
 
+/// The same messages in a program without the bug, which dispatches them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sound {
+    number: u64,
+}
+#[derive(Debug, Topic)]
+#[topic(name = "orders")]
+enum Earlier {
+    #[message(name = "Booby")]
+    Sound(Sound),
+}
+
 #[test]
 fn a_panic_during_decoding_fails_the_message() {
     let database = Arc::new(Sqlite::create());
-    MessageDispatcher::<Traps>::new()
+    MessageDispatcher::<Earlier>::new()
         .dispatch_batch(
             &mut database.connect(),
-            (1..4).map(|number| Booby { number }),
+            (1..4).map(|number| Sound { number }),
         )
         .unwrap();
     let (sender, seen) = channel();

@@ -52,6 +52,21 @@ fn a_changed_wire_form_is_shown_line_by_line() {
 }
 
 #[test]
+fn the_order_of_fields_and_the_form_of_numbers_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("invoices.json");
+    let sent = "\"cents\": 1250,\n        \"currency\": \"EUR\",\n        \"invoice\": 1";
+    let file = fs::read_to_string(GOLDEN).unwrap();
+    assert!(file.contains(sent), "{file}");
+    let other = "\"invoice\": 1, \"currency\": \"EUR\", \"cents\": 1250";
+    fs::write(&path, file.replace(sent, other)).unwrap();
+    invoices(&path).check();
+    // A float is not an integer on the wire.
+    let text = complaint_after(|file| file.replace("1250", "1250.0"));
+    assert!(text.contains("1250.0"), "{text}");
+}
+
+#[test]
 fn a_former_wire_form_must_always_decode() {
     let with_former = |former: &str| {
         let former = former.to_owned();

@@ -3,6 +3,7 @@
 mod golden;
 mod sales;
 mod scenarios;
+mod unreadable;
 
 use std::panic::catch_unwind;
 

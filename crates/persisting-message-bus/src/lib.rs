@@ -57,7 +57,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut connection = SqliteConnection::establish(":memory:")?;
 //!     Settings::default().apply(&mut connection)?;         // WAL, a busy timeout, foreign keys
-//!     migrate(&mut connection)?;                           // creates the library's tables
+//!     migrate(&mut connection)?;                           // creates missing tables of the library
 //!
 //!     let orders = MessageDispatcher::<Orders>::new();
 //!     connection.immediate_transaction(|connection| {
@@ -163,6 +163,7 @@ pub mod handler {
     pub use crate::consume::external::External;
     pub use crate::consume::hand_over::{PerMessage, PerPage};
     pub use crate::consume::handler::PageHandler;
+    pub use crate::consume::handler_result::HandlerResult;
     pub use crate::consume::transactional::Transactional;
 }
 

@@ -84,7 +84,7 @@ fn class_of_diesel(error: &(dyn StdError + 'static)) -> Option<Class> {
         return Some(class);
     }
     let text = catch(|| error.to_string()).ok()?;
-    class_of_text(&text).filter(|class| *class != Class::Refused)
+    class_of_text(&text).filter(|class| !matches!(class, Class::Refused | Class::Undefined))
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

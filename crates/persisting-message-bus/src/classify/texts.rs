@@ -103,6 +103,7 @@ fn class_named(name: &str) -> Option<Class> {
         "aborted" => Class::Aborted,
         "too large" => Class::TooLarge,
         "refused" => Class::Refused,
+        "undefined" => Class::Undefined,
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::deadline::Deadline;
 use crate::consume::errors::HandlerError;
 use crate::consume::handler::{PageHandler, PageOutcome, call_handler};
+use crate::consume::handler_result::HandlerResult;
 use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
 use crate::error::Error;
@@ -27,10 +28,11 @@ impl<S> MessageConsumer<S> {
     /// Creates a consumer that calls `handler` with one message at a time.
     ///
     /// The handler can use the message id to detect a message that it has already handled.
-    pub fn external<F>(name: impl Into<String>, handler: F) -> MessageConsumer<S, External<F>>
+    pub fn external<F, R>(name: impl Into<String>, handler: F) -> MessageConsumer<S, External<F>>
     where
         S: EventSet,
-        F: FnMut(&Message<S>) -> Result<(), HandlerError>,
+        F: FnMut(&Message<S>) -> R,
+        R: HandlerResult,
     {
         MessageConsumer::with_handler(name, External::new(handler))
     }
@@ -40,11 +42,11 @@ impl<S: EventSet, F> MessageConsumer<S, External<F>> {
     /// Sets a hook that is called once when the consumer starts from the beginning: before its
     /// first message ever, or before its first message after a reset to the start.
     #[must_use]
-    pub fn before_replay<R>(mut self, hook: R) -> Self
+    pub fn before_replay<R>(mut self, mut hook: impl FnMut() -> R + Send + 'static) -> Self
     where
-        R: FnMut() -> Result<(), HandlerError> + Send + 'static,
+        R: HandlerResult,
     {
-        self.handler.before_replay = Some(Box::new(hook));
+        self.handler.before_replay = Some(Box::new(move || hook().into_result()));
         self
     }
 }
@@ -77,11 +79,12 @@ impl<F> External<F> {
     }
 }
 
-impl<S, B, F> PageHandler<S, B> for External<F>
+impl<S, B, F, R> PageHandler<S, B> for External<F>
 where
     S: EventSet,
     B: MessageConsumerState + ?Sized,
-    F: FnMut(&Message<S>) -> Result<(), HandlerError>,
+    F: FnMut(&Message<S>) -> R,
+    R: HandlerResult,
 {
     const NEEDS_HEARTBEAT: bool = true;
 
@@ -110,7 +113,9 @@ where
                 stopped = true;
                 break;
             }
-            if let Err(cause) = call_handler(leases, &caused, message, || (self.handler)(message)) {
+            if let Err(cause) = call_handler(leases, &caused, message, || {
+                (self.handler)(message).into_result()
+            }) {
                 outcome.handler_failed(message, cause);
                 break;
             }
@@ -160,8 +165,10 @@ where
         message: &Message<S>,
     ) -> Result<bool, Error> {
         let caused = CauseGuard::by_messages();
-        call_handler(leases, &caused, message, || (self.handler)(message))
-            .map_err(|cause| Error::of_handler(message, cause))?;
+        call_handler(leases, &caused, message, || {
+            (self.handler)(message).into_result()
+        })
+        .map_err(|cause| Error::of_handler(message, cause))?;
         // If another holder has taken the lease meanwhile, that holder handles the message, too.
         bus.take_redriven(lease, message.position(), leases.duration)
     }

@@ -1,6 +1,6 @@
 use crate::consume::attempt::{Failure, judge};
-use crate::consume::errors::HandlerError;
 use crate::consume::handler::call_handler;
+use crate::consume::handler_result::HandlerResult;
 use crate::consume::leases::Leases;
 use crate::message::topic::EventSet;
 use crate::message::typed::Message;
@@ -33,11 +33,12 @@ pub trait HandleMessages<S, C: ?Sized> {
         B: TransactionControlOn<C> + ?Sized;
 }
 
-impl<S, C, F> HandleMessages<S, C> for PerMessage<F>
+impl<S, C, F, R> HandleMessages<S, C> for PerMessage<F>
 where
     S: EventSet,
     C: ?Sized,
-    F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
+    F: FnMut(&mut C, &Message<S>) -> R,
+    R: HandlerResult,
 {
     fn handle<B>(
         &mut self,
@@ -54,7 +55,7 @@ where
                 return Ok(offset);
             }
             let handled = call_handler(leases, &caused, message, || {
-                (self.0)(transaction.bus().connection(), message)
+                (self.0)(transaction.bus().connection(), message).into_result()
             });
             judge(transaction, Some(offset), handled)?;
         }
@@ -62,11 +63,12 @@ where
     }
 }
 
-impl<S, C, F> HandleMessages<S, C> for PerPage<F>
+impl<S, C, F, R> HandleMessages<S, C> for PerPage<F>
 where
     S: EventSet,
     C: ?Sized,
-    F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
+    F: FnMut(&mut C, &[Message<S>]) -> R,
+    R: HandlerResult,
 {
     fn handle<B>(
         &mut self,
@@ -80,7 +82,8 @@ where
         if let Some(last) = messages.last() {
             let alone = (messages.len() == 1).then_some(0);
             let _handling = observe::handling(&leases.handler_times, last);
-            let handled = catch_panic(|| (self.0)(transaction.bus().connection(), messages));
+            let handled =
+                catch_panic(|| (self.0)(transaction.bus().connection(), messages).into_result());
             judge(transaction, alone, handled)?;
         }
         Ok(messages.len())

@@ -41,6 +41,7 @@ pub(crate) mod failing;
 pub(crate) mod gate;
 pub(crate) mod hand_over;
 pub(crate) mod handler;
+pub(crate) mod handler_result;
 pub(crate) mod holding;
 pub(crate) mod identity;
 pub(crate) mod leases;

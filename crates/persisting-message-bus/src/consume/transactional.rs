@@ -9,6 +9,7 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::errors::HandlerError;
 use crate::consume::hand_over::{HandleMessages, PerMessage, PerPage};
 use crate::consume::handler::{PageHandler, PageOutcome, Tried};
+use crate::consume::handler_result::HandlerResult;
 use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
 use crate::error::Error;
@@ -37,14 +38,15 @@ impl<S> MessageConsumer<S> {
     /// through the connection can therefore happen more than once.
     ///
     /// The second example of [`MessageConsumer`] shows such a consumer.
-    pub fn transactional<C, F>(
+    pub fn transactional<C, F, R>(
         name: impl Into<String>,
         handler: F,
     ) -> MessageConsumer<S, Transactional<C, PerMessage<F>>>
     where
         S: EventSet,
         C: ?Sized,
-        F: FnMut(&mut C, &Message<S>) -> Result<(), HandlerError>,
+        F: FnMut(&mut C, &Message<S>) -> R,
+        R: HandlerResult,
     {
         MessageConsumer::with_handler(name, Transactional::new(PerMessage(handler)))
     }
@@ -89,14 +91,15 @@ impl<S> MessageConsumer<S> {
     /// assert_eq!(consumer.handle_page(&mut connection)?, 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn transactional_pages<C, F>(
+    pub fn transactional_pages<C, F, R>(
         name: impl Into<String>,
         handler: F,
     ) -> MessageConsumer<S, Transactional<C, PerPage<F>>>
     where
         S: EventSet,
         C: ?Sized,
-        F: FnMut(&mut C, &[Message<S>]) -> Result<(), HandlerError>,
+        F: FnMut(&mut C, &[Message<S>]) -> R,
+        R: HandlerResult,
     {
         MessageConsumer::with_handler(name, Transactional::new(PerPage(handler)))
     }
@@ -107,10 +110,11 @@ impl<S: EventSet, C: ?Sized, H> MessageConsumer<S, Transactional<C, H>> {
     /// message ever, or before its first message after a reset to the start. Its changes take
     /// effect exactly once, in a transaction of their own.
     #[must_use]
-    pub fn before_replay<R>(mut self, hook: R) -> Self
+    pub fn before_replay<R>(mut self, mut hook: impl FnMut(&mut C) -> R + Send + 'static) -> Self
     where
-        R: FnMut(&mut C) -> Result<(), HandlerError> + Send + 'static,
+        R: HandlerResult,
     {
+        let hook = move |connection: &mut C| hook(connection).into_result();
         self.handler.before_replay = Some(Box::new(hook));
         self
     }

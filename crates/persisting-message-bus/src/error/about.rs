@@ -21,8 +21,10 @@ impl Error {
     pub fn topic(&self) -> Option<&str> {
         match self.kind() {
             Kind::MissingHeader { topic, .. }
+            | Kind::NotParked { topic, .. }
             | Kind::Duplicate { topic, .. }
             | Kind::Encode { topic, .. }
+            | Kind::Unreadable { topic, .. }
             | Kind::Unstorable { topic, .. }
             | Kind::TooLarge { topic, .. }
             | Kind::BeforeReplay { topic, .. }
@@ -67,7 +69,10 @@ impl Error {
     /// ```
     #[must_use]
     pub fn position(&self) -> Option<Position> {
-        self.failing_message().map(|message| message.position)
+        match self.kind() {
+            Kind::NotParked { position, .. } => Some(*position),
+            _ => self.failing_message().map(|message| message.position),
+        }
     }
 
     /// Returns the id of the message that the error is about.
@@ -76,6 +81,7 @@ impl Error {
         match self.kind() {
             Kind::Duplicate { message_id, .. }
             | Kind::Encode { message_id, .. }
+            | Kind::Unreadable { message_id, .. }
             | Kind::Unstorable { message_id, .. }
             | Kind::TooLarge { message_id, .. } => Some(*message_id),
             _ => self

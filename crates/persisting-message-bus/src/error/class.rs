@@ -15,6 +15,8 @@ pub enum Class {
     Aborted,
     /// It fails again, because the stored value is too large.
     TooLarge,
+    /// It fails again, because the connection finds no such table.
+    Undefined,
     /// It fails again, because of the way the statement is written.
     Refused,
     /// It fails again.
@@ -26,6 +28,15 @@ impl Class {
     /// not count as an attempt.
     pub(crate) fn may_pass(self) -> bool {
         self == Self::Transient || self.is_lost()
+    }
+
+    /// Returns `true` if a table or column that does not exist can be the cause.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "only databases in SQL have tables")
+    )]
+    pub(crate) fn may_be_of_tables(self) -> bool {
+        matches!(self, Self::Undefined | Self::Refused | Self::Permanent)
     }
 
     /// Returns `true` if the connection is unusable.

@@ -63,6 +63,12 @@ impl Error {
         .into()
     }
 
+    /// Creates the error of a consumer that got no connection. `needed` is the number of connections
+    /// that the consumers of its runner need, if a pool may have too few.
+    pub(crate) fn connecting(needed: Option<usize>, cause: BoxError) -> Self {
+        Kind::Connecting { needed, cause }.into()
+    }
+
     pub(crate) fn invalid_name(what: &'static str, name: &str, problem: String) -> Self {
         Kind::InvalidName {
             what,
@@ -137,6 +143,42 @@ impl Error {
 
     pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
         self.0.consumer.get_or_insert_with(|| consumer.to_owned());
+        self
+    }
+}
+
+/// For databases in SQL.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+impl Error {
+    /// Creates the error of an operation that needs tables that are missing.
+    pub(crate) fn tables_missing(doing: &str, missing: String, next: &'static str) -> Self {
+        let (doing, class) = (doing.to_owned(), Class::Permanent);
+        Kind::MissingTables {
+            doing,
+            class,
+            missing,
+            next,
+            cause: None,
+        }
+        .into()
+    }
+
+    /// Returns this error of a repository with the tables that are missing.
+    pub(crate) fn because_missing(mut self, missing: String, next: &'static str) -> Self {
+        self.0.kind = match self.0.kind {
+            Kind::Repository {
+                doing,
+                class,
+                cause,
+            } => Kind::MissingTables {
+                doing,
+                class,
+                missing,
+                next,
+                cause: Some(cause),
+            },
+            kind => kind,
+        };
         self
     }
 }

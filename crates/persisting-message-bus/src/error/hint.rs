@@ -80,6 +80,24 @@ impl Kind {
                 "if handling a page takes longer than the lease, make the lease longer or the page \
                  smaller"
             }
+            Self::Unreadable { .. } => {
+                "make both agree: a field with `skip_serializing` or `skip_serializing_if` needs \
+                 `default`, NaN and infinity need an `Option<f64>`, and serde cannot read a `u128`, a \
+                 map with integer keys or, with serde_json's feature `arbitrary_precision`, a float \
+                 inside `flatten`, `untagged` or an internally tagged enum"
+            }
+            Self::MissingTables { next, .. } | Self::NotParked { next, .. } => next,
+            Self::Connecting {
+                needed: Some(needed),
+                ..
+            } => {
+                let pool = format!(
+                    "if a pool hands out the connections, it may be too small: the consumers of this \
+                     runner need {needed} (3 for each external consumer, 1 for each other), besides \
+                     those of the rest of the program"
+                );
+                return Some(pool.into());
+            }
             Self::Interrupted { class, .. }
             | Self::HookInterrupted { class, .. }
             | Self::Repository { class, .. } => return class.hint().map(Cow::Borrowed),
@@ -94,6 +112,10 @@ impl Class {
     fn hint(self) -> Option<&'static str> {
         match self {
             Self::Permanent | Self::Refused => None,
+            Self::Undefined => Some(
+                "if it is a table of this library, call sql::migrate(&mut connection) before, or set the \
+                 search_path of the connection to the schema that has it",
+            ),
             Self::Transient => {
                 Some("the cause is temporary: retry (inside a transaction, the whole transaction)")
             }

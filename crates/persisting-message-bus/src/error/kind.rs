@@ -50,6 +50,18 @@ pub(crate) enum Kind {
         #[source]
         cause: serde_json::Error,
     },
+    #[error(
+        "cannot dispatch {message_type} on topic \"{topic}\" (message id {message_id}): its \
+         `Deserialize` cannot read the JSON that its `Serialize` has written, so that no consumer \
+         could handle it; nothing was written"
+    )]
+    Unreadable {
+        topic: String,
+        message_type: String,
+        message_id: Uuid,
+        #[source]
+        cause: BoxError,
+    },
     #[error("{expected} does not know the {at}")]
     Unknown {
         at: Location,
@@ -114,6 +126,16 @@ pub(crate) enum Kind {
          consumer: it was pruned, the event set has changed, or the database was restored"
     )]
     NotThere { topic: String, position: Position },
+    #[error(
+        "the message at position {position} of topic \"{topic}\" is not parked: {found}; nothing was \
+         changed"
+    )]
+    NotParked {
+        topic: String,
+        position: Position,
+        found: &'static str,
+        next: &'static str,
+    },
     #[error("the handler failed on the {0}")]
     Handler(Location, #[source] BoxError),
     #[error("the handler left its transaction while it handled the {at}: {left}")]
@@ -249,6 +271,28 @@ pub(crate) enum Kind {
         topic: String,
         owner: String,
         epoch: i64,
+    },
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "only databases in SQL have tables")
+    )]
+    #[error("the repository failed while {doing}: {missing}")]
+    MissingTables {
+        doing: String,
+        class: Class,
+        /// The tables, and where they were looked for.
+        missing: String,
+        next: &'static str,
+        #[source]
+        cause: Option<BoxError>,
+    },
+    #[error("the repository failed while connecting")]
+    Connecting {
+        /// The number of connections that the consumers of the runner need, if a pool may have too
+        /// few.
+        needed: Option<usize>,
+        #[source]
+        cause: BoxError,
     },
     #[error("the repository failed while {doing}")]
     Repository {

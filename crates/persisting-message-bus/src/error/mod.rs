@@ -138,6 +138,12 @@ impl Error {
         )
     }
 
+    /// Returns `true` if a message was to be redriven or discarded that is not parked.
+    #[must_use]
+    pub fn is_not_parked(&self) -> bool {
+        matches!(self.kind(), Kind::NotParked { .. })
+    }
+
     /// Returns `true` if a header that every message needs is missing, because no decorator has set
     /// it.
     #[must_use]
@@ -236,9 +242,11 @@ impl Error {
     pub(crate) fn class(&self) -> Option<Class> {
         match self.kind() {
             Kind::Repository { class, .. }
+            | Kind::MissingTables { class, .. }
             | Kind::Interrupted { class, .. }
             | Kind::HookInterrupted { class, .. } => Some(*class),
             Kind::TooLarge { .. } => Some(Class::TooLarge),
+            Kind::Connecting { .. } => Some(Class::Permanent),
             _ => None,
         }
     }
@@ -317,6 +325,10 @@ impl Error {
 
     fn attempt(&self) -> Option<Attempt> {
         self.0.attempt
+    }
+
+    pub(crate) fn into_kind(self) -> Kind {
+        self.0.kind
     }
 
     /// Returns the failure that came first.

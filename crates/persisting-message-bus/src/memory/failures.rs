@@ -13,6 +13,7 @@ use crate::store::failures::{
 };
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::not_parked::expect_parked;
 use crate::store::place::{MessageAt, Place};
 
 impl State {
@@ -178,6 +179,7 @@ impl MessageFailures for InMemoryMessageConsumerState {
             }
             parked.len() as u64
         })
+        .and_then(|redriven| expect_parked(self, key, which, redriven))
     }
 
     fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
@@ -188,5 +190,6 @@ impl MessageFailures for InMemoryMessageConsumerState {
             }
             parked.len() as u64
         })
+        .and_then(|discarded| expect_parked(self, key, which, discarded))
     }
 }

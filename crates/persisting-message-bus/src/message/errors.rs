@@ -66,6 +66,25 @@ impl Error {
         .into()
     }
 
+    /// Creates the error of a message whose JSON its type cannot read.
+    pub(crate) fn unreadable(message: &RawMessage, cause: BoxError) -> Self {
+        Kind::Unreadable {
+            topic: message.topic.to_string(),
+            message_type: message.message_type.to_string(),
+            message_id: message.message_id,
+            cause,
+        }
+        .into()
+    }
+
+    /// Returns the reason why a message does not decode, without its place.
+    pub(crate) fn into_cause_of_decoding(self) -> BoxError {
+        match self.into_kind() {
+            Kind::Decode(_, cause) => cause.into(),
+            kind => Self::from(kind).into(),
+        }
+    }
+
     pub(crate) fn unknown_message(message: &StoredMessage<'_>, expected: &'static str) -> Self {
         let at = Location::of_stored(message);
         Kind::Unknown { at, expected }.into()

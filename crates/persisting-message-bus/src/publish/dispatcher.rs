@@ -7,10 +7,13 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::message::headers::Headers;
+use crate::message::json::is_too_deep;
 use crate::message::raw::RawMessage;
 use crate::message::storable::Dispatched;
 use crate::message::topic::{MessageOf, Topic};
 use crate::observe;
+use crate::panics::catch_panic;
+use crate::position::Position;
 use crate::publish::correlation::Correlation;
 use crate::publish::decorator::{DefaultMessageDecorator, MessageDecorator};
 use crate::store::repository::{MessageRepository, OnDuplicate};
@@ -99,6 +102,10 @@ impl<T: Topic> MessageDispatcher<T> {
     /// Nothing was written in these cases:
     ///
     /// - The message cannot be serialised.
+    /// - In a debug build (`debug_assertions`): the JSON that the message's `Serialize` has written
+    ///   cannot be read by its `Deserialize`. Examples are a `u128` or a map with integer keys inside
+    ///   `#[serde(flatten)]` or `#[serde(untagged)]`, and a field with `skip_serializing` that has no
+    ///   `default`. A release build does not check that; consumers then fail on the message.
     /// - No decorator set a message id or a time of recording ([`Error::is_missing_header`]).
     /// - The name of a custom header is not allowed ([`Error::is_invalid_name`]).
     /// - The message id was dispatched before ([`Error::is_duplicate`]; see
@@ -242,11 +249,25 @@ impl<T: Topic> MessageDispatcher<T> {
             published_at,
             correlation_id: headers.correlation_id().map(str::to_owned),
         };
-        match headers.validate() {
-            Ok(()) => Ok(raw),
-            Err(invalid) => Err(Error::unstorable_name(&raw, &invalid)),
+        if let Err(invalid) = headers.validate() {
+            return Err(Error::unstorable_name(&raw, &invalid));
         }
+        // A payload that is nested too deeply is refused when it is stored.
+        if cfg!(debug_assertions) && !is_too_deep(&raw.payload) {
+            read_back::<T>(&raw)?;
+        }
+        Ok(raw)
     }
+}
+
+/// Reads the payload as a consumer will. serde can write some payloads that it cannot read. A release
+/// build does not pay for this check, because `Golden` and each debug build make it.
+fn read_back<T: Topic>(message: &RawMessage) -> Result<(), Error> {
+    let decoded = catch_panic(|| {
+        let decoded = T::decode(&message.stored_at(Position::START));
+        decoded.map(drop).map_err(Error::into_cause_of_decoding)
+    });
+    decoded.map_err(|cause| Error::unreadable(message, cause))
 }
 
 impl<T: Topic> Default for MessageDispatcher<T> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::bounded::{BoundedCalls, Unanswered};
+use crate::classify::chain::class_of;
 use crate::error::Error;
+use crate::error::class::Class;
 use crate::panics::catch;
 use crate::signals::Signals;
 use crate::store::consumer_state::MessageConsumerState;
@@ -19,13 +21,16 @@ pub(super) type Connect<B> = dyn Fn() -> Result<B, Box<dyn StdError + Send + Syn
 pub(super) struct Connector<B> {
     connect: Arc<Connect<B>>,
     calls: BoundedCalls,
+    /// The number of connections that all consumers of the runner need.
+    needed: usize,
 }
 
 impl<B: Send + 'static> Connector<B> {
-    pub(super) fn new(connect: Arc<Connect<B>>, timeout: Duration) -> Self {
+    pub(super) fn new(connect: Arc<Connect<B>>, timeout: Duration, needed: usize) -> Self {
         Self {
             connect,
             calls: BoundedCalls::new(timeout),
+            needed,
         }
     }
 
@@ -35,17 +40,25 @@ impl<B: Send + 'static> Connector<B> {
     /// goes on without the consumer, and its connection is dropped.
     pub(super) fn connect(&self, signals: &Signals) -> Option<Result<B, Error>> {
         let connect = Arc::clone(&self.connect);
-        let cause = match self.calls.run(signals, move || connect()) {
+        let (cause, may_be_pool) = match self.calls.run(signals, move || connect()) {
             Ok(Ok(connected)) => return Some(Ok(connected)),
-            Ok(Err(cause)) => cause,
+            Ok(Err(cause)) => {
+                let may_pass = class_of(&*cause) == Some(Class::Transient);
+                (cause, may_pass)
+            }
             Err(Unanswered::Stopped) => return None,
-            Err(unanswered) => format!(
-                "{unanswered} (Runner::connect_timeout): the server may accept connections and not \
-                 answer"
-            )
-            .into(),
+            Err(unanswered) => {
+                let cause = format!(
+                    "{unanswered} (Runner::connect_timeout): the server may accept connections and \
+                     not answer"
+                );
+                (cause.into(), true)
+            }
         };
-        Some(Err(Error::permanent("connecting", cause)))
+        Some(Err(Error::connecting(
+            may_be_pool.then_some(self.needed),
+            cause,
+        )))
     }
 }
 

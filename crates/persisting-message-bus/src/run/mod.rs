@@ -1,12 +1,13 @@
 //! Consumers that run until they are stopped, each on a thread of its own.
 
+pub(crate) mod added;
 pub(crate) mod connecting;
 pub(crate) mod heartbeat;
 pub(crate) mod holder;
+pub(crate) mod refusing;
 pub(crate) mod step;
 pub(crate) mod thread;
 
-use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,7 +22,9 @@ use crate::consume::handler::PageHandler;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::message::topic::EventSet;
 use crate::panics::catch_panic;
+use crate::run::added::Added;
 use crate::run::connecting::Connect;
+use crate::run::refusing::Refused;
 use crate::run::step::Pace;
 use crate::signals::holds_until;
 use crate::store::consumer_state::MessageConsumerState;
@@ -29,9 +32,6 @@ use crate::store::source::MessageSource;
 
 /// The default of [`Runner::connect_timeout`].
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// The body of a consumer's thread.
-type Run = Box<dyn FnOnce(Pace) -> ConsumerExit + Send>;
 
 /// Runs consumers, each on a thread and a connection of its own.
 ///
@@ -80,15 +80,9 @@ pub struct Runner<B> {
     connect: Arc<Connect<B>>,
     signals: Arc<Signals>,
     pace: Pace,
+    /// The number of connections of its pool, if that is known.
+    pool_size: Option<usize>,
     consumers: Vec<Added>,
-}
-
-/// A consumer that was added to a runner.
-struct Added {
-    name: String,
-    /// What it reads, for errors.
-    reads: String,
-    run: Run,
 }
 
 impl<B> Runner<B>
@@ -117,8 +111,19 @@ where
                 retry: RetryPolicy::default(),
                 connect_timeout: CONNECT_TIMEOUT,
             },
+            pool_size: None,
             consumers: Vec::new(),
         }
+    }
+
+    /// Sets the number of connections that there can be at the same time.
+    #[cfg(all(
+        feature = "r2d2",
+        any(feature = "sqlite", feature = "postgres", feature = "mysql")
+    ))]
+    pub(crate) fn pool_size(mut self, size: usize) -> Self {
+        self.pool_size = Some(size);
+        self
     }
 
     /// Sets the longest interval between polls of an idle consumer. Default: 2 seconds. Zero polls
@@ -171,9 +176,13 @@ where
         let (name, reads) = (consumer.name().to_owned(), consumer.reads());
         let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
         let consumer = consumer.stopped_by(Arc::clone(&signals));
-        let run = move |pace| thread::run(consumer, &connect, &signals, &pace);
-        let run = Box::new(run);
-        self.consumers.push(Added { name, reads, run });
+        let run = move |pace, needed| thread::run(consumer, &connect, &signals, &pace, needed);
+        self.consumers.push(Added {
+            name,
+            reads,
+            connections: if H::NEEDS_HEARTBEAT { 3 } else { 1 },
+            run: Box::new(run),
+        });
         self
     }
 
@@ -184,15 +193,18 @@ where
     }
 
     /// Starts the threads.
+    ///
+    /// Consumers that cannot work are not started, and end at once with the error: those of the same
+    /// name, and all of them if they need more connections than the pool has.
     #[must_use = "the consumers end when this is dropped"]
     pub fn start(self) -> RunHandle {
         let pace = self.pace;
-        let names = same_names(&self.consumers);
+        let refused = Refused::of(&self.consumers, self.pool_size);
+        let needed = refusing::connections(&self.consumers);
         let start = |Added { name, run, .. }: Added| {
-            let refused = names
-                .get(&name)
-                .map(|error| ConsumerExit::refused(&name, error));
-            let thread = std::thread::spawn(move || refused.unwrap_or_else(|| run(pace)));
+            let refused = refused.reason(&name);
+            let refused = refused.map(|reason| ConsumerExit::refused(&name, reason));
+            let thread = std::thread::spawn(move || refused.unwrap_or_else(|| run(pace, needed)));
             (name, thread)
         };
         let threads = self.consumers.into_iter().map(start).collect();
@@ -201,27 +213,6 @@ where
             threads,
         }
     }
-}
-
-/// Returns the names that several consumers have, with the reason why these cannot run. They share
-/// one cursor and one lease, so each would pass messages of the other.
-fn same_names(consumers: &[Added]) -> HashMap<String, String> {
-    let mut reads: HashMap<&str, Vec<&str>> = HashMap::new();
-    for consumer in consumers {
-        let same = reads.entry(&consumer.name).or_default();
-        same.push(&consumer.reads);
-    }
-    let several = reads.into_iter().filter(|(_, reads)| reads.len() > 1);
-    let reason = |(name, reads): (&str, Vec<&str>)| {
-        let problem = format!(
-            "{} consumers of this runner have the name \"{name}\": one reads {}; give each consumer \
-             its own name",
-            reads.len(),
-            reads.join(", another ")
-        );
-        (name.to_owned(), problem)
-    };
-    several.map(reason).collect()
 }
 
 /// Running consumers. Dropping this asks them to end, and does not wait for them.

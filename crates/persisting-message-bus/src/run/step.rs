@@ -22,6 +22,14 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// Returns the error, if there is one.
+    pub(super) fn into_error(self) -> Option<Error> {
+        match self {
+            Self::Failed(error) | Self::NotConnected(error) => Some(error),
+            Self::Nothing(_) | Self::Unchanged | Self::Handled(_) => None,
+        }
+    }
+
+    /// Returns the error, if there is one.
     pub(super) fn error(&self) -> Option<&Error> {
         match self {
             Self::Failed(error) | Self::NotConnected(error) => Some(error),

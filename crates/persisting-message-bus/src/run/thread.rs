@@ -24,7 +24,9 @@ use crate::store::source::MessageSource;
 pub struct ConsumerExit {
     /// The name of the consumer.
     pub consumer: String,
-    /// The error that stopped the consumer, or `None` after a shutdown.
+    /// The error that stopped the consumer. After a shutdown, `None`, unless the consumer could never
+    /// work: it has not polled a single time, because a table is missing or the server was never
+    /// reached, for example. This is then the last error.
     pub error: Option<Error>,
 }
 
@@ -53,12 +55,34 @@ impl ConsumerExit {
     }
 }
 
+/// The reason why a consumer has never worked.
+#[derive(Default)]
+struct Hindrance {
+    has_polled: bool,
+    last: Option<Error>,
+}
+
+impl Hindrance {
+    fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            // The consumer has not polled. It may be stopping.
+            Outcome::Unchanged => {}
+            Outcome::Failed(error) | Outcome::NotConnected(error) if error.is_of_repository() => {
+                self.last = (!self.has_polled).then_some(error);
+            }
+            // Also the failure of a message, and the lease of another holder.
+            _ => (self.has_polled, self.last) = (true, None),
+        }
+    }
+}
+
 /// Runs a consumer until it ends.
 pub(super) fn run<B, S, H>(
     mut consumer: MessageConsumer<S, H>,
     connect: &Arc<Connect<B>>,
     signals: &Signals,
     pace: &Pace,
+    needed: usize,
 ) -> ConsumerExit
 where
     B: MessageSource + MessageConsumerState + Send + 'static,
@@ -77,10 +101,11 @@ where
         let (held, lease_duration) = consumer.held_leases();
         Heartbeat::start(Arc::clone(held), lease_duration, Arc::clone(connect))
     });
-    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout);
+    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, needed);
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;
+    let mut hindrance = Hindrance::default();
     let mut holder = Holder::default();
     let (_, lease_duration) = consumer.held_leases();
     while !signals.is_stopping() {
@@ -116,13 +141,13 @@ where
                 signals.wait(full_jitter(longest), None);
             }
             Next::Stop => {
-                if let Outcome::Failed(reason) | Outcome::NotConnected(reason) = outcome {
-                    error = Some(reason);
-                }
+                error = outcome.into_error();
                 break;
             }
         }
+        hindrance.note(outcome);
     }
+    let error = error.or(hindrance.last);
     if consumer.has_unstored() {
         store_at_the_end(&mut consumer, &connector);
     }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::message::name;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{consumers, failures, leases, renaming};
-use crate::sql::tables::Tables;
+use crate::sql::tables::{Tables, on_tables};
 use crate::sql::transactions::abandon;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
 use crate::store::identity::ConsumerIdentity;
@@ -12,62 +12,71 @@ use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
 
+#[diagnostic::do_not_recommend]
 impl<T: Tables> MessageConsumerState for T {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
-        let (connection, schema) = self.parts();
-        name::validate("consumer", request.consumer)?;
-        name::validate("topic", request.topic)?;
-        T::Backend::write(connection, false, |connection| {
-            T::Backend::acquire(connection, schema, request)
+        on_tables(self, |connection, schema| {
+            name::validate("consumer", request.consumer)?;
+            name::validate("topic", request.topic)?;
+            T::Backend::write(connection, false, |connection| {
+                T::Backend::acquire(connection, schema, request)
+            })
         })
     }
 
     fn note_work(&mut self, lease: &Lease, note: &NoteWork) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        // The note that work has begun is the first statement of its transaction.
-        let is_first = note.work.is_some_and(|work| work.begun);
-        T::Backend::write(connection, is_first, |connection| {
-            leases::note_work(connection, &schema.consumer_state, lease, note)
+        on_tables(self, |connection, schema| {
+            // The note that work has begun is the first statement of its transaction.
+            let is_first = note.work.is_some_and(|work| work.begun);
+            T::Backend::write(connection, is_first, |connection| {
+                leases::note_work(connection, &schema.consumer_state, lease, note)
+            })
         })
     }
 
     fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            leases::store_cursor(connection, &schema.consumer_state, lease, store)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                leases::store_cursor(connection, &schema.consumer_state, lease, store)
+            })
         })
     }
 
     fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            T::Backend::renew(connection, schema, lease, duration)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                T::Backend::renew(connection, schema, lease, duration)
+            })
         })
     }
 
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            leases::release(connection, &schema.consumer_state, lease)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                leases::release(connection, &schema.consumer_state, lease)
+            })
         })
     }
 
     fn end_lease(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::end_lease(connection, schema, key)
+        on_tables(self, |connection, schema| {
+            T::Backend::end_lease(connection, schema, key)
+        })
     }
 
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            failures::reset(connection, schema, lease, place)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                failures::reset(connection, schema, lease, place)
+            })
         })
     }
 
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            leases::identify(connection, &schema.consumer_state, lease, identity)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                leases::identify(connection, &schema.consumer_state, lease, identity)
+            })
         })
     }
 
@@ -77,27 +86,31 @@ impl<T: Tables> MessageConsumerState for T {
         before: &str,
         after: &str,
     ) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        consumers::replace_event_set(connection, &schema.consumer_state, key, [before, after])
+        on_tables(self, |connection, schema| {
+            consumers::replace_event_set(connection, &schema.consumer_state, key, [before, after])
+        })
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        name::validate("consumer", from)?;
-        name::validate("consumer", to)?;
-        renaming::rename(connection, schema, from, to)
+        on_tables(self, |connection, schema| {
+            name::validate("consumer", from)?;
+            name::validate("consumer", to)?;
+            renaming::rename(connection, schema, from, to)
+        })
     }
 
     fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        let table = &schema.consumer_state;
-        consumers::set_paused(connection, table, key, true)
+        on_tables(self, |connection, schema| {
+            let table = &schema.consumer_state;
+            consumers::set_paused(connection, table, key, true)
+        })
     }
 
     fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        let table = &schema.consumer_state;
-        consumers::set_paused(connection, table, key, false)
+        on_tables(self, |connection, schema| {
+            let table = &schema.consumer_state;
+            consumers::set_paused(connection, table, key, false)
+        })
     }
 
     fn abandon_state(&mut self) {
@@ -105,7 +118,8 @@ impl<T: Tables> MessageConsumerState for T {
     }
 
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {
-        let (connection, schema) = self.parts();
-        consumers::status(connection, schema, key)
+        on_tables(self, |connection, schema| {
+            consumers::status(connection, schema, key)
+        })
     }
 }

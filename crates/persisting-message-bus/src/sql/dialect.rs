@@ -55,6 +55,14 @@ pub trait Dialect: Backend {
     /// `{limit}`: the number after LIMIT, which is its value.
     const LIMIT: &'static str = "?";
 
+    /// The columns of the table whose name is the value, as the session finds it. No rows if there is
+    /// no such table.
+    const COLUMNS: &'static str;
+    /// The database and the schemas in which the session finds tables, for errors.
+    const PLACE: &'static str;
+    /// Whether the library needs the table of publishers' slots.
+    const HAS_SLOTS: bool = false;
+
     /// Whether a prepared statement cannot run again after it failed while its rows were loaded.
     const FAILED_LOADS_BREAK_STATEMENTS: bool = false;
 
@@ -106,7 +114,6 @@ impl<'a, V> Statement<'a, V> {
     }
 
     /// Prepares the statement each time, because its result is that of its preparation.
-    #[cfg(feature = "sqlite")]
     pub(super) fn unprepared(self) -> Self {
         Self {
             is_unprepared: true,

@@ -4,20 +4,23 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{failures, parked};
-use crate::sql::tables::Tables;
+use crate::sql::tables::{Tables, on_tables};
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
     ParkedSelector,
 };
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::not_parked::expect_parked;
 use crate::store::place::MessageAt;
 
+#[diagnostic::do_not_recommend]
 impl<T: Tables> MessageFailures for T {
     fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            failures::record(connection, schema, lease, failure)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                failures::record(connection, schema, lease, failure)
+            })
         })
     }
 
@@ -27,9 +30,10 @@ impl<T: Tables> MessageFailures for T {
         message: MessageAt,
         then: FailurePolicy,
     ) -> Result<(), Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            failures::give_up(connection, schema, lease, message, then)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                failures::give_up(connection, schema, lease, message, then)
+            })
         })
     }
 
@@ -39,9 +43,10 @@ impl<T: Tables> MessageFailures for T {
         position: Position,
         extend_lease: Duration,
     ) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            failures::is_redriven(connection, schema, lease, position, extend_lease)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                failures::is_redriven(connection, schema, lease, position, extend_lease)
+            })
         })
     }
 
@@ -51,9 +56,10 @@ impl<T: Tables> MessageFailures for T {
         position: Position,
         extend_lease: Duration,
     ) -> Result<bool, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::write(connection, false, |connection| {
-            failures::take_redriven(connection, schema, lease, position, extend_lease)
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                failures::take_redriven(connection, schema, lease, position, extend_lease)
+            })
         })
     }
 
@@ -61,23 +67,29 @@ impl<T: Tables> MessageFailures for T {
         &mut self,
         request: &FailedMessagesRequest<'_>,
     ) -> Result<Vec<FailedMessage>, Error> {
-        let (connection, schema) = self.parts();
-        failures::list(connection, &schema.failures, request)
+        on_tables(self, |connection, schema| {
+            failures::list(connection, &schema.failures, request)
+        })
     }
 
     fn count_failed(&mut self, key: ConsumerKey<'_>, state: FailureState) -> Result<u64, Error> {
-        let (connection, schema) = self.parts();
-        let table = &schema.failures;
-        parked::count_failed(connection, table, key, state)
+        on_tables(self, |connection, schema| {
+            let table = &schema.failures;
+            parked::count_failed(connection, table, key, state)
+        })
     }
 
     fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
-        let (connection, schema) = self.parts();
-        parked::redrive(connection, &schema.failures, key, which)
+        on_tables(self, |connection, schema| {
+            parked::redrive(connection, &schema.failures, key, which)
+        })
+        .and_then(|redriven| expect_parked(self, key, which, redriven))
     }
 
     fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
-        let (connection, schema) = self.parts();
-        parked::discard(connection, &schema.failures, key, which)
+        on_tables(self, |connection, schema| {
+            parked::discard(connection, &schema.failures, key, which)
+        })
+        .and_then(|discarded| expect_parked(self, key, which, discarded))
     }
 }

@@ -9,7 +9,7 @@ use crate::sql::backend::StoreBackend;
 use crate::sql::hash::hash_of;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::schema::MessageTable;
-use crate::sql::tables::Tables;
+use crate::sql::tables::{Tables, on_tables};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::sql::transactions::is_in_transaction;
 
@@ -54,8 +54,7 @@ use crate::sql::transactions::is_in_transaction;
 /// - If publishers do not end within 10 s; [`is_retryable`](crate::Error::is_retryable) is then
 ///   true.
 pub fn guard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
-    let (connection, schema) = tables.parts();
-    T::Backend::guard(connection, schema)
+    on_tables(tables, T::Backend::guard)
 }
 
 /// Removes the guard of foreign inserts. Does nothing if there is none.
@@ -70,8 +69,7 @@ pub fn guard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
 /// In a transaction; if the user may not drop the trigger; and if publishers do not end within 10 s
 /// ([`is_retryable`](crate::Error::is_retryable)).
 pub fn unguard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
-    let (connection, schema) = tables.parts();
-    T::Backend::unguard(connection, schema)
+    on_tables(tables, T::Backend::unguard)
 }
 
 /// Returns the name of the table's trigger on MySQL, and of the trigger's function on PostgreSQL. It

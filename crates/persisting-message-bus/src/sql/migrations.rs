@@ -1,16 +1,37 @@
-use diesel::Connection;
-
 use crate::error::Error;
 use crate::sql::backend::StoreBackend;
+use crate::sql::missing::Missing;
+use crate::sql::tables::Tables;
+
+const NOT_OURS: &str = "the library creates only tables with its default names: create these with a \
+    migration of your own, or correct the TableSchema";
+
+const CANNOT_CREATE: &str = "call migrate once as a user that can create tables, on a server that \
+    can be written, or create the tables with another tool from the library's folder `migrations`; \
+    if a table of that name belongs to another program, rename it";
+
+const NOT_THERE: &str = "__diesel_schema_migrations lists all migrations of the library. If the tables \
+    are in another schema or database, correct the search_path or the address; if they were dropped \
+    or renamed, restore them, or drop the library's other tables, delete the versions that end with \
+    `persistingmessagebus` from __diesel_schema_migrations, and migrate again";
 
 /// Creates the tables of the default [`TableSchema`](super::TableSchema), or brings them up to
-/// date. Does nothing if they are up to date.
+/// date.
+///
+/// The call first looks for the tables and their columns. If all are there, it changes nothing. So
+/// it then succeeds for each user that can connect: with no rights but SELECT, in a read-only
+/// transaction, on a replica, and on a file that cannot be written. A program can therefore call it
+/// at each start.
 ///
 /// Several processes can call it at the same time. Diesel's migration harness records the
-/// migrations in `__diesel_schema_migrations`, beside the application's own migrations. `diesel
-/// migration revert` does not find the library's migrations there. To revert migrations with
-/// Diesel's command line, copy the files from the package's folder `migrations` among your own
-/// instead of calling this function.
+/// migrations in `__diesel_schema_migrations`, beside the application's own migrations. Their
+/// versions end with `persistingmessagebus`, so that they differ from those of the application.
+/// `diesel migration revert` does not find the library's migrations there. To revert migrations
+/// with Diesel's command line, or to create the tables with another tool, copy the files from the
+/// package's folder `migrations`. This function then finds the tables, and does nothing.
+///
+/// With other names ([`TableSchema::bind`](super::TableSchema::bind)), the call creates nothing. It
+/// only checks that the tables and columns are there.
 ///
 #[cfg_attr(feature = "sqlite", doc = "```")]
 #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
@@ -28,12 +49,27 @@ use crate::sql::backend::StoreBackend;
 ///
 /// # Errors
 ///
-/// When a statement fails: the tables exist although no migration created them, or the user does
-/// not have the right to create tables.
-pub fn migrate<C>(connection: &mut C) -> Result<(), Error>
-where
-    C: Connection,
-    C::Backend: StoreBackend<C>,
-{
-    C::Backend::migrate(connection)
+/// The error names the missing tables or columns, and the place where they were looked for:
+///
+/// - They cannot be created: the user does not have the right to do so, or some of the tables exist
+///   with other columns.
+/// - They are still missing afterwards, although the migrations are recorded: they were dropped, or
+///   are in another schema.
+/// - The names are not the default ones.
+///
+/// Also when the database cannot be reached.
+pub fn migrate<T: Tables>(connection: &mut T) -> Result<(), Error> {
+    let (connection, schema) = connection.parts();
+    let missing = Missing::find(connection, schema)?;
+    if missing.is_nothing() {
+        return Ok(());
+    }
+    if !schema.has_default_names() {
+        return Err(missing.error("checking its tables", NOT_OURS));
+    }
+    T::Backend::migrate(connection).map_err(|error| missing.explain(error, CANNOT_CREATE))?;
+    match Missing::find(connection, schema)? {
+        missing if missing.is_nothing() => Ok(()),
+        missing => Err(missing.error("checking its tables after all migrations", NOT_THERE)),
+    }
 }

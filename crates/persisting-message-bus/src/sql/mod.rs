@@ -18,10 +18,13 @@ pub(crate) mod guard;
 pub(crate) mod hash;
 pub(crate) mod inbox;
 pub(crate) mod migrations;
+mod missing;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) mod plain;
+#[cfg(feature = "r2d2")]
+mod pool;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub(crate) mod prepared;

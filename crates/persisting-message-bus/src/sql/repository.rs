@@ -10,7 +10,7 @@ use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
-use crate::sql::tables::Tables;
+use crate::sql::tables::{Tables, on_tables};
 use crate::sql::transactions::abandon;
 use crate::sql::watch;
 use crate::store::place::MessageAt;
@@ -19,14 +19,16 @@ use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
 use crate::store::source::{Backlog, MessageSource, PageRequest};
 
+#[diagnostic::do_not_recommend]
 impl<T: Tables> MessageSource for T {
     fn high_water_mark(
         &mut self,
         topic: &str,
         observations: &mut SlotObservations,
     ) -> Result<Position, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::high_water_mark(connection, schema, topic, observations)
+        on_tables(self, |connection, schema| {
+            T::Backend::high_water_mark(connection, schema, topic, observations)
+        })
     }
 
     fn high_water_mark_beyond(
@@ -35,13 +37,15 @@ impl<T: Tables> MessageSource for T {
         after: Position,
         observations: &mut SlotObservations,
     ) -> Result<Option<Position>, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::high_water_mark_beyond(connection, schema, topic, after, observations)
+        on_tables(self, |connection, schema| {
+            T::Backend::high_water_mark_beyond(connection, schema, topic, after, observations)
+        })
     }
 
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
-        let (connection, schema) = self.parts();
-        messages::head(connection, &schema.messages, topic, high_water_mark)
+        on_tables(self, |connection, schema| {
+            messages::head(connection, &schema.messages, topic, high_water_mark)
+        })
     }
 
     fn ids_at(
@@ -49,23 +53,27 @@ impl<T: Tables> MessageSource for T {
         topic: &str,
         positions: [Position; 2],
     ) -> Result<[Option<Uuid>; 2], Error> {
-        let (connection, schema) = self.parts();
-        messages::ids_at(connection, &schema.messages, topic, positions)
+        on_tables(self, |connection, schema| {
+            messages::ids_at(connection, &schema.messages, topic, positions)
+        })
     }
 
     fn last_position(&mut self) -> Result<Position, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::last_position(connection, schema)
+        on_tables(self, |connection, schema| {
+            T::Backend::last_position(connection, schema)
+        })
     }
 
     fn position_of(&mut self, topic: &str, message_id: Uuid) -> Result<Option<Position>, Error> {
-        let (connection, schema) = self.parts();
-        messages::position_of(connection, &schema.messages, topic, message_id)
+        on_tables(self, |connection, schema| {
+            messages::position_of(connection, &schema.messages, topic, message_id)
+        })
     }
 
     fn backlog(&mut self, topic: &str, after: Position) -> Result<Backlog, Error> {
-        let (connection, schema) = self.parts();
-        messages::backlog(connection, &schema.messages, topic, after)
+        on_tables(self, |connection, schema| {
+            messages::backlog(connection, &schema.messages, topic, after)
+        })
     }
 
     fn flow_messages(
@@ -73,16 +81,18 @@ impl<T: Tables> MessageSource for T {
         correlation_id: &str,
         limit: usize,
     ) -> Result<Vec<FlowMessage>, Error> {
-        let (connection, schema) = self.parts();
-        match flow_id::storable(correlation_id) {
-            Some(id) => flows::messages(connection, &schema.messages, &id, limit),
-            None => Ok(Vec::new()),
-        }
+        on_tables(self, |connection, schema| {
+            match flow_id::storable(correlation_id) {
+                Some(id) => flows::messages(connection, &schema.messages, &id, limit),
+                None => Ok(Vec::new()),
+            }
+        })
     }
 
     fn change_token(&mut self) -> Result<Option<i64>, Error> {
-        let (connection, schema) = self.parts();
-        T::Backend::change_token(connection, schema)
+        on_tables(self, |connection, schema| {
+            T::Backend::change_token(connection, schema)
+        })
     }
 
     fn abandon_source(&mut self) {
@@ -98,6 +108,7 @@ impl<T: Tables> MessageSource for T {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Tables> MessageRepository for T {
     fn persist(
         &mut self,
@@ -121,18 +132,19 @@ fn persist<T: Tables>(
     messages: Storable<'_>,
     duplicates: OnDuplicate,
 ) -> Result<usize, Error> {
-    let (connection, schema) = tables.parts();
     let messages = messages.messages();
     if messages.is_empty() {
         return Ok(0);
     }
-    if schema.messages.message_version.is_none()
-        && let Some(message) = messages.iter().find(|message| message.message_version > 1)
-    {
-        let problem = "the table has no column for its version";
-        return Err(Error::unstorable(message, problem));
-    }
-    watch::unwatched(connection, |connection| {
-        T::Backend::persist(connection, schema, messages, duplicates)
+    on_tables(tables, |connection, schema| {
+        if schema.messages.message_version.is_none()
+            && let Some(message) = messages.iter().find(|message| message.message_version > 1)
+        {
+            let problem = "the table has no column for its version";
+            return Err(Error::unstorable(message, problem));
+        }
+        watch::unwatched(connection, |connection| {
+            T::Backend::persist(connection, schema, messages, duplicates)
+        })
     })
 }

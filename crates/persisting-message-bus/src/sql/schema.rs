@@ -1,5 +1,5 @@
 use crate::sql::dialect::Names;
-use crate::sql::table_names::{Name, OptionalName, table_names};
+use crate::sql::table_names::{Layout, Name, OptionalName, table_names};
 
 /// The names of the tables and their columns.
 ///
@@ -169,6 +169,26 @@ impl TableSchema {
         is_on_one_node: false,
         has_foreign_inserts: false,
     };
+
+    /// Returns the tables that every database needs, with their columns.
+    pub(super) fn layouts(&self) -> [Layout<'_>; 4] {
+        [
+            self.messages.layout(),
+            self.consumer_state.layout(),
+            self.failures.layout(),
+            self.inbox.layout(),
+        ]
+    }
+
+    /// Returns `true` if the tables and columns have the names that the migrations create.
+    pub(super) fn has_default_names(&self) -> bool {
+        let default = Self::DEFAULT;
+        self.messages == default.messages
+            && self.consumer_state == default.consumer_state
+            && self.failures == default.failures
+            && self.inbox == default.inbox
+            && self.publisher_slots == default.publisher_slots
+    }
 
     /// States that all programs publish and read on one and the same server, although that server
     /// exchanges its changes with others. Default: unstated. Only readers on MySQL and MariaDB use

@@ -2,11 +2,33 @@
 
 use std::borrow::Cow;
 
+use crate::sql::dialect::Names;
+
 /// The name of a table or column.
 pub(super) type Name = Cow<'static, str>;
 
 /// The name of an optional column.
 pub(super) type OptionalName = Option<Name>;
+
+/// A table and its columns, as the library uses them.
+#[derive(Debug, Clone)]
+pub(super) struct Layout<'a> {
+    pub(super) table: &'a str,
+    pub(super) columns: Vec<&'a str>,
+}
+
+impl<'a> Layout<'a> {
+    /// The keys of names that are not those of columns.
+    const OTHERS: [&'static str; 2] = ["table", "topic_index"];
+
+    pub(super) fn of(table: &'a str, names: &'a dyn Names, keys: &[&str]) -> Self {
+        let columns = keys.iter().filter(|key| !Self::OTHERS.contains(key));
+        Self {
+            table,
+            columns: columns.filter_map(|key| names.name(key)).collect(),
+        }
+    }
+}
 
 macro_rules! table_names {
     ($(
@@ -26,6 +48,11 @@ macro_rules! table_names {
             const DEFAULT: Self = Self {
                 $($field: table_names!(@default $kind $default),)*
             };
+
+            /// Returns the table and its columns.
+            pub(super) fn layout(&self) -> Layout<'_> {
+                Layout::of(&self.table, self, &[$(stringify!($field)),*])
+            }
         }
 
         impl Names for $table {

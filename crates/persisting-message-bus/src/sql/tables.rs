@@ -1,12 +1,16 @@
 use diesel::connection::LoadConnection;
 
+use crate::error::Error;
 use crate::sql::backend::StoreBackend;
+use crate::sql::missing;
 use crate::sql::schema::{TableSchema, WithTables};
 
 /// A connection and the names of its tables. A Diesel connection by itself uses the default names.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither a Diesel connection nor one with named tables",
-    note = "pass a connection to SQLite, PostgreSQL or MySQL, or `schema.bind(&mut connection)`"
+    message = "`{Self}` is not a connection to a database",
+    label = "not a connection",
+    note = "pass a Diesel connection, or `&mut schema.bind(&mut connection)`; from a pool, pass `&mut pool.get()?`, and from a mutex, `&mut *guard`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
 )]
 pub trait Tables {
     /// The database.
@@ -18,6 +22,7 @@ pub trait Tables {
     fn parts(&mut self) -> (&mut Self::Connection, &TableSchema);
 }
 
+#[diagnostic::do_not_recommend]
 impl<C> Tables for C
 where
     C: LoadConnection,
@@ -44,4 +49,14 @@ where
         C::Backend::follow_database(self.connection);
         (self.connection, self.schema)
     }
+}
+
+/// Calls `run` with the connection and the names of its tables. If that fails because tables are
+/// missing, the error names them.
+pub(super) fn on_tables<T: Tables, R>(
+    tables: &mut T,
+    run: impl FnOnce(&mut T::Connection, &TableSchema) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let (connection, schema) = tables.parts();
+    run(connection, schema).map_err(|error| missing::explained(connection, schema, error))
 }

@@ -66,6 +66,7 @@ where
     changed
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Tables> TransactionControl for T {
     fn begin(&mut self) -> Result<(), Error> {
         let (connection, _) = self.parts();
@@ -196,8 +197,12 @@ where
     })
 }
 
-impl<T: Tables> TransactionControlOn<T::Connection> for T {
-    fn connection(&mut self) -> &mut T::Connection {
+#[diagnostic::do_not_recommend]
+impl<T, C> TransactionControlOn<C> for T
+where
+    T: Tables<Connection = C>,
+{
+    fn connection(&mut self) -> &mut C {
         self.parts().0
     }
 }

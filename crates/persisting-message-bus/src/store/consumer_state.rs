@@ -15,6 +15,12 @@ use crate::store::work::Work;
 ///
 /// Times come from the clock of the state (in SQL, of the database), never from the caller's.
 /// Holders on machines with different clocks therefore agree on when a lease has expired.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep the state of consumers",
+    label = "not a connection",
+    note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+)]
 pub trait MessageConsumerState: MessageFailures {
     /// Takes the lease, unless another owner holds a lease that has not expired.
     ///

@@ -89,6 +89,23 @@ impl Error {
         Self::permanent("renaming the consumer", problem).of_consumer(from)
     }
 
+    /// Creates the error of a message that is not parked.
+    pub(crate) fn not_parked(
+        key: ConsumerKey<'_>,
+        position: Position,
+        found: &'static str,
+        next: &'static str,
+    ) -> Self {
+        let topic = key.topic.to_owned();
+        Self::from(Kind::NotParked {
+            topic,
+            position,
+            found,
+            next,
+        })
+        .of_consumer(key.consumer)
+    }
+
     pub(crate) fn other_source(topic: &str, stored: Option<&str>, found: Option<&str>) -> Self {
         Kind::OtherSource {
             topic: topic.to_owned(),

@@ -47,6 +47,12 @@ use crate::store::place::MessageAt;
 /// assert_eq!(bus.count_parked(key)?, 0);
 /// # Ok::<(), persisting_message_bus::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep failed messages",
+    label = "not a connection",
+    note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+)]
 pub trait MessageFailures {
     /// Records one more failure of a message, and returns how often it has failed. A message that
     /// is [unknown](FailureState::Unknown) has not failed, so its number stays. Forgets failures
@@ -133,7 +139,10 @@ pub trait MessageFailures {
     ///
     /// # Errors
     ///
-    /// If the state cannot be written.
+    /// - [`Error::is_not_parked`] if [`ParkedSelector::At`] selects a message that is not parked. The
+    ///   error states the reason, for example that the consumer has stopped before the message, and
+    ///   the next step.
+    /// - If the state cannot be written.
     fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error>;
 
     /// Forgets parked messages; returns their number. The messages stay in the repository. Redriven
@@ -141,7 +150,7 @@ pub trait MessageFailures {
     ///
     /// # Errors
     ///
-    /// If the state cannot be written.
+    /// Those of [`redrive`](Self::redrive).
     fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error>;
 }
 
@@ -273,7 +282,7 @@ pub enum ParkedSelector<'a> {
     All,
     /// The parked messages of a type, by its wire name.
     OfType(&'a str),
-    /// The message at this position, if it is parked.
+    /// The message at this position. It is an error if that message is not parked.
     At(Position),
 }
 

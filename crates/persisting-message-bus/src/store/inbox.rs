@@ -3,6 +3,12 @@ use std::time::Duration;
 use crate::error::Error;
 
 /// Remembers which messages from outside were received, so that each is handled once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no inbox",
+    label = "not a connection",
+    note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+)]
 pub trait MessageInbox {
     /// Records a message and returns `true` if it is new. Call it in the transaction that applies
     /// the message. A concurrent receiver of the same message blocks until that transaction ends.

@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod inbox;
 pub(crate) mod key;
 pub(crate) mod lease;
+pub(crate) mod not_parked;
 pub(crate) mod place;
 pub(crate) mod repository;
 pub(crate) mod slot_observations;

@@ -6,6 +6,12 @@ use crate::message::storable::Dispatched;
 use crate::store::source::MessageSource;
 
 /// A store of messages.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a repository of messages",
+    label = "not a connection",
+    note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+)]
 pub trait MessageRepository: MessageSource {
     /// Appends the messages in their order, all of them or none; returns how many were new.
     ///

@@ -14,6 +14,12 @@ use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 
 /// A source of messages, which are read one topic at a time, in the order of their positions.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of messages",
+    label = "not a connection",
+    note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+)]
 pub trait MessageSource {
     /// Returns the topic's high-water mark: the position at and below which no message of the topic
     /// can still be committed.

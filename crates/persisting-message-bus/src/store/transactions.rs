@@ -101,7 +101,8 @@ pub trait TransactionControl {
 #[diagnostic::on_unimplemented(
     message = "a handler on `{C}` cannot work on `{Self}`",
     label = "this bus has no `{C}`",
-    note = "hand in the connection that is the handler's first argument, or change that argument"
+    note = "hand in the connection that is the handler's first argument, or change that argument",
+    note = "a function on a plain connection also works on a pooled one: `|pooled: &mut PooledConnection<_>, message| function(pooled, message)`"
 )]
 pub trait TransactionControlOn<C: ?Sized>: TransactionControl {
     /// Returns the connection on which the transactions are.

@@ -13,6 +13,7 @@ use crate::message::raw::StoredMessage;
 use crate::message::topic::{MessageDescriptor, MessageOf, Topic};
 use crate::position::Position;
 use crate::testing::difference::difference;
+use crate::testing::values::{are_same, keeps, sorted};
 
 /// The environment variable that makes the tests write the files instead of checking them. Empty
 /// and 0 count as not set.
@@ -27,6 +28,13 @@ const UPDATE: &str = "UPDATE_GOLDEN";
 /// The file then keeps the previous wire form as *former*, and every former wire form must decode
 /// for ever. A rename without an alias, or a changed field without a new version, can therefore not
 /// be accepted.
+///
+/// Values are compared, not texts. So the check does not depend on the features of serde_json that
+/// other crates turn on. Integers of more than 64 bits are kept exactly only with its feature
+/// `arbitrary_precision`.
+///
+/// A sample also fails if its `Deserialize` cannot read the JSON that its `Serialize` has written:
+/// see [`MessageDispatcher::dispatch`](crate::MessageDispatcher::dispatch).
 ///
 /// A message type can only disappear if the topic retires it: `#[topic(retired = "...")]`. The file
 /// lists the retired types, and no longer decodes their former wire forms. A type that is neither
@@ -73,13 +81,16 @@ struct File {
 }
 
 /// A sample of a message on the wire.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Form {
     name: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     aliases: Vec<String>,
     version: u32,
     sample: Value,
+    /// The payload of which the sample was made, with all digits of its numbers.
+    #[serde(skip)]
+    payload: Option<String>,
 }
 
 impl<T: Topic> Golden<T> {
@@ -101,11 +112,9 @@ impl<T: Topic> Golden<T> {
     /// If the message cannot be written as JSON.
     pub fn sample<M: MessageOf<T>>(mut self, message: &M) -> Self {
         let payload = message.to_payload().map_err(|error| error.to_string());
-        let value = payload.and_then(|payload| {
-            serde_json::from_str(&payload).map_err(|error| format!("{error} in {payload}"))
-        });
-        match value {
-            Ok(sample) => self.samples.push(Form::new(message.descriptor(), sample)),
+        let form = payload.and_then(|payload| Form::new(message.descriptor(), payload));
+        match form {
+            Ok(form) => self.samples.push(form),
             Err(error) => panic!("a sample cannot be written: {error}"),
         }
         self
@@ -175,7 +184,7 @@ impl<T: Topic> Golden<T> {
         let mut former = kept.former.clone();
         for form in &kept.messages {
             let is_current = self.samples.iter().any(|sample| sample.covers(form));
-            if !is_current && !former.contains(form) {
+            if !is_current && !former.iter().any(|other| other.is_same(form)) {
                 former.push(form.clone());
             }
         }
@@ -190,15 +199,14 @@ impl<T: Topic> Golden<T> {
                 self.path.display()
             );
         };
-        let (expected, found) = (kept.to_text(), found.to_text());
         assert!(
-            expected == found,
+            kept.is_same(found),
             "the wire form of topic \"{}\" differs from that in {}. Running programs might fail to \
              read it: keep the name or add an alias, and keep the fields or add a version. \
              Then {accept} to accept the change.\n{}",
             T::NAME,
             self.path.display(),
-            difference(&expected, &found)
+            difference(&kept.to_text(), &found.to_text())
         );
     }
 
@@ -208,8 +216,8 @@ impl<T: Topic> Golden<T> {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => panic!("{} cannot be read: {error}", self.path.display()),
         };
-        match serde_json::from_str(&text) {
-            Ok(file) => Some(file),
+        match serde_json::from_str::<File>(&text) {
+            Ok(file) => Some(file.sorted()),
             Err(error) => panic!("{} is not a golden file: {error}", self.path.display()),
         }
     }
@@ -239,6 +247,25 @@ impl File {
         }
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        let forms = |file: &Self| [file.messages.clone(), file.former.clone()];
+        let are_same = |one: &[Form], other: &[Form]| {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| one.is_same(other))
+        };
+        let mut pairs = forms(self).into_iter().zip(forms(other));
+        (&self.topic, &self.retired) == (&other.topic, &other.retired)
+            && pairs.all(|(one, other)| are_same(&one, &other))
+    }
+
+    /// Returns the file with the fields of all samples in the order of their names.
+    fn sorted(mut self) -> Self {
+        for form in self.messages.iter_mut().chain(&mut self.former) {
+            form.sample = sorted(&form.sample);
+        }
+        self
+    }
+
     fn to_text(&self) -> String {
         match serde_json::to_string_pretty(self) {
             Ok(text) => text + "\n",
@@ -248,17 +275,25 @@ impl File {
 }
 
 impl Form {
-    fn new(message: &MessageDescriptor, sample: Value) -> Self {
-        Self {
+    fn new(message: &MessageDescriptor, payload: String) -> Result<Self, String> {
+        let sample = serde_json::from_str(&payload);
+        let sample: Value = sample.map_err(|error| format!("{error} in {payload}"))?;
+        let aliases = message.aliases.iter();
+        Ok(Self {
             name: message.name.to_owned(),
-            aliases: message
-                .aliases
-                .iter()
-                .map(|&alias| alias.to_owned())
-                .collect(),
+            aliases: aliases.map(|&alias| alias.to_owned()).collect(),
             version: message.version,
-            sample,
-        }
+            sample: sorted(&sample),
+            payload: Some(payload),
+        })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let (own, others) = (
+            (&self.name, &self.aliases, self.version),
+            (&other.name, &other.aliases, other.version),
+        );
+        own == others && are_same(&self.sample, &other.sample)
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {
@@ -268,7 +303,8 @@ impl Form {
     /// Returns `true` if this form contains everything that the other form says of the message.
     fn covers(&self, other: &Self) -> bool {
         let (own, others) = (&self.aliases, &other.aliases);
-        (&self.name, self.version, &self.sample) == (&other.name, other.version, &other.sample)
+        (&self.name, self.version) == (&other.name, other.version)
+            && are_same(&self.sample, &other.sample)
             && others.iter().all(|alias| own.contains(alias))
     }
 
@@ -292,7 +328,8 @@ impl Form {
         if current < Some(self.version) {
             return Err("the current version is lower; raise `version` again".to_owned());
         }
-        let payload = self.sample.to_string();
+        let payload = self.payload.clone();
+        let payload = payload.unwrap_or_else(|| self.sample.to_string());
         let decoded = T::decode(&StoredMessage {
             position: Position::START,
             message_id: Uuid::nil(),
@@ -318,18 +355,4 @@ impl Form {
 
 fn is_retired<T: Topic>(name: &str) -> bool {
     T::RETIRED.contains(&name)
-}
-
-/// Returns `true` if `again` contains everything in `value`. A null can be missing.
-fn keeps(value: &Value, again: &Value) -> bool {
-    match (value, again) {
-        (Value::Object(fields), Value::Object(again)) => fields
-            .iter()
-            .all(|(name, field)| keeps(field, again.get(name).unwrap_or(&Value::Null))),
-        (Value::Array(values), Value::Array(again)) => {
-            let mut pairs = values.iter().zip(again);
-            values.len() == again.len() && pairs.all(|(value, again)| keeps(value, again))
-        }
-        (value, again) => value == again,
-    }
 }

@@ -11,6 +11,7 @@
 mod difference;
 mod golden;
 mod scenario;
+mod values;
 
 pub use crate::testing::golden::Golden;
 pub use crate::testing::scenario::Scenario;

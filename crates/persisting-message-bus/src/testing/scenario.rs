@@ -14,6 +14,7 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::repository::MessageRepository;
 use crate::store::source::{PageRequest, TypeFilter};
 use crate::testing::difference::difference;
+use crate::testing::values::sorted;
 
 /// A test in three steps: given messages on a bus, when a consumer handles them, then a condition
 /// holds.
@@ -86,6 +87,43 @@ impl Default for Scenario {
 impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
     /// Starts a scenario on a bus of your own, for example a connection to a test database. The bus
     /// can already contain messages.
+    ///
+    /// To keep tests apart, give each a transaction that is never committed, or a database:
+    ///
+    /// - SQLite and PostgreSQL: `connection.begin_test_transaction()`. The consumers see the messages
+    ///   of that transaction, and everything is rolled back at the end. A consumer of an earlier test
+    ///   has left no cursor.
+    /// - MySQL and MariaDB: a database for each test. A consumer that reads in a transaction fails
+    ///   there, because it would not see concurrent commits.
+    ///
+    #[cfg_attr(feature = "sqlite", doc = "```")]
+    #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]
+    /// use diesel::{Connection, SqliteConnection};
+    /// use persisting_message_bus::testing::Scenario;
+    /// use persisting_message_bus::{Message, MessageConsumer, Topic};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct OrderPlaced {}
+    ///
+    /// #[derive(Topic)]
+    /// #[topic(name = "orders")]
+    /// enum Orders { OrderPlaced(OrderPlaced) }
+    ///
+    /// let mut connection = SqliteConnection::establish(":memory:")?;
+    /// persisting_message_bus::sql::migrate(&mut connection)?;
+    /// connection.begin_test_transaction()?;
+    ///
+    /// let mut handled = 0;
+    /// let count = |_: &Message<Orders>| {
+    ///     handled += 1;
+    ///     Ok(())
+    /// };
+    /// let consumer = MessageConsumer::<Orders>::external("counter", count);
+    /// Scenario::on(connection).given::<Orders, _>([OrderPlaced {}]).when(consumer).then(|_| ());
+    /// assert_eq!(handled, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn on(bus: B) -> Self {
         Self {
@@ -241,7 +279,7 @@ fn on_paper(message_type: &str, payload: &str) -> String {
     impl fmt::Display for Payload<'_> {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             match serde_json::from_str::<Value>(self.0) {
-                Ok(value) => write!(formatter, "{value:#}"),
+                Ok(value) => write!(formatter, "{:#}", sorted(&value)),
                 Err(_) => formatter.write_str(self.0),
             }
         }

@@ -24,6 +24,13 @@ impl Dialect for Mysql {
     /// for rows without end, before it sends anything.
     const FAILED_LOADS_BREAK_STATEMENTS: bool = true;
 
+    const COLUMNS: &'static str = "SELECT column_name FROM information_schema.columns
+        WHERE table_schema = database() AND table_name = ?";
+    const PLACE: &'static str = "SELECT concat(
+        coalesce(concat('the database \"', database(), '\"'), 'the session, which selects no database'),
+        ', as user ', current_user())";
+    const HAS_SLOTS: bool = true;
+
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)
     }

@@ -39,7 +39,8 @@ where
 {
     let doing = || format!("reading the high-water mark of topic \"{topic}\"");
     if is_in_transaction(connection) {
-        let problem = "a transaction does not see concurrent commits: read messages outside of it";
+        let problem = "a transaction does not see concurrent commits: read messages outside of it. To \
+            isolate a test, give it a database of its own in place of a test transaction";
         return Err(Error::permanent(doing(), problem));
     }
     // A new reader gets an answer as soon as it has seen each slot free once.

@@ -15,6 +15,22 @@ impl Dialect for Pg {
     /// page that was read there is empty, which the reader notices.
     const IS_READABLE: &'static str = "AND NOT pg_catalog.pg_is_in_recovery()";
 
+    const COLUMNS: &'static str = "SELECT attname::pg_catalog.text FROM pg_catalog.pg_attribute
+        WHERE attrelid OPERATOR(pg_catalog.=)
+                pg_catalog.to_regclass(pg_catalog.quote_ident(?))::pg_catalog.oid
+            AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped";
+    const PLACE: &'static str = "SELECT pg_catalog.format(
+        'the schemas of the search_path (%s) of database \"%s\", as role \"%s\"%s',
+        pg_catalog.current_setting('search_path'), pg_catalog.current_database(), current_user,
+        (SELECT ', which has no USAGE on schema '
+            OPERATOR(pg_catalog.||) pg_catalog.string_agg(nspname::pg_catalog.text, ', ')
+        FROM pg_catalog.pg_namespace
+        WHERE nspname::pg_catalog.text OPERATOR(pg_catalog.=) ANY (
+                pg_catalog.regexp_split_to_array(
+                    pg_catalog.replace(pg_catalog.current_setting('search_path'), '\"', ''),
+                    ' *, *'))
+            AND NOT pg_catalog.has_schema_privilege(oid, 'USAGE')))";
+
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {
         dialect::bind(value, out)
     }

@@ -23,6 +23,9 @@
 //! takes steps 2 and 3. The snapshot in which it looks for that row is older than steps 1 and 2,
 //! so it may miss a row that was just committed. The next poll finds that row.
 //!
+//! The locks of the reader's own session do not count, because it sees its own rows. Its cursor is
+//! stored in the same transaction as these rows, so that both are committed or neither is.
+//!
 //! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`. The topic is a hash of 32
 //! bits, the sequence an oid, and `#` the exclusive or, which never overflows. A reader knows the
 //! topic and the sequence, so it recovers all of F. Positions can therefore leap by any distance
@@ -53,7 +56,11 @@ use crate::sql::postgres::sequence::{SEQUENCE, Sequence, no_sequence};
 use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::{MessageTable, TableSchema};
 
-/// Reads the lowest last value that active publishers have announced, if there are any. The value
+/// The condition that another session holds the lock. A prepared transaction has no session.
+const IS_OF_ANOTHER: &str = "(pid IS NULL
+    OR pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid())";
+
+/// Reads the lowest last value that other publishers have announced, if there are any. The value
 /// of the statement is the key of the topic.
 ///
 /// Both steps are in one statement. The locks are read for a row of the sequence. OFFSET keeps the
@@ -64,7 +71,7 @@ fn lowest_announced() -> String {
             SELECT {KEY} OPERATOR(pg_catalog.#) ?
                 OPERATOR(pg_catalog.#) (sequence.id OPERATOR(pg_catalog.<<) 40) AS last
             FROM pg_catalog.pg_locks
-            WHERE {IS_FENCE}
+            WHERE {IS_FENCE} AND {IS_OF_ANOTHER}
         ) AS announced
         WHERE announced.last OPERATOR(pg_catalog.>=) 0
             AND announced.last OPERATOR(pg_catalog.<=) sequence.last"

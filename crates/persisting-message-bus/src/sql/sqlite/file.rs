@@ -47,6 +47,26 @@ impl OpenFile {
     }
 }
 
+/// Returns the path of the file; `None` for a database in memory.
+pub(super) fn path<C>(connection: &mut C) -> QueryResult<Option<String>>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let path = open_file(connection)?.and_then(|file| file.path);
+    Ok(path.filter(|path| !path.is_empty()))
+}
+
+fn open_file<C>(connection: &mut C) -> QueryResult<Option<OpenFile>>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let table = &TableSchema::DEFAULT.messages;
+    let statement = Statement::<Value<'_>>::new(format!("SELECT {FILE_AND_MARK}"), table, []);
+    first_row(connection, statement, |[path, mark]| {
+        OpenFile::read(path, mark)
+    })
+}
+
 /// Marks a new connection, so that it notices later that its file was replaced. Otherwise, the
 /// first poll marks it.
 pub(super) fn mark<C>(connection: &mut C) -> QueryResult<()>
@@ -54,10 +74,7 @@ where
     C: LoadConnection<Backend = Sqlite>,
 {
     let table = &TableSchema::DEFAULT.messages;
-    let statement = Statement::<Value<'_>>::new(format!("SELECT {FILE_AND_MARK}"), table, []);
-    let file = first_row(connection, statement, |[path, mark]| {
-        OpenFile::read(path, mark)
-    })?;
+    let file = open_file(connection)?;
     // An error means that the file was replaced within this moment. The first poll finds it again.
     let _checked = file.map(|file| check(connection, table, &file));
     Ok(())

@@ -2,13 +2,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
-use diesel::result::QueryResult;
+use diesel::result::{Error as DieselError, QueryResult};
 use diesel::sqlite::Sqlite;
 
 use crate::classify::chain::class_of_cause;
 use crate::error::Error;
 use crate::error::class::Class;
+use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::rows::first_row;
+use crate::sql::schema::TableSchema;
 use crate::sql::sqlite::file;
 
 /// The settings that several connections to one SQLite file need so that they do not block each
@@ -74,7 +77,8 @@ impl Settings {
     /// # Errors
     ///
     /// When the database stays locked for longer than the busy timeout, or the file is not a
-    /// database.
+    /// database. Also when WAL cannot be turned on, because the file cannot be written, or is on a
+    /// network file system. A database in memory needs no WAL, and causes no error.
     pub fn apply<C>(&self, connection: &mut C) -> Result<(), Error>
     where
         C: LoadConnection<Backend = Sqlite>,
@@ -98,7 +102,16 @@ impl Settings {
                 {
                     thread::sleep(Duration::from_millis(1));
                 }
-                result => return result.and_then(|()| file::mark(connection)),
+                // A file that cannot be written is one of the reasons.
+                Err(cause) if class_of_cause(&cause).is_lost() => {
+                    expect_wal(connection)?;
+                    return Err(cause);
+                }
+                result => {
+                    result?;
+                    expect_wal(connection)?;
+                    return file::mark(connection);
+                }
             }
         }
     }
@@ -113,6 +126,34 @@ impl Settings {
              PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;",
             i32::try_from(self.busy_timeout.as_millis()).unwrap_or(i32::MAX)
         )
+    }
+}
+
+/// Fails if a file has another journal mode than WAL. SQLite reports no error when it cannot change
+/// the mode. A database in memory has no other connections, and needs no WAL.
+fn expect_wal<C>(connection: &mut C) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Sqlite>,
+{
+    let table = &TableSchema::DEFAULT.messages;
+    let statement = Statement::<Value<'_>>::new("PRAGMA journal_mode", table, []).unprepared();
+    let mode = first_row(connection, statement, |[mode]| {
+        Ok(mode.text("journal_mode")?.to_owned())
+    })?;
+    let mode = mode.unwrap_or_default();
+    if mode == "wal" {
+        return Ok(());
+    }
+    match file::path(connection)? {
+        None => Ok(()),
+        Some(path) => Err(DieselError::QueryBuilderError(
+            format!(
+                "WAL cannot be turned on, and the journal mode of {path} is still \"{mode}\", in which \
+                 readers and writers block each other: the file and its folder must be writable, and \
+                 on a local disk, because WAL does not work on network file systems"
+            )
+            .into(),
+        )),
     }
 }
 

@@ -1,0 +1,16 @@
+use crate::run::step::Pace;
+use crate::run::thread::ConsumerExit;
+
+/// The body of a consumer's thread. It receives the number of connections that all consumers of the
+/// runner need.
+pub(super) type Run = Box<dyn FnOnce(Pace, usize) -> ConsumerExit + Send>;
+
+/// A consumer that was added to a runner.
+pub(super) struct Added {
+    pub(super) name: String,
+    /// What it reads, for errors.
+    pub(super) reads: String,
+    /// The number of connections that it needs.
+    pub(super) connections: usize,
+    pub(super) run: Run,
+}

@@ -1,0 +1,124 @@
+//! `migrate` succeeds for users that can only read, if all tables exist.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection};
+use persisting_message_bus::sql::migrate;
+use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
+use persisting_message_bus_tests::servers::mariadb_url;
+use uuid::Uuid;
+
+use super::assert_says;
+use super::databases::Tables;
+
+/// A role of PostgreSQL with no rights but USAGE on the schema. It is dropped with the test's
+/// transaction.
+fn as_poor_role(bus: &mut PgConnection) {
+    let role = format!("poor_{}", Uuid::now_v7().simple());
+    let become_it = format!(
+        "CREATE ROLE {role};
+         DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
+         SET ROLE {role}"
+    );
+    bus.begin_test_transaction().unwrap();
+    bus.batch_execute(&become_it).unwrap();
+}
+
+#[test]
+fn a_role_of_postgres_without_rights_migrates_nothing() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    as_poor_role(&mut bus);
+    migrate(&mut bus).unwrap();
+}
+
+#[test]
+fn a_role_of_postgres_that_cannot_create_tables_is_named() {
+    let (_database, mut bus) = Postgres::without_tables();
+    as_poor_role(&mut bus);
+    let error = migrate(&mut bus).unwrap_err();
+    let parts = [
+        "the table \"public_messages\" does not exist",
+        "role \"poor_",
+        "as a user that can create tables",
+        "permission denied",
+    ];
+    assert_says(&error, &parts);
+}
+
+#[test]
+fn a_read_only_transaction_of_postgres_migrates_nothing() {
+    let database = Postgres::create();
+    let mut bus = database.connect();
+    bus.build_transaction().read_only().run(migrate).unwrap();
+    bus.batch_execute("SET default_transaction_read_only = on")
+        .unwrap();
+    migrate(&mut bus).unwrap();
+}
+
+#[test]
+fn a_user_of_mariadb_that_can_only_read_migrates_nothing() {
+    let database = Mariadb::create();
+    let user = format!("u{}", &Uuid::now_v7().simple().to_string()[12..]);
+    let name = database.url().rsplit_once('/').unwrap().1.to_owned();
+    let mut root = database.connect();
+    let create =
+        format!("CREATE USER {user} IDENTIFIED BY 'secret'; GRANT SELECT ON {name}.* TO {user}");
+    root.batch_execute(&create).unwrap();
+    let server = mariadb_url();
+    let host = server
+        .rsplit_once('/')
+        .unwrap()
+        .0
+        .rsplit_once('@')
+        .unwrap()
+        .1;
+    let address = format!("mysql://{user}:secret@{host}/{name}");
+    let migrated = MysqlConnection::establish(&address)
+        .map_err(|error| error.to_string())
+        .and_then(|mut poor| migrate(&mut poor).map_err(|error| format!("{error:#}")));
+    let refused = MysqlConnection::establish(&address).map(|mut poor| {
+        root.batch_execute("DROP TABLE message_inbox").unwrap();
+        migrate(&mut poor)
+    });
+    root.batch_execute(&format!("DROP USER {user}")).unwrap();
+    migrated.unwrap();
+    let parts = [
+        "the table \"message_inbox\" does not exist in the database \"bus_",
+        "as a user that can create tables",
+    ];
+    assert_says(&refused.unwrap().unwrap_err(), &parts);
+}
+
+#[test]
+fn a_file_of_sqlite_that_cannot_be_written_migrates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bus.db");
+    let path = path.to_str().unwrap();
+    migrate(&mut SqliteConnection::establish(path).unwrap()).unwrap();
+    let address = format!("file:{path}?mode=ro");
+    migrate(&mut SqliteConnection::establish(&address).unwrap()).unwrap();
+
+    let empty = folder.path().join("empty.db");
+    let empty = empty.to_str().unwrap();
+    let mut writer = SqliteConnection::establish(empty).unwrap();
+    writer.batch_execute("CREATE TABLE other (id)").unwrap();
+    let mut reader = SqliteConnection::establish(&format!("file:{empty}?mode=ro")).unwrap();
+    let error = migrate(&mut reader).unwrap_err();
+    let parts = [
+        "does not exist in the file ",
+        "on a server that can be written",
+    ];
+    assert_says(&error, &parts);
+}
+
+#[test]
+fn a_transaction_of_sqlite_or_mariadb_migrates_nothing() {
+    let (sqlite, mariadb) = (Sqlite::create(), Mariadb::create());
+    let mut bus = sqlite.connect();
+    bus.batch_execute("PRAGMA query_only = ON").unwrap();
+    bus.transaction(migrate).unwrap();
+    let mut bus = mariadb.connect();
+    bus.batch_execute("SET SESSION TRANSACTION READ ONLY")
+        .unwrap();
+    bus.transaction(migrate).unwrap();
+}

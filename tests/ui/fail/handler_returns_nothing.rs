@@ -1,0 +1,16 @@
+use persisting_message_bus::{Message, MessageConsumer, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let handler = |message: &Message<Orders>| println!("{}", message.position());
+    let _ = MessageConsumer::<Orders>::external("all", handler);
+}

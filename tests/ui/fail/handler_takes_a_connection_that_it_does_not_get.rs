@@ -1,0 +1,17 @@
+use diesel::SqliteConnection;
+use persisting_message_bus::{Message, MessageConsumer, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let handler = |_: &mut SqliteConnection, _: &Message<Orders>| Ok(());
+    let _ = MessageConsumer::<Orders>::external("all", handler);
+}

@@ -1,0 +1,15 @@
+use persisting_message_bus::{MessageConsumer, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {}
+
+#[derive(Topic)]
+#[topic(name = "orders")]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let _ = MessageConsumer::<Orders>::external("all", |_: &OrderPlaced| Ok(()));
+}
