@@ -147,7 +147,11 @@ pub(super) fn needs_fallback(cause: &DieselError) -> bool {
         cause,
         DieselError::DatabaseError(DatabaseErrorKind::Unknown, _)
     );
-    is_unknown && matches!(class_of_cause(cause), Class::Refused | Class::Permanent)
+    is_unknown
+        && matches!(
+            class_of_cause(cause),
+            Class::Undefined | Class::Refused | Class::Permanent
+        )
 }
 
 /// Inserts one message in a transaction of its own; 0 if the statement does not apply.
