@@ -70,7 +70,7 @@ fn a_cursor_after_the_head_is_compared_with_a_page_that_has_no_events() {
     assert_eq!(consume(&mut join()), [0; 0]);
     ship(bus, 6);
     assert_eq!(consume(&mut join()), [6]);
-    let page = serving.get("/feeds/orders?limit=0");
+    let page = serving.get("/feeds/orders?limit=0&withLast");
     assert_eq!(page.header("feed-last"), Some("6"));
     assert_eq!(serving.get("/feeds/orders").header("feed-last"), None);
 }

@@ -81,6 +81,7 @@
 //! | `lastEventId` | events after this event: its `id`, or its `sequence`; empty and `null` mean the start |
 //! | `after` | events after this position, a `sequence`; 0 is the start, which is the default |
 //! | `limit` | the maximum number of events; 0 returns an empty page, whose headers contain the topic's head |
+//! | `withLast` | the answer has the header `Feed-Last` |
 //! | `timeout` | how many milliseconds to wait if there are no new events; 0, the default, does not wait |
 //! | `type` | events of this type only; can be repeated |
 //! | `exceptType` | events of all types except this one; can be repeated |
@@ -100,7 +101,7 @@
 //! | `Feed-Head` | the head: the position of the topic's last event at or below the high-water mark |
 //! | `Feed-Head-Id` | the id of the event at the head, if there is one |
 //! | `Feed-After-Id` | the id of the event after which the page begins, if it is there |
-//! | `Feed-Last` | with `limit=0`: the last position that was ever assigned |
+//! | `Feed-Last` | with the parameter `withLast`: the last position that was ever assigned |
 //! | `Feed-High-Water-Mark` | the high-water mark: nothing of the topic can still be committed at or below this position |
 //! | `ETag`, `Cache-Control`, `If-None-Match` | a cache can keep a full page and must revalidate it; it cannot keep other pages |
 //!

@@ -35,7 +35,8 @@ pub(super) fn last_position(server: &Server) -> Result<Position, Failure> {
 
 fn is_elsewhere(failure: &Failure) -> bool {
     match failure {
-        Failure::Redirected(_) => true,
+        // At one of both addresses, an application can have a page of its own.
+        Failure::Redirected(_) | Failure::NoFeed(_) => true,
         Failure::Refused { status, .. } => *status == StatusCode::NOT_FOUND,
         _ => false,
     }

@@ -21,7 +21,7 @@ pub(super) struct Page {
     /// The message after which the page begins.
     pub(super) after: MessageAt,
     pub(super) high_water_mark: Position,
-    /// The last position of the feed, in the answer to a request for no events.
+    /// The last position of the feed, in the answer to a request for it.
     pub(super) last: Option<Position>,
 }
 

@@ -99,7 +99,7 @@ impl MessageSource for HttpSource {
     /// Returns the position that comes with the head of a topic, or else the one of the feed's index.
     fn last_position(&mut self) -> Result<Position, Error> {
         if let Some(topic) = self.known.keys().next()
-            && let Some(last) = self.empty_page(topic)?.last
+            && let Some(last) = self.empty_page(topic, true)?.last
         {
             return Ok(last);
         }
@@ -134,7 +134,7 @@ impl Known {
 
 impl HttpSource {
     fn look(&self, topic: &str) -> Result<Known, Error> {
-        let page = self.empty_page(topic)?;
+        let page = self.empty_page(topic, false)?;
         Ok(Known {
             high_water_mark: page.high_water_mark,
             head: page.head,
@@ -143,16 +143,20 @@ impl HttpSource {
         })
     }
 
-    /// Requests a page without events, whose headers contain the topic's head.
-    fn empty_page(&self, topic: &str) -> Result<Page, Error> {
+    /// Requests a page without events, whose headers contain the topic's head and, if that is asked
+    /// for, the last position of all topics.
+    fn empty_page(&self, topic: &str, with_last: bool) -> Result<Page, Error> {
         let asked = Asked {
             topic,
             after: Position::START,
             limit: 0,
         };
-        let page = self.server.ask(&path(asked, TypeFilter::All), |answer| {
-            Page::new(answer, asked)
-        });
+        let mut path = path(asked, TypeFilter::All);
+        if with_last {
+            path.push('&');
+            path.push_str(parameter::WITH_LAST);
+        }
+        let page = self.server.ask(&path, |answer| Page::new(answer, asked));
         let doing = format!("reading the head of topic {topic:?} of");
         page.map_err(|failure| self.failed(&doing, failure))
     }

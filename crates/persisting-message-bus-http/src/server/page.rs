@@ -19,6 +19,8 @@ pub(super) struct Wanted {
     pub(super) bytes: usize,
     pub(super) types: Types,
     pub(super) form: Form,
+    /// Whether the answer must have the last position of all topics.
+    pub(super) with_last: bool,
 }
 
 /// The form in which events are written.
@@ -42,7 +44,7 @@ pub(super) struct Page {
     pub(super) after_id: Option<Uuid>,
     /// Whether the page ended because there was no room for more events.
     pub(super) is_full: bool,
-    /// The last position of the source, for a client that asks for no events.
+    /// The last position of the source, for a client that asks for it.
     pub(super) last_position: Option<Position>,
     pub(super) seen: Seen,
 }
@@ -95,7 +97,7 @@ impl Wanted {
         } else if after == seen.head.position {
             page.after_id = seen.head.message_id;
         }
-        if self.limit == 0 {
+        if self.with_last {
             let last = source.last_position();
             let last = last.map_err(|error| Problem::reading(&self.topic.name, &error))?;
             page.last_position = Some(last);

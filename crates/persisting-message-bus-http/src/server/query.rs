@@ -15,6 +15,8 @@ pub(super) struct Query {
     pub(super) limit: Option<usize>,
     pub(super) timeout: Duration,
     pub(super) types: Types,
+    /// Whether the answer must have the last position of all topics.
+    pub(super) with_last: bool,
 }
 
 /// The place after which a page begins.
@@ -47,6 +49,7 @@ impl Query {
                     let limit = usize::try_from(number(name, &value)?).unwrap_or(usize::MAX);
                     once(&mut parsed.limit, name, limit)?;
                 }
+                parameter::WITH_LAST => parsed.with_last = true,
                 parameter::TIMEOUT => once(&mut timeout, name, number(name, &value)?)?,
                 parameter::TYPE => parsed.types.add(value.into_owned(), false)?,
                 parameter::EXCEPT_TYPE => parsed.types.add(value.into_owned(), true)?,

@@ -94,6 +94,7 @@ async fn feed(
         bytes: limits.max_page_bytes,
         types: query.types,
         form: if is_stream { Form::Stream } else { Form::Batch },
+        with_last: query.with_last && !is_stream,
     };
     if is_stream {
         let events = stream::events(Arc::clone(&served), wanted).await;

@@ -50,7 +50,7 @@ pub(super) async fn events(served: Arc<Served>, mut wanted: Wanted) -> Result<Re
     // stand still.
     wanted.bytes = wanted.bytes.min(PIECE);
     wanted.limit = wanted.limit.max(1);
-    let (page, taken) = first_page(&served, &wanted).await?;
+    let (page, taken, place) = first_page(&served, &wanted, place).await?;
     let mut text = retry::field(served.limits.reconnect_delay).into_bytes();
     match page.last {
         Some(_) => text.extend(page.text),
@@ -89,13 +89,18 @@ pub(super) fn answer(events: Body) -> Response {
 }
 
 /// Reads the first events, within the time of one read, also if it had to wait for its turn. A read
-/// that takes longer goes on, so that its permit is replaced if it hangs.
-async fn first_page(served: &Arc<Served>, wanted: &Wanted) -> Result<(Page, Taken), Problem> {
+/// that takes longer goes on, so that its permit is replaced if it hangs. Until then, it counts as a
+/// client that waits, also if the client is gone.
+async fn first_page(
+    served: &Arc<Served>,
+    wanted: &Wanted,
+    place: OwnedSemaphorePermit,
+) -> Result<(Page, Taken, OwnedSemaphorePermit), Problem> {
     let (served, wanted) = (Arc::clone(served), wanted.clone());
     let longest = served.limits.read_timeout.min(MAX_DELAY);
     let reading = tokio::spawn(async move {
         let taken = served.room.take().await?;
-        Ok((served.read(wanted, None).await?, taken))
+        Ok((served.read(wanted, None).await?, taken, place))
     });
     match timeout(longest, reading).await {
         Ok(Ok(read)) => read,

@@ -25,6 +25,8 @@ pub(crate) mod parameter {
     #[cfg(feature = "server")]
     pub(crate) const LAST_EVENT_ID: &str = "lastEventId";
     pub(crate) const LIMIT: &str = "limit";
+    /// Asks for the last position of all topics.
+    pub(crate) const WITH_LAST: &str = "withLast";
     #[cfg(feature = "server")]
     pub(crate) const TIMEOUT: &str = "timeout";
     pub(crate) const TYPE: &str = "type";
