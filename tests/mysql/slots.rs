@@ -24,6 +24,26 @@ fn place(connection: &mut MysqlConnection, order: u64) {
         .unwrap();
 }
 
+/// As after a copy of the tables without their rows.
+#[test]
+fn a_topic_is_published_and_read_although_the_rows_of_the_migration_are_missing() {
+    for is_read_first in [false, true] {
+        let database = Mariadb::create();
+        let mut bus = database.connect();
+        bus.batch_execute("DELETE FROM message_publisher_slots")
+            .unwrap();
+        if is_read_first {
+            let message = "INSERT INTO public_messages
+                (message_id, topic, message_type, payload, headers, published_at)
+                VALUES (uuid(), 'orders', 'OrderPlaced', '{\"order\": 1, \"note\": \"\"}', '{}', now())";
+            bus.batch_execute(message).unwrap();
+        } else {
+            place(&mut bus, 1);
+        }
+        wait_until("the message is read", || consume(&mut bus) == [1]);
+    }
+}
+
 #[test]
 fn first_publishers_of_a_topic_come_one_after_the_other() {
     for isolation in ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"] {

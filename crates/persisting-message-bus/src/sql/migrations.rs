@@ -1,4 +1,5 @@
 use crate::error::Error;
+use crate::error::class::Class;
 use crate::sql::backend::StoreBackend;
 use crate::sql::missing::Missing;
 use crate::sql::tables::Tables;
@@ -21,7 +22,8 @@ const NOT_THERE: &str = "__diesel_schema_migrations lists all migrations of the 
 /// The call first looks for the tables and their columns. If all are there, it changes nothing. So
 /// it then succeeds for each user that can connect: with no rights but SELECT, in a read-only
 /// transaction, on a replica, and on a file that cannot be written. A program can therefore call it
-/// at each start.
+/// at each start. MySQL and MariaDB hide tables on which the user has no right at all, so the user
+/// needs one on each of them there.
 ///
 /// Several processes can call it at the same time. Diesel's migration harness records the
 /// migrations in `__diesel_schema_migrations`, beside the application's own migrations. Their
@@ -67,7 +69,14 @@ pub fn migrate<T: Tables>(connection: &mut T) -> Result<(), Error> {
     if !schema.has_default_names() {
         return Err(missing.error("checking its tables", NOT_OURS));
     }
-    T::Backend::migrate(connection).map_err(|error| missing.explain(error, CANNOT_CREATE))?;
+    if let Err(error) = T::Backend::migrate(connection) {
+        let may_be_lost = error.class().is_some_and(Class::is_lost);
+        // A file that cannot be written counts as lost, too, and can be asked.
+        if may_be_lost && Missing::find(connection, schema).is_err() {
+            return Err(error);
+        }
+        return Err(missing.explain(error, CANNOT_CREATE));
+    }
     match Missing::find(connection, schema)? {
         missing if missing.is_nothing() => Ok(()),
         missing => Err(missing.error("checking its tables after all migrations", NOT_THERE)),

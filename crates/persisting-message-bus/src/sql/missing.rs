@@ -24,6 +24,8 @@ pub(super) struct Missing {
     tables: Vec<Table>,
     /// The database, and the schemas in it.
     place: String,
+    /// Whether the database hides what the user may not use.
+    may_be_hidden: bool,
 }
 
 /// A table that does not exist, or that lacks columns.
@@ -35,8 +37,9 @@ struct Table {
 }
 
 impl Missing {
-    /// Compares the tables that the connection finds with those that the library needs. Only reads,
-    /// and needs no rights on the tables.
+    /// Compares the tables that the connection finds with those that the library needs. Only reads.
+    /// MySQL and MariaDB hide tables and columns on which the user has no right at all; the other
+    /// databases do not.
     pub(super) fn find<C>(connection: &mut C, schema: &TableSchema) -> Result<Self, Error>
     where
         C: LoadConnection,
@@ -57,7 +60,11 @@ impl Missing {
                 .map_err(failed)?
                 .concat()
         };
-        Ok(Self { tables, place })
+        Ok(Self {
+            tables,
+            place,
+            may_be_hidden: C::Backend::HAS_SLOTS,
+        })
     }
 
     /// Returns `true` if nothing is missing.
@@ -81,7 +88,12 @@ impl Missing {
 
     fn describe(&self) -> String {
         let tables: Vec<_> = self.tables.iter().map(Table::describe).collect();
-        format!("{} in {}", tables.join(", and "), self.place)
+        let or_hidden = if self.may_be_hidden {
+            ", or the user has no right to it"
+        } else {
+            ""
+        };
+        format!("{} in {}{or_hidden}", tables.join(", and "), self.place)
     }
 
     /// Leaves only the tables whose names are in a text.

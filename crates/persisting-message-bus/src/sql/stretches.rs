@@ -64,7 +64,11 @@ pub(super) fn read_page<T: Tables>(
             }
         }
         // Step 2 finds out how far a shorter statement comes.
-        Err(error) if !is_whole_topic(request.message_types) && can_be_shorter(tables, &error) => {}
+        Err(error) if !is_whole_topic(request.message_types) && can_be_shorter(tables, &error) => {
+            if let Some(end) = received.end(request.limit) {
+                return Ok(end);
+            }
+        }
         Err(error) => return Err(error),
     }
     let after = received.last.map_or(request.after, |last| last.position);

@@ -13,8 +13,10 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/mysql");
 
 /// Creating a table commits the transaction, so only a lock of the connection lasts long enough.
 /// The lock ends with the connection at the latest.
-const LOCK: &str = "SELECT get_lock(concat('persisting_message_bus ', md5(database())), 3600)";
-const UNLOCK: &str = "SELECT release_lock(concat('persisting_message_bus ', md5(database())))";
+const LOCK: &str =
+    "SELECT get_lock(concat('persisting_message_bus ', md5(coalesce(database(), ''))), 3600)";
+const UNLOCK: &str =
+    "SELECT release_lock(concat('persisting_message_bus ', md5(coalesce(database(), ''))))";
 
 const IS_HELD: &str = "another session has held the lock for an hour; wait until its migration \
     ends, or kill that session, and migrate again";

@@ -140,8 +140,11 @@ fn create<C>(connection: &mut C, table: &PublisherSlotsTable, topic: &str) -> Qu
 where
     C: LoadConnection<Backend = Mysql>,
 {
-    let gate = Statement::new(format!("{GATE} FOR UPDATE"), table, [Text(topic)]);
-    first_row(connection, gate, |[]| Ok(()))?;
+    let gate = || Statement::new(format!("{GATE} FOR UPDATE"), table, [Text(topic)]);
+    if first_row(connection, gate(), |[]| Ok(()))?.is_none() {
+        create_gates(connection, table)?;
+        first_row(connection, gate(), |[]| Ok(()))?;
+    }
     if insert(connection, table, topic, MARK..0)? == 1 {
         insert(connection, table, topic, 0..SLOTS)?;
     }
@@ -158,16 +161,24 @@ where
     C: LoadConnection<Backend = Mysql>,
 {
     connection.transaction(|connection| {
-        let gate = Statement::new(
-            format!("{GATE} FOR UPDATE SKIP LOCKED"),
-            table,
-            [Text(topic)],
-        );
-        if first_row(connection, gate, |[]| Ok(()))?.is_some() {
+        let gate = |lock: &str| Statement::new(format!("{GATE}{lock}"), table, [Text(topic)]);
+        let free = gate(" FOR UPDATE SKIP LOCKED");
+        if first_row(connection, free, |[]| Ok(()))?.is_some() {
             insert(connection, table, topic, MARK..SLOTS)?;
+        } else if first_row(connection, gate(""), |[]| Ok(()))?.is_none() {
+            // The next reader finds them.
+            create_gates(connection, table)?;
         }
         Ok(())
     })
+}
+
+/// Inserts the gates, which the migration has inserted, unless the table was copied without its rows.
+fn create_gates<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Mysql>,
+{
+    insert(connection, table, "", 0..SLOTS).map(drop)
 }
 
 /// Returns `true` if a topic has slots, as far as the transaction sees.

@@ -13,7 +13,7 @@ impl Dialect for Sqlite {
         "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', printf('%+.3f seconds', ? / 1000.0))";
 
     /// Only the main database counts, because the last position is read there.
-    const COLUMNS: &'static str = "SELECT name FROM pragma_table_info(?, 'main')";
+    const COLUMNS: &'static str = "SELECT name FROM pragma_table_xinfo(?, 'main')";
     const PLACE: &'static str = "SELECT group_concat(text, ' ') FROM (
         SELECT CASE file WHEN '' THEN 'the database in memory' ELSE 'the file ' || file END AS text
         FROM pragma_database_list WHERE name = 'main'

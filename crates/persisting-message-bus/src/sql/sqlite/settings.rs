@@ -104,8 +104,10 @@ impl Settings {
                 }
                 // A file that cannot be written is one of the reasons.
                 Err(cause) if class_of_cause(&cause).is_lost() => {
-                    expect_wal(connection)?;
-                    return Err(cause);
+                    return Err(match expect_wal(connection) {
+                        Err(reason @ DieselError::QueryBuilderError(_)) => reason,
+                        _ => cause,
+                    });
                 }
                 result => {
                     result?;
