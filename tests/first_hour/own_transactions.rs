@@ -1,28 +1,13 @@
 //! Consumers in a transaction that has dispatched, as in a test that is never committed.
 
-use std::cell::RefCell;
-
 use diesel::{Connection, PgConnection, SqliteConnection};
-use persisting_message_bus::backend::{MessageConsumerState, MessageRepository};
 use persisting_message_bus::testing::Scenario;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
+use persisting_message_bus_tests::consume_as;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
 
 use super::{assert_says, ignore, orders};
-
-/// Returns the orders of the messages that a new consumer handles.
-fn handled(bus: &mut (impl MessageRepository + MessageConsumerState), name: &str) -> Vec<u64> {
-    let handled = RefCell::default();
-    let mut consumer = MessageConsumer::<Orders>::external(name, |message: &Message<Orders>| {
-        let handled: &RefCell<Vec<u64>> = &handled;
-        handled.borrow_mut().push(message.payload().order());
-        Ok(())
-    });
-    consumer.handle_new_messages(bus).unwrap();
-    drop(consumer);
-    handled.into_inner()
-}
 
 macro_rules! a_test_transaction_works {
     ($database:ident, $connection:ident) => {{
@@ -40,9 +25,9 @@ macro_rules! a_test_transaction_works {
                 .given(placed())
                 .when(MessageConsumer::<Orders>::transactional("payer", pay))
                 .then_dispatched([1, 2].map(|order| Payments::from(Paid { order })))
-                .then(|bus| assert_eq!(handled(bus, "mailer"), [1, 2]));
+                .then(|bus| assert_eq!(consume_as("mailer", bus), [1, 2]));
         }
-        assert!(handled(&mut database.connect(), "mailer").is_empty());
+        assert!(consume_as("mailer", &mut database.connect()).is_empty());
     }};
 }
 
@@ -87,10 +72,10 @@ fn messages_of_other_publishers_hold_back_a_test_transaction() {
     other.begin_test_transaction().unwrap();
     place(&mut other, 2);
     place(&mut own, 3);
-    assert_eq!(handled(&mut own, "all"), [1]);
+    assert_eq!(consume_as("all", &mut own), [1]);
     drop(other);
     persisting_message_bus_tests::waiting::wait_until("the other session has ended", || {
-        handled(&mut own, "all") == [3]
+        consume_as("all", &mut own) == [3]
     });
 }
 
@@ -103,11 +88,11 @@ fn a_cursor_after_own_messages_is_rolled_back_with_them() {
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(1))
         .unwrap();
-    assert_eq!(handled(&mut bus, "all"), [1]);
+    assert_eq!(consume_as("all", &mut bus), [1]);
     drop(bus);
     let mut bus = database.connect();
     orders()
         .dispatch(&mut bus, &OrderPlaced::number(2))
         .unwrap();
-    assert_eq!(handled(&mut bus, "all"), [2]);
+    assert_eq!(consume_as("all", &mut bus), [2]);
 }

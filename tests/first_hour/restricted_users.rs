@@ -3,7 +3,9 @@
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection};
 use persisting_message_bus::sql::migrate;
-use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
+use persisting_message_bus_tests::databases::{
+    Database, Mariadb, Postgres, Server, Sqlite, become_role,
+};
 use persisting_message_bus_tests::servers::mariadb_url;
 use uuid::Uuid;
 
@@ -13,14 +15,8 @@ use super::databases::Tables;
 /// A role of PostgreSQL with no rights but USAGE on the schema. It is dropped with the test's
 /// transaction.
 fn as_poor_role(bus: &mut PgConnection) {
-    let role = format!("poor_{}", Uuid::now_v7().simple());
-    let become_it = format!(
-        "CREATE ROLE {role};
-         DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
-         SET ROLE {role}"
-    );
     bus.begin_test_transaction().unwrap();
-    bus.batch_execute(&become_it).unwrap();
+    become_role(bus, |_| String::new());
 }
 
 #[test]
@@ -38,7 +34,7 @@ fn a_role_of_postgres_that_cannot_create_tables_is_named() {
     let error = migrate(&mut bus).unwrap_err();
     let parts = [
         "the table \"public_messages\" does not exist",
-        "role \"poor_",
+        "role \"role_",
         "as a user that can create tables",
         "permission denied",
     ];

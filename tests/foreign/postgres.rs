@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::backend::{MessageSource, TransactionControl};
 use persisting_message_bus::sql::{TableSchema, guard_foreign_inserts};
-use persisting_message_bus_tests::databases::{Database, Postgres, Server};
+use persisting_message_bus_tests::databases::{Database, Postgres, Server, become_role, drop_role};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use persisting_message_bus_tests::waiting::wait_until;
 
@@ -257,17 +257,9 @@ fn a_single_message_takes_its_lock_once() {
 fn a_role_without_rights_on_the_sequence_is_guarded() {
     let database = Postgres::create_guarded();
     let mut program = database.connect();
-    let schema_name: String =
-        diesel::dsl::sql::<diesel::sql_types::Text>("SELECT current_schema()::text")
-            .get_result(&mut program)
-            .unwrap();
-    let role = format!("writer_{schema_name}");
-    program
-        .batch_execute(&format!(
-            "CREATE ROLE {role}; GRANT USAGE ON SCHEMA {schema_name} TO {role};
-            GRANT INSERT ON public_messages TO {role}; SET ROLE {role}"
-        ))
-        .unwrap();
+    let role = become_role(&mut program, |role| {
+        format!("GRANT INSERT ON public_messages TO {role};")
+    });
     let schema = TableSchema::default();
     let mut reader = Reader::on(&database, schema.clone());
     program.begin().unwrap();
@@ -277,11 +269,7 @@ fn a_role_without_rights_on_the_sequence_is_guarded() {
     assert!(reader.read().is_empty());
     program.commit().unwrap();
     assert_eq!(reader.read(), [1, 2]);
-    program
-        .batch_execute(&format!(
-            "RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}"
-        ))
-        .unwrap();
+    drop_role(&mut program, &role);
 }
 
 #[test]

@@ -5,29 +5,16 @@ use std::sync::Arc;
 
 use persisting_message_bus::OnDuplicate;
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, PageRequest, RawMessage, StoredMessage,
+    MessageRepository, MessageSource, PageRequest, StoredMessage,
 };
 use persisting_message_bus::{Error, Position};
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{Database, Memory};
 use serde_json::Value;
-use uuid::Uuid;
 
+use super::correlation::raw;
 use super::round_trip::stored;
 use super::serving::{Serving, feed_of};
-
-fn raw(headers: &str) -> RawMessage {
-    RawMessage {
-        correlation_id: None,
-        message_id: Uuid::now_v7(),
-        topic: "orders".into(),
-        message_type: "OrderShipped".into(),
-        message_version: 1,
-        payload: r#"{"order":3}"#.to_owned(),
-        headers: headers.to_owned(),
-        published_at: chrono::Utc::now(),
-    }
-}
 
 #[test]
 fn headers_are_compact_and_have_no_control_characters() {

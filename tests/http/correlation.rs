@@ -8,9 +8,8 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, PooledSqlite};
-use persisting_message_bus_tests::topics::{Orders, Paid, Payments};
+use persisting_message_bus_tests::topics::{Orders, Paid, Payments, raw_message};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::resuming::ship;
 use super::round_trip::stored;
@@ -19,16 +18,11 @@ use super::serving::{Serving, feed_of};
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Returns an order with foreign headers.
-fn raw(headers: &str) -> RawMessage {
+pub fn raw(headers: &str) -> RawMessage {
     RawMessage {
-        correlation_id: None,
-        message_id: Uuid::now_v7(),
-        topic: "orders".into(),
         message_type: "OrderShipped".into(),
-        message_version: 1,
-        payload: r#"{"order":3}"#.to_owned(),
         headers: headers.to_owned(),
-        published_at: chrono::Utc::now(),
+        ..raw_message("orders", r#"{"order":3}"#.to_owned())
     }
 }
 

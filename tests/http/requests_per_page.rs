@@ -1,11 +1,8 @@
 //! The number of requests that a consumer of a feed sends.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use diesel::SqliteConnection;
@@ -15,16 +12,15 @@ use persisting_message_bus::{EventSet, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_http::Feed;
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders};
-use tokio::runtime::{Builder, Runtime};
 
 use super::replaced::{Joined, Seen, feed_at, join, recording, taken};
 use super::resuming::ship;
+use super::serving::Serving;
 
 /// A served feed that counts its requests.
 struct Counted {
-    url: String,
+    serving: Serving,
     requests: Arc<AtomicUsize>,
-    runtime: Option<Runtime>,
 }
 
 impl Counted {
@@ -35,37 +31,15 @@ impl Counted {
             counted.fetch_add(1, Ordering::SeqCst);
             next.run(request)
         });
-        let router: Router = feed.router().layer(count);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.spawn(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await
-        });
         Self {
-            url,
+            serving: Serving::start_router(feed.router().layer(count)),
             requests,
-            runtime: Some(runtime),
         }
     }
 
     /// Returns the number of requests since the last call.
     fn count(&self) -> usize {
         self.requests.swap(0, Ordering::SeqCst)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(10));
-        }
     }
 }
 
@@ -96,7 +70,7 @@ where
     let mut publisher = database.connect();
     let counted = Counted::start(feed_at(&Arc::new(Mutex::new(database.path()))));
     let seen = Seen::default();
-    let mut bus = join(counted.url.clone(), &state);
+    let mut bus = join(counted.serving.url(), &state);
     let mut consumer = recording(&seen).page_size(5);
     // The first time, without an anchor, and then with one.
     for _ in 0..2 {
@@ -118,7 +92,7 @@ where
     assert_eq!(counted.count(), 1);
     // A new process, with an anchor: the head, the page, and the head again.
     publish(&mut publisher, 3);
-    let mut bus = join(counted.url.clone(), &state);
+    let mut bus = join(counted.serving.url(), &state);
     let mut consumer = recording(&seen);
     consumer.handle_new_messages(&mut bus).unwrap();
     assert_eq!(taken(&seen).len(), 3);

@@ -1,27 +1,22 @@
 //! A feed on a free port, and a record of the requests to its source.
 
 use std::convert::Infallible;
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus_http::Feed;
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::forward_source;
-use tokio::runtime::{Builder, Runtime};
+use persisting_message_bus_tests::http_server::HttpServer;
 
 pub const TOPICS: [&str; 3] = ["orders", "payments", "invoices"];
 
 /// A served feed. Dropping this stops it.
-pub struct Serving {
-    pub address: SocketAddr,
-    runtime: Option<Runtime>,
-}
+pub struct Serving(HttpServer);
 
 impl Serving {
     pub fn start(feed: Feed) -> Self {
@@ -34,52 +29,16 @@ impl Serving {
     }
 
     pub fn start_router(router: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name(thread_name(address))
-            .enable_all()
-            .build()
-            .unwrap();
-        let entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        drop(entered);
-        runtime.spawn(async { axum::serve(listener, router).await });
-        Self {
-            address,
-            runtime: Some(runtime),
-        }
-    }
-
-    /// Returns the number of the server's threads.
-    pub fn threads(&self) -> usize {
-        let name = thread_name(self.address);
-        let threads = fs::read_dir("/proc/self/task").unwrap();
-        let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
-        // Some threads may end during the count.
-        names
-            .filter(|found| found.as_ref().is_ok_and(|found| found.trim() == name))
-            .count()
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        Self(HttpServer::start(router))
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A connection to PostgreSQL must not outlive the libraries of the program.
-            runtime.shutdown_timeout(Duration::from_secs(10));
-        }
-    }
-}
+impl Deref for Serving {
+    type Target = HttpServer;
 
-fn thread_name(address: SocketAddr) -> String {
-    format!("feed {}", address.port())
+    fn deref(&self) -> &HttpServer {
+        &self.0
+    }
 }
 
 /// Returns a public feed that opens a connection for each read.

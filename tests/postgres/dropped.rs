@@ -4,9 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::{Error, OnDuplicate};
-use persisting_message_bus_tests::databases::{
-    Database, Postgres, become_publisher, drop_publisher,
-};
+use persisting_message_bus_tests::databases::{Database, Postgres, become_publisher, drop_role};
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
 
@@ -155,7 +153,7 @@ fn a_hidden_message_is_not_called_a_duplicate_that_can_be_ignored() {
             assert!(!error.is_duplicate(), "{error:#}");
         }
     }
-    drop_publisher(&mut bus, &role);
+    drop_role(&mut bus, &role);
 }
 
 #[test]

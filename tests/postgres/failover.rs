@@ -22,11 +22,12 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_http::HttpSource;
 use persisting_message_bus_tests::databases::{Database, Postgres};
+use persisting_message_bus_tests::http_server::HttpServer;
 use persisting_message_bus_tests::topics::Orders;
 use persisting_message_bus_tests::waiting::wait_until;
 
 pub use self::cluster::{Cluster, place};
-use self::feed::ServedFeed;
+use self::feed::serve_feed;
 
 type Connections = Pool<ConnectionManager<PgConnection>>;
 type Pooled = PooledConnection<ConnectionManager<PgConnection>>;
@@ -131,8 +132,8 @@ impl Elsewhere {
     }
 
     /// Starts a consumer that reads a feed.
-    fn start_reader(&self, feed: &ServedFeed) -> RunHandle {
-        let (state, url) = (Arc::clone(&self.0), feed.url.clone());
+    fn start_reader(&self, feed: &HttpServer) -> RunHandle {
+        let (state, url) = (Arc::clone(&self.0), feed.url());
         let connect = move || {
             let messages = HttpSource::new(url.clone())?.max_attempts(1);
             Ok::<_, Error>(MessageBus::new(messages, state.connect()))
@@ -171,7 +172,7 @@ fn continues_after(fail_over: impl FnOnce(&mut Cluster)) {
     place(&mut cluster.connect(), 1..=MESSAGES);
     cluster.wait_until_replicated();
     let (elsewhere, reader) = (Elsewhere::create(), Elsewhere::create());
-    let feed = ServedFeed::start(pool(&cluster.url()));
+    let feed = serve_feed(pool(&cluster.url()));
     let runners = [
         start_here(&cluster.url()),
         elsewhere.start(&cluster.url()),

@@ -11,7 +11,7 @@ use persisting_message_bus::Headers;
 use persisting_message_bus::backend::TransactionControl;
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus_tests::databases::{
-    Database, Postgres, Server, become_publisher, drop_publisher,
+    Database, Postgres, Server, become_publisher, drop_role,
 };
 use persisting_message_bus_tests::topics::OrderPlaced;
 use uuid::Uuid;
@@ -327,5 +327,5 @@ fn messages_are_published_under_row_level_security() {
     assert!(dispatch().unwrap_err().is_duplicate());
     bus.batch_execute("RESET ROLE").unwrap();
     assert_eq!(consume(&mut bus).len(), MANY + 1);
-    drop_publisher(&mut bus, &role);
+    drop_role(&mut bus, &role);
 }

@@ -6,9 +6,7 @@ use std::ops::ControlFlow;
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::Position;
 use persisting_message_bus::backend::{MessageSource, PageRequest, TypeFilter};
-use persisting_message_bus_tests::databases::{
-    Database, Postgres, become_publisher, drop_publisher,
-};
+use persisting_message_bus_tests::databases::{Database, Postgres, become_publisher, drop_role};
 use persisting_message_bus_tests::topics::OrderPlaced;
 
 use super::orders;
@@ -42,7 +40,7 @@ fn read(message_type: &str) -> (Vec<i64>, Position) {
         ControlFlow::Continue(())
     });
     bus.batch_execute("RESET statement_timeout").unwrap();
-    drop_publisher(&mut bus, &role);
+    drop_role(&mut bus, &role);
     (read, end.unwrap().position)
 }
 

@@ -8,13 +8,12 @@ use std::thread;
 use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{Database, Memory};
+use persisting_message_bus_tests::http_server::HttpServer;
 use persisting_message_bus_tests::servers::Nginx;
 use persisting_message_bus_tests::topics::{OrderShipped, Orders};
 
-use super::server::Server;
-
 /// Returns the whole answer to a request.
-fn answer(server: &Server, request: &[u8]) -> Vec<u8> {
+fn answer(server: &HttpServer, request: &[u8]) -> Vec<u8> {
     let mut connection = std::net::TcpStream::connect(server.address).unwrap();
     connection.write_all(request).unwrap();
     let mut answer = Vec::new();
@@ -32,7 +31,7 @@ fn a_page_that_is_cut_off_is_retried_and_not_taken_for_a_wrong_answer() {
         .unwrap();
     let connect = move || Ok::<_, std::convert::Infallible>(database.connect());
     let feed = Feed::new(connect, ["orders"]).unwrap().public();
-    let server = Server::start(feed.router());
+    let server = HttpServer::start(feed.router());
     let request = b"GET /orders?after=0&limit=2000 HTTP/1.0\r\nhost: here\r\n\r\n";
     let whole = answer(&server, request);
     assert!(whole.len() > 100_000);

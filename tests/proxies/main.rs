@@ -6,7 +6,6 @@ mod latency;
 mod outages;
 mod prefix;
 mod report;
-mod server;
 mod stand;
 mod subscriber;
 mod topics;

@@ -12,16 +12,15 @@ use persisting_message_bus::{
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Sqlite};
+use persisting_message_bus_tests::http_server::HttpServer;
 use persisting_message_bus_tests::servers::Nginx;
 use persisting_message_bus_tests::topics::{OrderShipped, Orders};
-
-use super::server::Server;
 
 /// A feed at `/feeds` of its server, and at `/shop` of nginx.
 struct Shop {
     database: Arc<Sqlite>,
     state: Sqlite,
-    _server: Server,
+    _server: HttpServer,
     nginx: Nginx,
 }
 
@@ -30,7 +29,7 @@ impl Shop {
         let database = Arc::new(Sqlite::create());
         let shared = Arc::clone(&database);
         let connect = move || Ok::<_, Infallible>(shared.connect());
-        let server = Server::start(mount(Feed::new(connect, ["orders"]).unwrap().public()));
+        let server = HttpServer::start(mount(Feed::new(connect, ["orders"]).unwrap().public()));
         let to = format!("proxy_pass http://{}/feeds/", server.address);
         Self {
             database,

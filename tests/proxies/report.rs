@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::routing::post;
-
-use super::server::Server;
+use persisting_message_bus_tests::http_server::HttpServer;
 
 /// The received reports, each with its time.
 pub struct Reports {
-    server: Server,
+    server: HttpServer,
     texts: Arc<Mutex<Vec<(String, Instant)>>>,
 }
 
@@ -22,7 +21,7 @@ impl Reports {
             received.lock().unwrap().push((text, Instant::now()));
         };
         Self {
-            server: Server::start(Router::new().route("/", post(receive))),
+            server: HttpServer::start(Router::new().route("/", post(receive))),
             texts,
         }
     }

@@ -11,11 +11,10 @@ use diesel::{Connection, PgConnection};
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus_http::{Feed, Limits};
+use persisting_message_bus_tests::http_server::HttpServer;
 use persisting_message_bus_tests::servers::{Nginx, PostgresServer};
 use persisting_message_bus_tests::topics::{OrderShipped, Orders};
 use tower_http::cors::CorsLayer;
-
-use super::server::Server;
 
 /// The script with which the example subscribes.
 const SUBSCRIBE: &str = include_str!("../../examples/browser/subscribe.js");
@@ -26,7 +25,7 @@ const PAGE: &str = include_str!("page.html");
 pub struct Stand {
     pub postgres: PostgresServer,
     pub nginx: Nginx,
-    server: Option<Server>,
+    server: Option<HttpServer>,
     pub address: SocketAddr,
     last: u64,
 }
@@ -36,7 +35,7 @@ impl Stand {
         let postgres = PostgresServer::start();
         let mut connection = PgConnection::establish(&postgres.url()).unwrap();
         migrate(&mut connection).unwrap();
-        let server = Server::start(router(&postgres));
+        let server = HttpServer::start(router(&postgres));
         let address = server.address;
         let nginx = Nginx::start(&format!(
             "location / {{ proxy_pass http://{address}; }}\n\
@@ -56,7 +55,7 @@ impl Stand {
     }
 
     pub fn start_server(&mut self) {
-        self.server = Some(Server::start_at(self.address, router(&self.postgres)));
+        self.server = Some(HttpServer::start_at(self.address, router(&self.postgres)));
     }
 
     /// Commits the next order. Returns its number, and the time after its commit.

@@ -7,10 +7,9 @@ use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessa
 use persisting_message_bus::{OnDuplicate, Position};
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{Database, Memory};
+use persisting_message_bus_tests::http_server::HttpServer;
 use persisting_message_bus_tests::servers::Nginx;
 use uuid::Uuid;
-
-use super::server::Server;
 
 fn message(topic: &str) -> RawMessage {
     RawMessage {
@@ -39,7 +38,7 @@ fn nginx_passes_all_topics_on_but_those_with_slashes() {
         .unwrap();
     let connect = move || Ok::<_, Infallible>(database.connect());
     let feed = Feed::new(connect, safe.into_iter().chain([with_slash])).unwrap();
-    let server = Server::start(feed.public().nested_at("/feeds").unwrap());
+    let server = HttpServer::start(feed.public().nested_at("/feeds").unwrap());
     let nginx = Nginx::start(&format!(
         "location /feeds/ {{ proxy_pass http://{0}; }}\n\
          location /shop/ {{ proxy_pass http://{0}/feeds/; }}",

@@ -149,13 +149,15 @@ fn the_applications_busy_timeout_is_kept() {
 fn a_consumer_without_other_writers_runs_no_further_statement() {
     // A thread of its own has no memory of other writers. On a busy machine, a write can take so long
     // that it counts as a wait for another writer.
-    let (statements, took) = (0..20)
+    let quick: Vec<_> = (0..20)
         .map(|_| thread::spawn(statements_of_two_writes).join().unwrap())
-        .min_by_key(|(_, took)| *took)
-        .unwrap();
-    assert!(took < Duration::from_millis(100), "{took:?}");
-    let waits = statements.iter().filter(|sql| sql.contains("busy_timeout"));
-    assert_eq!(waits.count(), 0, "{statements:#?}");
+        .filter(|(_, took)| *took < Duration::from_millis(100))
+        .collect();
+    assert!(!quick.is_empty(), "all writes took long");
+    for (statements, took) in quick {
+        let waits = statements.iter().filter(|sql| sql.contains("busy_timeout"));
+        assert_eq!(waits.count(), 0, "{took:?}: {statements:#?}");
+    }
 }
 
 /// Returns the statements of a thread's second write, and how long its longest write took.

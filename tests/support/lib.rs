@@ -4,6 +4,7 @@ pub mod catalogues;
 pub mod databases;
 mod forwarding;
 pub mod hostile;
+pub mod http_server;
 pub mod servers;
 pub mod silent_server;
 pub mod statements;
@@ -29,8 +30,13 @@ pub fn seed() -> u64 {
 
 /// Handles new messages with the consumer "all", and returns the numbers of the orders.
 pub fn consume(bus: &mut (impl MessageSource + MessageConsumerState)) -> Vec<u64> {
+    consume_as("all", bus)
+}
+
+/// Handles new messages with a consumer of this name, and returns the numbers of the orders.
+pub fn consume_as(name: &str, bus: &mut (impl MessageSource + MessageConsumerState)) -> Vec<u64> {
     let mut seen = Vec::new();
-    let mut consumer = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+    let mut consumer = MessageConsumer::<Orders>::external(name, |message: &Message<Orders>| {
         seen.push(message.payload().order());
         Ok(())
     });

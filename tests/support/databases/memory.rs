@@ -6,6 +6,8 @@ use super::Database;
 pub struct Memory(InMemoryMessageBus);
 
 impl Database for Memory {
+    const READS_IN_STRETCHES: bool = false;
+
     type Bus = InMemoryMessageBus;
 
     fn create() -> Self {

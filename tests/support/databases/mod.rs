@@ -11,7 +11,9 @@ use persisting_message_bus::backend::{
 
 pub use self::mariadb::{Mariadb, PooledMariadb};
 pub use self::memory::Memory;
-pub use self::postgres::{OwnPostgres, PooledPostgres, Postgres, become_publisher, drop_publisher};
+pub use self::postgres::{
+    OwnPostgres, PooledPostgres, Postgres, become_publisher, become_role, drop_role,
+};
 pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};
 
 /// An empty database with the bus's tables. Dropping this deletes it.
@@ -23,6 +25,10 @@ pub trait Database: Sized + Sync {
         + TransactionControlOn<Self::Bus>
         + Send
         + 'static;
+
+    /// Whether a page of some types ends after so many messages of others. Reading the memory needs
+    /// no bound.
+    const READS_IN_STRETCHES: bool = true;
 
     fn create() -> Self;
 

@@ -72,25 +72,34 @@ impl Server for Postgres {
 }
 
 /// A role that may only publish, on a message table with row-level security. `policies` are the
-/// statements that create the table's policies. The connection has the role until
-/// `drop_publisher`.
+/// statements that create the table's policies. The connection has the role until `drop_role`.
 pub fn become_publisher(connection: &mut PgConnection, policies: &str) -> String {
-    let role = format!("publisher_{}", Uuid::now_v7().simple());
+    become_role(connection, |role| {
+        format!(
+            "GRANT INSERT, SELECT ON public_messages TO {role};
+             GRANT USAGE ON SEQUENCE public_messages_id_seq TO {role};
+             ALTER TABLE public_messages ENABLE ROW LEVEL SECURITY;
+             {policies};"
+        )
+    })
+}
+
+/// A role with no rights but USAGE on the schema, and those that the statements grant.
+pub fn become_role(connection: &mut PgConnection, grants: impl FnOnce(&str) -> String) -> String {
+    let role = format!("role_{}", Uuid::now_v7().simple());
     let become_it = format!(
         "CREATE ROLE {role};
          DO $$ BEGIN EXECUTE 'GRANT USAGE ON SCHEMA ' || current_schema() || ' TO {role}'; END $$;
-         GRANT INSERT, SELECT ON public_messages TO {role};
-         GRANT USAGE ON SEQUENCE public_messages_id_seq TO {role};
-         ALTER TABLE public_messages ENABLE ROW LEVEL SECURITY;
-         {policies};
-         SET ROLE {role}"
+         {}
+         SET ROLE {role}",
+        grants(&role)
     );
     connection.batch_execute(&become_it).expect("a role");
     role
 }
 
 /// Ends that.
-pub fn drop_publisher(connection: &mut PgConnection, role: &str) {
+pub fn drop_role(connection: &mut PgConnection, role: &str) {
     let drop = format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}");
     connection.batch_execute(&drop).expect("no role");
 }
