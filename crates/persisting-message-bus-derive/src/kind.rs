@@ -16,6 +16,14 @@ impl Kind {
         }
     }
 
+    /// Returns the name for errors, with its article.
+    pub(crate) fn noun_with_article(self) -> &'static str {
+        match self {
+            Self::Topic => "a topic",
+            Self::EventSet => "an event set",
+        }
+    }
+
     /// Returns the name for errors, without an article.
     pub(crate) fn noun(self) -> &'static str {
         match self {

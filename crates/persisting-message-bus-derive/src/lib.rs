@@ -29,15 +29,15 @@ use crate::kind::Kind;
 /// without `#[serde(borrow)]`, not `&str`. If a struct has a lifetime, write `'static` for it.
 ///
 /// A type of your own that is written as `Box`, or as a path that ends in `boxed::Box`, is taken for
-/// the standard library's. Write another path to it. A `Box` of `str`, of a
-/// slice, or of `std::path::Path`, `std::ffi::OsStr` or `std::ffi::CStr` is a message itself.
+/// the standard library's. Write another path to it. A `Box` of `str`, of a slice, or of
+/// `std::path::Path`, `std::ffi::OsStr` or `std::ffi::CStr` is a message itself.
 ///
 /// `Self` is the enum, in types and in attributes.
 ///
 /// On the enum, `#[topic(...)]` takes
 ///
 /// - `name = "orders"`: the name of the topic, at most 255 characters. Required. Names cannot have
-///   control characters, or format characters that do not show.
+///   control characters or invisible format characters.
 /// - `retired = "CouponUsed"`: a message type that the topic once had, and that no program
 ///   dispatches any more. Consumers do not select stored messages of that type. It can be repeated.
 ///   No variant can have that name or alias.
@@ -60,8 +60,8 @@ use crate::kind::Kind;
 ///   `fn upcast(Value) -> Result<Value, E>` converts it into the JSON of the next version.
 /// - `unknown`, alone: the variant for messages that the enum does not know. It holds a
 ///   `RawMessage`, or a `Box` of it. It receives messages of other types, and messages of versions
-///   that are newer than the code, but no messages of retired types. An enum
-///   with such a variant cannot be dispatched itself; its message structs can.
+///   that are newer than the code, but no messages of retired types. An enum with such a variant
+///   cannot be dispatched itself; its message structs can.
 ///
 /// The derive implements `Topic`, `EventSet` and `MessageOf` for the enum, so a topic does not derive
 /// `EventSet`. For each message, it implements `MessageOf`, `Into` the enum, and `TryFrom` the enum,

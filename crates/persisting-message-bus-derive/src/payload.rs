@@ -129,7 +129,8 @@ pub(crate) fn without_root(payload: &Type) -> String {
     written
 }
 
-fn plain(tokens: &impl ToTokens) -> String {
+/// Returns the tokens as a user would write them.
+pub(crate) fn plain(tokens: &impl ToTokens) -> String {
     tokens.to_token_stream().to_string().replace(' ', "")
 }
 

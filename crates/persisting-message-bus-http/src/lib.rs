@@ -87,9 +87,9 @@
 //! | `exceptType` | events of all types except this one; can be repeated |
 //!
 //! If the event was pruned, or the position never existed, the answer is 404, and never the start
-//! of the topic. All errors are `application/problem+json`. Only a client that wants server-sent
-//! events gets none of the errors that can pass (5xx), because a browser would give its subscription
-//! up. It gets a stream that ends, with the reason in a comment, and connects again.
+//! of the topic. All errors are `application/problem+json`. A client of server-sent events gets no
+//! error that can pass (5xx), because a browser would then end its subscription for good. The
+//! client gets a stream that ends, with the reason in a comment, and connects again.
 //!
 //! Each stream begins with the field `retry`, in which the time differs from client to client
 //! ([`Limits::reconnect_delay`]). It continues after the event that the header `Last-Event-ID` names;
@@ -116,7 +116,7 @@
 //! | `sequence` | position, with leading zeros to 20 digits |
 //! | `correlationid` | the flow that it belongs to; its own id if its headers name no flow |
 //! | `causationid`, `traceparent`, `partitionkey` | headers of these names, if it has them and CloudEvents permits their values |
-//! | `headers` | all headers: a JSON object as a text, without white space and control characters |
+//! | `headers` | all headers: a JSON object as a text, without white space between tokens, and with control characters escaped |
 //! | `storedheaders` | the text of the headers as stored, as a JSON text, if it differs from `headers` |
 //!
 //! # Differences from http-feeds.org
@@ -126,7 +126,7 @@
 //! - `type` is the message's type, without a prefix of a domain.
 //! - There are no aggregate feeds: events have neither `subject` nor `method`, and nothing is
 //!   compacted.
-//! - `timeout` is capped at [`Limits::max_wait`] (30 seconds), and the answer does not tell.
+//! - `timeout` is capped at [`Limits::max_wait`] (30 seconds), and the answer does not say so.
 //! - A full page can be kept by a cache, but must be revalidated each time, because pruning changes
 //!   it.
 //! - `messageversion` is an Integer of CloudEvents, at most 2,147,483,647. The library stores no

@@ -135,7 +135,7 @@ pub use crate::store::repository::OnDuplicate;
 /// The traits that a backend implements, and the types that they use.
 pub mod backend {
     pub use crate::message::descriptor::TopicDescriptor;
-    pub use crate::message::name::MAX_NAME_LENGTH;
+    pub use crate::message::name::{MAX_NAME_LENGTH, name_problem};
     pub use crate::message::raw::{RawMessage, StoredMessage};
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
     pub use crate::publish::clock::{Clock, SystemClock};

@@ -1,10 +1,10 @@
-use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{
     Expr, ExprPath, Ident, LitInt, LitStr, PathArguments, Token, Type, parenthesized, token,
 };
 
 use super::item::{error_at_next, version};
+use crate::payload::plain;
 
 /// `1 = v1::OrderPlaced` or `1 = json(upcast)`: the form of a previous version, or its conversion
 /// into the next one.
@@ -55,7 +55,7 @@ fn without_number(input: ParseStream<'_>) -> Option<String> {
     let is_form = fork.is_empty() || fork.peek(Token![,]) || fork.peek(token::Paren);
     // `v1 = ...` is a wrong number.
     let arguments = if fork.peek(token::Paren) { "(...)" } else { "" };
-    is_form.then(|| format!("{}{arguments}", text(&form)))
+    is_form.then(|| format!("{}{arguments}", plain(&form)))
 }
 
 fn form(input: ParseStream<'_>) -> syn::Result<Form> {
@@ -129,9 +129,4 @@ fn at_next_or(input: ParseStream<'_>, number: &LitInt, message: &str) -> syn::Er
     } else {
         error_at_next(input, message)
     }
-}
-
-/// Returns the tokens as a user would write them.
-fn text(tokens: &impl ToTokens) -> String {
-    tokens.to_token_stream().to_string().replace(' ', "")
 }

@@ -16,8 +16,9 @@ pub(super) fn is_enum_of_messages(input: &MessageEnum<'_>, errors: &mut Errors) 
             Data::Union(data) => data.union_token.to_token_stream(),
             Data::Enum(data) => data.enum_token.to_token_stream(),
         };
-        let message = format!("a {what} is an enum with one variant for each message struct");
-        return errors.at(keyword, message.replace("a event", "an event"));
+        let what = input.kind.noun_with_article();
+        let message = format!("{what} is an enum with one variant for each message struct");
+        return errors.at(keyword, message);
     };
     if !original.generics.params.is_empty() {
         errors.at(

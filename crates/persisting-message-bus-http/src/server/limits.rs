@@ -15,10 +15,11 @@ pub struct Limits {
     /// requests wait for up to 10 seconds. The value is at least one page. Answers of up to 64 KiB
     /// are not counted. Default: 256 MiB.
     pub max_in_flight_bytes: usize,
-    /// How long a client can take to receive a page, or the next server-sent events (64 KiB, or one
-    /// larger event). After that the server drops the rest, frees the client's waiting slot and
-    /// closes the connection. In HTTP/2, a proxy or the server that terminates the connection must
-    /// close a connection that makes no progress. Default: 60 seconds.
+    /// How long a client can take to receive a page to its end, or the next server-sent events
+    /// (64 KiB, or one larger event). After that the server drops the rest, frees the client's
+    /// waiting slot and closes the connection. Pages of up to 64 KiB have no such limit, because
+    /// the buffers of the connection hold them. In HTTP/2, a proxy or the server that terminates
+    /// the connection must close a connection that makes no progress. Default: 60 seconds.
     pub transfer_timeout: Duration,
     /// How long a request can wait for new messages. Default: 30 seconds. Proxies between the feed
     /// and its clients must wait for longer; nginx waits for 60 seconds (`proxy_read_timeout`).
@@ -32,10 +33,10 @@ pub struct Limits {
     pub max_concurrent_reads: usize,
     /// How long a request waits for its turn to read the source, and then for the read. After that,
     /// the client gets 503 with Retry-After. The first read of a stream has this time or 30 seconds,
-    /// whichever is shorter, including the wait for its turn. A read that hangs, because its database does not
-    /// answer, occupies its thread and its connection until the connection ends. It is replaced by
-    /// another read, up to three times for each of `max_concurrent_reads`. Default: 30 seconds. Zero
-    /// means that no read is fast enough.
+    /// whichever is shorter, including the wait for its turn. A read that hangs, because its
+    /// database does not answer, occupies its thread and its connection until the connection ends.
+    /// It is replaced by another read, up to three times for each of `max_concurrent_reads`.
+    /// Default: 30 seconds. Zero means that no read is fast enough.
     pub read_timeout: Duration,
     /// How often a stream of server-sent events carries a comment while there are no messages, so
     /// that proxies do not close the connection. Default: 15 seconds.

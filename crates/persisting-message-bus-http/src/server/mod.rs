@@ -63,7 +63,7 @@ pub struct Feed {
 impl Feed {
     /// Serves these topics. Each read calls `connect`: pass the `get` of a pool.
     ///
-    /// If a read fails and the connection may be the cause, the feed gives the connection up
+    /// If a read fails and the connection may be the cause, the feed abandons the connection
     /// ([`MessageSource::abandon_source`]), and a pool of r2d2 closes it.
     ///
     /// A topic's name is a segment of the path, percent-encoded. Some proxies decode it, and then do
@@ -72,9 +72,9 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// When no request for a topic could arrive, or no message could be on it: its name is empty,
-    /// is `.` or `..`, has such a part between slashes or backslashes, contains a control character,
-    /// or has more than 255 characters.
+    /// When no request for a topic could arrive, or no message could be on it. This is so if its
+    /// name is empty, is `.` or `..`, has such a part between slashes or backslashes, contains a
+    /// control character, or has more than 255 characters.
     pub fn new<B, E, T>(
         connect: impl Fn() -> Result<B, E> + Send + Sync + 'static,
         topics: impl IntoIterator<Item = T>,
@@ -141,8 +141,8 @@ impl Feed {
     /// # Errors
     ///
     /// When the prefix is not a URI reference (RFC 3986), because other implementations of CloudEvents
-    /// refuse whole pages then; when it contains a name, a password, a query or a fragment; and when
-    /// it has `//` without a host.
+    /// would then refuse whole pages. Also when it contains a user name, a password, a query or a
+    /// fragment, or has `//` without a host.
     pub fn source(mut self, source: impl AsRef<str>) -> Result<Self, Error> {
         let source = source.as_ref();
         let prefix = source_uri::prefix(source);

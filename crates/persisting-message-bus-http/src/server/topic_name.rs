@@ -1,6 +1,6 @@
 //! The names of topics as segments of a path.
 
-use persisting_message_bus::backend::MAX_NAME_LENGTH;
+use persisting_message_bus::backend::name_problem;
 use tracing::warn;
 
 use super::invalid::Invalid;
@@ -21,26 +21,23 @@ pub(super) fn check(name: &str) -> Result<(), Invalid> {
     {
         return Err(Invalid::DotTopic);
     }
-    let length = name.chars().count();
-    let problem = if name.chars().any(char::is_control) {
-        "contains a control character".to_owned()
-    } else if length > MAX_NAME_LENGTH {
-        format!("has {length} characters, more than {MAX_NAME_LENGTH}")
-    } else {
-        if name.contains(FRAGILE) {
-            warn!(
-                messaging.destination.name = name,
-                "requests for this topic do not pass all proxies, because of `/`, `\\`, `;`, `%`, `?` \
-                 or `#` in its name"
-            );
-        }
-        return Ok(());
-    };
-    Err(Invalid::UnusableTopic(problem))
+    if let Some(problem) = name_problem(name) {
+        return Err(Invalid::UnusableTopic(problem));
+    }
+    if name.contains(FRAGILE) {
+        warn!(
+            messaging.destination.name = name,
+            "requests for this topic do not pass all proxies, because of `/`, `\\`, `;`, `%`, `?` or \
+             `#` in its name"
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use persisting_message_bus::backend::MAX_NAME_LENGTH;
+
     use super::*;
 
     #[test]
@@ -53,7 +50,6 @@ mod tests {
             "a..",
             "a/b",
             "%2e",
-            " ",
             "\u{1f980}",
             &longest,
         ] {
@@ -73,6 +69,8 @@ mod tests {
             ("./a", "remove `.` and `..`"),
             ("a\nb", "contains a control character"),
             ("a\0", "contains a control character"),
+            ("or\u{200b}ders", "contains the invisible character"),
+            (" ", "starts or ends with white space"),
             (&long, "has 256 characters"),
         ] {
             let error = check(name).err().map(|error| error.to_string());

@@ -9,7 +9,9 @@ use std::fmt::Write;
 /// In a text that is not JSON, control characters outside of quotes are removed.
 pub(super) fn compact(json: &str) -> Cow<'_, str> {
     let mut scanner = Scanner::default();
-    if json.chars().all(|it| scanner.next(it) == Form::Same) {
+    // The library's own headers have neither white space nor other characters than these.
+    let is_plain = json.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain || json.chars().all(|it| scanner.next(it) == Form::Same) {
         return Cow::Borrowed(json);
     }
     let mut compact = String::with_capacity(json.len());

@@ -42,7 +42,7 @@ pub(crate) mod header {
     /// The id of the message after which the page begins, if it is still there.
     pub(crate) const AFTER_ID: &str = "feed-after-id";
     pub(crate) const HIGH_WATER_MARK: &str = "feed-high-water-mark";
-    /// The last position that was ever assigned, in the answer to a request for no events.
+    /// The last position that was ever assigned, in the answer to a request with `withLast`.
     pub(crate) const LAST: &str = "feed-last";
 }
 

@@ -130,8 +130,16 @@ fn as_stored(stored: &str, headers: &str) -> Result<Option<String>, serde_json::
 /// Returns `true` for a text that can be an attribute of a CloudEvent: it is not empty and has no
 /// control characters.
 fn is_attribute(json: &&RawValue) -> bool {
-    let text = serde_json::from_str::<Cow<'_, str>>(json.get());
-    text.is_ok_and(|text| !text.is_empty() && text.chars().all(is_of_attribute))
+    let is_good = |text: &str| !text.is_empty() && text.chars().all(is_of_attribute);
+    match json
+        .get()
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    {
+        Some(text) if !text.contains('\\') => is_good(text),
+        Some(_) => serde_json::from_str::<String>(json.get()).is_ok_and(|text| is_good(&text)),
+        None => false,
+    }
 }
 
 /// Returns `true` for a non-empty text.

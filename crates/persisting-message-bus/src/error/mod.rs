@@ -138,7 +138,7 @@ impl Error {
         )
     }
 
-    /// Returns `true` if a message was to be redriven or discarded that is not parked.
+    /// Returns `true` if a message could not be redriven or discarded because it is not parked.
     #[must_use]
     pub fn is_not_parked(&self) -> bool {
         matches!(self.kind(), Kind::NotParked { .. })
@@ -206,10 +206,11 @@ impl Error {
     /// Returns `true` if another connection may not have this error: the connection is lost, leads to
     /// a server that cannot be used (read-only, a standby), or its session is not as it must be
     /// (isolation level, `autocommit`, `search_path`, prepared statements, an aborted transaction).
-    /// The result is `false` for a conflict with another transaction, and `true` for most other errors
-    /// of a database, because their cause is seldom known.
+    /// The result is `false` for a conflict with another transaction, a temporarily exhausted
+    /// resource and a value that is too large. It is `true` for all other errors of a database,
+    /// because their cause is seldom known.
     ///
-    /// Runners, feeds and coalescers give up the connection after such an error
+    /// Runners, feeds and coalescers abandon the connection after such an error
     /// ([`MessageSource::abandon_source`]), so that a pool does not hand it out again. A program that
     /// publishes on connections of a pool can do the same.
     ///

@@ -17,11 +17,11 @@ const DIGEST_LENGTH: usize = 33;
 /// Returns the form in which every backend keeps an id; `None` for an id without visible
 /// characters, which starts a flow of its own.
 ///
-/// An id that is a [name](name::problem) stays unchanged. Any other id becomes its beginning
+/// An id that is a [name](name::name_problem) stays unchanged. Any other id becomes its beginning
 /// without invisible characters, `~`, and a digest of the whole id, so that different ids stay
 /// different. The form of a form is the form itself.
 pub(crate) fn storable(id: &str) -> Option<Cow<'_, str>> {
-    if name::problem(id).is_none() {
+    if name::name_problem(id).is_none() {
         return Some(Cow::Borrowed(id));
     }
     let is_blank = |character: char| character.is_whitespace() || name::is_invisible(character);
@@ -107,7 +107,7 @@ mod tests {
         ];
         let mut forms: Vec<_> = ids.iter().map(|id| kept(id)).collect();
         for form in &forms {
-            assert_eq!(name::problem(form), None, "{form:?}");
+            assert_eq!(name::name_problem(form), None, "{form:?}");
             assert_eq!(kept(form), *form);
         }
         assert_eq!(forms[0].chars().count(), MAX_NAME_LENGTH);

@@ -12,14 +12,23 @@ pub const MAX_NAME_LENGTH: usize = 255;
 /// `what` is the kind of name, for the error: "topic", "message type", "consumer", "header",
 /// "channel".
 pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
-    match problem(name) {
+    match name_problem(name) {
         Some(problem) => Err(Error::invalid_name(what, name, problem)),
         None => Ok(()),
     }
 }
 
-/// Returns the reason why some backend cannot store `name`; `None` if every backend can.
-pub(crate) fn problem(name: &str) -> Option<String> {
+/// Returns the reason why some backend cannot store `name` as the name of a topic, message type,
+/// consumer or header; `None` if every backend can.
+///
+/// ```
+/// use persisting_message_bus::backend::name_problem;
+///
+/// assert_eq!(name_problem("orders"), None);
+/// assert_eq!(name_problem("").as_deref(), Some("is empty"));
+/// ```
+#[must_use]
+pub fn name_problem(name: &str) -> Option<String> {
     Some(if name.is_empty() {
         "is empty".to_owned()
     } else if let Some(length) = too_long(name) {
@@ -39,13 +48,15 @@ pub(crate) fn problem(name: &str) -> Option<String> {
 /// Returns `true` for a character that does not show: a control character, or one that formats text,
 /// such as a zero-width space. Names that differ only in such characters look the same.
 pub(crate) fn is_invisible(character: char) -> bool {
+    // Looking a character up costs time, and each dispatch checks names.
     character.is_control()
-        || matches!(
-            character.general_category(),
-            GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-        )
+        || !character.is_ascii()
+            && matches!(
+                character.general_category(),
+                GeneralCategory::Format
+                    | GeneralCategory::LineSeparator
+                    | GeneralCategory::ParagraphSeparator
+            )
 }
 
 fn too_long(name: &str) -> Option<usize> {

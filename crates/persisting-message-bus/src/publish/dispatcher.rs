@@ -103,9 +103,10 @@ impl<T: Topic> MessageDispatcher<T> {
     ///
     /// - The message cannot be serialised.
     /// - In a debug build (`debug_assertions`): the JSON that the message's `Serialize` has written
-    ///   cannot be read by its `Deserialize`. Examples are a `u128` or a map with integer keys inside
-    ///   `#[serde(flatten)]` or `#[serde(untagged)]`, and a field with `skip_serializing` that has no
-    ///   `default`. A release build does not check that; consumers then fail on the message.
+    ///   cannot be read by its `Deserialize`. Examples are an infinite `f64`, a `u128` or a map
+    ///   with integer keys inside `#[serde(flatten)]` or `#[serde(untagged)]`, and a field with
+    ///   `skip_serializing` that has no `default`. A release build does not check this; consumers
+    ///   then fail on the message.
     /// - No decorator set a message id or a time of recording ([`Error::is_missing_header`]).
     /// - The name of a custom header is not allowed ([`Error::is_invalid_name`]).
     /// - The message id was dispatched before ([`Error::is_duplicate`]; see

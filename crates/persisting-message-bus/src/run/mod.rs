@@ -93,7 +93,7 @@ where
     /// one from a pool. It is called again when the connection is lost or of no use, on a thread of
     /// its own, because it can take long ([`connect_timeout`](Self::connect_timeout)).
     ///
-    /// A pool of r2d2 closes a connection that a consumer has given up
+    /// A pool of r2d2 closes a connection that a consumer has abandoned
     /// ([`MessageSource::abandon_source`]).
     ///
     /// The consumers keep their connections. A pool needs three connections for each external

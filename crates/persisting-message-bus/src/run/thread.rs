@@ -24,9 +24,9 @@ use crate::store::source::MessageSource;
 pub struct ConsumerExit {
     /// The name of the consumer.
     pub consumer: String,
-    /// The error that stopped the consumer. After a shutdown, `None`, unless the consumer could never
-    /// work: it has not polled a single time, because a table is missing or the server was never
-    /// reached, for example. This is then the last error.
+    /// The error that stopped the consumer. After a shutdown, `None`, unless the consumer has not
+    /// polled a single time, for example because a table is missing or the server was never
+    /// reached. Then it is the consumer's last error.
     pub error: Option<Error>,
 }
 

@@ -24,8 +24,6 @@ pub(super) struct Missing {
     tables: Vec<Table>,
     /// The database, and the schemas in it.
     place: String,
-    /// Whether the database hides what the user may not use.
-    may_be_hidden: bool,
 }
 
 /// A table that does not exist, or that lacks columns.
@@ -45,10 +43,20 @@ impl Missing {
         C: LoadConnection,
         C::Backend: Dialect + ReadValue,
     {
-        let slots = C::Backend::HAS_SLOTS.then(|| schema.publisher_slots.layout());
+        Self::find_among(connection, layouts::<C>(schema))
+    }
+
+    fn find_among<'a, C>(
+        connection: &mut C,
+        layouts: impl IntoIterator<Item = Layout<'a>>,
+    ) -> Result<Self, Error>
+    where
+        C: LoadConnection,
+        C::Backend: Dialect + ReadValue,
+    {
         let mut tables = Vec::new();
         let failed = |cause| failed_while("looking for its tables", cause);
-        for layout in schema.layouts().into_iter().chain(slots) {
+        for layout in layouts {
             let value = [Value::Text(layout.table)];
             let found = texts(connection, C::Backend::COLUMNS, value).map_err(failed)?;
             tables.extend(Table::compare(&layout, &found));
@@ -60,11 +68,7 @@ impl Missing {
                 .map_err(failed)?
                 .concat()
         };
-        Ok(Self {
-            tables,
-            place,
-            may_be_hidden: C::Backend::HAS_SLOTS,
-        })
+        Ok(Self { tables, place })
     }
 
     /// Returns `true` if nothing is missing.
@@ -88,18 +92,7 @@ impl Missing {
 
     fn describe(&self) -> String {
         let tables: Vec<_> = self.tables.iter().map(Table::describe).collect();
-        let or_hidden = if self.may_be_hidden {
-            ", or the user has no right to it"
-        } else {
-            ""
-        };
-        format!("{} in {}{or_hidden}", tables.join(", and "), self.place)
-    }
-
-    /// Leaves only the tables whose names are in a text.
-    fn named_in(mut self, text: &str) -> Self {
-        self.tables.retain(|table| text.contains(&table.name));
-        self
+        format!("{} in {}", tables.join(", and "), self.place)
     }
 }
 
@@ -131,8 +124,18 @@ impl Table {
     }
 }
 
+/// Returns the tables of the database.
+fn layouts<C>(schema: &TableSchema) -> impl Iterator<Item = Layout<'_>>
+where
+    C: LoadConnection,
+    C::Backend: Dialect,
+{
+    let slots = C::Backend::HAS_SLOTS.then(|| schema.publisher_slots.layout());
+    schema.layouts().into_iter().chain(slots)
+}
+
 /// Returns the error, or one that names the missing tables, if it comes from these. The database is
-/// asked after errors only.
+/// asked only after an error that names one of the tables.
 pub(super) fn explained<C>(connection: &mut C, schema: &TableSchema, error: Error) -> Error
 where
     C: LoadConnection,
@@ -141,12 +144,13 @@ where
     if !error.class().is_some_and(Class::may_be_of_tables) {
         return error;
     }
+    // An application need not have tables that it does not use, such as the inbox.
+    let text = format!("{error:#}");
+    let named = layouts::<C>(schema).filter(|layout| text.contains(layout.table));
     // In a transaction that has failed, PostgreSQL does not answer.
-    let Ok(missing) = Missing::find(connection, schema) else {
+    let Ok(missing) = Missing::find_among(connection, named) else {
         return error;
     };
-    // An application need not have tables that it does not use, such as the inbox.
-    let missing = missing.named_in(&format!("{error:#}"));
     if missing.is_nothing() {
         return error;
     }

@@ -24,7 +24,7 @@ use crate::message::raw::StoredMessage;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::passing::{Passed, pass};
-use crate::sql::tables::Tables;
+use crate::sql::tables::{Tables, on_tables};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::place::MessageAt;
 use crate::store::source::{PageRequest, TypeFilter};
@@ -54,30 +54,26 @@ pub(super) fn read_page<T: Tables>(
             ..*request
         },
     );
-    match was_read {
-        Ok(()) => {
-            if let Some(end) = received.end(request.limit) {
-                return Ok(end);
-            }
-            if near == request.up_to || request.limit == 0 {
-                return Ok(request.end(received.last, received.count));
-            }
-        }
-        // Step 2 finds out how far a shorter statement comes.
-        Err(error) if !is_whole_topic(request.message_types) && can_be_shorter(tables, &error) => {
-            if let Some(end) = received.end(request.limit) {
-                return Ok(end);
-            }
-        }
-        Err(error) => return Err(error),
+    let was_ended = was_read.is_err();
+    if let Err(error) = was_read
+        && (is_whole_topic(request.message_types) || !can_be_shorter(tables, &error))
+    {
+        return Err(error);
     }
+    if let Some(end) = received.end(request.limit) {
+        return Ok(end);
+    }
+    if !was_ended && (near == request.up_to || request.limit == 0) {
+        return Ok(request.end(received.last, received.count));
+    }
+    let stretch = if was_ended { STRETCH / 10 } else { STRETCH };
     let after = received.last.map_or(request.after, |last| last.position);
     let rest = PageRequest {
         after,
         limit: request.limit.saturating_sub(received.count),
         ..*request
     };
-    let Passed { end, selected } = pass_over(tables, &rest)?;
+    let Passed { end, selected } = pass_over(tables, &rest, stretch)?;
     let before = received.count;
     if selected > 0 {
         let found = PageRequest {
@@ -93,12 +89,17 @@ pub(super) fn read_page<T: Tables>(
     Ok(received.end(request.limit).unwrap_or(end))
 }
 
-/// Passes over as many messages as one statement can.
-fn pass_over<T: Tables>(tables: &mut T, request: &PageRequest<'_>) -> Result<Passed, Error> {
-    let mut stretch = STRETCH;
+/// Passes over as many messages as one statement can, at most `stretch`.
+fn pass_over<T: Tables>(
+    tables: &mut T,
+    request: &PageRequest<'_>,
+    mut stretch: usize,
+) -> Result<Passed, Error> {
     loop {
-        let (connection, schema) = tables.parts();
-        match pass(connection, &schema.messages, request, stretch) {
+        let passed = on_tables(tables, |connection, schema| {
+            pass(connection, &schema.messages, request, stretch)
+        });
+        match passed {
             Err(error) if stretch > SHORTEST && can_be_shorter(tables, &error) => stretch /= 10,
             passed => return passed,
         }
@@ -139,16 +140,17 @@ struct Received<'r> {
 
 impl Received<'_> {
     fn read<T: Tables>(&mut self, tables: &mut T, request: &PageRequest<'_>) -> Result<(), Error> {
-        let (connection, schema) = tables.parts();
-        T::Backend::read_page(connection, schema, request, &mut |stored| {
-            self.last = Some(MessageAt {
-                position: stored.position,
-                message_id: Some(stored.message_id),
-            });
-            self.count += 1;
-            let next = (self.receive)(stored);
-            self.broke = next.is_break();
-            next
+        on_tables(tables, |connection, schema| {
+            T::Backend::read_page(connection, schema, request, &mut |stored| {
+                self.last = Some(MessageAt {
+                    position: stored.position,
+                    message_id: Some(stored.message_id),
+                });
+                self.count += 1;
+                let next = (self.receive)(stored);
+                self.broke = next.is_break();
+                next
+            })
         })
     }
 

@@ -13,7 +13,7 @@ use crate::message::raw::StoredMessage;
 use crate::message::topic::{MessageDescriptor, MessageOf, Topic};
 use crate::position::Position;
 use crate::testing::difference::difference;
-use crate::testing::values::{are_same, keeps, sorted};
+use crate::testing::values::{are_same, keeps};
 
 /// The environment variable that makes the tests write the files instead of checking them. Empty
 /// and 0 count as not set.
@@ -69,7 +69,7 @@ pub struct Golden<T> {
 }
 
 /// The content of the file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct File {
     topic: String,
     messages: Vec<Form>,
@@ -91,6 +91,17 @@ struct Form {
     /// The payload of which the sample was made, with all digits of its numbers.
     #[serde(skip)]
     payload: Option<String>,
+}
+
+/// Compares what the file has.
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, others) = (
+            (&self.name, &self.aliases, self.version),
+            (&other.name, &other.aliases, other.version),
+        );
+        own == others && are_same(&self.sample, &other.sample)
+    }
 }
 
 impl<T: Topic> Golden<T> {
@@ -184,7 +195,7 @@ impl<T: Topic> Golden<T> {
         let mut former = kept.former.clone();
         for form in &kept.messages {
             let is_current = self.samples.iter().any(|sample| sample.covers(form));
-            if !is_current && !former.iter().any(|other| other.is_same(form)) {
+            if !is_current && !former.contains(form) {
                 former.push(form.clone());
             }
         }
@@ -200,7 +211,7 @@ impl<T: Topic> Golden<T> {
             );
         };
         assert!(
-            kept.is_same(found),
+            kept == found,
             "the wire form of topic \"{}\" differs from that in {}. Running programs might fail to \
              read it: keep the name or add an alias, and keep the fields or add a version. \
              Then {accept} to accept the change.\n{}",
@@ -247,21 +258,10 @@ impl File {
         }
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        let forms = |file: &Self| [file.messages.clone(), file.former.clone()];
-        let are_same = |one: &[Form], other: &[Form]| {
-            let mut pairs = one.iter().zip(other);
-            one.len() == other.len() && pairs.all(|(one, other)| one.is_same(other))
-        };
-        let mut pairs = forms(self).into_iter().zip(forms(other));
-        (&self.topic, &self.retired) == (&other.topic, &other.retired)
-            && pairs.all(|(one, other)| are_same(&one, &other))
-    }
-
     /// Returns the file with the fields of all samples in the order of their names.
     fn sorted(mut self) -> Self {
         for form in self.messages.iter_mut().chain(&mut self.former) {
-            form.sample = sorted(&form.sample);
+            form.sample.sort_all_objects();
         }
         self
     }
@@ -277,23 +277,16 @@ impl File {
 impl Form {
     fn new(message: &MessageDescriptor, payload: String) -> Result<Self, String> {
         let sample = serde_json::from_str(&payload);
-        let sample: Value = sample.map_err(|error| format!("{error} in {payload}"))?;
+        let mut sample: Value = sample.map_err(|error| format!("{error} in {payload}"))?;
+        sample.sort_all_objects();
         let aliases = message.aliases.iter();
         Ok(Self {
             name: message.name.to_owned(),
             aliases: aliases.map(|&alias| alias.to_owned()).collect(),
             version: message.version,
-            sample: sorted(&sample),
+            sample,
             payload: Some(payload),
         })
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        let (own, others) = (
-            (&self.name, &self.aliases, self.version),
-            (&other.name, &other.aliases, other.version),
-        );
-        own == others && are_same(&self.sample, &other.sample)
     }
 
     fn names(&self) -> impl Iterator<Item = &String> {

@@ -14,7 +14,6 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::repository::MessageRepository;
 use crate::store::source::{PageRequest, TypeFilter};
 use crate::testing::difference::difference;
-use crate::testing::values::sorted;
 
 /// A test in three steps: given messages on a bus, when a consumer handles them, then a condition
 /// holds.
@@ -279,7 +278,10 @@ fn on_paper(message_type: &str, payload: &str) -> String {
     impl fmt::Display for Payload<'_> {
         fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             match serde_json::from_str::<Value>(self.0) {
-                Ok(value) => write!(formatter, "{:#}", sorted(&value)),
+                Ok(mut value) => {
+                    value.sort_all_objects();
+                    write!(formatter, "{value:#}")
+                }
                 Err(_) => formatter.write_str(self.0),
             }
         }

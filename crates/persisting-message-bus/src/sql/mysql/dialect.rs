@@ -28,7 +28,7 @@ impl Dialect for Mysql {
         WHERE table_schema = database() AND table_name = ?";
     const PLACE: &'static str = "SELECT concat(
         coalesce(concat('the database \"', database(), '\"'), 'the session, which selects no database'),
-        ', as user ', current_user())";
+        ', as user ', current_user(), ', or the user has no right to it')";
     const HAS_SLOTS: bool = true;
 
     fn bind<'b>(value: &'b Value<'_>, out: &mut AstPass<'_, 'b, Self>) -> QueryResult<()> {

@@ -23,8 +23,10 @@
 //! takes steps 2 and 3. The snapshot in which it looks for that row is older than steps 1 and 2,
 //! so it may miss a row that was just committed. The next poll finds that row.
 //!
-//! The locks of the reader's own session do not count, because it sees its own rows. Its cursor is
-//! stored in the same transaction as these rows, so that both are committed or neither is.
+//! The locks of the reader's own session do not count, because it sees its own rows. A cursor on the
+//! same connection is stored in the same transaction as these rows, so that both are committed or
+//! neither is. A cursor on another connection can pass rows that are then rolled back; their positions
+//! are not drawn again, so it skips nothing that is committed.
 //!
 //! The key of a lock has 64 bits: `topic << 32 # sequence << 40 # F`. The topic is a hash of 32
 //! bits, the sequence an oid, and `#` the exclusive or, which never overflows. A reader knows the
