@@ -2,6 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection};
+use persisting_message_bus::operate::{ConsumerKey, MessageFailures};
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus_tests::databases::{
     Database, Mariadb, Postgres, Server, Sqlite, become_role,
@@ -51,38 +52,62 @@ fn a_read_only_transaction_of_postgres_migrates_nothing() {
     migrate(&mut bus).unwrap();
 }
 
-#[test]
-fn a_user_of_mariadb_that_can_only_read_migrates_nothing() {
-    let database = Mariadb::create();
+/// Calls `check` with the connection of a user of MariaDB who has SELECT on these tables only.
+fn as_poor_user<R>(
+    database: &Mariadb,
+    tables: &[&str],
+    check: impl FnOnce(&mut MysqlConnection) -> R,
+) -> R {
     let user = format!("u{}", &Uuid::now_v7().simple().to_string()[12..]);
     let name = database.url().rsplit_once('/').unwrap().1.to_owned();
     let mut root = database.connect();
-    let create =
-        format!("CREATE USER {user} IDENTIFIED BY 'secret'; GRANT SELECT ON {name}.* TO {user}");
-    root.batch_execute(&create).unwrap();
+    root.batch_execute(&format!("CREATE USER {user} IDENTIFIED BY 'secret'"))
+        .unwrap();
+    for table in tables {
+        root.batch_execute(&format!("GRANT SELECT ON {name}.{table} TO {user}"))
+            .unwrap();
+    }
     let server = mariadb_url();
-    let host = server
-        .rsplit_once('/')
-        .unwrap()
-        .0
-        .rsplit_once('@')
-        .unwrap()
-        .1;
-    let address = format!("mysql://{user}:secret@{host}/{name}");
-    let migrated = MysqlConnection::establish(&address)
-        .map_err(|error| error.to_string())
-        .and_then(|mut poor| migrate(&mut poor).map_err(|error| format!("{error:#}")));
-    let refused = MysqlConnection::establish(&address).map(|mut poor| {
-        root.batch_execute("DROP TABLE message_inbox").unwrap();
-        migrate(&mut poor)
-    });
+    let (_, host) = server.rsplit_once('@').unwrap();
+    let (host, _) = host.split_once('/').unwrap();
+    let connected = MysqlConnection::establish(&format!("mysql://{user}:secret@{host}/{name}"));
+    let checked = connected.map(|mut poor| check(&mut poor));
     root.batch_execute(&format!("DROP USER {user}")).unwrap();
-    migrated.unwrap();
+    checked.unwrap()
+}
+
+#[test]
+fn a_user_of_mariadb_that_can_only_read_migrates_nothing() {
+    let database = Mariadb::create();
+    let mut root = database.connect();
+    let refused = as_poor_user(&database, &["*"], |poor| {
+        migrate(poor)?;
+        root.batch_execute("DROP TABLE message_inbox")?;
+        migrate(poor)
+    });
     let parts = [
         "the table \"message_inbox\" does not exist in the database \"bus_",
         "as a user that can create tables",
     ];
-    assert_says(&refused.unwrap().unwrap_err(), &parts);
+    assert_says(&refused.unwrap_err(), &parts);
+}
+
+/// The server hides tables on which a user has no right.
+#[test]
+fn a_table_of_mariadb_that_is_hidden_is_named_so() {
+    let database = Mariadb::create();
+    let tables = ["public_messages", "message_publisher_slots"];
+    let [migrated, counted] = as_poor_user(&database, &tables, |poor| {
+        let counted = poor.count_parked(ConsumerKey {
+            consumer: "mailer",
+            topic: "orders",
+        });
+        [migrate(poor).unwrap_err(), counted.unwrap_err()]
+    });
+    for error in [migrated, counted] {
+        let parts = ["\"message_failures\"", "or the user has no right to it"];
+        assert_says(&error, &parts);
+    }
 }
 
 #[test]

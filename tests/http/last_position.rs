@@ -72,7 +72,10 @@ fn a_cursor_after_the_head_is_compared_with_a_page_that_has_no_events() {
     assert_eq!(consume(&mut join()), [6]);
     let page = serving.get("/feeds/orders?limit=0&withLast");
     assert_eq!(page.header("feed-last"), Some("6"));
-    assert_eq!(serving.get("/feeds/orders").header("feed-last"), None);
+    // It costs a statement, so a poll does not get it.
+    for path in ["/feeds/orders", "/feeds/orders?limit=0"] {
+        assert_eq!(serving.get(path).header("feed-last"), None, "{path}");
+    }
 }
 
 #[test]
