@@ -101,7 +101,11 @@ mod position;
 mod publish;
 mod run;
 mod signals;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 pub mod sql;
 mod store;
 #[cfg(feature = "testing")]

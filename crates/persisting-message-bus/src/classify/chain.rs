@@ -5,16 +5,32 @@ use std::io;
 use std::iter::successors;
 use std::sync::Arc;
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 use diesel::result::{ConnectionError, Error as DieselError};
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 use crate::classify::database::{of_database, of_rollback};
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 use crate::classify::texts::class_of_text;
 use crate::error::Error;
 use crate::error::class::Class;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 use crate::panics::catch;
 
 /// Returns the class of the first database error in the chain of an error; `None` if there is none.
@@ -50,7 +66,11 @@ fn unwrapped<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> 
 }
 
 /// Returns the class of an error of Diesel.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 pub(crate) fn class_of_cause(cause: &DieselError) -> Class {
     match cause {
         DieselError::DatabaseError(kind, information) => of_database(*kind, &**information),
@@ -71,7 +91,11 @@ pub(crate) fn class_of_cause(cause: &DieselError) -> Class {
 ///
 /// Some wrappers hide the type of the wrapped error and print its text (`#[error(transparent)]`,
 /// `anyhow`). The text is then that of the database, so it is classified.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 fn class_of_diesel(error: &(dyn StdError + 'static)) -> Option<Class> {
     if let Some(cause) = unwrapped::<DieselError>(error) {
         return Some(class_of_cause(cause));
@@ -87,7 +111,11 @@ fn class_of_diesel(error: &(dyn StdError + 'static)) -> Option<Class> {
     class_of_text(&text).filter(|class| !matches!(class, Class::Refused | Class::Undefined))
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 fn of_connecting(cause: &ConnectionError) -> Class {
     match cause {
         ConnectionError::BadConnection(_) => Class::Disconnected,
@@ -98,7 +126,11 @@ fn of_connecting(cause: &ConnectionError) -> Class {
 
 #[cfg(all(
     feature = "r2d2",
-    any(feature = "sqlite", feature = "postgres", feature = "mysql")
+    any(
+        feature = "sqlite",
+        feature = "postgres_backend",
+        feature = "mysql_backend"
+    )
 ))]
 fn of_pool(error: &(dyn StdError + 'static)) -> Option<Class> {
     use diesel::r2d2::{Error as ManagerError, PoolError};
@@ -114,12 +146,23 @@ fn of_pool(error: &(dyn StdError + 'static)) -> Option<Class> {
 }
 
 /// Returns `None`: without a database feature, no database can fail.
-#[cfg(not(any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+#[cfg(not(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+)))]
 fn class_of_diesel(_: &(dyn StdError + 'static)) -> Option<Class> {
     None
 }
 
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+#[cfg(all(
+    test,
+    any(
+        feature = "sqlite",
+        feature = "postgres_backend",
+        feature = "mysql_backend"
+    )
+))]
 mod tests {
     use DatabaseErrorKind as Kind;
 
@@ -236,7 +279,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres_backend")]
     #[test]
     fn of_memory_a_detail_says_whether_more_would_help() {
         for (detail, class) in [
@@ -259,7 +302,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres_backend")]
     #[test]
     fn a_statement_with_too_many_values_is_no_lost_connection() {
         let text = "number of parameters must be between 0 and 65535\n";

@@ -21,9 +21,9 @@ use crate::error::class::Class;
 const TABLES: &[&str] = &[
     #[cfg(feature = "sqlite")]
     include_str!("../sql/sqlite/texts.txt"),
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres_backend")]
     include_str!("../sql/postgres/texts.txt"),
-    #[cfg(feature = "mysql")]
+    #[cfg(feature = "mysql_backend")]
     include_str!("../sql/mysql/texts.txt"),
 ];
 
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres_backend")]
     #[test]
     fn a_message_is_found_after_its_severity_and_before_its_details() {
         for text in [

@@ -32,7 +32,11 @@ impl Class {
 
     /// Returns `true` if a table or column that does not exist can be the cause.
     #[cfg_attr(
-        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        not(any(
+            feature = "sqlite",
+            feature = "postgres_backend",
+            feature = "mysql_backend"
+        )),
         expect(dead_code, reason = "only databases in SQL have tables")
     )]
     pub(crate) fn may_be_of_tables(self) -> bool {

@@ -148,7 +148,11 @@ impl Error {
 }
 
 /// For databases in SQL.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 impl Error {
     /// Creates the error of an operation that needs tables that are missing.
     pub(crate) fn tables_missing(doing: &str, missing: String, next: &'static str) -> Self {

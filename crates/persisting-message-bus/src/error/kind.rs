@@ -273,7 +273,11 @@ pub(crate) enum Kind {
         epoch: i64,
     },
     #[cfg_attr(
-        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        not(any(
+            feature = "sqlite",
+            feature = "postgres_backend",
+            feature = "mysql_backend"
+        )),
         expect(dead_code, reason = "only databases in SQL have tables")
     )]
     #[error("the repository failed while {doing}: {missing}")]

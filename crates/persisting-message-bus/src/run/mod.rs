@@ -119,7 +119,11 @@ where
     /// Sets the number of connections that there can be at the same time.
     #[cfg(all(
         feature = "r2d2",
-        any(feature = "sqlite", feature = "postgres", feature = "mysql")
+        any(
+            feature = "sqlite",
+            feature = "postgres_backend",
+            feature = "mysql_backend"
+        )
     ))]
     pub(crate) fn pool_size(mut self, size: usize) -> Self {
         self.pool_size = Some(size);

@@ -1,16 +1,16 @@
 //! The guard of foreign inserts: a trigger that announces the rows that any program inserts.
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use diesel::Connection;
 
 use crate::error::Error;
 use crate::sql::backend::StoreBackend;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::hash::hash_of;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::schema::MessageTable;
 use crate::sql::tables::{Tables, on_tables};
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::transactions::is_in_transaction;
 
 /// Installs the guard of foreign inserts on the message table: a trigger that announces each row to
@@ -75,19 +75,19 @@ pub fn unguard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
 /// Returns the name of the table's trigger on MySQL, and of the trigger's function on PostgreSQL. It
 /// contains a hash, because such names are unique in a schema, and shorter than the names of some
 /// tables.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn name_for(table: &MessageTable) -> String {
     format!("message_bus_guard_{:08x}", hash_of(&table.table))
 }
 
 /// Returns the operation for errors.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn guarding(table: &MessageTable) -> String {
     format!("guarding foreign inserts into table \"{}\"", table.table)
 }
 
 /// Returns the operation for errors.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn unguarding(table: &MessageTable) -> String {
     format!(
         "removing the guard of foreign inserts into table \"{}\"",
@@ -96,7 +96,7 @@ pub(super) fn unguarding(table: &MessageTable) -> String {
 }
 
 /// Returns the problem of a table whose guard is missing.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn missing_on(table: &MessageTable) -> String {
     format!(
         "the table \"{}\" has no trigger that guards foreign inserts, so messages of other programs \
@@ -107,7 +107,7 @@ pub(super) fn missing_on(table: &MessageTable) -> String {
 }
 
 /// Refuses to work in a transaction, in which the lock on the table would last.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn refuse_in_transaction<C: Connection>(
     connection: &mut C,
     doing: &str,

@@ -6,7 +6,7 @@
 //! describes tables with other names; [`TableSchema::bind`] joins it with the connection.
 
 pub(crate) mod backend;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(crate) mod chunks;
 pub(crate) mod columns;
 pub(crate) mod consumer_state;
@@ -14,25 +14,29 @@ pub(crate) mod dialect;
 pub(crate) mod error;
 pub(crate) mod failures;
 pub(crate) mod guard;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(crate) mod hash;
 pub(crate) mod inbox;
 pub(crate) mod migrations;
 mod missing;
-#[cfg(feature = "mysql")]
+#[cfg(feature = "mysql_backend")]
 pub mod mysql;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) mod plain;
 #[cfg(feature = "r2d2")]
 mod pool;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres_backend")]
 pub mod postgres;
 pub(crate) mod prepared;
 pub(crate) mod publish_errors;
 pub(crate) mod repository;
 mod row_writer;
 pub(crate) mod rows;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 pub(crate) mod savepoint;
 pub(crate) mod schema;
 #[cfg(feature = "sqlite")]

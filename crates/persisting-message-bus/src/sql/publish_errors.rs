@@ -6,12 +6,12 @@ use crate::classify::chain::class_of_cause;
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::message::raw::RawMessage;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::statements::duplicates::named_duplicate;
 
 /// Returns the error of messages that were not persisted, on a database that names a duplicate in
 /// its error.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Error {
     match named_duplicate(&cause, messages) {
         Some(duplicate) => Error::duplicate_message(duplicate),
@@ -19,7 +19,7 @@ pub(super) fn not_persisted(cause: DieselError, messages: &[RawMessage]) -> Erro
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 impl Error {
     /// Creates the error of a message that the database has not stored, without an error, although
     /// its id is not there. `reason` says what the database may have dropped the row for; it can be

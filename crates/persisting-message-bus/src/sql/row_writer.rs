@@ -1,23 +1,23 @@
 //! A message as the values of a row, and messages as rows of values in one INSERT statement.
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use std::marker::PhantomData;
 
 use diesel::backend::Backend;
 use diesel::query_builder::AstPass;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text};
 
 use crate::message::raw::RawMessage;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::columns::push_columns;
 use crate::sql::schema::MessageTable;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::schema::TableSchema;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::store::repository::OnDuplicate;
 
 /// The values that a database stores in its own way: the id, JSON, and the time.
@@ -87,14 +87,14 @@ where
 }
 
 /// The SQL for the topic of a statement's first message.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(super) trait TopicExpression<DB: Backend>: 'static
 where
     DB: HasSqlType<Text>,
     str: ToSql<Text, DB>,
 {
     /// Whether a statement must insert messages of one topic only.
-    #[cfg(feature = "mysql")]
+    #[cfg(feature = "mysql_backend")]
     const IS_FOR_ALL_ROWS: bool = false;
 
     /// Writes the SQL, with its values, for a statement with this number of rows.
@@ -112,10 +112,10 @@ where
 }
 
 /// The topic as a value.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(super) struct PlainTopic;
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 impl<DB> TopicExpression<DB> for PlainTopic
 where
     DB: Backend + HasSqlType<Text>,
@@ -134,7 +134,7 @@ where
 /// The INSERT statement. With `HAS_STATIC_ID`, Diesel finds the prepared statement in its cache by this type:
 /// its text must be the same for all its values, so there is one message, in the default tables. For other
 /// messages, Diesel writes the text again each time to look the statement up.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(super) struct InsertRows<'a, DB: RowDialect, T, const HAS_STATIC_ID: bool> {
     schema: &'a TableSchema,
     rows: Vec<Row<'a, DB>>,
@@ -142,7 +142,7 @@ pub(super) struct InsertRows<'a, DB: RowDialect, T, const HAS_STATIC_ID: bool> {
     first_topic: PhantomData<T>,
 }
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 impl<'a, DB, T, const HAS_STATIC_ID: bool> InsertRows<'a, DB, T, HAS_STATIC_ID>
 where
     DB: RowDialect + HasSqlType<Text> + HasSqlType<BigInt>,
@@ -164,7 +164,7 @@ where
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 impl<DB, T, const HAS_STATIC_ID: bool> QueryFragment<DB> for InsertRows<'_, DB, T, HAS_STATIC_ID>
 where
     DB: RowDialect + HasSqlType<Text> + HasSqlType<BigInt>,
@@ -200,7 +200,7 @@ where
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 impl<DB: RowDialect + 'static, T: 'static, const HAS_STATIC_ID: bool> QueryId
     for InsertRows<'_, DB, T, HAS_STATIC_ID>
 {

@@ -132,7 +132,8 @@ where
     C::Backend: ReadValue + Dialect,
 {
     let run = |connection: &mut C| {
-        let mut rows = connection.load(statement)?;
+        // The rows of an async connection do not say twice that they have ended.
+        let mut rows = connection.load(statement)?.fuse();
         let first = match rows.next() {
             Some(row) => Some(with_columns(&row?, read)),
             None => None,

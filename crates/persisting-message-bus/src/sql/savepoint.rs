@@ -2,16 +2,16 @@
 //! has ended, or has ended and another has begun, the savepoint no longer exists. Each level of
 //! nested transactions has a savepoint with a name of its own.
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::connection::Connection;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::result::{Error as DieselError, QueryResult};
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::classify::chain::class_of_cause;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::backend::Probe;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::store::transactions::TransactionMark;
 
 /// Returns the SQL that sets the savepoint in the innermost of `open` open transactions.
@@ -21,7 +21,7 @@ pub(super) fn set_sql(open: usize) -> String {
 
 /// Checks whether the savepoint exists. If so, sets it again, so that the savepoint does not keep
 /// the changes that were made since.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(super) fn probe<C: Connection>(
     connection: &mut C,
     mark: &TransactionMark,

@@ -1,5 +1,5 @@
 use diesel::Connection;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::connection::LoadConnection;
 use diesel::connection::TransactionManager;
 
@@ -42,7 +42,7 @@ pub(super) fn abandon<C: Connection>(connection: &mut C) {
 
 /// Runs statements of the library in a transaction of their own. The transaction needs no guard,
 /// because these statements leave it as it is.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(super) fn in_own_transaction<C, T>(
     connection: &mut C,
     change: impl FnOnce(&mut C) -> Result<T, Error>,

@@ -1,8 +1,13 @@
-use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager};
-use diesel::mysql::{Mysql, MysqlConnection};
+#[cfg(feature = "mysql")]
+use diesel::connection::AnsiTransactionManager;
+use diesel::connection::{Connection, TransactionManager};
+use diesel::mysql::Mysql;
+#[cfg(feature = "mysql")]
+use diesel::mysql::MysqlConnection;
 use diesel::result::QueryResult;
 
 use crate::sql::mysql::database::remember_sql;
+#[cfg(feature = "mysql")]
 use crate::sql::plain::plain;
 use crate::sql::savepoint;
 use crate::sql::transactions::depth;
@@ -36,6 +41,7 @@ fn begin<C>(connection: &mut C, set_up: &str) -> QueryResult<()>
 where
     C: Connection<Backend = Mysql> + 'static,
 {
+    #[cfg(feature = "mysql")]
     if depth(connection) == 0
         && let Some(plain) = plain::<MysqlConnection, C>(connection)
     {

@@ -17,6 +17,7 @@
 //! - Rows that a trigger, a rule or a policy drops are an error. The message table must have a unique
 //!   index on the message id alone.
 
+#[cfg(feature = "postgres")]
 pub(crate) mod copied_rows;
 mod dialect;
 pub(crate) mod fence;
@@ -27,8 +28,10 @@ pub(crate) mod leases;
 mod left_out;
 pub(crate) mod locks;
 pub(crate) mod migrations;
+#[cfg(feature = "postgres")]
 pub(crate) mod notifications;
 pub(crate) mod publish_autocommit;
+#[cfg(feature = "postgres")]
 pub(crate) mod publish_copy;
 pub(crate) mod publish_errors;
 pub(crate) mod publish_many;
@@ -42,9 +45,11 @@ mod unnested_rows;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::{DefaultLoadingMode, LoadConnection, TransactionManager};
 use diesel::migration::MigrationConnection;
-use diesel::pg::{Pg, PgRowByRowLoadingMode};
+use diesel::pg::Pg;
+#[cfg(feature = "postgres")]
+use diesel::pg::{PgConnection, PgRowByRowLoadingMode};
 use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 
@@ -52,7 +57,10 @@ use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Failing, Probe, StoreBackend};
+#[cfg(feature = "postgres")]
+use crate::sql::plain::plain;
 pub use crate::sql::postgres::guard::guard_statements;
+#[cfg(feature = "postgres")]
 pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
@@ -67,11 +75,7 @@ use crate::store::transactions::TransactionMark;
 
 impl<C> StoreBackend<C> for Pg
 where
-    C: LoadConnection<Backend = Pg>
-        + LoadConnection<PgRowByRowLoadingMode>
-        + MigrationConnection
-        + MigrationHarness<Pg>
-        + 'static,
+    C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg> + 'static,
 {
     const FAILING: Failing = Failing {
         is_hidden_when_loaded: false,
@@ -130,20 +134,21 @@ where
         sequence::last_position(connection, &schema.messages)
     }
 
-    /// Reads row by row: the rows are decoded while the server sends the next ones, and a page that
-    /// ends early is never in memory as a whole.
+    /// On Diesel's own connections, reads row by row: the rows are decoded while the server sends the
+    /// next ones, and a page that ends early is never in memory as a whole. Async connections always
+    /// read like this.
     fn read_page(
         connection: &mut C,
         schema: &TableSchema,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        messages::read_page::<PgRowByRowLoadingMode, _>(
-            connection,
-            &schema.messages,
-            request,
-            receive,
-        )
+        let table = &schema.messages;
+        #[cfg(feature = "postgres")]
+        if let Some(plain) = plain::<PgConnection, C>(connection) {
+            return messages::read_page::<PgRowByRowLoadingMode, _>(plain, table, request, receive);
+        }
+        messages::read_page::<DefaultLoadingMode, _>(connection, table, request, receive)
     }
 
     fn persist(

@@ -2,13 +2,16 @@
 
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
+#[cfg(feature = "postgres")]
 use diesel::result::Error::RollbackTransaction;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::postgres::fitness::Use;
 use crate::sql::postgres::left_out;
+#[cfg(feature = "postgres")]
 use crate::sql::postgres::publish_autocommit::needs_fallback;
+#[cfg(feature = "postgres")]
 use crate::sql::postgres::publish_copy;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::unnested_rows::{MAX_ROWS, insert_messages};
@@ -27,6 +30,7 @@ where
     C: LoadConnection<Backend = Pg> + 'static,
 {
     let leave_out = duplicates == OnDuplicate::Ignore;
+    #[cfg(feature = "postgres")]
     if !leave_out && table.is_default() {
         match publish_copy::messages(connection, table, messages) {
             None => {}

@@ -1,24 +1,28 @@
 //! Finds the messages that were dispatched before.
 
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::connection::LoadConnection;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::result::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres_backend",
+    feature = "mysql_backend"
+))]
 use crate::message::raw::RawMessage;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::dialect::Value::Text;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::dialect::{Dialect, Statement};
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::rows::{ReadValue, first_row};
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::schema::MessageTable;
 
 /// Returns `true` if the table has a message with this id, as far as a read with this lock sees.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(in crate::sql) fn is_stored<C>(
     connection: &mut C,
     table: &MessageTable,
@@ -45,7 +49,7 @@ pub(in crate::sql) fn is_unique_violation(cause: &DieselError) -> bool {
 /// Returns the message whose id the database names in its error. The ids are not queried: a query
 /// would lock the places where they are missing, or would not see rows that were committed since
 /// the transaction began.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(in crate::sql) fn named_duplicate<'a>(
     cause: &DieselError,
     messages: &'a [RawMessage],
@@ -57,7 +61,7 @@ pub(in crate::sql) fn named_duplicate<'a>(
 
 /// Returns `true` if the error names the id of this message, and not the value of another unique
 /// index.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(in crate::sql) fn names_duplicate(cause: &DieselError, message: &RawMessage) -> bool {
     let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, information) = cause else {
         return false;

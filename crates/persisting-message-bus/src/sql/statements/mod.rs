@@ -14,5 +14,5 @@ pub(super) mod messages;
 pub(super) mod parked;
 pub(super) mod passing;
 pub(super) mod renaming;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 pub(super) mod taking;

@@ -219,7 +219,7 @@ pub(super) fn arm<C: Connection>(connection: &mut C, open: usize, failing: Faili
 /// Returns `true` if a statement may have selected another database, or has failed, since the last
 /// call. The first call begins to watch the connection, unless the connection has an instrumentation
 /// of its own.
-#[cfg(feature = "mysql")]
+#[cfg(feature = "mysql_backend")]
 pub(super) fn has_stale_statements<C: Connection>(connection: &mut C) -> bool {
     if let Some(watch) = watch_on(connection) {
         watch.notices_stale_statements = true;
@@ -237,13 +237,13 @@ pub(super) fn has_stale_statements<C: Connection>(connection: &mut C) -> bool {
 
 /// Returns `true` if the session must remember which database is selected, so that this is known
 /// after the application has selected another one.
-#[cfg(feature = "mysql")]
+#[cfg(feature = "mysql_backend")]
 pub(super) fn must_remember_database<C: Connection>(connection: &mut C) -> bool {
     watch_on(connection).is_some_and(|watch| !watch.remembers_database)
 }
 
 /// Notes that the session remembers its database.
-#[cfg(feature = "mysql")]
+#[cfg(feature = "mysql_backend")]
 pub(super) fn remembers_database<C: Connection>(connection: &mut C) {
     if let Some(watch) = watch_on(connection) {
         watch.remembers_database = true;
@@ -252,7 +252,7 @@ pub(super) fn remembers_database<C: Connection>(connection: &mut C) {
 
 /// Runs statements of the library that name the database but select none, so that they do not count
 /// as selecting one.
-#[cfg(feature = "mysql")]
+#[cfg(feature = "mysql_backend")]
 pub(super) fn naming_database<C: Connection, R>(
     connection: &mut C,
     run: impl FnOnce(&mut C) -> R,
