@@ -87,7 +87,7 @@ fn sell(till: &mut SqliteConnection, sales: u32) -> Result {
 
 fn carry<C>(till: SqliteConnection, mut centre: C) -> Result
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: StoreBackend<C>,
 {
     migrate(&mut centre)?;

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageRepository, TransactionControlOn,
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
 use persisting_message_bus::sql::migrate;
 
@@ -78,7 +78,7 @@ pub struct Carrier {
 
 /// A connection to a database with the messages and these tables.
 pub trait Store:
-    MessageRepository + MessageConsumerState + TransactionControlOn<Self> + Sized
+    MessageRepository + MessageSource + MessageConsumerState + TransactionControlOn<Self> + Sized
 {
     /// Creates missing tables, including those of the bus.
     fn prepare(&mut self) -> Result<(), Box<dyn std::error::Error>>;

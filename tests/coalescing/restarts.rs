@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::{Connection, MysqlConnection, PgConnection};
 use persisting_message_bus::backend::{
-    MessageRepository, PageRequest, TransactionControl, TypeFilter,
+    MessageRepository, MessageSource, PageRequest, TransactionControl, TypeFilter,
 };
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{Coalescer, Position};
@@ -21,7 +21,7 @@ use super::orders;
 
 const THREADS: u64 = 8;
 
-fn ids<C: MessageRepository>(connection: &mut C) -> Vec<Uuid> {
+fn ids<C: MessageRepository + MessageSource>(connection: &mut C) -> Vec<Uuid> {
     let request = PageRequest {
         topic: "orders",
         message_types: TypeFilter::All,
@@ -43,7 +43,7 @@ fn ids<C: MessageRepository>(connection: &mut C) -> Vec<Uuid> {
 /// be stored.
 fn acknowledged_messages_are_stored<C>(url: &str, mut restart: impl FnMut())
 where
-    C: Connection + MessageRepository + TransactionControl + Send + 'static,
+    C: Connection + MessageRepository + MessageSource + TransactionControl + Send + 'static,
 {
     let address = url.to_owned();
     let coalescer = Coalescer::new(move || C::establish(&address)).max_connections(2);

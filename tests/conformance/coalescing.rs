@@ -3,7 +3,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{MessageRepository, TransactionControl};
+use persisting_message_bus::backend::{MessageRepository, MessageSource, TransactionControl};
 use persisting_message_bus::{
     Coalescer, CoalescingDispatcher, Error, Headers, MessageDispatcher, OnDuplicate,
 };
@@ -22,7 +22,7 @@ type Caller = Box<dyn FnOnce(&Coalescer) -> Outcome + Send>;
 /// Returns a coalescer on this connection only.
 fn on<B>(connection: B) -> Coalescer
 where
-    B: MessageRepository + TransactionControl + Send + 'static,
+    B: MessageRepository + MessageSource + TransactionControl + Send + 'static,
 {
     let connection = Mutex::new(Some(connection));
     Coalescer::new(move || connection.lock().unwrap().take().ok_or(fmt::Error))

@@ -125,7 +125,7 @@ pub fn an_undecodable_payload_stops_the_consumer_and_the_error_says_where<D: Dat
 
 fn bad_message_in_the_middle<B>(bus: &mut B, message_type: &'static str, payload: &str, why: &str)
 where
-    B: MessageRepository + MessageConsumerState,
+    B: MessageRepository + MessageSource + MessageConsumerState,
 {
     orders().dispatch(bus, &OrderPlaced::number(1)).unwrap();
     let bad = raw(message_type, payload);

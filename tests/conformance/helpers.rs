@@ -62,12 +62,14 @@ pub fn stored_consumer(bus: &mut impl MessageConsumerState, key: ConsumerKey<'_>
 /// The traits that the connections of all databases implement.
 pub trait TestBus:
     persisting_message_bus::backend::MessageRepository
+    + persisting_message_bus::backend::MessageSource
     + persisting_message_bus::backend::MessageConsumerState
 {
 }
 
 impl<B> TestBus for B where
     B: persisting_message_bus::backend::MessageRepository
+        + persisting_message_bus::backend::MessageSource
         + persisting_message_bus::backend::MessageConsumerState
 {
 }

@@ -2,7 +2,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::backend::{MessageRepository, MessageSource};
 use persisting_message_bus::{Error, Inbox, InboxKey, MessageDispatcher};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{Paid, Payments};
@@ -23,12 +23,12 @@ fn inbox() -> Inbox {
 }
 
 /// Applies the effect of a delivery: a payment.
-fn pay<B: MessageRepository>(bus: &mut B, order: u64) -> Result<(), Error> {
+fn pay<B: MessageRepository + MessageSource>(bus: &mut B, order: u64) -> Result<(), Error> {
     let payments = MessageDispatcher::<Payments>::new();
     payments.dispatch(bus, &Paid { order }).map(drop)
 }
 
-fn payments(bus: &mut impl MessageRepository) -> usize {
+fn payments(bus: &mut (impl MessageRepository + MessageSource)) -> usize {
     stored(bus, "payments").len()
 }
 

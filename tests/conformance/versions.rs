@@ -1,4 +1,4 @@
-use persisting_message_bus::backend::{MessageRepository, RawMessage};
+use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage};
 use persisting_message_bus::{
     EventSet, Message, MessageConsumer, MessageDispatcher, OnDuplicate, OnUnknown,
 };
@@ -37,7 +37,7 @@ fn publish_all_versions(bus: &mut impl MessageRepository) {
 fn consumed<S, B>(bus: &mut B, unknown: OnUnknown) -> (Vec<S>, u64)
 where
     S: EventSet + Clone,
-    B: MessageRepository + persisting_message_bus::backend::MessageConsumerState,
+    B: MessageRepository + MessageSource + persisting_message_bus::backend::MessageConsumerState,
 {
     let mut seen = Vec::new();
     let mut consumer = MessageConsumer::<S>::external("all", |message: &Message<S>| {

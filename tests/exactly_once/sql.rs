@@ -13,6 +13,7 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> {
     /// The connection.
     type Connection: Connection
         + persisting_message_bus::backend::MessageRepository
+        + persisting_message_bus::backend::MessageSource
         + persisting_message_bus::backend::MessageConsumerState
         + persisting_message_bus::backend::MessageInbox
         + persisting_message_bus::backend::TransactionControlOn<<Self as Sql>::Connection>

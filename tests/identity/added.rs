@@ -1,9 +1,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{
-    LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, Place,
-};
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState, MessageSource, Place};
 use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::{
     ConsumerCondition, ConsumerStatus, FailureState, MessageFailures, ParkedSelector, stop_wanting,
@@ -302,7 +300,7 @@ pub fn types_added_before_the_first_message_need_no_word<D: Database>() {
     assert_eq!(last(&mut bus), 4);
 }
 
-fn last(bus: &mut impl MessageRepository) -> i64 {
+fn last(bus: &mut impl MessageSource) -> i64 {
     let mut last = 0;
     let request = persisting_message_bus::backend::PageRequest {
         topic: "orders",

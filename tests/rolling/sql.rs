@@ -21,6 +21,7 @@ use super::records::Record;
 pub trait Sql: Database<Bus = <Self as Sql>::Connection> {
     type Connection: diesel::Connection
         + MessageRepository
+        + MessageSource
         + MessageConsumerState
         + TransactionControlOn<<Self as Sql>::Connection>
         + Send

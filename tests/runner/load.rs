@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::Connection;
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageRepository, TransactionControlOn,
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
@@ -24,7 +24,7 @@ pub type Seen = Arc<Mutex<BTreeSet<u64>>>;
 /// that may have been.
 pub fn publish<C>(url: &str, first: u64, ended: &AtomicBool) -> [BTreeSet<u64>; 2]
 where
-    C: Connection + MessageRepository,
+    C: Connection + MessageRepository + MessageSource,
 {
     let orders = MessageDispatcher::<Orders>::new();
     let [mut certain, mut perhaps] = [(); 2].map(|()| BTreeSet::new());
@@ -53,7 +53,12 @@ where
 /// Adds two external consumers that mail, and two transactional ones that pay.
 pub fn with_consumers<C>(mut runner: Runner<C>, seen: &[Seen; 4]) -> Runner<C>
 where
-    C: MessageRepository + MessageConsumerState + TransactionControlOn<C> + Send + 'static,
+    C: MessageRepository
+        + MessageSource
+        + MessageConsumerState
+        + TransactionControlOn<C>
+        + Send
+        + 'static,
 {
     const LEASE: Duration = Duration::from_millis(500);
     let mut seen = seen.iter().cloned();
@@ -88,7 +93,7 @@ pub fn payment(order: u64, payer: u64) -> u64 {
 /// Returns all payments in the order of their positions.
 pub fn payments<C>(bus: &mut C) -> Vec<u64>
 where
-    C: MessageRepository + MessageConsumerState,
+    C: MessageRepository + MessageSource + MessageConsumerState,
 {
     let mut payments = Vec::new();
     let mut reader = MessageConsumer::external("reader", |message: &Message<Payments>| {

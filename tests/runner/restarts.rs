@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::{Connection, MysqlConnection, PgConnection};
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageRepository, TransactionControlOn,
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus::{RetryPolicy, Runner};
@@ -22,6 +22,7 @@ fn nothing_is_lost<C>(url: String, mut restart: impl FnMut())
 where
     C: Connection
         + MessageRepository
+        + MessageSource
         + MessageConsumerState
         + TransactionControlOn<C>
         + Send

@@ -43,6 +43,7 @@ where
     B: MessageSource
         + MessageConsumerState
         + MessageRepository
+        + MessageSource
         + TransactionControlOn<B>
         + Send
         + 'static,

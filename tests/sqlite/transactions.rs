@@ -121,7 +121,8 @@ fn a_connection_is_a_repository_as_a_trait_object_too() {
     orders()
         .dispatch(repository, &OrderPlaced::number(1))
         .unwrap();
-    assert_eq!(repository.current_head("orders").unwrap(), Position::new(1));
+    let source: &mut dyn MessageSource = &mut connection;
+    assert_eq!(source.current_head("orders").unwrap(), Position::new(1));
 }
 
 #[test]

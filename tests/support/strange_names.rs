@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    InboxEntry, MessageConsumerState, MessageInbox, MessageRepository,
+    InboxEntry, MessageConsumerState, MessageInbox, MessageRepository, MessageSource,
 };
 use persisting_message_bus::operate::{
     ConsumerKey, FailedMessagesRequest, FailureState, ParkedSelector,
@@ -74,7 +74,9 @@ pub fn schema() -> TableSchema {
 }
 
 /// Uses every table and every column.
-pub fn use_all(bus: &mut (impl MessageRepository + MessageConsumerState + MessageInbox)) {
+pub fn use_all(
+    bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState + MessageInbox),
+) {
     let batch = (0..3).map(OrderPlaced::number);
     MessageDispatcher::<Orders>::new()
         .dispatch_batch(bus, batch)

@@ -85,6 +85,8 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+#[cfg(feature = "diesel-async-0_9")]
+pub mod asynchronous;
 mod backoff;
 mod bounded;
 mod bridge;

@@ -24,7 +24,7 @@ enum Everything {
     Anything(Anything),
 }
 
-fn persist(bus: &mut impl MessageRepository, message: &RawMessage) {
+fn persist(bus: &mut (impl MessageRepository + MessageSource), message: &RawMessage) {
     let messages = std::slice::from_ref(message);
     let persisted = bus.persist(messages, OnDuplicate::Fail);
     assert_eq!(

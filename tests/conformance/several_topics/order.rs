@@ -57,7 +57,7 @@ struct Busy<B> {
     next: u64,
 }
 
-impl<B: MessageRepository> Busy<B> {
+impl<B: MessageRepository + MessageSource> Busy<B> {
     fn publish(&mut self) {
         ship(&mut self.bus, self.next);
         pay(&mut self.bus, self.next);
@@ -65,7 +65,7 @@ impl<B: MessageRepository> Busy<B> {
     }
 }
 
-impl<B: MessageRepository> MessageSource for Busy<B> {
+impl<B: MessageRepository + MessageSource> MessageSource for Busy<B> {
     fn high_water_mark(
         &mut self,
         topic: &str,
@@ -111,7 +111,7 @@ pub fn messages_published_between_two_reads_keep_their_order<D: Database>() {
 /// A bus whose high-water mark stays at the start, so that no message can be read yet.
 struct Held<B>(B);
 
-impl<B: MessageRepository> MessageSource for Held<B> {
+impl<B: MessageRepository + MessageSource> MessageSource for Held<B> {
     fn high_water_mark(
         &mut self,
         _topic: &str,

@@ -6,7 +6,7 @@ mod postgres;
 mod sqlite;
 
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageInbox, MessageRepository, TransactionControlOn,
+    MessageConsumerState, MessageInbox, MessageRepository, MessageSource, TransactionControlOn,
 };
 
 pub use self::mariadb::{Mariadb, PooledMariadb};
@@ -20,6 +20,7 @@ pub use self::sqlite::{PooledSqlite, Sqlite, connect_sqlite};
 pub trait Database: Sized + Sync {
     /// A connection, which transactional handlers can use, too.
     type Bus: MessageRepository
+        + MessageSource
         + MessageConsumerState
         + MessageInbox
         + TransactionControlOn<Self::Bus>
@@ -39,6 +40,7 @@ pub trait Database: Sized + Sync {
 pub trait Server: Database<Bus = <Self as Server>::Plain> {
     /// The plain connection.
     type Plain: MessageRepository
+        + MessageSource
         + MessageConsumerState
         + MessageInbox
         + TransactionControlOn<Self::Plain>

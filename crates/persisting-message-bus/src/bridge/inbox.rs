@@ -81,13 +81,8 @@ impl Inbox {
         B: MessageInbox + TransactionControl,
         E: From<Error>,
     {
-        name::validate("message id", message_id)?;
+        let received = self.entry(message_id)?;
         bus.in_transaction(|bus| {
-            let received = InboxEntry {
-                consumer: &self.consumer,
-                source: &self.source,
-                message_id,
-            };
             if bus.receive(&received)? {
                 handle(bus).map(Some)
             } else {
@@ -108,10 +103,26 @@ impl Inbox {
     where
         B: MessageInbox + ?Sized,
     {
+        let (key, retention) = self.pruned();
+        bus.prune_inbox(key, retention)
+    }
+
+    /// Returns a message as the inbox records it, if the id can be stored.
+    pub(crate) fn entry<'a>(&'a self, message_id: &'a str) -> Result<InboxEntry<'a>, Error> {
+        name::validate("message id", message_id)?;
+        Ok(InboxEntry {
+            consumer: &self.consumer,
+            source: &self.source,
+            message_id,
+        })
+    }
+
+    /// Returns which messages are forgotten, and after what time.
+    pub(crate) fn pruned(&self) -> (InboxKey<'_>, Duration) {
         let key = InboxKey {
             consumer: &self.consumer,
             source: &self.source,
         };
-        bus.prune_inbox(key, self.retention)
+        (key, self.retention)
     }
 }

@@ -1,7 +1,6 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use diesel::backend::Backend;
 use diesel::connection::LoadConnection;
 use diesel::result::QueryResult;
 
@@ -9,6 +8,8 @@ use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::dialect::Dialect;
+use crate::sql::executor::Executor;
+use crate::sql::failing::Failing;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::leases;
@@ -32,20 +33,43 @@ pub enum Probe {
     Ended,
 }
 
-/// The behaviour of a database, and of Diesel's connection to it, when a statement fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Failing {
-    /// Whether Diesel hides the errors of statements whose rows are loaded.
-    pub is_hidden_when_loaded: bool,
-    /// Whether a violated constraint undoes only its statement and leaves the transaction as it is.
-    pub violations_are_harmless: bool,
-    /// Whether the probe distinguishes a transaction from one that was begun after it, whether or
-    /// not the statements are watched.
-    pub probe_is_exact: bool,
+/// The operations of publishing, and of transactions, that differ between databases. They work on sync
+/// and async connections.
+#[diagnostic::on_unimplemented(
+    message = "the feature for this database is not enabled",
+    note = "enable the feature with the name of the database on `persisting-message-bus`: `sqlite`, `postgres` or `mysql`"
+)]
+#[expect(missing_docs, reason = "each function is described where its trait is")]
+pub trait PublishBackend: Dialect + ReadValue {
+    const FAILING: Failing;
+
+    /// Makes all statements of the library run in the same database. The library calls this before
+    /// each operation.
+    fn follow_database<E: Executor<Backend = Self>>(_executor: &mut E) {}
+
+    /// Begins a transaction and marks it. Returns the id that the database gives the transaction,
+    /// where the mark needs the id because no watch observes the statements.
+    fn begin_guarded<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        is_watched: bool,
+    ) -> impl Future<Output = QueryResult<Option<String>>> + Send;
+
+    /// Asks the database for the state of the transaction that `mark` identifies.
+    fn probe<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        mark: &TransactionMark,
+    ) -> impl Future<Output = QueryResult<Probe>> + Send;
+
+    fn persist<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> impl Future<Output = Result<usize, Error>> + Send;
 }
 
-/// The operations that differ between databases, on any connection to the database. The features
-/// `sqlite`, `postgres` and `mysql` implement this trait.
+/// The operations of consumers that differ between databases, on any sync connection to the database.
+/// The features `sqlite`, `postgres` and `mysql` implement this trait.
 ///
 /// The functions are those of [`MessageSource`](crate::backend::MessageSource),
 /// [`MessageRepository`](crate::backend::MessageRepository) and
@@ -60,16 +84,7 @@ pub struct Failing {
     clippy::missing_errors_doc,
     reason = "each function is described where its trait is"
 )]
-pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
-    const FAILING: Failing;
-
-    /// Begins a transaction and marks it. Returns the id that the database gives the transaction,
-    /// where the mark needs the id because no watch observes the statements.
-    fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>>;
-
-    /// Asks the database for the state of the transaction that `mark` identifies.
-    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe>;
-
+pub trait StoreBackend<C>: PublishBackend {
     /// Runs statements of a consumer that write and may have to wait for other writers. `is_first`
     /// means that nothing was done before in their transaction, if there is one. They can be repeated
     /// if nothing has taken effect.
@@ -93,10 +108,6 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
     {
         leases::renew(connection, &schema.consumer_state, lease, duration)
     }
-
-    /// Makes all statements of the library run in the same database. The library calls this before
-    /// each operation.
-    fn follow_database(_connection: &mut C) {}
 
     fn migrate(connection: &mut C) -> Result<(), Error>;
 
@@ -138,13 +149,6 @@ pub trait StoreBackend<C>: Backend + Dialect + ReadValue {
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error>;
-
-    fn persist(
-        connection: &mut C,
-        schema: &TableSchema,
-        messages: &[RawMessage],
-        duplicates: OnDuplicate,
-    ) -> Result<usize, Error>;
 
     fn acquire(
         connection: &mut C,

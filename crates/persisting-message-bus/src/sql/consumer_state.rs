@@ -3,8 +3,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::message::name;
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::statements::{consumers, failures, leases, renaming};
-use crate::sql::tables::{Tables, on_tables};
+use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::sql::transactions::abandon;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
 use crate::store::identity::ConsumerIdentity;
@@ -13,7 +14,7 @@ use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
 
 #[diagnostic::do_not_recommend]
-impl<T: Tables> MessageConsumerState for T {
+impl<T: ConsumerTables> MessageConsumerState for T {
     fn acquire(&mut self, request: &LeaseRequest<'_>) -> Result<Lease, Error> {
         on_tables(self, |connection, schema| {
             name::validate("consumer", request.consumer)?;
@@ -114,7 +115,7 @@ impl<T: Tables> MessageConsumerState for T {
     }
 
     fn abandon_state(&mut self) {
-        abandon(self.parts().0);
+        abandon(&mut OnSync(self.parts().0));
     }
 
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {

@@ -11,7 +11,7 @@ use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text, Untyped};
 
 /// A statement. In its SQL, `{table}`, `{topic}`, ... stand for names, `{now}`, ... for expressions
 /// of the database's dialect, and each `?` for the next value.
-pub(super) struct Statement<'a, V = Value<'a>> {
+pub struct Statement<'a, V = Value<'a>> {
     sql: Cow<'static, str>,
     names: &'a dyn Names,
     values: Vec<V>,
@@ -20,7 +20,7 @@ pub(super) struct Statement<'a, V = Value<'a>> {
 }
 
 /// The names of a table and its columns.
-pub(super) trait Names {
+pub(crate) trait Names: Sync {
     /// Returns the name that `{key}` stands for.
     fn name(&self, key: &str) -> Option<&str>;
 }

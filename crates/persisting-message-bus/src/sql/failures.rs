@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::statements::{failures, parked};
-use crate::sql::tables::{Tables, on_tables};
+use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
     ParkedSelector,
@@ -15,7 +15,7 @@ use crate::store::not_parked::expect_parked;
 use crate::store::place::MessageAt;
 
 #[diagnostic::do_not_recommend]
-impl<T: Tables> MessageFailures for T {
+impl<T: ConsumerTables> MessageFailures for T {
     fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {

@@ -1,7 +1,7 @@
 //! The guard of foreign inserts: a trigger that announces the rows that any program inserts.
 
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
-use diesel::Connection;
+use crate::sql::executor::Executor;
 
 use crate::error::Error;
 use crate::sql::backend::StoreBackend;
@@ -9,7 +9,7 @@ use crate::sql::backend::StoreBackend;
 use crate::sql::hash::hash_of;
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::schema::MessageTable;
-use crate::sql::tables::{Tables, on_tables};
+use crate::sql::tables::{ConsumerTables, on_tables};
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::transactions::is_in_transaction;
 
@@ -53,7 +53,7 @@ use crate::sql::transactions::is_in_transaction;
 ///   binary log also SUPER or the server's setting `log_bin_trust_function_creators`.
 /// - If publishers do not end within 10 s; [`is_retryable`](crate::Error::is_retryable) is then
 ///   true.
-pub fn guard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
+pub fn guard_foreign_inserts<T: ConsumerTables>(tables: &mut T) -> Result<(), Error> {
     on_tables(tables, T::Backend::guard)
 }
 
@@ -68,7 +68,7 @@ pub fn guard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
 ///
 /// In a transaction; if the user may not drop the trigger; and if publishers do not end within 10 s
 /// ([`is_retryable`](crate::Error::is_retryable)).
-pub fn unguard_foreign_inserts<T: Tables>(tables: &mut T) -> Result<(), Error> {
+pub fn unguard_foreign_inserts<T: ConsumerTables>(tables: &mut T) -> Result<(), Error> {
     on_tables(tables, T::Backend::unguard)
 }
 
@@ -108,11 +108,11 @@ pub(super) fn missing_on(table: &MessageTable) -> String {
 
 /// Refuses to work in a transaction, in which the lock on the table would last.
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
-pub(super) fn refuse_in_transaction<C: Connection>(
-    connection: &mut C,
+pub(super) fn refuse_in_transaction<E: Executor>(
+    executor: &mut E,
     doing: &str,
 ) -> Result<(), Error> {
-    if is_in_transaction(connection) {
+    if is_in_transaction(executor) {
         let problem =
             "all publishers would wait for the end of this transaction: call it outside of one";
         return Err(Error::permanent(doing, problem));

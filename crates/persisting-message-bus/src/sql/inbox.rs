@@ -1,12 +1,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::connection::Connection;
-
 use crate::error::Error;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::executor::{Executor, now};
+use crate::sql::schema::TableSchema;
 use crate::sql::statements::duplicates::is_unique_violation;
 use crate::sql::statements::leases::milliseconds;
 use crate::sql::tables::{Tables, on_tables};
@@ -30,44 +31,75 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 impl<T: Tables> MessageInbox for T {
     fn receive(&mut self, received: &InboxEntry<'_>) -> Result<bool, Error> {
         on_tables(self, |connection, schema| {
-            let values = [received.consumer, received.source, received.message_id].map(Text);
-            let insert = Statement::new(RECEIVE, &schema.inbox, values);
-            match connection.execute_returning_count(&insert) {
-                Ok(inserted) => Ok(inserted > 0),
-                Err(cause) if is_unique_violation(&cause) => Ok(false),
-                Err(cause) => {
-                    let (id, source) = (received.message_id, received.source);
-                    let doing = format!("recording the message \"{id}\" from \"{source}\"");
-                    Err(failed_while(doing, cause).of_consumer(received.consumer))
-                }
-            }
+            now(receive(&mut OnSync(connection), schema, received))
         })
     }
 
     fn prune_inbox(&mut self, key: InboxKey<'_>, retention: Duration) -> Result<u64, Error> {
-        let InboxKey { consumer, source } = key;
         on_tables(self, |connection, schema| {
-            let failed = |cause| {
-                let doing = format!("pruning the inbox of \"{source}\"");
-                failed_while(doing, cause).of_consumer(consumer)
-            };
-            let age = Number(-milliseconds(retention));
             let mut all = 0;
             loop {
-                let begun = Instant::now();
-                let values = [Text(consumer), Text(source), age, Value::limit(BATCH)];
-                let prune = Statement::new(PRUNE, &schema.inbox, values);
-                let pruned = connection.execute_returning_count(&prune).map_err(failed)?;
-                all += pruned as u64;
-                if pruned < BATCH {
-                    return Ok(all);
-                }
-                // Other writers get as much time as a batch has taken. In a transaction they wait for
-                // its end, so a pause would only make them wait for longer.
-                if !is_in_transaction(connection) {
-                    thread::sleep(begun.elapsed().min(MAX_PAUSE));
+                let batch = now(prune(&mut OnSync(connection), schema, key, retention))?;
+                all += batch.pruned as u64;
+                match batch.pause {
+                    Some(pause) => thread::sleep(pause),
+                    None => return Ok(all),
                 }
             }
         })
     }
+}
+
+/// Records a message; returns `true` if it is new.
+pub(crate) async fn receive<E: Executor>(
+    executor: &mut E,
+    schema: &TableSchema,
+    received: &InboxEntry<'_>,
+) -> Result<bool, Error> {
+    let values = [received.consumer, received.source, received.message_id].map(Text);
+    let insert = Statement::new(RECEIVE, &schema.inbox, values);
+    match executor.execute(insert).await {
+        Ok(inserted) => Ok(inserted > 0),
+        Err(cause) if is_unique_violation(&cause) => Ok(false),
+        Err(cause) => {
+            let (id, source) = (received.message_id, received.source);
+            let doing = format!("recording the message \"{id}\" from \"{source}\"");
+            Err(failed_while(doing, cause).of_consumer(received.consumer))
+        }
+    }
+}
+
+/// A batch of messages that were forgotten.
+pub(crate) struct Pruned {
+    pub(crate) pruned: usize,
+    /// The pause before the next batch, in which other writers get as much time as the batch has
+    /// taken. `None` after the last batch. In a transaction, they wait for its end, so that a pause
+    /// would only make them wait for longer.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// Forgets a batch of messages.
+pub(crate) async fn prune<E: Executor>(
+    executor: &mut E,
+    schema: &TableSchema,
+    InboxKey { consumer, source }: InboxKey<'_>,
+    retention: Duration,
+) -> Result<Pruned, Error> {
+    let begun = Instant::now();
+    let age = Number(-milliseconds(retention));
+    let values = [Text(consumer), Text(source), age, Value::limit(BATCH)];
+    let pruned = executor.execute(Statement::new(PRUNE, &schema.inbox, values));
+    let pruned = pruned.await.map_err(|cause| {
+        let doing = format!("pruning the inbox of \"{source}\"");
+        failed_while(doing, cause).of_consumer(consumer)
+    })?;
+    let pause = if is_in_transaction(executor) {
+        Duration::ZERO
+    } else {
+        begun.elapsed().min(MAX_PAUSE)
+    };
+    Ok(Pruned {
+        pruned,
+        pause: (pruned >= BATCH).then_some(pause),
+    })
 }

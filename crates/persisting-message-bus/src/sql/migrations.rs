@@ -1,8 +1,10 @@
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::now;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::missing::Missing;
-use crate::sql::tables::Tables;
+use crate::sql::tables::ConsumerTables;
 
 const NOT_OURS: &str = "the library creates only tables with its default names: create these with a \
     migration of your own, or correct the TableSchema";
@@ -60,9 +62,9 @@ const NOT_THERE: &str = "__diesel_schema_migrations lists all migrations of the 
 /// - The names are not the default ones.
 ///
 /// Also when the database cannot be reached.
-pub fn migrate<T: Tables>(connection: &mut T) -> Result<(), Error> {
+pub fn migrate<T: ConsumerTables>(connection: &mut T) -> Result<(), Error> {
     let (connection, schema) = connection.parts();
-    let missing = Missing::find(connection, schema)?;
+    let missing = now(Missing::find(&mut OnSync(connection), schema))?;
     if missing.is_nothing() {
         return Ok(());
     }
@@ -72,12 +74,12 @@ pub fn migrate<T: Tables>(connection: &mut T) -> Result<(), Error> {
     if let Err(error) = T::Backend::migrate(connection) {
         let may_be_lost = error.class().is_some_and(Class::is_lost);
         // A file that cannot be written counts as lost, too, and can be asked.
-        if may_be_lost && Missing::find(connection, schema).is_err() {
+        if may_be_lost && now(Missing::find(&mut OnSync(connection), schema)).is_err() {
             return Err(error);
         }
         return Err(missing.explain(error, CANNOT_CREATE));
     }
-    match Missing::find(connection, schema)? {
+    match now(Missing::find(&mut OnSync(connection), schema))? {
         missing if missing.is_nothing() => Ok(()),
         missing => Err(missing.error("checking its tables after all migrations", NOT_THERE)),
     }

@@ -1,15 +1,12 @@
 //! Tables and columns that a connection does not find, for the errors that name them.
 
-use diesel::connection::LoadConnection;
-use diesel::result::Error::DeserializationError;
 use diesel::result::QueryResult;
 
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
-use crate::sql::prepared::loaded;
-use crate::sql::rows::{ReadValue, with_columns};
+use crate::sql::executor::{Executor, Step};
 use crate::sql::schema::TableSchema;
 use crate::sql::table_names::Layout;
 
@@ -38,35 +35,30 @@ impl Missing {
     /// Compares the tables that the connection finds with those that the library needs. Only reads.
     /// MySQL and MariaDB hide tables and columns on which the user has no right at all; the other
     /// databases do not.
-    pub(super) fn find<C>(connection: &mut C, schema: &TableSchema) -> Result<Self, Error>
-    where
-        C: LoadConnection,
-        C::Backend: Dialect + ReadValue,
-    {
-        Self::find_among(connection, layouts::<C>(schema))
+    pub(super) async fn find<E: Executor>(
+        executor: &mut E,
+        schema: &TableSchema,
+    ) -> Result<Self, Error> {
+        Self::find_among(executor, layouts::<E::Backend>(schema).collect()).await
     }
 
-    fn find_among<'a, C>(
-        connection: &mut C,
-        layouts: impl IntoIterator<Item = Layout<'a>>,
-    ) -> Result<Self, Error>
-    where
-        C: LoadConnection,
-        C::Backend: Dialect + ReadValue,
-    {
+    async fn find_among<E: Executor>(
+        executor: &mut E,
+        layouts: Vec<Layout<'_>>,
+    ) -> Result<Self, Error> {
         let mut tables = Vec::new();
         let failed = |cause| failed_while("looking for its tables", cause);
         for layout in layouts {
             let value = [Value::Text(layout.table)];
-            let found = texts(connection, C::Backend::COLUMNS, value).map_err(failed)?;
+            let found = texts(executor, E::Backend::COLUMNS, value).await;
+            let found = found.map_err(failed)?;
             tables.extend(Table::compare(&layout, &found));
         }
         let place = if tables.is_empty() {
             String::new()
         } else {
-            texts(connection, C::Backend::PLACE, [])
-                .map_err(failed)?
-                .concat()
+            let place = texts(executor, E::Backend::PLACE, []).await;
+            place.map_err(failed)?.concat()
         };
         Ok(Self { tables, place })
     }
@@ -125,30 +117,26 @@ impl Table {
 }
 
 /// Returns the tables of the database.
-fn layouts<C>(schema: &TableSchema) -> impl Iterator<Item = Layout<'_>>
-where
-    C: LoadConnection,
-    C::Backend: Dialect,
-{
-    let slots = C::Backend::HAS_SLOTS.then(|| schema.publisher_slots.layout());
+fn layouts<DB: Dialect>(schema: &TableSchema) -> impl Iterator<Item = Layout<'_>> {
+    let slots = DB::HAS_SLOTS.then(|| schema.publisher_slots.layout());
     schema.layouts().into_iter().chain(slots)
 }
 
 /// Returns the error, or one that names the missing tables, if it comes from these. The database is
 /// asked only after an error that names one of the tables.
-pub(super) fn explained<C>(connection: &mut C, schema: &TableSchema, error: Error) -> Error
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
+pub(crate) async fn explained<E: Executor>(
+    executor: &mut E,
+    schema: &TableSchema,
+    error: Error,
+) -> Error {
     if !error.class().is_some_and(Class::may_be_of_tables) {
         return error;
     }
     // An application need not have tables that it does not use, such as the inbox.
     let text = format!("{error:#}");
-    let named = layouts::<C>(schema).filter(|layout| text.contains(layout.table));
+    let named = layouts::<E::Backend>(schema).filter(|layout| text.contains(layout.table));
     // In a transaction that has failed, PostgreSQL does not answer.
-    let Ok(missing) = Missing::find_among(connection, named) else {
+    let Ok(missing) = Missing::find_among(executor, named.collect()).await else {
         return error;
     };
     if missing.is_nothing() {
@@ -164,24 +152,10 @@ where
 
 /// Runs a query and returns the texts in its first column. It is not prepared, because on MySQL a
 /// prepared query continues to look in the database that was selected before `USE`.
-fn texts<'a, C>(
-    connection: &mut C,
+fn texts<'s, E: Executor>(
+    executor: &'s mut E,
     sql: &'static str,
-    values: impl IntoIterator<Item = Value<'a>>,
-) -> QueryResult<Vec<String>>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
-    let statement = Statement::new(sql, TableSchema::DEFAULT, values).unprepared();
-    let read = |connection: &mut C| {
-        let rows = connection.load(statement)?;
-        let texts = rows.map(|row| {
-            let text = with_columns(&row?, |[text]| text.text("name").map(str::to_owned));
-            text.map_err(|broken| DeserializationError(Box::new(broken)))
-        });
-        texts.collect()
-    };
-    let texts = read(connection);
-    loaded(connection, texts)
+    values: impl IntoIterator<Item = Value<'s>>,
+) -> Step<'s, QueryResult<Vec<String>>> {
+    executor.texts(Statement::new(sql, TableSchema::DEFAULT, values).unprepared())
 }

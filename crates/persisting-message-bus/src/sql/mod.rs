@@ -12,13 +12,15 @@ pub(crate) mod columns;
 pub(crate) mod consumer_state;
 pub(crate) mod dialect;
 pub(crate) mod error;
+pub(crate) mod executor;
+pub(crate) mod failing;
 pub(crate) mod failures;
 pub(crate) mod guard;
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(crate) mod hash;
 pub(crate) mod inbox;
 pub(crate) mod migrations;
-mod missing;
+pub(crate) mod missing;
 #[cfg(feature = "mysql_backend")]
 pub mod mysql;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
@@ -51,7 +53,7 @@ pub(crate) mod watch;
 /// Used by the tool that writes the tables of the databases' error texts (`texts.txt`).
 #[doc(hidden)]
 pub use crate::classify::fingerprint::fingerprint_of;
-pub use crate::sql::backend::{Probe, StoreBackend};
+pub use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
 pub use crate::sql::guard::{guard_foreign_inserts, unguard_foreign_inserts};
 pub use crate::sql::migrations::migrate;
 pub use crate::sql::schema::{

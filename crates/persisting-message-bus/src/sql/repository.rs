@@ -7,12 +7,15 @@ use crate::message::flow_id;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::message::storable::{Dispatched, Storable};
 use crate::position::Position;
-use crate::sql::backend::StoreBackend;
+use crate::sql::backend::{PublishBackend, StoreBackend};
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::executor::{Executor, now};
+use crate::sql::schema::TableSchema;
 use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
-use crate::sql::tables::{Tables, on_tables};
+use crate::sql::tables::{ConsumerTables, Tables, on_tables};
 use crate::sql::transactions::abandon;
-use crate::sql::watch;
+use crate::sql::watch::connections as watch;
 use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
@@ -20,7 +23,7 @@ use crate::store::source::FlowMessage;
 use crate::store::source::{Backlog, MessageSource, PageRequest};
 
 #[diagnostic::do_not_recommend]
-impl<T: Tables> MessageSource for T {
+impl<T: ConsumerTables> MessageSource for T {
     fn high_water_mark(
         &mut self,
         topic: &str,
@@ -96,7 +99,7 @@ impl<T: Tables> MessageSource for T {
     }
 
     fn abandon_source(&mut self) {
-        abandon(self.parts().0);
+        abandon(&mut OnSync(self.parts().0));
     }
 
     fn read_page(
@@ -118,6 +121,10 @@ impl<T: Tables> MessageRepository for T {
         persist(self, Storable::check(messages)?, duplicates)
     }
 
+    fn abandon_repository(&mut self) {
+        abandon(&mut OnSync(self.parts().0));
+    }
+
     fn persist_dispatched(
         &mut self,
         messages: Dispatched<'_>,
@@ -137,14 +144,34 @@ fn persist<T: Tables>(
         return Ok(0);
     }
     on_tables(tables, |connection, schema| {
-        if schema.messages.message_version.is_none()
-            && let Some(message) = messages.iter().find(|message| message.message_version > 1)
-        {
-            let problem = "the table has no column for its version";
-            return Err(Error::unstorable(message, problem));
-        }
-        watch::unwatched(connection, |connection| {
-            T::Backend::persist(connection, schema, messages, duplicates)
-        })
+        now(publish(
+            &mut OnSync(connection),
+            schema,
+            messages,
+            duplicates,
+        ))
     })
+}
+
+/// Persists messages on any connection.
+pub(crate) async fn publish<E>(
+    executor: &mut E,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+    duplicates: OnDuplicate,
+) -> Result<usize, Error>
+where
+    E: Executor,
+    E::Backend: PublishBackend,
+{
+    if schema.messages.message_version.is_none()
+        && let Some(message) = messages.iter().find(|message| message.message_version > 1)
+    {
+        let problem = "the table has no column for its version";
+        return Err(Error::unstorable(message, problem));
+    }
+    let paused = watch::pause(executor);
+    let persisted = E::Backend::persist(executor, schema, messages, duplicates).await;
+    watch::go_on(executor, paused, &persisted);
+    persisted
 }

@@ -57,7 +57,7 @@ impl BrokenColumn {
 }
 
 /// A column of the current row.
-pub(super) struct Column<'a, DB: Backend>(Option<DB::RawValue<'a>>);
+pub struct Column<'a, DB: Backend>(Option<DB::RawValue<'a>>);
 
 impl<'a, DB: ReadValue> Column<'a, DB> {
     pub(super) fn optional_integer(
@@ -119,6 +119,24 @@ pub(super) fn with_columns<'a, DB: ReadValue, T, const N: usize>(
     let mut columns =
         std::array::from_fn(|index| Column(fields[index].as_ref().and_then(Field::value)));
     read(&mut columns)
+}
+
+/// Returns the texts in the first column.
+pub(super) fn texts<C>(connection: &mut C, statement: Statement<'_>) -> QueryResult<Vec<String>>
+where
+    C: LoadConnection,
+    C::Backend: ReadValue + Dialect,
+{
+    let read = |connection: &mut C| {
+        let rows = connection.load(statement)?;
+        let texts = rows.map(|row| {
+            let text = with_columns(&row?, |[text]| text.text("name").map(str::to_owned));
+            text.map_err(|broken| DieselError::DeserializationError(Box::new(broken)))
+        });
+        texts.collect()
+    };
+    let texts = read(connection);
+    loaded(connection, texts)
 }
 
 /// Calls `read` with the first `N` columns of the first row, and lets the statement run to its end.

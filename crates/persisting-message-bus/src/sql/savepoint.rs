@@ -3,14 +3,14 @@
 //! nested transactions has a savepoint with a name of its own.
 
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-use diesel::connection::Connection;
-#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::result::{Error as DieselError, QueryResult};
 
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::classify::chain::class_of_cause;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::backend::Probe;
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
+use crate::sql::executor::Executor;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::store::transactions::TransactionMark;
 
@@ -22,12 +22,12 @@ pub(super) fn set_sql(open: usize) -> String {
 /// Checks whether the savepoint exists. If so, sets it again, so that the savepoint does not keep
 /// the changes that were made since.
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-pub(super) fn probe<C: Connection>(
-    connection: &mut C,
+pub(super) async fn probe<E: Executor>(
+    executor: &mut E,
     mark: &TransactionMark,
 ) -> QueryResult<Probe> {
     let set = set_sql(mark.open);
-    match connection.batch_execute(&format!("RELEASE {set}; {set}")) {
+    match executor.run(&format!("RELEASE {set}; {set}")).await {
         Ok(()) => Ok(Probe::Open),
         Err(cause) if class_of_cause(&cause).is_lost() => Err(cause),
         Err(DieselError::DatabaseError(..)) => Ok(Probe::Ended),

@@ -160,7 +160,7 @@ impl MessageTable {
 }
 
 impl TableSchema {
-    pub(super) const DEFAULT: &'static Self = &Self {
+    pub(crate) const DEFAULT: &'static Self = &Self {
         messages: MessageTable::DEFAULT,
         consumer_state: ConsumerStateTable::DEFAULT,
         failures: FailureTable::DEFAULT,
@@ -249,8 +249,8 @@ impl Default for TableSchema {
 
 /// A Diesel connection whose tables have the names of a [`TableSchema`].
 pub struct WithTables<'a, C> {
-    pub(super) connection: &'a mut C,
-    pub(super) schema: &'a TableSchema,
+    pub(crate) connection: &'a mut C,
+    pub(crate) schema: &'a TableSchema,
 }
 
 /// Resolves the names of the consumer-state table. Keys that begin with `failures.` name the table

@@ -23,8 +23,9 @@ use crate::error::class::Class;
 use crate::message::raw::StoredMessage;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::statements::passing::{Passed, pass};
-use crate::sql::tables::{Tables, on_tables};
+use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::sql::transactions::is_in_transaction;
 use crate::store::place::MessageAt;
 use crate::store::source::{PageRequest, TypeFilter};
@@ -35,7 +36,7 @@ const STRETCH: usize = 10_000;
 const SHORTEST: usize = 100;
 
 /// Reads a page, and returns its end.
-pub(super) fn read_page<T: Tables>(
+pub(super) fn read_page<T: ConsumerTables>(
     tables: &mut T,
     request: &PageRequest<'_>,
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
@@ -90,7 +91,7 @@ pub(super) fn read_page<T: Tables>(
 }
 
 /// Passes over as many messages as one statement can, at most `stretch`.
-fn pass_over<T: Tables>(
+fn pass_over<T: ConsumerTables>(
     tables: &mut T,
     request: &PageRequest<'_>,
     mut stretch: usize,
@@ -108,8 +109,8 @@ fn pass_over<T: Tables>(
 
 /// Returns whether a shorter statement may succeed. In a transaction, none may: on PostgreSQL the
 /// error has ended it.
-fn can_be_shorter<T: Tables>(tables: &mut T, error: &Error) -> bool {
-    error.class() == Some(Class::Transient) && !is_in_transaction(tables.parts().0)
+fn can_be_shorter<T: ConsumerTables>(tables: &mut T, error: &Error) -> bool {
+    error.class() == Some(Class::Transient) && !is_in_transaction(&mut OnSync(tables.parts().0))
 }
 
 /// Returns the position up to which the first statement reads.
@@ -139,7 +140,11 @@ struct Received<'r> {
 }
 
 impl Received<'_> {
-    fn read<T: Tables>(&mut self, tables: &mut T, request: &PageRequest<'_>) -> Result<(), Error> {
+    fn read<T: ConsumerTables>(
+        &mut self,
+        tables: &mut T,
+        request: &PageRequest<'_>,
+    ) -> Result<(), Error> {
         on_tables(tables, |connection, schema| {
             T::Backend::read_page(connection, schema, request, &mut |stored| {
                 self.last = Some(MessageAt {

@@ -1,7 +1,9 @@
 use diesel::connection::LoadConnection;
 
 use crate::error::Error;
-use crate::sql::backend::StoreBackend;
+use crate::sql::backend::{PublishBackend, StoreBackend};
+use crate::sql::executor::now;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::missing;
 use crate::sql::schema::{TableSchema, WithTables};
 
@@ -14,9 +16,9 @@ use crate::sql::schema::{TableSchema, WithTables};
 )]
 pub trait Tables {
     /// The database.
-    type Backend: StoreBackend<Self::Connection>;
+    type Backend: PublishBackend;
     /// The connection.
-    type Connection: LoadConnection<Backend = Self::Backend>;
+    type Connection: LoadConnection<Backend = Self::Backend> + 'static;
 
     /// Returns the connection and the names of its tables.
     fn parts(&mut self) -> (&mut Self::Connection, &TableSchema);
@@ -25,30 +27,41 @@ pub trait Tables {
 #[diagnostic::do_not_recommend]
 impl<C> Tables for C
 where
-    C: LoadConnection,
-    C::Backend: StoreBackend<C>,
+    C: LoadConnection + 'static,
+    C::Backend: PublishBackend,
 {
     type Backend = C::Backend;
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
-        C::Backend::follow_database(self);
+        C::Backend::follow_database(&mut OnSync(self));
         (self, TableSchema::DEFAULT)
     }
 }
 
 impl<C> Tables for WithTables<'_, C>
 where
-    C: LoadConnection,
-    C::Backend: StoreBackend<C>,
+    C: LoadConnection + 'static,
+    C::Backend: PublishBackend,
 {
     type Backend = C::Backend;
     type Connection = C;
 
     fn parts(&mut self) -> (&mut C, &TableSchema) {
-        C::Backend::follow_database(self.connection);
+        C::Backend::follow_database(&mut OnSync(self.connection));
         (self.connection, self.schema)
     }
+}
+
+/// A connection, and its tables, on which consumers work.
+pub trait ConsumerTables: Tables<Backend: StoreBackend<<Self as Tables>::Connection>> {}
+
+#[diagnostic::do_not_recommend]
+impl<T> ConsumerTables for T
+where
+    T: Tables,
+    T::Backend: StoreBackend<T::Connection>,
+{
 }
 
 /// Calls `run` with the connection and the names of its tables. If that fails because tables are
@@ -58,5 +71,6 @@ pub(super) fn on_tables<T: Tables, R>(
     run: impl FnOnce(&mut T::Connection, &TableSchema) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let (connection, schema) = tables.parts();
-    run(connection, schema).map_err(|error| missing::explained(connection, schema, error))
+    run(connection, schema)
+        .map_err(|error| now(missing::explained(&mut OnSync(connection), schema, error)))
 }

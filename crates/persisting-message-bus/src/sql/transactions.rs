@@ -1,63 +1,78 @@
-use diesel::Connection;
-#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-use diesel::connection::LoadConnection;
-use diesel::connection::TransactionManager;
+//! Transactions on a connection: what Diesel knows of them, and the state of those in which code of the
+//! application has run.
+
+#[cfg(feature = "mysql_backend")]
+use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::error::Error;
-use crate::sql::backend::Probe;
-use crate::sql::backend::StoreBackend;
+use crate::sql::backend::{Probe, PublishBackend};
 use crate::sql::error::failed_while;
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::executor::{Executor, now};
 use crate::sql::tables::Tables;
-use crate::sql::watch::{self, Noticed};
+use crate::sql::watch::Noticed;
+use crate::sql::watch::connections as watch;
 use crate::store::transactions::{
     TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
 };
 
 /// Returns `true` if a transaction is open, as far as Diesel knows. A state that Diesel cannot tell
 /// counts as open.
-pub(super) fn is_in_transaction<C: Connection>(connection: &mut C) -> bool {
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    !matches!(status.transaction_depth(), Ok(None))
+pub(super) fn is_in_transaction<E: Executor>(executor: &mut E) -> bool {
+    !matches!(executor.status().transaction_depth(), Ok(None))
 }
 
 /// Returns the number of open transactions, as far as Diesel knows. A state that Diesel cannot tell
 /// counts as none, because such a transaction cannot be ended.
-pub(super) fn depth<C: Connection>(connection: &mut C) -> usize {
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    let depth = status.transaction_depth().ok().flatten();
+pub(crate) fn depth<E: Executor>(executor: &mut E) -> usize {
+    let depth = executor.status().transaction_depth().ok().flatten();
     depth.map_or(0, |depth| depth.get() as usize)
 }
 
 /// Returns `true` if Diesel no longer uses the connection, because it was lost or a rollback
 /// failed.
-fn is_broken<C: Connection>(connection: &mut C) -> bool {
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    status.transaction_depth().is_err()
+fn is_broken<E: Executor>(executor: &mut E) -> bool {
+    executor.status().transaction_depth().is_err()
 }
 
-/// Marks the connection as broken, so that a pool of r2d2 does not hand it out again.
-pub(super) fn abandon<C: Connection>(connection: &mut C) {
-    C::TransactionManager::transaction_manager_status_mut(connection).set_in_error();
+/// Marks the connection as broken, so that a pool does not hand it out again.
+pub(super) fn abandon<E: Executor>(executor: &mut E) {
+    executor.status().set_in_error();
 }
 
-/// Runs statements of the library in a transaction of their own. The transaction needs no guard,
-/// because these statements leave it as it is.
-#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-pub(super) fn in_own_transaction<C, T>(
-    connection: &mut C,
-    change: impl FnOnce(&mut C) -> Result<T, Error>,
-) -> Result<T, Error>
-where
-    C: LoadConnection,
-    C::Backend: StoreBackend<C>,
-{
-    let around = depth(connection);
-    connection.begin()?;
-    let changed = change(connection).and_then(|value| connection.commit().map(|()| value));
+/// Begins a transaction. Returns the number of transactions around it.
+pub(super) async fn begin<E: Executor>(executor: &mut E) -> Result<usize, Error> {
+    let around = depth(executor);
+    let begun = executor.begin().await;
+    begun.map_err(|cause| failed_while("beginning a transaction", cause))?;
+    Ok(around)
+}
+
+pub(crate) async fn commit<E: Executor>(executor: &mut E) -> Result<(), Error> {
+    let committed = executor.commit().await;
+    committed.map_err(|cause| failed_while("committing a transaction", cause))
+}
+
+pub(crate) async fn roll_back<E: Executor>(executor: &mut E) -> Result<(), Error> {
+    let rolled_back = executor.roll_back().await;
+    rolled_back.map_err(|cause| failed_while("rolling back a transaction", cause))
+}
+
+/// Ends a transaction of the library: commits it, or rolls it back after an error. It needs no guard,
+/// because the library's statements leave a transaction as it is.
+pub(super) async fn end<E: Executor, T>(
+    executor: &mut E,
+    around: usize,
+    changed: Result<T, Error>,
+) -> Result<T, Error> {
+    let changed = match changed {
+        Ok(value) => commit(executor).await.map(|()| value),
+        failed => failed,
+    };
     // A failed commit has already rolled back.
     if let Err(error) = changed {
-        if depth(connection) > around
-            && let Err(second) = connection.rollback()
+        if depth(executor) > around
+            && let Err(second) = roll_back(executor).await
         {
             return Err(error.followed_by(second));
         }
@@ -66,121 +81,172 @@ where
     changed
 }
 
-#[diagnostic::do_not_recommend]
-impl<T: Tables> TransactionControl for T {
-    fn begin(&mut self) -> Result<(), Error> {
-        let (connection, _) = self.parts();
-        ManagerOf::<T>::begin_transaction(connection)
-            .map_err(|cause| failed_while("beginning a transaction", cause))
-    }
-
-    fn commit(&mut self) -> Result<(), Error> {
-        let (connection, _) = self.parts();
-        ManagerOf::<T>::commit_transaction(connection)
-            .map_err(|cause| failed_while("committing a transaction", cause))
-    }
-
-    fn rollback(&mut self) -> Result<(), Error> {
-        let (connection, _) = self.parts();
-        ManagerOf::<T>::rollback_transaction(connection)
-            .map_err(|cause| failed_while("rolling back a transaction", cause))
-    }
-
-    fn transaction_depth(&mut self) -> usize {
-        depth(self.parts().0)
-    }
-
-    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
-        let (connection, _) = self.parts();
-        let open = depth(connection) + 1;
-        let is_watched = watch::arm(connection, open, T::Backend::FAILING);
-        let begun = T::Backend::begin_guarded(connection, is_watched);
-        match begun {
-            Ok(id) => {
-                // So far, the watch has noticed only statements of the library.
-                watch::forget(connection, open);
-                Ok(TransactionMark { open, id })
-            }
-            Err(cause) => {
-                watch::disarm(connection, open);
-                let error = failed_while("beginning a transaction", cause);
-                // The transaction may have begun, although it could not be marked.
-                if depth(connection) >= open
-                    && let Err(second) = self.rollback()
-                {
-                    return Err(error.followed_by(second));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
-        let (connection, _) = self.parts();
-        let open = depth(connection);
-        match watch::noticed(connection) {
-            Some(noticed) if noticed.is_nothing() && open == mark.open => {
-                Ok(TransactionState::Open)
-            }
-            noticed => {
-                let noticed = noticed.cloned().unwrap_or_default();
-                let state = ask(connection, mark, open, &noticed)?;
-                watch::forget(connection, mark.open);
-                Ok(state)
-            }
-        }
-    }
-
-    fn state_at_end(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
-        let (connection, _) = self.parts();
-        match watch::noticed(connection) {
-            // Where Diesel hides errors, the watch has not noticed everything, so the database is
-            // asked.
-            Some(noticed) if T::Backend::FAILING.is_hidden_when_loaded => {
-                let noticed = noticed.clone();
-                let open = depth(connection);
-                ask(connection, mark, open, &noticed)
-            }
-            _ => self.state_of(mark),
-        }
-    }
-
-    fn end_guard(&mut self, mark: &TransactionMark) {
-        watch::disarm(self.parts().0, mark.open);
+/// Ends a transaction inside another one as Diesel does.
+#[cfg(feature = "mysql_backend")]
+pub(super) async fn end_inner<E: Executor, T>(
+    executor: &mut E,
+    changed: QueryResult<T>,
+) -> QueryResult<T> {
+    match changed {
+        Ok(value) => executor.commit().await.map(|()| value),
+        Err(cause) => match executor.roll_back().await {
+            // The transaction around it is lost, too.
+            Ok(()) | Err(DieselError::BrokenTransactionManager) => Err(cause),
+            Err(second) => Err(second),
+        },
     }
 }
 
-type ManagerOf<T> = <<T as Tables>::Connection as Connection>::TransactionManager;
+/// Runs statements of the library in a transaction of their own.
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
+pub(super) fn in_own_transaction<C, T>(
+    connection: &mut C,
+    change: impl FnOnce(&mut C) -> Result<T, Error>,
+) -> Result<T, Error>
+where
+    for<'a> OnSync<'a, C>: Executor,
+{
+    let around = now(begin(&mut OnSync(connection)))?;
+    let changed = change(connection);
+    now(end(&mut OnSync(connection), around, changed))
+}
+
+/// Begins a transaction in which code of the application runs, and marks it.
+pub(crate) async fn begin_guarded<E>(executor: &mut E) -> Result<TransactionMark, Error>
+where
+    E: Executor,
+    E::Backend: PublishBackend,
+{
+    let open = depth(executor) + 1;
+    let is_watched = watch::arm(executor, open, E::Backend::FAILING);
+    match E::Backend::begin_guarded(executor, is_watched).await {
+        Ok(id) => {
+            // So far, the watch has noticed only statements of the library.
+            watch::forget(executor, open);
+            Ok(TransactionMark { open, id })
+        }
+        Err(cause) => {
+            watch::disarm(executor, open);
+            let error = failed_while("beginning a transaction", cause);
+            // The transaction may have begun, although it could not be marked.
+            if depth(executor) >= open
+                && let Err(second) = roll_back(executor).await
+            {
+                return Err(error.followed_by(second));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Returns the state of a transaction.
+async fn state_of<E>(executor: &mut E, mark: &TransactionMark) -> Result<TransactionState, Error>
+where
+    E: Executor,
+    E::Backend: PublishBackend,
+{
+    let open = depth(executor);
+    match watch::noticed(executor) {
+        Some(noticed) if noticed.is_nothing() && open == mark.open => Ok(TransactionState::Open),
+        noticed => {
+            let noticed = noticed.cloned().unwrap_or_default();
+            let state = ask(executor, mark, open, &noticed).await?;
+            watch::forget(executor, mark.open);
+            Ok(state)
+        }
+    }
+}
+
+/// Returns the state of a transaction before its commit.
+pub(crate) async fn state_at_end<E>(
+    executor: &mut E,
+    mark: &TransactionMark,
+) -> Result<TransactionState, Error>
+where
+    E: Executor,
+    E::Backend: PublishBackend,
+{
+    // Where Diesel hides errors, the watch has not noticed everything, so the database is asked.
+    let noticed = if E::Backend::FAILING.is_hidden_when_loaded {
+        watch::noticed(executor).cloned()
+    } else {
+        None
+    };
+    match noticed {
+        Some(noticed) => {
+            let open = depth(executor);
+            ask(executor, mark, open, &noticed).await
+        }
+        None => state_of(executor, mark).await,
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Tables> TransactionControl for T {
+    fn begin(&mut self) -> Result<(), Error> {
+        now(begin(&mut OnSync(self.parts().0))).map(drop)
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        now(commit(&mut OnSync(self.parts().0)))
+    }
+
+    fn rollback(&mut self) -> Result<(), Error> {
+        now(roll_back(&mut OnSync(self.parts().0)))
+    }
+
+    fn transaction_depth(&mut self) -> usize {
+        depth(&mut OnSync(self.parts().0))
+    }
+
+    fn begin_guarded(&mut self) -> Result<TransactionMark, Error> {
+        now(begin_guarded(&mut OnSync(self.parts().0)))
+    }
+
+    fn state_of(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        now(state_of(&mut OnSync(self.parts().0), mark))
+    }
+
+    fn state_at_end(&mut self, mark: &TransactionMark) -> Result<TransactionState, Error> {
+        now(state_at_end(&mut OnSync(self.parts().0), mark))
+    }
+
+    fn end_guard(&mut self, mark: &TransactionMark) {
+        watch::disarm(&mut OnSync(self.parts().0), mark.open);
+    }
+}
 
 /// Asks the database for the state of a transaction, where statements may have changed it or no
 /// watch observed them.
-fn ask<C>(
-    connection: &mut C,
+async fn ask<E>(
+    executor: &mut E,
     mark: &TransactionMark,
     open: usize,
     noticed: &Noticed,
 ) -> Result<TransactionState, Error>
 where
-    C: Connection,
-    C::Backend: StoreBackend<C>,
+    E: Executor,
+    E::Backend: PublishBackend,
 {
     // For a lost connection, Diesel reports only the loss, and the server's answer means nothing.
-    if is_broken(connection) || noticed.is_lost {
+    if is_broken(executor) || noticed.is_lost {
         let doing = "working in a transaction";
         return Err(Error::disconnected(doing, noticed.cause()));
     }
-    let doing = || {
-        let cause = noticed.cause();
-        format!("asking for the state of a transaction in which this was done: {cause}")
-    };
     if open > mark.open {
         return Ok(mark.state_at(open));
     }
-    let is_known = noticed.is_ended && !C::Backend::FAILING.probe_is_exact;
+    let is_known = noticed.is_ended && !E::Backend::FAILING.probe_is_exact;
     let probe = if open < mark.open || is_known {
         Probe::Ended
     } else {
-        C::Backend::probe(connection, mark).map_err(|cause| failed_while(doing(), cause))?
+        let probe = E::Backend::probe(executor, mark).await;
+        probe.map_err(|failure| {
+            let cause = noticed.cause();
+            let doing =
+                format!("asking for the state of a transaction in which this was done: {cause}");
+            failed_while(doing, failure)
+        })?
     };
     Ok(match probe {
         Probe::Open => TransactionState::Open,

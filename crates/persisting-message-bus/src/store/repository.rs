@@ -3,7 +3,6 @@
 use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::message::storable::Dispatched;
-use crate::store::source::MessageSource;
 
 /// A store of messages.
 #[diagnostic::on_unimplemented(
@@ -12,7 +11,7 @@ use crate::store::source::MessageSource;
     note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
     note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
 )]
-pub trait MessageRepository: MessageSource {
+pub trait MessageRepository {
     /// Appends the messages in their order, all of them or none; returns how many were new.
     ///
     /// A Diesel connection that is in a transaction makes them part of it.
@@ -31,6 +30,10 @@ pub trait MessageRepository: MessageSource {
     /// - If the repository cannot be written.
     fn persist(&mut self, messages: &[RawMessage], duplicates: OnDuplicate)
     -> Result<usize, Error>;
+
+    /// Says that the connection is of no use any more, so that a pool does not hand it out again. Default:
+    /// does nothing.
+    fn abandon_repository(&mut self) {}
 
     /// Appends messages whose JSON a dispatcher has written, so that it need not be checked. A
     /// repository that does not make this difference keeps the default implementation.

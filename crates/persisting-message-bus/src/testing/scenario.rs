@@ -12,7 +12,7 @@ use crate::position::Position;
 use crate::publish::dispatcher::MessageDispatcher;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::repository::MessageRepository;
-use crate::store::source::{PageRequest, TypeFilter};
+use crate::store::source::{MessageSource, PageRequest, TypeFilter};
 use crate::testing::difference::difference;
 
 /// A test in three steps: given messages on a bus, when a consumer handles them, then a condition
@@ -83,7 +83,7 @@ impl Default for Scenario {
     }
 }
 
-impl<B: MessageRepository + MessageConsumerState> Scenario<B> {
+impl<B: MessageRepository + MessageSource + MessageConsumerState> Scenario<B> {
     /// Starts a scenario on a bus of your own, for example a connection to a test database. The bus
     /// can already contain messages.
     ///

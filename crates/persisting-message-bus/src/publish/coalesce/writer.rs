@@ -91,7 +91,7 @@ where
             // After an error of the database, or inside a transaction, the connection is unusable.
             let is_good = !matches!(&result, Err(error) if error.is_of_repository());
             if matches!(&result, Err(error) if error.may_be_of_connection()) {
-                repository.abandon_source();
+                repository.abandon_repository();
             }
             let kept = is_good && repository.transaction_depth() == 0;
             Ok((result, kept.then_some(repository)))

@@ -5,15 +5,13 @@
 //! its statements again. Code of the application that is called in a transaction of the library must
 //! return to the database of that transaction.
 
-use diesel::RunQueryDsl;
-use diesel::connection::LoadConnection;
-use diesel::dsl::sql;
 use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
-use diesel::sql_types::{Nullable, Text};
 
-use crate::sql::prepared::forget_statements;
-use crate::sql::watch::has_stale_statements;
+use crate::sql::dialect::Statement;
+use crate::sql::executor::Executor;
+use crate::sql::schema::TableSchema;
+use crate::sql::watch::connections::has_stale_statements;
 
 /// Returns the SQL that remembers the database of the innermost of `open` transactions.
 pub(super) fn remember_sql(open: usize) -> String {
@@ -26,30 +24,29 @@ fn variable(open: usize) -> String {
 
 /// Makes the connection prepare its statements again if another database may be selected, or if a
 /// statement of the application failed: see `FAILED_LOADS_BREAK_STATEMENTS`.
-pub(super) fn follow_database<C>(connection: &mut C)
-where
-    C: LoadConnection<Backend = Mysql>,
-{
-    if has_stale_statements(connection) {
-        forget_statements(connection);
+pub(super) fn follow_database<E: Executor<Backend = Mysql>>(executor: &mut E) {
+    if has_stale_statements(executor) {
+        executor.forget_statements();
     }
 }
 
 /// Selects the database of the innermost of `open` transactions again if another one is selected.
 /// Returns `true` if so.
-pub(super) fn return_to_database<C>(connection: &mut C, open: usize) -> QueryResult<bool>
+pub(super) async fn return_to_database<E>(executor: &mut E, open: usize) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let remembered = variable(open);
-    // Diesel does not keep this query prepared.
-    let left = format!("if({remembered} <=> database(), NULL, {remembered})");
-    let left = diesel::select(sql::<Nullable<Text>>(&left));
-    let left = left.get_result::<Option<String>>(connection)?;
-    let Some(left) = left else {
+    let left = format!("SELECT if({remembered} <=> database(), NULL, {remembered})");
+    // A prepared statement would continue in the database in which it was prepared.
+    let statement = Statement::new(left, TableSchema::DEFAULT, []).unprepared();
+    let left = executor.first_row(statement, |[left]| {
+        Ok(left.optional_text("database")?.map(str::to_owned))
+    });
+    let Some(left) = left.await?.flatten() else {
         return Ok(false);
     };
-    connection.batch_execute(&format!("USE {}", quoted(&left)))?;
+    executor.run(&format!("USE {}", quoted(&left))).await?;
     Ok(true)
 }
 

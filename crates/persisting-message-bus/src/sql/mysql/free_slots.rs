@@ -1,12 +1,11 @@
 //! Locking a publisher slot that no other transaction holds. For the protocol, see `slots.rs`.
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::QueryResult;
 
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
-use crate::sql::rows::first_row;
+use crate::sql::executor::Executor;
 use crate::sql::schema::PublisherSlotsTable;
 
 /// A connection begins at the same slot each time, so it finds the slot that it holds already.
@@ -50,14 +49,14 @@ pub(super) enum Session {
 pub(super) const LACKS_SLOTS: &str = "its topic lacks rows in the table of slots; insert them";
 
 /// Locks a slot that no transaction holds, if there is one.
-pub(super) fn lock_free<C>(
-    connection: &mut C,
+pub(super) async fn lock_free<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
     condition: &str,
 ) -> QueryResult<Option<Session>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     for place in [FREE_FROM_MINE, FREE_BELOW_MINE] {
         let sql = format!(
@@ -65,7 +64,7 @@ where
              ORDER BY {{slot}} LIMIT 1 FOR UPDATE SKIP LOCKED"
         );
         let statement = Statement::new(sql, table, [Text(topic), Text(topic)]);
-        let free = session_of(connection, statement)?;
+        let free = session_of(executor, statement).await?;
         if free.is_some() {
             return Ok(free);
         }
@@ -75,19 +74,20 @@ where
 
 /// Reads the state of the session with a statement that selects [`SESSION`], from a slot that it
 /// locks, or from no table.
-pub(super) fn session_of<C>(
-    connection: &mut C,
+pub(super) async fn session_of<E>(
+    executor: &mut E,
     statement: Statement<'_>,
 ) -> QueryResult<Option<Session>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    first_row(connection, statement, |[is_strict, in_transaction]| {
+    let session = executor.first_row(statement, |[is_strict, in_transaction]| {
         let is_strict = is_strict.integer("sql_mode")? != 0;
         Ok(match in_transaction.integer("in_transaction")? {
             0 => Session::OutsideOfTransaction,
             _ if is_strict => Session::Good,
             _ => Session::CutsTexts,
         })
-    })
+    });
+    session.await
 }

@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::executor::now;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::guard::{guarding, missing_on, name_for, refuse_in_transaction, unguarding};
 use crate::sql::mysql::database::quoted;
 use crate::sql::mysql::free_slots::LACKS_SLOTS;
@@ -148,11 +150,11 @@ fn body(schema: &TableSchema) -> String {
 
 pub(super) fn guard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let table = &schema.messages;
     let doing = guarding(table);
-    refuse_in_transaction(connection, &doing)?;
+    refuse_in_transaction(&mut OnSync(connection), &doing)?;
     let failed = |cause| failed_while(doing.as_str(), cause);
     let former = installed(connection, table).map_err(failed)?;
     if former == Some(body(schema)) {
@@ -183,10 +185,10 @@ fn create_or_replace<C>(
     former: Option<&str>,
 ) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let replaces_at_once = matches!(
-        version(connection, table).map(|version| Server::of(&version)),
+        now(version(&mut OnSync(connection), table)).map(|version| Server::of(&version)),
         Ok(Ok(Server::Mariadb))
     );
     let Some(former) = former.filter(|_| !replaces_at_once) else {
@@ -203,11 +205,11 @@ where
 
 pub(super) fn unguard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let table = &schema.messages;
     let doing = unguarding(table);
-    refuse_in_transaction(connection, &doing)?;
+    refuse_in_transaction(&mut OnSync(connection), &doing)?;
     let removed = exclusively(connection, table, |connection| {
         connection.batch_execute(&drop_trigger(table))
     });
@@ -217,7 +219,7 @@ where
 /// Returns the problem, if the table has no guard that the session can see.
 pub(super) fn problem<C>(connection: &mut C, table: &MessageTable) -> QueryResult<Option<String>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let is_visible = installed(connection, table)?.is_some();
     Ok((!is_visible).then(|| {
@@ -236,7 +238,7 @@ fn exclusively<C>(
     change: impl FnOnce(&mut C) -> QueryResult<()>,
 ) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     connection.batch_execute(WAIT_BRIEFLY)?;
     let lock = format!("LOCK TABLES {} WRITE", quoted(&table.table));
@@ -250,7 +252,7 @@ where
 /// Returns the body of the table's trigger.
 fn installed<C>(connection: &mut C, table: &MessageTable) -> QueryResult<Option<String>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let sql = "SELECT action_statement FROM information_schema.triggers
         WHERE trigger_schema = database() AND event_object_schema = database()
@@ -264,7 +266,7 @@ where
 
 fn topic_can_be_null<C>(connection: &mut C, table: &MessageTable) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let sql = "SELECT is_nullable = 'YES' FROM information_schema.columns
         WHERE table_schema = database() AND table_name = ? AND column_name = ?";

@@ -16,6 +16,8 @@ use crate::position::Position;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::executor::now;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::mysql::guard;
 use crate::sql::mysql::last::Last;
 use crate::sql::mysql::server::Server;
@@ -35,10 +37,10 @@ pub(super) fn high_water_mark<C>(
     observations: &mut SlotObservations,
 ) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let doing = || format!("reading the high-water mark of topic \"{topic}\"");
-    if is_in_transaction(connection) {
+    if is_in_transaction(&mut OnSync(connection)) {
         let problem = "a transaction does not see concurrent commits: read messages outside of it. To \
             isolate a test, give it a database of its own in place of a test transaction";
         return Err(Error::permanent(doing(), problem));
@@ -62,7 +64,7 @@ fn look<C>(
     doing: &dyn Fn() -> String,
 ) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let failed = |cause| failed_while(doing(), cause);
     let refused = |problem: String| Error::permanent(doing(), problem);
@@ -84,14 +86,10 @@ where
     if free.is_empty() {
         // The topic has no slots if only programs that do not use this library have published on
         // it.
-        is_marked(connection, slots, topic)
-            .and_then(|is_marked| {
-                if is_marked {
-                    return Ok(());
-                }
-                create_without_waiting(connection, slots, topic)
-            })
-            .map_err(failed)?;
+        let publisher = &mut OnSync(connection);
+        if !now(is_marked(publisher, slots, topic)).map_err(failed)? {
+            now(create_without_waiting(publisher, slots, topic)).map_err(failed)?;
+        }
     }
     Ok(observations.look(&source, last.last, last.id_before, 0..SLOTS, free))
 }
@@ -105,7 +103,7 @@ fn free_unless_disturbed<C>(
     topic: &str,
 ) -> QueryResult<Vec<i64>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     for _ in 0..10 {
         match free(connection, table, server, topic) {
@@ -124,7 +122,7 @@ fn free<C>(
     topic: &str,
 ) -> QueryResult<Vec<i64>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let lock = server.lock_in_share_mode();
     let sql =

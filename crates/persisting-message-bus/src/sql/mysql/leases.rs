@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalNumber, OptionalText, Text};
 use crate::sql::dialect::{Statement, Value};
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::{read_anchor, read_identity};
@@ -67,9 +68,9 @@ fn check_session<C>(
     seen: &Seen,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
-    if seen.commits_itself || is_in_transaction(connection) {
+    if seen.commits_itself || is_in_transaction(&mut OnSync(connection)) {
         return Ok(());
     }
     let problem = "this session has autocommit = 0, so what a consumer writes would not be committed: \
@@ -84,7 +85,7 @@ pub(super) fn acquire<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let table = &schema.consumer_state;
     let failed = |cause| taking_failed(request, cause);
@@ -140,7 +141,7 @@ fn look<C>(
     request: &LeaseRequest<'_>,
 ) -> QueryResult<Option<Seen>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let values = [
         request.owner,
@@ -187,7 +188,7 @@ fn probe<C>(
     request: &LeaseRequest<'_>,
 ) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let values = [request.consumer, request.topic].map(Text);
     let probe = Statement::new(PROBE, table, values);
@@ -203,7 +204,7 @@ fn take_over<C>(
     seen: &Seen,
 ) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let conditions = [
         Number(seen.epoch),
@@ -224,7 +225,7 @@ fn insert<C>(
     request: &LeaseRequest<'_>,
 ) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let identity = [request.identity.event_set, request.identity.source].map(OptionalText);
     let values = new_values(request).into_iter().chain(identity);

@@ -73,56 +73,93 @@ use diesel_migrations::MigrationHarness;
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
-use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
+use crate::sql::executor::Executor;
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::failing::Failing;
 use crate::sql::mysql::database::return_to_database;
 pub use crate::sql::mysql::guard::guard_statements;
 use crate::sql::mysql::packet::most_bytes;
 use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
-use crate::sql::mysql::publish_locked::write;
-use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
+use crate::sql::mysql::publish_many::Batch;
 use crate::sql::prepared::forget_statements;
-use crate::sql::row_writer::PlainTopic;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
-use crate::sql::transactions::{in_own_transaction, is_in_transaction};
-use crate::sql::watch;
+use crate::sql::transactions::{begin, end, in_own_transaction, is_in_transaction};
+use crate::sql::watch::connections as watch;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
-impl<C> StoreBackend<C> for Mysql
-where
-    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
-{
+impl PublishBackend for Mysql {
     const FAILING: Failing = Failing {
         is_hidden_when_loaded: false,
         violations_are_harmless: true,
         probe_is_exact: true,
     };
 
-    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
-        begin::begin_guarded(connection)?;
+    fn follow_database<E: Executor<Backend = Self>>(executor: &mut E) {
+        database::follow_database(executor);
+    }
+
+    async fn begin_guarded<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        _is_watched: bool,
+    ) -> QueryResult<Option<String>> {
+        begin::begin_guarded(executor).await?;
         Ok(None)
     }
 
-    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
-        let probe = savepoint::probe(connection, mark)?;
+    async fn probe<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        mark: &TransactionMark,
+    ) -> QueryResult<Probe> {
+        let probe = savepoint::probe(executor, mark).await?;
         // Without a watch, this would cost each message another round trip.
-        let is_watched = watch::noticed(connection).is_some();
-        if is_watched && probe == Probe::Open && return_to_database(connection, mark.open)? {
+        let is_watched = watch::noticed(executor).is_some();
+        if is_watched && probe == Probe::Open && return_to_database(executor, mark.open).await? {
             return Ok(Probe::Moved);
         }
         Ok(probe)
     }
 
-    fn follow_database(connection: &mut C) {
-        database::follow_database(connection);
+    async fn persist<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let batch = Batch {
+            messages,
+            duplicates,
+            most_bytes: most_bytes(executor, schema, messages).await?,
+            is_in_transaction: is_in_transaction(executor),
+        };
+        if schema.has_foreign_inserts {
+            return publish_guarded::persist(executor, schema, batch).await;
+        }
+        if batch.is_in_transaction {
+            return publish_locked::write(executor, schema, batch).await;
+        }
+        if can_be_written_at_once(batch)
+            && let Some(persisted) = write_at_once(executor, schema, messages, duplicates).await
+        {
+            return persisted;
+        }
+        let around = begin(executor).await?;
+        let written = publish_locked::write(executor, schema, batch).await;
+        end(executor, around, written).await
     }
+}
 
+impl<C> StoreBackend<C> for Mysql
+where
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
+{
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
     }
@@ -164,38 +201,6 @@ where
         read
     }
 
-    fn persist(
-        connection: &mut C,
-        schema: &TableSchema,
-        messages: &[RawMessage],
-        duplicates: OnDuplicate,
-    ) -> Result<usize, Error> {
-        let batch = Batch {
-            messages,
-            duplicates,
-            most_bytes: most_bytes(connection, schema, messages)?,
-        };
-        if schema.has_foreign_inserts {
-            return publish_guarded::persist(connection, schema, batch);
-        }
-        if is_in_transaction(connection) {
-            return write(
-                connection,
-                schema,
-                batch,
-                insert_all_or_none::<PlainTopic, C>,
-            );
-        }
-        if can_be_written_at_once(batch)
-            && let Some(persisted) = write_at_once(connection, schema, messages, duplicates)
-        {
-            return persisted;
-        }
-        in_own_transaction(connection, |connection| {
-            write(connection, schema, batch, insert::<PlainTopic, C>)
-        })
-    }
-
     fn acquire(
         connection: &mut C,
         schema: &TableSchema,
@@ -210,7 +215,7 @@ where
         lease: &Lease,
         duration: Duration,
     ) -> Result<(), Error> {
-        if is_in_transaction(connection) {
+        if is_in_transaction(&mut OnSync(connection)) {
             return renew(connection, &schema.consumer_state, lease, duration);
         }
         // A session with autocommit = 0 would not commit, and would keep the row locked.

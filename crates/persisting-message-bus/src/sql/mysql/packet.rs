@@ -4,7 +4,6 @@
 //! connection. A client that is still sending finds that the server "has gone away", as after a
 //! crash. So the limit must be known before.
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::Error::NotFound;
 use diesel::result::QueryResult;
@@ -14,7 +13,7 @@ use crate::message::raw::RawMessage;
 use crate::sql::chunks::{MAX_BYTES, bytes_of};
 use crate::sql::dialect::Statement;
 use crate::sql::error::failed_while;
-use crate::sql::rows::first_row;
+use crate::sql::executor::Executor;
 use crate::sql::schema::TableSchema;
 
 /// Up to this size, the library does not ask for the limit: servers accept 16 MiB, and accepted 1
@@ -26,20 +25,20 @@ const AROUND_ROWS: usize = 2_200;
 
 /// Returns the number of bytes that the rows of a statement may have, or the error that names a
 /// message that is larger.
-pub(super) fn most_bytes<C>(
-    connection: &mut C,
+pub(super) async fn most_bytes<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let bytes: usize = messages.iter().map(bytes_of).sum();
     if bytes + AROUND_ROWS <= UNASKED {
         return Ok(MAX_BYTES);
     }
-    let most = max_allowed_packet(connection, schema)
-        .map_err(|cause| failed_while("asking how large a statement may be", cause))?;
+    let most = max_allowed_packet(executor, schema).await;
+    let most = most.map_err(|cause| failed_while("asking how large a statement may be", cause))?;
     let of_rows = most.saturating_sub(AROUND_ROWS);
     match messages.iter().find(|message| bytes_of(message) > of_rows) {
         Some(message) => Err(too_large(message, most)),
@@ -56,15 +55,13 @@ fn too_large(message: &RawMessage, most: usize) -> Error {
     Error::too_large(message, problem, None)
 }
 
-fn max_allowed_packet<C>(connection: &mut C, schema: &TableSchema) -> QueryResult<usize>
+async fn max_allowed_packet<E>(executor: &mut E, schema: &TableSchema) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let sql = "SELECT CAST(@@max_allowed_packet AS SIGNED)";
     let statement = Statement::new(sql, &schema.messages, []);
-    let bytes = first_row(connection, statement, |[bytes]| {
-        bytes.integer("max_allowed_packet")
-    });
-    let bytes = bytes?.ok_or(NotFound)?;
+    let bytes = executor.first_row(statement, |[bytes]| bytes.integer("max_allowed_packet"));
+    let bytes = bytes.await?.ok_or(NotFound)?;
     Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
 }

@@ -1,10 +1,10 @@
 //! Publishing without a transaction of several statements, where one statement is enough.
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::mysql::chunks::fit_into_one;
 use crate::sql::mysql::publish_autocommit;
 use crate::sql::mysql::publish_errors::{is_stored, not_persisted};
@@ -30,16 +30,16 @@ pub(super) fn can_be_written_at_once(batch: Batch<'_>) -> bool {
 
 /// Persists messages in one statement. Returns `None` if that takes more statements, even if only
 /// to find out what is wrong.
-pub(super) fn write_at_once<C>(
-    connection: &mut C,
+pub(super) async fn write_at_once<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> Option<Result<usize, Error>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    match publish_autocommit::insert(connection, schema, messages) {
+    match publish_autocommit::insert(executor, schema, messages).await {
         Ok(inserted) => Some(Ok(inserted)),
         Err(cause) if publish_autocommit::needs_fallback(&cause) => None,
         Err(cause) => {
@@ -47,11 +47,11 @@ where
             let named = named_duplicate(&cause, messages);
             if duplicates == OnDuplicate::Ignore
                 && let Some(named) = named
-                && let Ok(true) = is_stored(connection, table, named)
+                && let Ok(true) = is_stored(executor, table, named).await
             {
                 return Some(Ok(0));
             }
-            Some(Err(not_persisted(connection, table, cause, messages)))
+            Some(Err(not_persisted(executor, table, cause, messages).await))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Inserts messages with one statement instead of a transaction of four statements.
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::{Error as DieselError, QueryResult};
@@ -9,6 +8,7 @@ use diesel::sql_types::Text;
 use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::mysql::row_writer::insert_messages;
 use crate::sql::row_writer::TopicExpression;
 use crate::sql::schema::TableSchema;
@@ -23,17 +23,17 @@ use crate::sql::schema::TableSchema;
 ///
 /// A replica that executes the statements of the log, one at a time or in an order of its own,
 /// would lock other slots and might find none. So a server with such replicas must log rows only.
-pub(super) fn insert<C>(
-    connection: &mut C,
+pub(super) async fn insert<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    match insert_messages::<TopicFromSlot<true>, C>(connection, schema, messages) {
+    match insert_messages::<TopicFromSlot<true>, E>(executor, schema, messages).await {
         Err(cause) if needs_fallback(&cause) => {
-            insert_messages::<TopicFromSlot<false>, C>(connection, schema, messages)
+            insert_messages::<TopicFromSlot<false>, E>(executor, schema, messages).await
         }
         inserted => inserted,
     }

@@ -2,29 +2,29 @@
 
 use std::collections::HashSet;
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::publish_errors::{self, failed_persisting, persisting};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::{self, named_duplicate};
 
 /// Returns the error of messages that were not persisted.
-pub(super) fn not_persisted<C>(
-    connection: &mut C,
+pub(super) async fn not_persisted<E>(
+    executor: &mut E,
     table: &MessageTable,
     cause: DieselError,
     messages: &[RawMessage],
 ) -> Error
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     if let Some(named) = named_duplicate(&cause, messages)
         && !is_twice_in(messages)
-        && let Ok(false) = is_stored(connection, table, named)
+        && let Ok(false) = is_stored(executor, table, named).await
     {
         return failed_persisting(persisting(messages), cause, messages);
     }
@@ -38,15 +38,15 @@ where
 ///
 /// Only a read that locks the row sees what was committed since the transaction began. The insert
 /// has left that lock on a duplicate already, so the read does not wait.
-pub(super) fn is_stored<C>(
-    connection: &mut C,
+pub(super) async fn is_stored<E>(
+    executor: &mut E,
     table: &MessageTable,
     message: &RawMessage,
 ) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    duplicates::is_stored(connection, table, message, "LOCK IN SHARE MODE")
+    duplicates::is_stored(executor, table, message, "LOCK IN SHARE MODE").await
 }
 
 fn is_twice_in(messages: &[RawMessage]) -> bool {

@@ -4,54 +4,50 @@
 //! take, and the trigger sets them. The expression for the first topic stores the topic, and the
 //! number of rows, in variables of the session. The trigger takes one slot for all rows.
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 use diesel::sql_types::Text;
 
 use crate::error::Error;
-use crate::message::raw::RawMessage;
 use crate::sql::dialect::Statement;
+use crate::sql::executor::Executor;
 use crate::sql::guard::missing_on;
 use crate::sql::mysql::free_slots::{IN_TRANSACTION, SESSION, Session, session_of};
 use crate::sql::mysql::publish_at_once::can_be_written_at_once;
 use crate::sql::mysql::publish_autocommit::{FAILS_WHEN_EVALUATED, needs_fallback};
 use crate::sql::mysql::publish_errors::not_persisted;
-use crate::sql::mysql::publish_many::{Batch, insert, insert_all_or_none};
+use crate::sql::mysql::publish_many::{Batch, insert};
 use crate::sql::mysql::slots::{ENDED, NOT_STRICT};
 use crate::sql::publish_errors::persisting;
 use crate::sql::row_writer::TopicExpression;
 use crate::sql::schema::TableSchema;
-use crate::sql::transactions::{in_own_transaction, is_in_transaction};
+use crate::sql::transactions::{begin, end, is_in_transaction};
 
 /// Persists messages on a table with the guard.
-pub(super) fn persist<C>(
-    connection: &mut C,
+pub(super) async fn persist<E>(
+    executor: &mut E,
     schema: &TableSchema,
     batch: Batch<'_>,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
-    Mysql: crate::sql::backend::StoreBackend<C>,
+    E: Executor<Backend = Mysql>,
 {
-    if is_in_transaction(connection) {
-        let inserted = insert_all_or_none::<TopicFromGuard<true>, C>(connection, schema, batch);
-        return inserted.map_err(|cause| failed(connection, schema, batch.messages, cause));
+    if batch.is_in_transaction {
+        let inserted = insert::<TopicFromGuard<true>, E>(executor, schema, batch).await;
+        return or_reason(executor, schema, batch, inserted).await;
     }
     if can_be_written_at_once(batch) {
-        match insert::<TopicFromGuard<false>, C>(connection, schema, batch) {
+        match insert::<TopicFromGuard<false>, E>(executor, schema, batch).await {
             // The session does not commit by itself, or another attempt finds the reason.
             Err(cause) if needs_fallback(&cause) => {}
-            inserted => {
-                return inserted.map_err(|cause| failed(connection, schema, batch.messages, cause));
-            }
+            inserted => return or_reason(executor, schema, batch, inserted).await,
         }
     }
-    in_own_transaction(connection, |connection| {
-        let inserted = insert::<TopicFromGuard<true>, C>(connection, schema, batch);
-        inserted.map_err(|cause| failed(connection, schema, batch.messages, cause))
-    })
+    let around = begin(executor).await?;
+    let inserted = insert::<TopicFromGuard<true>, E>(executor, schema, batch).await;
+    let inserted = or_reason(executor, schema, batch, inserted).await;
+    end(executor, around, inserted).await
 }
 
 /// NULL, for which the trigger sets the topic. With `IN_TRANSACTION_ONLY`, the statement fails in a
@@ -94,28 +90,34 @@ impl<const IN_TRANSACTION_ONLY: bool> TopicExpression<Mysql>
     }
 }
 
-/// Returns the error, with the reason why the statement could not run.
-fn failed<C>(
-    connection: &mut C,
+/// Returns the result, or the error with the reason why the statement could not run.
+async fn or_reason<E>(
+    executor: &mut E,
     schema: &TableSchema,
-    messages: &[RawMessage],
-    cause: DieselError,
-) -> Error
+    batch: Batch<'_>,
+    inserted: QueryResult<usize>,
+) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
+    let cause = match inserted {
+        Ok(inserted) => return Ok(inserted),
+        Err(cause) => cause,
+    };
     let problem = if is_null_topic(&cause, schema) {
         Some(missing_on(&schema.messages))
     } else if needs_fallback(&cause) {
         // If the session cannot be asked, the first error is the cause.
-        problem_of_session(connection, schema).unwrap_or_default()
+        let problem = problem_of_session(executor, schema).await;
+        problem.unwrap_or_default()
     } else {
         None
     };
-    match problem {
+    let messages = batch.messages;
+    Err(match problem {
         Some(problem) => Error::permanent(persisting(messages), problem),
-        None => not_persisted(connection, &schema.messages, cause, messages),
-    }
+        None => not_persisted(executor, &schema.messages, cause, messages).await,
+    })
 }
 
 /// Returns `true` if the server did not accept a NULL as the topic. In every language, its message
@@ -127,13 +129,16 @@ fn is_null_topic(cause: &DieselError, schema: &TableSchema) -> bool {
     information.message().contains(&*schema.messages.topic)
 }
 
-fn problem_of_session<C>(connection: &mut C, schema: &TableSchema) -> QueryResult<Option<String>>
+async fn problem_of_session<E>(
+    executor: &mut E,
+    schema: &TableSchema,
+) -> QueryResult<Option<String>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    let can_be_ended = is_in_transaction(connection);
+    let can_be_ended = is_in_transaction(executor);
     let statement = Statement::new(format!("SELECT {SESSION}"), &schema.messages, []);
-    let problem = match session_of(connection, statement)? {
+    let problem = match session_of(executor, statement).await? {
         Some(Session::OutsideOfTransaction) if can_be_ended => Some(ENDED),
         Some(Session::CutsTexts) => Some(NOT_STRICT),
         _ => None,

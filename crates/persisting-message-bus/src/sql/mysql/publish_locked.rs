@@ -2,30 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
-use diesel::result::QueryResult;
 
 use crate::error::Error;
+use crate::sql::executor::Executor;
 use crate::sql::mysql::publish_errors::not_persisted;
-use crate::sql::mysql::publish_many::Batch;
+use crate::sql::mysql::publish_many::{Batch, insert};
 use crate::sql::mysql::slots;
+use crate::sql::row_writer::PlainTopic;
 use crate::sql::schema::TableSchema;
 
 /// Persists messages in a transaction.
-pub(super) fn write<C>(
-    connection: &mut C,
+pub(super) async fn write<E>(
+    executor: &mut E,
     schema: &TableSchema,
     batch: Batch<'_>,
-    insert: fn(&mut C, &TableSchema, Batch<'_>) -> QueryResult<usize>,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let topics = batch.messages.iter().map(|message| &*message.topic);
     for topic in topics.collect::<BTreeSet<_>>() {
-        slots::lock(connection, &schema.publisher_slots, topic)?;
+        slots::lock(executor, &schema.publisher_slots, topic).await?;
     }
-    let inserted = insert(connection, schema, batch);
-    inserted.map_err(|cause| not_persisted(connection, &schema.messages, cause, batch.messages))
+    match insert::<PlainTopic, E>(executor, schema, batch).await {
+        Ok(inserted) => Ok(inserted),
+        Err(cause) => Err(not_persisted(executor, &schema.messages, cause, batch.messages).await),
+    }
 }

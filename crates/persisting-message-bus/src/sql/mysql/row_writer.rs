@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use chrono::NaiveDateTime;
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use crate::message::raw::RawMessage;
 use crate::message::time;
+use crate::sql::executor::Executor;
 use crate::sql::row_writer::{InsertRows, Row, RowDialect, TopicExpression};
 use crate::sql::schema::TableSchema;
 use crate::store::repository::OnDuplicate;
@@ -50,24 +50,24 @@ impl RowDialect for Mysql {
 }
 
 /// Inserts messages, and returns the number of inserted messages.
-pub(super) fn insert_messages<T, C>(
-    connection: &mut C,
+pub(super) async fn insert_messages<T, E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
 ) -> QueryResult<usize>
 where
     T: TopicExpression<Mysql>,
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let is_default = schema.messages.is_default()
         && schema.publisher_slots == TableSchema::DEFAULT.publisher_slots;
     let duplicates = OnDuplicate::Fail;
     if messages.len() == 1 && is_default {
         let insert = InsertRows::<_, T, true>::new(schema, messages, duplicates);
-        return connection.execute_returning_count(&insert);
+        return executor.execute(insert).await;
     }
     let insert = InsertRows::<_, T, false>::new(schema, messages, duplicates);
-    connection.execute_returning_count(&insert)
+    executor.execute(insert).await
 }
 
 /// An id as the text that its column holds.

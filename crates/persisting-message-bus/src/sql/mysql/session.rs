@@ -20,8 +20,9 @@ use diesel::result::QueryResult;
 
 use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::mysql::server::Server;
-use crate::sql::watch::naming_database;
+use crate::sql::watch::connections as watch;
 
 /// The status variables of a node of Galera, and of a replica on MariaDB. Every user can read these.
 const NODES: &str = "
@@ -50,7 +51,7 @@ const REPLICA: &str = "SET @persisting_message_bus_nodes = concat(@persisting_me
 /// Sets the variables.
 pub(super) fn ask<C>(connection: &mut C, server: Server) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let status = server.global_status();
     let mut nodes = format!("({})", NODES.replace("{status}", status));
@@ -69,15 +70,23 @@ where
                 FROM {status} WHERE variable_name = 'Uptime'
             )"
     );
-    naming_database(connection, |connection| {
-        connection.batch_execute(&set)?;
-        if server == Server::Mysql {
-            match connection.batch_execute(REPLICA) {
-                // A user without the privilege cannot know.
-                Err(cause) if class_of_cause(&cause) == Class::Refused => {}
-                asked => asked?,
-            }
+    let was_paused = watch::set_paused(&mut OnSync(connection), true);
+    let asked = set_variables(connection, server, &set);
+    watch::set_paused(&mut OnSync(connection), was_paused);
+    asked
+}
+
+fn set_variables<C>(connection: &mut C, server: Server, set: &str) -> QueryResult<()>
+where
+    C: LoadConnection<Backend = Mysql> + 'static,
+{
+    connection.batch_execute(set)?;
+    if server == Server::Mysql {
+        match connection.batch_execute(REPLICA) {
+            // A user without the privilege cannot know.
+            Err(cause) if class_of_cause(&cause) == Class::Refused => {}
+            asked => asked?,
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }

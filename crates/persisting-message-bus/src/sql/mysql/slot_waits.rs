@@ -10,7 +10,6 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::{Error as DieselError, QueryResult};
 
@@ -18,8 +17,8 @@ use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, Text};
+use crate::sql::executor::Executor;
 use crate::sql::mysql::free_slots::{ANY, SESSION, Session, lock_free, session_of};
-use crate::sql::rows::first_row;
 use crate::sql::schema::PublisherSlotsTable;
 
 /// Ends a wait after a second. A search for a free slot tries to lock up to 64 rows, so with shorter
@@ -36,31 +35,31 @@ const RELEASE_SAVEPOINT: &str = "RELEASE SAVEPOINT persisting_message_bus_slot";
 
 /// Locks a slot as soon as one is free. Returns `None` if none was free for as long as the session
 /// waits for a lock.
-pub(super) fn wait_for_slot<C>(
-    connection: &mut C,
+pub(super) async fn wait_for_slot<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> QueryResult<Option<Session>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    let patience = patience(connection, table)?;
+    let patience = patience(executor, table).await?;
     let begun = Instant::now();
-    connection.batch_execute(SET_SAVEPOINT)?;
+    executor.run(SET_SAVEPOINT).await?;
     for turn in 0.. {
-        let slot = match lock_one(connection, table, topic, turn) {
+        let slot = match lock_one(executor, table, topic, turn).await {
             Err(cause) if class_of_cause(&cause) == Class::Transient => {
-                if has_ended(connection)? {
+                if has_ended(executor).await? {
                     return Err(cause);
                 }
-                lock_free(connection, table, topic, ANY)?
+                lock_free(executor, table, topic, ANY).await?
             }
             // Nothing to wait for.
             Ok(None) => Some(Session::WithoutSlots),
             slot => slot?,
         };
         if slot.is_some() || begun.elapsed() > patience {
-            connection.batch_execute(RELEASE_SAVEPOINT)?;
+            executor.run(RELEASE_SAVEPOINT).await?;
             return Ok(slot);
         }
     }
@@ -68,29 +67,30 @@ where
 }
 
 /// Waits for one slot, the connection's own in turn 0.
-fn lock_one<C>(
-    connection: &mut C,
+async fn lock_one<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
     turn: i64,
 ) -> QueryResult<Option<Session>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let sql = format!(
         "{SHORTLY} SELECT {SESSION} FROM {{table}} \
          WHERE {{topic}} = ? AND {{slot}} = (connection_id() + ?) % 64 FOR UPDATE"
     );
     let statement = Statement::new(sql, table, [Text(topic), Number(turn)]);
-    session_of(connection, statement)
+    session_of(executor, statement).await
 }
 
 /// Returns `true` if the server has rolled the transaction back.
-fn has_ended<C>(connection: &mut C) -> QueryResult<bool>
+async fn has_ended<E>(executor: &mut E) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    match connection.batch_execute(&format!("{RELEASE_SAVEPOINT}; {SET_SAVEPOINT}")) {
+    let both = format!("{RELEASE_SAVEPOINT}; {SET_SAVEPOINT}");
+    match executor.run(&both).await {
         Ok(()) => Ok(false),
         Err(cause) if class_of_cause(&cause) == Class::Disconnected => Err(cause),
         Err(DieselError::DatabaseError(..)) => Ok(true),
@@ -99,13 +99,14 @@ where
 }
 
 /// Returns how long the session waits for a lock.
-fn patience<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<Duration>
+async fn patience<E>(executor: &mut E, table: &PublisherSlotsTable) -> QueryResult<Duration>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let statement = Statement::new("SELECT @@innodb_lock_wait_timeout", table, []);
-    let seconds = first_row(connection, statement, |[seconds]| {
+    let seconds = executor.first_row(statement, |[seconds]| {
         seconds.integer("innodb_lock_wait_timeout")
-    })?;
+    });
+    let seconds = seconds.await?;
     Ok(Duration::from_secs(seconds.unwrap_or(0).unsigned_abs()))
 }

@@ -20,7 +20,6 @@
 
 use std::ops::Range;
 
-use diesel::connection::LoadConnection;
 use diesel::mysql::Mysql;
 use diesel::result::Error::NotFound;
 use diesel::result::QueryResult;
@@ -29,13 +28,14 @@ use crate::error::Error;
 use crate::sql::dialect::Value::Text;
 use crate::sql::dialect::{Names, Statement};
 use crate::sql::error::failed_while;
+use crate::sql::executor::Executor;
 use crate::sql::mysql::free_slots::{
     ANY, IF_MARKED, IN_TRANSACTION, LACKS_SLOTS, Session, lock_free,
 };
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::slot_waits::wait_for_slot;
-use crate::sql::rows::first_row;
 use crate::sql::schema::PublisherSlotsTable;
+use crate::sql::transactions::end_inner;
 
 /// The number of publishers of a topic that can be active at once.
 pub(super) const SLOTS: i64 = 64;
@@ -59,16 +59,16 @@ pub(super) const NOT_STRICT: &str =
     "this session's sql_mode cuts texts that do not fit: add STRICT_TRANS_TABLES";
 
 /// Locks a slot until the transaction ends.
-pub(super) fn lock<C>(
-    connection: &mut C,
+pub(super) async fn lock<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let doing = format!("taking one of the publishers' slots of topic \"{topic}\"");
-    let problem = match try_lock(connection, table, topic) {
+    let problem = match try_lock(executor, table, topic).await {
         Ok(Some(Session::Good)) => return Ok(()),
         Ok(Some(Session::CutsTexts)) => NOT_STRICT.to_owned(),
         Ok(None) => {
@@ -78,7 +78,10 @@ where
         Ok(Some(Session::OutsideOfTransaction)) => ENDED.to_owned(),
         Ok(Some(Session::WithoutSlots)) => LACKS_SLOTS.to_owned(),
         // A server without SKIP LOCKED does not even understand the statement.
-        Err(cause) => match version(connection, table).map(|version| Server::of(&version)) {
+        Err(cause) => match version(executor, table)
+            .await
+            .map(|version| Server::of(&version))
+        {
             Ok(Err(problem)) => problem,
             _ => return Err(failed_while(doing, cause)),
         },
@@ -92,120 +95,131 @@ struct Standing {
     in_transaction: bool,
 }
 
-pub(super) fn version<C>(connection: &mut C, names: &dyn Names) -> QueryResult<String>
+pub(super) async fn version<E>(executor: &mut E, names: &dyn Names) -> QueryResult<String>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let statement = Statement::new("SELECT version()", names, []);
-    let version = first_row(connection, statement, |[version]| {
+    let version = executor.first_row(statement, |[version]| {
         version.text("version").map(str::to_owned)
     });
-    version?.ok_or(NotFound)
+    version.await?.ok_or(NotFound)
 }
 
-fn try_lock<C>(
-    connection: &mut C,
+async fn try_lock<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> QueryResult<Option<Session>>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    let slot = lock_free(connection, table, topic, IF_MARKED)?;
+    let slot = lock_free(executor, table, topic, IF_MARKED).await?;
     if slot.is_some() {
         return Ok(slot);
     }
-    let standing = standing(connection, table, topic)?;
+    let standing = standing(executor, table, topic).await?;
     if !standing.in_transaction {
         return Ok(Some(Session::OutsideOfTransaction));
     }
     if !standing.is_marked {
-        create(connection, table, topic)?;
+        create(executor, table, topic).await?;
     }
     // The mark may be younger than the transaction's snapshot, so the slots are searched without
     // its condition.
-    let slot = lock_free(connection, table, topic, ANY)?;
+    let slot = lock_free(executor, table, topic, ANY).await?;
     if slot.is_some() {
         return Ok(slot);
     }
     // All slots are taken, or a reader has locked the free ones for a moment.
-    wait_for_slot(connection, table, topic)
+    wait_for_slot(executor, table, topic).await
 }
 
 /// Inserts the slots of a new topic. Until the end of the transaction, it holds all of them.
 ///
 /// Other publishers wait at the gate. If they waited for the rows instead, and the first
 /// transaction rolled back, each of them would get a lock that keeps the others from inserting.
-fn create<C>(connection: &mut C, table: &PublisherSlotsTable, topic: &str) -> QueryResult<()>
+async fn create<E>(executor: &mut E, table: &PublisherSlotsTable, topic: &str) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let gate = || Statement::new(format!("{GATE} FOR UPDATE"), table, [Text(topic)]);
-    if first_row(connection, gate(), |[]| Ok(()))?.is_none() {
-        create_gates(connection, table)?;
-        first_row(connection, gate(), |[]| Ok(()))?;
+    if executor.first_row(gate(), |[]| Ok(())).await?.is_none() {
+        create_gates(executor, table).await?;
+        executor.first_row(gate(), |[]| Ok(())).await?;
     }
-    if insert(connection, table, topic, MARK..0)? == 1 {
-        insert(connection, table, topic, 0..SLOTS)?;
+    if insert(executor, table, topic, MARK..0).await? == 1 {
+        insert(executor, table, topic, 0..SLOTS).await?;
     }
     Ok(())
 }
 
 /// Inserts the slots of a topic, unless another transaction is inserting them at the same time.
-pub(super) fn create_without_waiting<C>(
-    connection: &mut C,
+pub(super) async fn create_without_waiting<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    connection.transaction(|connection| {
-        let gate = |lock: &str| Statement::new(format!("{GATE}{lock}"), table, [Text(topic)]);
-        let free = gate(" FOR UPDATE SKIP LOCKED");
-        if first_row(connection, free, |[]| Ok(()))?.is_some() {
-            insert(connection, table, topic, MARK..SLOTS)?;
-        } else if first_row(connection, gate(""), |[]| Ok(()))?.is_none() {
-            // The next reader finds them.
-            create_gates(connection, table)?;
-        }
-        Ok(())
-    })
+    executor.begin().await?;
+    let created = create_if_free(executor, table, topic).await;
+    end_inner(executor, created).await
+}
+
+async fn create_if_free<E>(
+    executor: &mut E,
+    table: &PublisherSlotsTable,
+    topic: &str,
+) -> QueryResult<()>
+where
+    E: Executor<Backend = Mysql>,
+{
+    let gate = |lock: &str| Statement::new(format!("{GATE}{lock}"), table, [Text(topic)]);
+    let free = gate(" FOR UPDATE SKIP LOCKED");
+    if executor.first_row(free, |[]| Ok(())).await?.is_some() {
+        insert(executor, table, topic, MARK..SLOTS).await?;
+    } else if executor.first_row(gate(""), |[]| Ok(())).await?.is_none() {
+        // The next reader finds them.
+        create_gates(executor, table).await?;
+    }
+    Ok(())
 }
 
 /// Inserts the gates, which the migration has inserted, unless the table was copied without its rows.
-fn create_gates<C>(connection: &mut C, table: &PublisherSlotsTable) -> QueryResult<()>
+async fn create_gates<E>(executor: &mut E, table: &PublisherSlotsTable) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    insert(connection, table, "", 0..SLOTS).map(drop)
+    insert(executor, table, "", 0..SLOTS).await.map(drop)
 }
 
 /// Returns `true` if a topic has slots, as far as the transaction sees.
-pub(super) fn is_marked<C>(
-    connection: &mut C,
+pub(super) async fn is_marked<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
-    standing(connection, table, topic).map(|standing| standing.is_marked)
+    let standing = standing(executor, table, topic).await;
+    standing.map(|standing| standing.is_marked)
 }
 
-fn standing<C>(
-    connection: &mut C,
+async fn standing<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
 ) -> QueryResult<Standing>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let sql = format!(
         "SELECT count(*), {IN_TRANSACTION} FROM {{table}} WHERE {{topic}} = ? AND {{slot}} = -1"
     );
-    let standing = first_row(
-        connection,
+    let standing = executor.first_row(
         Statement::new(sql, table, [Text(topic)]),
         |[marks, in_transaction]| {
             Ok(Standing {
@@ -214,18 +228,18 @@ where
             })
         },
     );
-    standing?.ok_or(NotFound)
+    standing.await?.ok_or(NotFound)
 }
 
 /// Inserts the rows of a topic that do not exist yet, and returns their number.
-fn insert<C>(
-    connection: &mut C,
+async fn insert<E>(
+    executor: &mut E,
     table: &PublisherSlotsTable,
     topic: &str,
     slots: Range<i64>,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Mysql>,
+    E: Executor<Backend = Mysql>,
 {
     let rows: Vec<_> = slots.map(|slot| format!("(?, {slot})")).collect();
     let sql = format!(
@@ -233,5 +247,5 @@ where
         rows.join(", ")
     );
     let topics = rows.iter().map(|_| Text(topic));
-    connection.execute_returning_count(&Statement::new(sql, table, topics))
+    executor.execute(Statement::new(sql, table, topics)).await
 }

@@ -97,6 +97,7 @@ pub(super) enum Use {
     /// A statement in a transaction, which is rolled back if it inserts too few rows.
     InTransaction,
     /// COPY, whose positions come from the column's default.
+    #[cfg(feature = "postgres")]
     Copy,
 }
 
@@ -107,6 +108,7 @@ impl Use {
         let more = match self {
             Self::Alone => HAS_NO_TRIGGER,
             Self::InTransaction => "",
+            #[cfg(feature = "postgres")]
             Self::Copy => DRAWS_FROM_SEQUENCE,
         };
         format!(

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::guard::{guarding, name_for, refuse_in_transaction, unguarding};
 use crate::sql::postgres::migrations::LOCK;
 use crate::sql::postgres::quoting::{quoted, quoted_text};
@@ -118,11 +119,11 @@ fn create_trigger(table: &MessageTable, qualifier: &str) -> String {
 
 pub(super) fn guard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let table = &schema.messages;
     let doing = guarding(table);
-    refuse_in_transaction(connection, &doing)?;
+    refuse_in_transaction(&mut OnSync(connection), &doing)?;
     let guarded = connection.transaction(|connection| {
         connection.batch_execute(LOCK)?;
         connection.batch_execute(WAIT_BRIEFLY)?;
@@ -140,11 +141,11 @@ where
 
 pub(super) fn unguard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let table = &schema.messages;
     let doing = unguarding(table);
-    refuse_in_transaction(connection, &doing)?;
+    refuse_in_transaction(&mut OnSync(connection), &doing)?;
     let unguarded = connection.transaction(|connection| {
         connection.batch_execute(LOCK)?;
         connection.batch_execute(WAIT_BRIEFLY)?;
@@ -161,7 +162,7 @@ where
 /// Returns the schema of the table, followed by a dot.
 fn qualifier<C>(connection: &mut C, table: &MessageTable) -> QueryResult<String>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let sql = "SELECT pg_catalog.quote_ident(nspname) OPERATOR(pg_catalog.||) '.'
         FROM pg_catalog.pg_class, pg_catalog.pg_namespace
@@ -176,7 +177,7 @@ where
 
 fn is_guarded<C>(connection: &mut C, table: &MessageTable) -> QueryResult<bool>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let sql = format!("SELECT {IS_GUARDED}");
     let statement = Statement::new(sql, table, [Text(&table.table)]);

@@ -8,6 +8,7 @@ use diesel::pg::Pg;
 use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::hash::hash_of;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
@@ -76,7 +77,7 @@ pub(super) fn end_lease<C>(
     key: ConsumerKey<'_>,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let begun = Instant::now();
     loop {
@@ -103,7 +104,7 @@ pub(super) fn acquire<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let table = &schema.consumer_state;
     // Another process may take the lease first, and may release it again. That happens only a few
@@ -132,7 +133,7 @@ fn take_over<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Option<Lease>, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let values = [
         Text(request.owner),
@@ -144,7 +145,7 @@ where
         Text(request.topic),
         Text(request.owner),
     ];
-    let sql = if is_in_transaction(connection) {
+    let sql = if is_in_transaction(&mut OnSync(connection)) {
         Cow::Borrowed(TAKE)
     } else {
         Cow::Owned(format!("{TAKE}{WITHOUT_WAITING}"))
@@ -159,7 +160,7 @@ fn insert<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Option<Lease>, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     lock(connection, table, request)?;
     let values = [
@@ -181,7 +182,7 @@ fn lock<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let key = [request.consumer, request.topic].map(|name| i64::from(hash_of(name)));
     let key = [Number(key[0] << 32 | key[1])];

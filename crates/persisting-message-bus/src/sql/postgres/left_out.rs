@@ -1,7 +1,6 @@
 //! Finds out why an INSERT has inserted fewer rows than it was given, without an error: messages are
 //! there already, or the database has dropped them.
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::result::QueryResult;
 
@@ -9,11 +8,11 @@ use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Text;
+use crate::sql::executor::Executor;
 use crate::sql::postgres::fitness::{no_unique_index, rules, triggers, unique_index};
 use crate::sql::postgres::guard::trigger;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::sequence::temporary;
-use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 use crate::store::repository::OnDuplicate;
 
@@ -50,20 +49,21 @@ const DESCRIPTION: &str = concat!(
 /// # Errors
 ///
 /// If a message is not there, and if one is there that must not be there.
-pub(super) fn check<C>(
-    connection: &mut C,
+pub(super) async fn check<E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     let failed = |cause| not_persisted(table, cause, messages);
-    let missing = first_missing(connection, table, messages).map_err(failed)?;
+    let missing = first_missing(executor, table, messages).await;
+    let missing = missing.map_err(failed)?;
     match (missing, messages) {
         (Some(message), _) => {
-            let reason = reason(connection, table).map_err(failed)?;
+            let reason = reason(executor, table).await.map_err(failed)?;
             Err(Error::dropped_by_database(message, &reason))
         }
         (None, [message, ..]) if duplicates == OnDuplicate::Fail => {
@@ -74,13 +74,13 @@ where
 }
 
 /// Returns the first of the messages that is not there.
-pub(super) fn first_missing<'a, C>(
-    connection: &mut C,
+pub(super) async fn first_missing<'a, E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &'a [RawMessage],
 ) -> QueryResult<Option<&'a RawMessage>>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     let ids: Vec<_> = messages
         .iter()
@@ -88,21 +88,21 @@ where
         .collect();
     let ids = ids.join(",");
     let statement = Statement::new(FIRST_MISSING, table, [Text(&ids)]);
-    let missing = first_row(connection, statement, |[id]| id.uuid("message_id"))?;
+    let missing = executor.first_row(statement, |[id]| id.uuid("message_id"));
+    let missing = missing.await?;
     Ok(messages
         .iter()
         .find(|message| Some(message.message_id) == missing))
 }
 
 /// Returns the reason why the table has not stored a row, as far as it can be told.
-fn reason<C>(connection: &mut C, table: &MessageTable) -> QueryResult<String>
+async fn reason<E>(executor: &mut E, table: &MessageTable) -> QueryResult<String>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     let values = [Text(&table.message_id), Text(&table.table)];
     let statement = Statement::new(DESCRIPTION, table, values);
-    let reasons = first_row(
-        connection,
+    let reasons = executor.first_row(
         statement,
         |[persistence, triggers, rules, is_secured, has_index]| {
             let mut reasons = Vec::new();
@@ -127,6 +127,6 @@ where
             }
             Ok(reasons)
         },
-    )?;
-    Ok(reasons.unwrap_or_default().join("; "))
+    );
+    Ok(reasons.await?.unwrap_or_default().join("; "))
 }

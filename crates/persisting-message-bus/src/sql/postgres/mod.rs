@@ -45,7 +45,7 @@ mod unnested_rows;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::{DefaultLoadingMode, LoadConnection, TransactionManager};
+use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
 #[cfg(feature = "postgres")]
@@ -56,7 +56,9 @@ use diesel_migrations::MigrationHarness;
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
-use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
+use crate::sql::executor::Executor;
+use crate::sql::failing::Failing;
 #[cfg(feature = "postgres")]
 use crate::sql::plain::plain;
 pub use crate::sql::postgres::guard::guard_statements;
@@ -73,32 +75,53 @@ use crate::store::slot_observations::SlotObservations;
 use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
-impl<C> StoreBackend<C> for Pg
-where
-    C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg> + 'static,
-{
+impl PublishBackend for Pg {
     const FAILING: Failing = Failing {
         is_hidden_when_loaded: false,
         violations_are_harmless: false,
         probe_is_exact: false,
     };
 
-    fn begin_guarded(connection: &mut C, is_watched: bool) -> QueryResult<Option<String>> {
-        C::TransactionManager::begin_transaction(connection)?;
-        // libpq reports whether a transaction has ended or failed, and the watch reports whether it
-        // is another one.
+    async fn begin_guarded<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        is_watched: bool,
+    ) -> QueryResult<Option<String>> {
+        executor.begin().await?;
+        // Diesel knows whether a transaction has ended or failed, and the watch knows whether it is
+        // another one.
         if is_watched {
             return Ok(None);
         }
-        let open = depth(connection);
-        connection.batch_execute(&savepoint::set_sql(open))?;
-        transaction_id::get(connection)
+        let open = depth(executor);
+        executor.run(&savepoint::set_sql(open)).await?;
+        transaction_id::get(executor).await
     }
 
-    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
-        transaction_id::probe(connection, mark)
+    async fn probe<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        mark: &TransactionMark,
+    ) -> QueryResult<Probe> {
+        transaction_id::probe(executor, mark).await
     }
 
+    async fn persist<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        let table = &schema.messages;
+        match messages {
+            [message] => publish_one::insert(executor, schema, message, duplicates).await,
+            _ => publish_many::insert(executor, table, messages, duplicates).await,
+        }
+    }
+}
+
+impl<C> StoreBackend<C> for Pg
+where
+    C: LoadConnection<Backend = Pg> + MigrationConnection + MigrationHarness<Pg> + 'static,
+{
     fn migrate(connection: &mut C) -> Result<(), Error> {
         migrations::migrate(connection)
     }
@@ -149,19 +172,6 @@ where
             return messages::read_page::<PgRowByRowLoadingMode, _>(plain, table, request, receive);
         }
         messages::read_page::<DefaultLoadingMode, _>(connection, table, request, receive)
-    }
-
-    fn persist(
-        connection: &mut C,
-        schema: &TableSchema,
-        messages: &[RawMessage],
-        duplicates: OnDuplicate,
-    ) -> Result<usize, Error> {
-        let table = &schema.messages;
-        match messages {
-            [message] => publish_one::insert(connection, schema, message, duplicates),
-            _ => publish_many::insert(connection, table, messages, duplicates),
-        }
     }
 
     fn acquire(

@@ -20,7 +20,6 @@
 
 use std::borrow::Cow;
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
@@ -29,6 +28,7 @@ use diesel::sql_types::BigInt;
 use crate::classify::chain::class_of_cause;
 use crate::error::class::Class;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::quoting::{quoted, quoted_text};
 use crate::sql::postgres::row_writer::NewRow;
@@ -155,34 +155,34 @@ pub(super) fn needs_fallback(cause: &DieselError) -> bool {
 }
 
 /// Inserts one message in a transaction of its own; 0 if the statement does not apply.
-pub(super) fn insert<C>(
-    connection: &mut C,
+pub(super) async fn insert<E>(
+    executor: &mut E,
     schema: &TableSchema,
     message: &RawMessage,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     if schema.has_foreign_inserts {
-        insert_with::<true, C>(connection, &schema.messages, message)
+        insert_with::<true, E>(executor, &schema.messages, message).await
     } else {
-        insert_with::<false, C>(connection, &schema.messages, message)
+        insert_with::<false, E>(executor, &schema.messages, message).await
     }
 }
 
-fn insert_with<const IS_GUARDED: bool, C>(
-    connection: &mut C,
+async fn insert_with<const IS_GUARDED: bool, E>(
+    executor: &mut E,
     table: &MessageTable,
     message: &RawMessage,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     if table.is_default() {
         let insert = InsertSingle::<true, IS_GUARDED>::new(table, message);
-        connection.execute_returning_count(&insert)
+        executor.execute(insert).await
     } else {
         let insert = InsertSingle::<false, IS_GUARDED>::new(table, message);
-        connection.execute_returning_count(&insert)
+        executor.execute(insert).await
     }
 }

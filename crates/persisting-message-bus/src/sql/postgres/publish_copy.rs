@@ -2,13 +2,12 @@
 
 use std::io::{BufWriter, Error as IoError, Write};
 
-use diesel::connection::LoadConnection;
 use diesel::pg::{CopyFormat, Pg};
 use diesel::prelude::*;
 use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::message::raw::RawMessage;
-use crate::sql::plain::plain;
+use crate::sql::executor::Executor;
 use crate::sql::postgres::copied_rows::write_rows;
 use crate::sql::postgres::unnested_rows::take_fence;
 use crate::sql::schema::MessageTable;
@@ -44,18 +43,18 @@ diesel::table! {
 /// the rows, whose positions would then be lower than the fence announces. TRUNCATE needs an
 /// exclusive lock on the sequence, and `pg_sequence_last_value` has locked the sequence (ROW
 /// EXCLUSIVE) until the transaction ends.
-pub(super) fn messages<C>(
-    connection: &mut C,
+pub(super) fn messages<E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &[RawMessage],
 ) -> Option<QueryResult<usize>>
 where
-    C: LoadConnection<Backend = Pg> + 'static,
+    E: Executor<Backend = Pg>,
 {
     if messages.len() < MIN_ROWS {
         return None;
     }
-    let connection = plain::<PgConnection, C>(connection)?;
+    let connection = executor.plain::<PgConnection>()?;
     Some(connection.transaction(|connection| {
         let is_fit = connection.execute_returning_count(&take_fence(table, messages))? > 0;
         if is_fit && copy(connection, messages)? == messages.len() {

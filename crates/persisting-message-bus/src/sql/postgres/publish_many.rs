@@ -1,12 +1,12 @@
 //! Publishing of several messages: by COPY if there are very many, and otherwise by rows of arrays.
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 #[cfg(feature = "postgres")]
 use diesel::result::Error::RollbackTransaction;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::postgres::fitness::Use;
 use crate::sql::postgres::left_out;
 #[cfg(feature = "postgres")]
@@ -16,23 +16,23 @@ use crate::sql::postgres::publish_copy;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::unnested_rows::{MAX_ROWS, insert_messages};
 use crate::sql::schema::MessageTable;
-use crate::sql::transactions::is_in_transaction;
+use crate::sql::transactions::{begin, end, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 /// Inserts messages, all of them or none, and returns the number of inserted messages.
-pub(super) fn insert<C>(
-    connection: &mut C,
+pub(super) async fn insert<E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Pg> + 'static,
+    E: Executor<Backend = Pg>,
 {
     let leave_out = duplicates == OnDuplicate::Ignore;
     #[cfg(feature = "postgres")]
     if !leave_out && table.is_default() {
-        match publish_copy::messages(connection, table, messages) {
+        match publish_copy::messages(executor, table, messages) {
             None => {}
             // Row-level security, for example, does not allow COPY. A trigger may have dropped rows.
             Some(Err(cause)) if needs_fallback(&cause) || cause == RollbackTransaction => {}
@@ -41,39 +41,54 @@ where
             }
         }
     }
-    let insert = |connection: &mut C, rows, use_of| {
-        connection
-            .execute_returning_count(&insert_messages(table, rows, leave_out, use_of))
-            .map_err(|cause| not_persisted(table, cause, messages))
-    };
     let one_statement = messages.len() <= MAX_ROWS;
-    if one_statement && (leave_out || !is_in_transaction(connection)) {
-        let inserted = insert(connection, messages, Use::Alone)?;
-        if inserted == messages.len() || leave_out && all_are_there(connection, table, messages)? {
+    if one_statement && (leave_out || !is_in_transaction(executor)) {
+        let statement = insert_messages(table, messages, leave_out, Use::Alone);
+        let inserted = executor.execute(statement).await;
+        let inserted = inserted.map_err(|cause| not_persisted(table, cause, messages))?;
+        if inserted == messages.len()
+            || leave_out && all_are_there(executor, table, messages).await?
+        {
             return Ok(inserted);
         }
     }
-    connection.transaction(|connection| {
-        let mut chunks = messages.chunks(MAX_ROWS);
-        chunks.try_fold(0, |before, rows| {
-            let inserted = insert(connection, rows, Use::InTransaction)?;
-            if inserted < rows.len() {
-                left_out::check(connection, table, rows, duplicates)?;
-            }
-            Ok(before + inserted)
-        })
-    })
+    let around = begin(executor).await?;
+    let inserted = insert_chunks(executor, table, messages, duplicates).await;
+    end(executor, around, inserted).await
 }
 
-fn all_are_there<C>(
-    connection: &mut C,
+async fn insert_chunks<E>(
+    executor: &mut E,
+    table: &MessageTable,
+    messages: &[RawMessage],
+    duplicates: OnDuplicate,
+) -> Result<usize, Error>
+where
+    E: Executor<Backend = Pg>,
+{
+    let leave_out = duplicates == OnDuplicate::Ignore;
+    let mut inserted = 0;
+    for rows in messages.chunks(MAX_ROWS) {
+        let statement = insert_messages(table, rows, leave_out, Use::InTransaction);
+        let of_rows = executor.execute(statement).await;
+        let of_rows = of_rows.map_err(|cause| not_persisted(table, cause, messages))?;
+        if of_rows < rows.len() {
+            left_out::check(executor, table, rows, duplicates).await?;
+        }
+        inserted += of_rows;
+    }
+    Ok(inserted)
+}
+
+async fn all_are_there<E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &[RawMessage],
 ) -> Result<bool, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
-    let missing = left_out::first_missing(connection, table, messages);
+    let missing = left_out::first_missing(executor, table, messages).await;
     let missing = missing.map_err(|cause| not_persisted(table, cause, messages))?;
     Ok(missing.is_none())
 }

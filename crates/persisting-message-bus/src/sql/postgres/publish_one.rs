@@ -1,7 +1,6 @@
 //! Inserts one message in any transaction, with a statement that does not pay for telling rows
 //! apart.
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -9,6 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::left_out;
 use crate::sql::postgres::publish_autocommit;
@@ -121,58 +121,62 @@ impl<const HAS_STATIC_ID: bool, const TELLS: bool> QueryId for InsertOne<'_, HAS
 
 /// Inserts one message, and returns the number of inserted messages: 0 for a duplicate that is
 /// ignored.
-pub(super) fn insert<C>(
-    connection: &mut C,
+pub(super) async fn insert<E>(
+    executor: &mut E,
     schema: &TableSchema,
     message: &RawMessage,
     duplicates: OnDuplicate,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     let (table, messages) = (&schema.messages, std::slice::from_ref(message));
-    match insert_row(connection, schema, message, duplicates) {
+    match insert_row(executor, schema, message, duplicates).await {
         // The count shows the duplicate, so no error ends the caller's transaction.
-        Ok(0) => left_out::check(connection, table, messages, duplicates).map(|()| 0),
+        Ok(0) => left_out::check(executor, table, messages, duplicates)
+            .await
+            .map(|()| 0),
         inserted => inserted.map_err(|cause| not_persisted(table, cause, messages)),
     }
 }
 
-fn insert_row<C>(
-    connection: &mut C,
+async fn insert_row<E>(
+    executor: &mut E,
     schema: &TableSchema,
     message: &RawMessage,
     duplicates: OnDuplicate,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     let table = &schema.messages;
     // A duplicate makes the autocommit statement fail, and the server logs that.
-    if duplicates == OnDuplicate::Ignore || is_in_transaction(connection) {
-        return insert_anywhere::<false, C>(connection, table, message);
+    if duplicates == OnDuplicate::Ignore || is_in_transaction(executor) {
+        return insert_anywhere::<false, E>(executor, table, message).await;
     }
-    match publish_autocommit::insert(connection, schema, message) {
+    match publish_autocommit::insert(executor, schema, message).await {
         Ok(0) => {}
         Err(cause) if publish_autocommit::needs_fallback(&cause) => {}
         // Under row-level security, PostgreSQL does not say which id is the duplicate.
         Err(cause) if is_unique_violation(&cause) && !names_duplicate(&cause, message) => {}
         inserted => return inserted,
     }
-    insert_anywhere::<true, C>(connection, table, message)
+    insert_anywhere::<true, E>(executor, table, message).await
 }
 
-fn insert_anywhere<const TELLS: bool, C>(
-    connection: &mut C,
+async fn insert_anywhere<const TELLS: bool, E>(
+    executor: &mut E,
     table: &MessageTable,
     message: &RawMessage,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection<Backend = Pg>,
+    E: Executor<Backend = Pg>,
 {
     if table.is_default() {
-        connection.execute_returning_count(&InsertOne::<true, TELLS>::new(table, message))
+        let insert = InsertOne::<true, TELLS>::new(table, message);
+        executor.execute(insert).await
     } else {
-        connection.execute_returning_count(&InsertOne::<false, TELLS>::new(table, message))
+        let insert = InsertOne::<false, TELLS>::new(table, message);
+        executor.execute(insert).await
     }
 }

@@ -120,6 +120,7 @@ fn fence(use_of: Use) -> String {
 
 /// Builds the statement that only takes the locks, for rows that are copied. It returns no row if
 /// the table is unfit for that.
+#[cfg(feature = "postgres")]
 pub(super) fn take_fence<'a>(
     table: &'a MessageTable,
     messages: &'a [RawMessage],

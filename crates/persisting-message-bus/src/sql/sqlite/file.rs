@@ -15,6 +15,7 @@ use tracing::debug;
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::dialect::{Statement, Value};
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::{BrokenColumn, Column, first_row};
 use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::transactions::abandon;
@@ -71,7 +72,7 @@ where
 /// first poll marks it.
 pub(super) fn mark<C>(connection: &mut C) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let table = &TableSchema::DEFAULT.messages;
     let file = open_file(connection)?;
@@ -87,7 +88,7 @@ pub(super) fn check<C>(
     file: &OpenFile,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let Some(path) = file.path.as_deref().filter(|path| !path.is_empty()) else {
         return Ok(());
@@ -117,7 +118,7 @@ where
                 "the file was {what} while this connection had it open, so the connection reads the \
                  former file"
             );
-            abandon(connection);
+            abandon(&mut OnSync(connection));
             let doing = format!("reading messages from {path}");
             Err(Error::of_repository(doing, cause, Class::Disconnected))
         }

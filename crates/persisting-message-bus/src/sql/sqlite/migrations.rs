@@ -15,7 +15,7 @@ const LOCK: &str = "UPDATE __diesel_schema_migrations SET version = version WHER
 
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite> + 'static,
 {
     connection
         .setup()

@@ -24,7 +24,7 @@ pub(crate) mod waiting;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
 use diesel::result::QueryResult;
 use diesel::sqlite::Sqlite;
@@ -33,7 +33,9 @@ use diesel_migrations::MigrationHarness;
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
-use crate::sql::backend::{Failing, Probe, StoreBackend};
+use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
+use crate::sql::executor::Executor;
+use crate::sql::failing::Failing;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 pub use crate::sql::sqlite::settings::{Durability, Settings};
@@ -44,27 +46,44 @@ use crate::store::slot_observations::SlotObservations;
 use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
-impl<C> StoreBackend<C> for Sqlite
-where
-    C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite>,
-{
+impl PublishBackend for Sqlite {
     const FAILING: Failing = Failing {
         is_hidden_when_loaded: true,
         violations_are_harmless: false,
         probe_is_exact: true,
     };
 
-    fn begin_guarded(connection: &mut C, _is_watched: bool) -> QueryResult<Option<String>> {
-        C::TransactionManager::begin_transaction(connection)?;
-        let open = depth(connection);
-        connection.batch_execute(&savepoint::set_sql(open))?;
+    async fn begin_guarded<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        _is_watched: bool,
+    ) -> QueryResult<Option<String>> {
+        executor.begin().await?;
+        let open = depth(executor);
+        executor.run(&savepoint::set_sql(open)).await?;
         Ok(None)
     }
 
-    fn probe(connection: &mut C, mark: &TransactionMark) -> QueryResult<Probe> {
-        savepoint::probe(connection, mark)
+    async fn probe<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        mark: &TransactionMark,
+    ) -> QueryResult<Probe> {
+        savepoint::probe(executor, mark).await
     }
 
+    async fn persist<E: Executor<Backend = Self>>(
+        executor: &mut E,
+        schema: &TableSchema,
+        messages: &[RawMessage],
+        duplicates: OnDuplicate,
+    ) -> Result<usize, Error> {
+        publish_many::insert(executor, schema, messages, duplicates).await
+    }
+}
+
+impl<C> StoreBackend<C> for Sqlite
+where
+    C: LoadConnection<Backend = Sqlite> + MigrationConnection + MigrationHarness<Sqlite> + 'static,
+{
     fn write<R>(
         connection: &mut C,
         is_first: bool,
@@ -101,15 +120,6 @@ where
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         read_page::read_page(connection, &schema.messages, request, receive)
-    }
-
-    fn persist(
-        connection: &mut C,
-        schema: &TableSchema,
-        messages: &[RawMessage],
-        duplicates: OnDuplicate,
-    ) -> Result<usize, Error> {
-        publish_many::insert(connection, schema, messages, duplicates)
     }
 
     fn acquire(

@@ -28,7 +28,7 @@ pub(super) fn high_water_mark<C>(
     table: &MessageTable,
 ) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let sql = format!("SELECT {LAST}, {FILE_AND_MARK}");
     let statement = Statement::new(sql, table, [Text(&table.table)]);
@@ -47,7 +47,7 @@ where
 /// Returns the last position.
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let statement = Statement::new(format!("SELECT {LAST}"), table, [Text(&table.table)]);
     let last = first_row(connection, statement, |[last]| {
@@ -69,7 +69,7 @@ pub(super) fn change_token<C>(
     table: &MessageTable,
 ) -> Result<Option<i64>, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let statement = Statement::new("PRAGMA data_version", table, []);
     let token = first_row(connection, statement, |[version]| {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use diesel::connection::LoadConnection;
 use diesel::result::{Error as DieselError, QueryResult};
 use diesel::sqlite::Sqlite;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
+use crate::sql::executor::Executor;
 use crate::sql::publish_errors;
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::duplicates::{is_stored, is_unique_violation};
@@ -21,19 +21,19 @@ pub(super) struct Refused {
 
 /// Returns the error of messages that were not persisted. `can_wait` tells whether the transaction
 /// is the library's own, so that it could wait for other writers.
-pub(super) fn not_persisted<C>(
-    connection: &mut C,
+pub(super) async fn not_persisted<E>(
+    executor: &mut E,
     table: &MessageTable,
     refused: Refused,
     messages: &[RawMessage],
     can_wait: bool,
 ) -> Error
 where
-    C: LoadConnection<Backend = Sqlite>,
+    E: Executor<Backend = Sqlite>,
 {
     let Refused { passed, cause } = refused;
     if is_unique_violation(&cause)
-        && let Ok(Some(duplicate)) = first_duplicate(connection, table, messages, passed)
+        && let Ok(Some(duplicate)) = first_duplicate(executor, table, messages, passed).await
     {
         return Error::duplicate_message(duplicate);
     }
@@ -43,18 +43,18 @@ where
 /// Returns the first message after those that were passed whose id exists already, in the table or
 /// earlier in the batch. The passed messages are in the table too, because this batch has inserted
 /// them.
-fn first_duplicate<'a, C>(
-    connection: &mut C,
+async fn first_duplicate<'a, E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &'a [RawMessage],
     passed: usize,
 ) -> QueryResult<Option<&'a RawMessage>>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    E: Executor<Backend = Sqlite>,
 {
     let mut seen = HashSet::new();
     for message in messages.iter().skip(passed) {
-        if is_stored(connection, table, message, "")? || !seen.insert(message.message_id) {
+        if is_stored(executor, table, message, "").await? || !seen.insert(message.message_id) {
             return Ok(Some(message));
         }
     }

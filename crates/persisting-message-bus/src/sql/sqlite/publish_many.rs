@@ -1,18 +1,16 @@
-use diesel::Connection;
-use diesel::connection::LoadConnection;
 use diesel::sqlite::Sqlite;
 
 use crate::error::Error;
 use crate::message::raw::RawMessage;
-use crate::sql::backend::StoreBackend;
 use crate::sql::chunks::{MAX_BYTES, Most, in_chunks};
 use crate::sql::error::failed_while;
+use crate::sql::executor::Executor;
 use crate::sql::publish_errors::persisting;
 use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::sqlite::publish_errors::{Refused, not_persisted};
 use crate::sql::sqlite::row_writer::insert_messages;
 use crate::sql::statements::duplicates::is_stored;
-use crate::sql::transactions::{in_own_transaction, is_in_transaction};
+use crate::sql::transactions::{begin, end, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 /// The maximum size of a statement. More rows do not make a statement faster, and SQLite accepts at
@@ -23,47 +21,60 @@ const MAX_CHUNK: Most = Most {
 };
 
 /// Inserts the messages, all of them or none.
-pub(super) fn insert<C>(
-    connection: &mut C,
+pub(super) async fn insert<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> Result<usize, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
-    Sqlite: StoreBackend<C>,
+    E: Executor<Backend = Sqlite>,
 {
-    let can_wait = !is_in_transaction(connection);
-    let insert = |connection: &mut C| {
-        let table = &schema.messages;
-        let inserted = insert_all(connection, schema, messages, duplicates);
-        let inserted = inserted
-            .map_err(|refused| not_persisted(connection, table, refused, messages, can_wait))?;
-        if inserted < messages.len() {
-            check_that_none_was_dropped(connection, table, messages)?;
+    // There is nothing to undo after one statement.
+    let can_wait = !is_in_transaction(executor);
+    if let [_] = messages {
+        return insert_or_reason(executor, schema, messages, duplicates, can_wait).await;
+    }
+    let around = begin(executor).await?;
+    let inserted = insert_or_reason(executor, schema, messages, duplicates, can_wait).await;
+    end(executor, around, inserted).await
+}
+
+async fn insert_or_reason<E>(
+    executor: &mut E,
+    schema: &TableSchema,
+    messages: &[RawMessage],
+    duplicates: OnDuplicate,
+    can_wait: bool,
+) -> Result<usize, Error>
+where
+    E: Executor<Backend = Sqlite>,
+{
+    let table = &schema.messages;
+    match insert_all(executor, schema, messages, duplicates).await {
+        Ok(inserted) => {
+            if inserted < messages.len() {
+                check_that_none_was_dropped(executor, table, messages).await?;
+            }
+            Ok(inserted)
         }
-        Ok(inserted)
-    };
-    match messages {
-        // There is nothing to undo.
-        [_] => insert(connection),
-        _ => in_own_transaction(connection, insert),
+        Err(refused) => Err(not_persisted(executor, table, refused, messages, can_wait).await),
     }
 }
 
-fn insert_all<C>(
-    connection: &mut C,
+async fn insert_all<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> Result<usize, Refused>
 where
-    C: Connection<Backend = Sqlite>,
+    E: Executor<Backend = Sqlite>,
 {
     let (mut passed, mut inserted) = (0, 0);
     for part in in_chunks(messages, MAX_CHUNK, power_of_two) {
-        inserted += insert_messages(connection, schema, part, duplicates)
-            .map_err(|cause| Refused { passed, cause })?;
+        let of_part = insert_messages(executor, schema, part, duplicates).await;
+        inserted += of_part.map_err(|cause| Refused { passed, cause })?;
         passed += part.len();
     }
     Ok(inserted)
@@ -71,16 +82,16 @@ where
 
 /// Checks that each message is stored, now or from before. A trigger can drop a row with
 /// `RAISE(IGNORE)`, which is no error.
-fn check_that_none_was_dropped<C>(
-    connection: &mut C,
+async fn check_that_none_was_dropped<E>(
+    executor: &mut E,
     table: &MessageTable,
     messages: &[RawMessage],
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    E: Executor<Backend = Sqlite>,
 {
     for message in messages {
-        let stored = is_stored(connection, table, message, "");
+        let stored = is_stored(executor, table, message, "").await;
         if !stored.map_err(|cause| failed_while(persisting(messages), cause))? {
             return Err(Error::dropped_by_database(message, ""));
         }

@@ -1,7 +1,6 @@
 //! A message's values as SQLite stores them.
 
 use chrono::SecondsFormat;
-use diesel::Connection;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 use diesel::sql_types::Text;
@@ -9,6 +8,7 @@ use diesel::sqlite::Sqlite;
 
 use crate::message::raw::RawMessage;
 use crate::message::time;
+use crate::sql::executor::Executor;
 use crate::sql::row_writer::{InsertRows, PlainTopic, Row, RowDialect};
 use crate::sql::schema::TableSchema;
 use crate::store::repository::OnDuplicate;
@@ -48,20 +48,20 @@ impl RowDialect for Sqlite {
 }
 
 /// Inserts messages, and returns the number of inserted messages.
-pub(super) fn insert_messages<C>(
-    connection: &mut C,
+pub(super) async fn insert_messages<E>(
+    executor: &mut E,
     schema: &TableSchema,
     messages: &[RawMessage],
     duplicates: OnDuplicate,
 ) -> QueryResult<usize>
 where
-    C: Connection<Backend = Sqlite>,
+    E: Executor<Backend = Sqlite>,
 {
     let is_one_by_default = messages.len() == 1 && schema.messages.is_default();
     if is_one_by_default && duplicates == OnDuplicate::Fail {
         let insert = InsertRows::<_, PlainTopic, true>::new(schema, messages, duplicates);
-        return connection.execute_returning_count(&insert);
+        return executor.execute(insert).await;
     }
     let insert = InsertRows::<_, PlainTopic, false>::new(schema, messages, duplicates);
-    connection.execute_returning_count(&insert)
+    executor.execute(insert).await
 }

@@ -81,7 +81,7 @@ impl Settings {
     /// network file system. A database in memory needs no WAL, and causes no error.
     pub fn apply<C>(&self, connection: &mut C) -> Result<(), Error>
     where
-        C: LoadConnection<Backend = Sqlite>,
+        C: LoadConnection<Backend = Sqlite> + 'static,
     {
         self.set(connection)
             .map_err(|cause| failed_while("setting up a connection to SQLite", cause))
@@ -91,7 +91,7 @@ impl Settings {
     /// wait for other connections when it turns on WAL, so this function waits.
     fn set<C>(&self, connection: &mut C) -> QueryResult<()>
     where
-        C: LoadConnection<Backend = Sqlite>,
+        C: LoadConnection<Backend = Sqlite> + 'static,
     {
         let begun = Instant::now();
         loop {
@@ -135,7 +135,7 @@ impl Settings {
 /// the mode. A database in memory has no other connections, and needs no WAL.
 fn expect_wal<C>(connection: &mut C) -> QueryResult<()>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let table = &TableSchema::DEFAULT.messages;
     let statement = Statement::<Value<'_>>::new("PRAGMA journal_mode", table, []).unprepared();

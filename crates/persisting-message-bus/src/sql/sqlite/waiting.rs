@@ -24,10 +24,11 @@ use tracing::warn;
 use crate::error::Error;
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::first_row;
 use crate::sql::schema::TableSchema;
 use crate::sql::transactions::{abandon, depth};
-use crate::sql::watch::unwatched;
+use crate::sql::watch::connections::{go_on, pause};
 
 /// How often the lock is tried.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -105,12 +106,17 @@ pub(super) fn write<C, R>(
     mut write: impl FnMut(&mut C) -> Result<R, Error>,
 ) -> Result<R, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
-    match depth(connection) {
+    match depth(&mut OnSync(connection)) {
         0 => write_outside(connection, write),
         // The watch would notice the refused attempts as failures of the transaction.
-        1 if is_first => unwatched(connection, |connection| write_outside(connection, write)),
+        1 if is_first => {
+            let paused = pause(&mut OnSync(connection));
+            let written = write_outside(connection, write);
+            go_on(&mut OnSync(connection), paused, &written);
+            written
+        }
         _ => write(connection),
     }
 }
@@ -120,7 +126,7 @@ fn write_outside<C, R>(
     mut write: impl FnMut(&mut C) -> Result<R, Error>,
 ) -> Result<R, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let begun = Instant::now();
     if !is_contended() {
@@ -149,7 +155,7 @@ where
 /// which could then not write after another connection.
 fn busy_timeout<C>(connection: &mut C) -> Result<Duration, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let table = &TableSchema::DEFAULT.messages;
     let statement = Statement::<Value<'_>>::new("PRAGMA busy_timeout", table, []);
@@ -161,12 +167,12 @@ where
 }
 
 /// A connection that does not wait for locks. The timeout is set back at the end, also of a panic.
-struct WithoutTimeout<'a, C: LoadConnection<Backend = Sqlite>> {
+struct WithoutTimeout<'a, C: LoadConnection<Backend = Sqlite> + 'static> {
     connection: &'a mut C,
     timeout: Duration,
 }
 
-impl<'a, C: LoadConnection<Backend = Sqlite>> WithoutTimeout<'a, C> {
+impl<'a, C: LoadConnection<Backend = Sqlite> + 'static> WithoutTimeout<'a, C> {
     fn begin(connection: &'a mut C, timeout: Duration) -> Result<Self, Error> {
         set_timeout(connection, Duration::ZERO)?;
         Ok(Self {
@@ -176,18 +182,18 @@ impl<'a, C: LoadConnection<Backend = Sqlite>> WithoutTimeout<'a, C> {
     }
 }
 
-impl<C: LoadConnection<Backend = Sqlite>> Drop for WithoutTimeout<'_, C> {
+impl<C: LoadConnection<Backend = Sqlite> + 'static> Drop for WithoutTimeout<'_, C> {
     fn drop(&mut self) {
         if let Err(error) = set_timeout(self.connection, self.timeout) {
             warn!(error = %format_args!("{error:#}"), "busy timeout not set back");
-            abandon(self.connection);
+            abandon(&mut OnSync(self.connection));
         }
     }
 }
 
 fn set_timeout<C>(connection: &mut C, timeout: Duration) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let set = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
     connection

@@ -1,8 +1,6 @@
 //! Finds the messages that were dispatched before.
 
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-use diesel::connection::LoadConnection;
-#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use diesel::result::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -13,30 +11,27 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 ))]
 use crate::message::raw::RawMessage;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
+use crate::sql::dialect::Statement;
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::dialect::Value::Text;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-use crate::sql::dialect::{Dialect, Statement};
-#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-use crate::sql::rows::{ReadValue, first_row};
+use crate::sql::executor::Executor;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::schema::MessageTable;
 
 /// Returns `true` if the table has a message with this id, as far as a read with this lock sees.
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
-pub(in crate::sql) fn is_stored<C>(
-    connection: &mut C,
+pub(in crate::sql) async fn is_stored<E: Executor>(
+    executor: &mut E,
     table: &MessageTable,
     message: &RawMessage,
     lock: &str,
-) -> QueryResult<bool>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
+) -> QueryResult<bool> {
     let id = message.message_id.to_string();
     let sql = format!("SELECT 1 FROM {{table}} WHERE {{message_id}} = ? {lock}");
     let statement = Statement::new(sql, table, [Text(&id)]);
-    Ok(first_row(connection, statement, |[]| Ok(()))?.is_some())
+    let stored = executor.first_row(statement, |[]| Ok(())).await?;
+    Ok(stored.is_some())
 }
 
 pub(in crate::sql) fn is_unique_violation(cause: &DieselError) -> bool {

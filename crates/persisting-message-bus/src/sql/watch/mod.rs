@@ -9,19 +9,19 @@
 //! `load`). So the library also asks the database after each statement that writes and has a
 //! RETURNING clause, and once at the end of each transaction.
 
+pub(crate) mod connections;
 pub(crate) mod verb;
 
 use std::fmt::{self, Write};
 use std::mem::size_of_val;
 
 use diesel::connection::{
-    Connection, DebugQuery, Instrumentation, InstrumentationEvent, get_default_instrumentation,
+    DebugQuery, Instrumentation, InstrumentationEvent, get_default_instrumentation,
 };
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::classify::chain::class_of_cause;
-use crate::error::Error;
-use crate::sql::backend::Failing;
+use crate::sql::failing::Failing;
 use crate::sql::watch::verb::Verb;
 use crate::store::transactions::UNKNOWN_CAUSE;
 
@@ -91,6 +91,12 @@ impl StatementWatch {
             inner: Some(Box::new(instrumentation)),
             ..Self::default()
         }
+    }
+
+    /// Returns the watch as it replaces another instrumentation, which it then calls; `None` if the
+    /// other one must stay.
+    pub(super) fn in_place_of(self, there: &dyn Instrumentation) -> Option<Self> {
+        replaceable(there).map(|inner| Self { inner, ..self })
     }
 
     fn begins(&mut self, query: &dyn DebugQuery) {
@@ -193,132 +199,6 @@ impl Noticed {
     }
 }
 
-/// Starts to watch the statements of the transaction in which `open` transactions are open. Returns
-/// `true` if the statements are watched. If an outer transaction is watched already, its watch
-/// serves both.
-pub(super) fn arm<C: Connection>(connection: &mut C, open: usize, failing: Failing) -> bool {
-    if let Some(watch) = watch_on(connection) {
-        if watch.armed_at.is_none_or(|outer| outer >= open) {
-            (watch.armed_at, watch.noticed) = (Some(open), Noticed::default());
-            watch.failing = Some(failing);
-        }
-        return true;
-    }
-    let Some(inner) = replaceable(connection.instrumentation()) else {
-        return false;
-    };
-    connection.set_instrumentation(StatementWatch {
-        inner,
-        armed_at: Some(open),
-        failing: Some(failing),
-        ..StatementWatch::default()
-    });
-    true
-}
-
-/// Returns `true` if a statement may have selected another database, or has failed, since the last
-/// call. The first call begins to watch the connection, unless the connection has an instrumentation
-/// of its own.
-#[cfg(feature = "mysql_backend")]
-pub(super) fn has_stale_statements<C: Connection>(connection: &mut C) -> bool {
-    if let Some(watch) = watch_on(connection) {
-        watch.notices_stale_statements = true;
-        return std::mem::take(&mut watch.has_stale_statements);
-    }
-    if let Some(inner) = replaceable(connection.instrumentation()) {
-        connection.set_instrumentation(StatementWatch {
-            inner,
-            notices_stale_statements: true,
-            ..StatementWatch::default()
-        });
-    }
-    false
-}
-
-/// Returns `true` if the session must remember which database is selected, so that this is known
-/// after the application has selected another one.
-#[cfg(feature = "mysql_backend")]
-pub(super) fn must_remember_database<C: Connection>(connection: &mut C) -> bool {
-    watch_on(connection).is_some_and(|watch| !watch.remembers_database)
-}
-
-/// Notes that the session remembers its database.
-#[cfg(feature = "mysql_backend")]
-pub(super) fn remembers_database<C: Connection>(connection: &mut C) {
-    if let Some(watch) = watch_on(connection) {
-        watch.remembers_database = true;
-    }
-}
-
-/// Runs statements of the library that name the database but select none, so that they do not count
-/// as selecting one.
-#[cfg(feature = "mysql_backend")]
-pub(super) fn naming_database<C: Connection, R>(
-    connection: &mut C,
-    run: impl FnOnce(&mut C) -> R,
-) -> R {
-    let pause = |connection: &mut C, is_paused| {
-        watch_on(connection).is_some_and(|watch| std::mem::replace(&mut watch.is_paused, is_paused))
-    };
-    let was_paused = pause(connection, true);
-    let result = run(connection);
-    pause(connection, was_paused);
-    result
-}
-
-/// Returns the events that were noticed since they were last forgotten; `None` if there is no
-/// active watch.
-pub(super) fn noticed<C: Connection>(connection: &mut C) -> Option<&Noticed> {
-    let watch = watch_on(connection)?;
-    watch.armed_at.is_some().then_some(&watch.noticed)
-}
-
-/// Forgets the noticed events, unless an outer transaction needs them, too.
-pub(super) fn forget<C: Connection>(connection: &mut C, open: usize) {
-    if let Some(watch) = watch_on(connection)
-        && watch.armed_at == Some(open)
-    {
-        watch.noticed = Noticed::default();
-    }
-}
-
-/// Ends the watch, unless an outer transaction is guarded, too.
-pub(super) fn disarm<C: Connection>(connection: &mut C, open: usize) {
-    if let Some(watch) = watch_on(connection)
-        && watch.armed_at == Some(open)
-    {
-        watch.armed_at = None;
-    }
-}
-
-/// Runs statements of the library, all of which leave a transaction as it is unless one fails. The
-/// watch does not inspect them one by one, because inspecting a large batch takes a tenth of the
-/// time of its insertion.
-pub(super) fn unwatched<C: Connection, T>(
-    connection: &mut C,
-    run: impl FnOnce(&mut C) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let Some(watch) = watch_on(connection) else {
-        return run(connection);
-    };
-    watch.is_paused = true;
-    let armed_at = watch.armed_at.take();
-    if !watch.noticed.is_nothing() {
-        watch.noticed.is_rolled_back = false;
-    }
-    let result = run(connection);
-    if let Some(watch) = watch_on(connection) {
-        watch.is_paused = false;
-        watch.armed_at = armed_at;
-        if armed_at.is_some()
-            && let Err(error) = &result
-        {
-            watch.noticed.add(format!("{error:#}"), true);
-        }
-    }
-    result
-}
-
 fn is_violation(error: &DieselError) -> bool {
     use DatabaseErrorKind as Kind;
 
@@ -334,8 +214,9 @@ fn is_violation(error: &DieselError) -> bool {
     )
 }
 
-fn watch_on<C: Connection>(connection: &mut C) -> Option<&mut StatementWatch> {
-    connection.instrumentation().downcast_mut()
+/// Returns the watch that an instrumentation is.
+pub(super) fn of(instrumentation: &mut dyn Instrumentation) -> Option<&mut StatementWatch> {
+    instrumentation.downcast_mut()
 }
 
 /// Returns the instrumentation that a watch must call if it replaces the present one; `None` if the

@@ -7,7 +7,7 @@ mod sqlite;
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 use persisting_message_bus::backend::{
-    MessageConsumerState, MessageRepository, TransactionControlOn,
+    MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
 
 pub use self::mariadb::Mariadb;
@@ -27,6 +27,7 @@ pub trait Backend: Sync {
     /// The connection type that the library uses.
     type Connection: LoadConnection
         + MessageRepository
+        + MessageSource
         + MessageConsumerState
         + TransactionControlOn<Self::Connection>
         + Send
