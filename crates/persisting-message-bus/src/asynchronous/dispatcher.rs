@@ -116,8 +116,7 @@ impl<T: Topic> MessageDispatcher<T> {
         M: MessageOf<T> + ?Sized,
     {
         // Before the future, so that the future needs no message that is `Send`, and knows its cause.
-        let raw = self.0.to_raw(message, headers);
-        let duplicates = self.0.duplicates();
+        let (raw, duplicates) = self.to_raw(message, headers);
         async move {
             let raw = raw?;
             persist::<T, R>(repository, std::slice::from_ref(&raw), duplicates).await?;
@@ -143,9 +142,30 @@ impl<T: Topic> MessageDispatcher<T> {
         M: MessageOf<T>,
         I: IntoIterator<Item = M>,
     {
-        let raw = self.0.to_raw_batch(messages);
-        let duplicates = self.0.duplicates();
+        let (raw, duplicates) = self.to_raw_batch(messages);
         async move { persist::<T, R>(repository, &raw?, duplicates).await }
+    }
+}
+
+impl<T: Topic> MessageDispatcher<T> {
+    /// Returns the message as it is stored, and the rule for duplicates.
+    pub(super) fn to_raw<M>(
+        &self,
+        message: &M,
+        headers: Headers,
+    ) -> (Result<RawMessage, Error>, OnDuplicate)
+    where
+        M: MessageOf<T> + ?Sized,
+    {
+        (self.0.to_raw(message, headers), self.0.duplicates())
+    }
+
+    /// Returns the messages as they are stored, and the rule for duplicates.
+    pub(super) fn to_raw_batch<M: MessageOf<T>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> (Result<Vec<RawMessage>, Error>, OnDuplicate) {
+        (self.0.to_raw_batch(messages), self.0.duplicates())
     }
 }
 

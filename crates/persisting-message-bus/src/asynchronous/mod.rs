@@ -4,6 +4,7 @@
 //! Publishing is async: a dispatch is part of the transaction of the async connection that is passed to
 //! it, plain or from a pool.
 
+pub(crate) mod coalesce;
 pub(crate) mod dispatcher;
 pub(crate) mod inbox;
 pub(crate) mod once;
@@ -11,6 +12,8 @@ pub(crate) mod repository;
 pub(crate) mod tables;
 pub(crate) mod transaction;
 
+pub use crate::asynchronous::coalesce::coalescer::Coalescer;
+pub use crate::asynchronous::coalesce::dispatcher::CoalescingDispatcher;
 pub use crate::asynchronous::dispatcher::MessageDispatcher;
 pub use crate::asynchronous::inbox::Inbox;
 pub use crate::asynchronous::repository::MessageRepository;

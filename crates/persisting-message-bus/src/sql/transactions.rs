@@ -18,7 +18,7 @@ use crate::store::transactions::{
 
 /// Returns `true` if a transaction is open, as far as Diesel knows. A state that Diesel cannot tell
 /// counts as open.
-pub(super) fn is_in_transaction<E: Executor>(executor: &mut E) -> bool {
+pub(crate) fn is_in_transaction<E: Executor>(executor: &mut E) -> bool {
     !matches!(executor.status().transaction_depth(), Ok(None))
 }
 
@@ -36,7 +36,7 @@ fn is_broken<E: Executor>(executor: &mut E) -> bool {
 }
 
 /// Marks the connection as broken, so that a pool does not hand it out again.
-pub(super) fn abandon<E: Executor>(executor: &mut E) {
+pub(crate) fn abandon<E: Executor>(executor: &mut E) {
     executor.status().set_in_error();
 }
 

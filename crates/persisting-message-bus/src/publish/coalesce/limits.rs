@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) max_connections: usize,
-    pub(super) max_batch_size: usize,
-    pub(super) max_queue_size: usize,
-    pub(super) queue_timeout: Duration,
+pub(crate) struct Limits {
+    pub(crate) max_connections: usize,
+    pub(crate) max_batch_size: usize,
+    pub(crate) max_queue_size: usize,
+    pub(crate) queue_timeout: Duration,
 }
 
 impl Default for Limits {

@@ -2,7 +2,7 @@
 
 pub(crate) mod coalescer;
 pub(crate) mod dispatcher;
-mod limits;
+pub(crate) mod limits;
 mod mailbox;
-mod queue;
-mod writer;
+pub(crate) mod queue;
+pub(crate) mod writer;

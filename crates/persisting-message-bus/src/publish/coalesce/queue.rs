@@ -185,7 +185,7 @@ impl State {
     }
 }
 
-pub(super) fn refused(why: &str, class: Class) -> Error {
+pub(crate) fn refused(why: &str, class: Class) -> Error {
     let doing = "queueing for a group commit; nothing was written";
     Error::of_repository(doing, why, class)
 }

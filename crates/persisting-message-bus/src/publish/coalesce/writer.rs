@@ -14,13 +14,13 @@ use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::transactions::TransactionControl;
 
 /// Servers and proxies end idle connections, so a connection that was idle for longer is not used.
-const MAX_IDLE: Duration = Duration::from_secs(30);
+pub(crate) const MAX_IDLE: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to open. It is longer than the 30 seconds of a pool of r2d2, whose
 /// error says more.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(40);
 
-const IN_TRANSACTION: &str = "the connection is in a transaction, in which nothing would be \
+pub(crate) const IN_TRANSACTION: &str = "the connection is in a transaction, in which nothing would be \
     committed; give the coalescer a connection outside of transactions";
 
 /// Commits groups.
@@ -147,12 +147,12 @@ where
     }
 }
 
-fn failed(cause: BoxError) -> Error {
+pub(crate) fn failed(cause: BoxError) -> Error {
     Error::permanent("committing messages", cause)
 }
 
 /// Creates the error of a commit for each entry of the group.
-fn of_all(error: &Arc<Error>) -> Error {
+pub(crate) fn of_all(error: &Arc<Error>) -> Error {
     let doing = "committing messages in a group commit";
     let class = error.class().unwrap_or(Class::Permanent);
     Error::of_repository(doing, OfAll(Arc::clone(error)), class)
