@@ -6,10 +6,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lowest first: a module imports from those before its own.
-const LAYERS: [&str; 19] = [
-    "position", "error", "backoff", "panics", "locks", "classify", "signals", "bounded", "message",
-    "store", "observe", "publish", "consume", "run", "operate", "bridge", "memory", "sql",
+const LAYERS: [&str; 20] = [
+    "position",
+    "error",
+    "backoff",
+    "panics",
+    "locks",
+    "classify",
+    "signals",
+    "bounded",
+    "message",
+    "store",
+    "observe",
+    "publish",
+    "consume",
+    "run",
+    "operate",
+    "bridge",
+    "memory",
+    "sql",
     "testing",
+    "asynchronous",
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

@@ -1,9 +1,14 @@
 //! The library from async code: the same names as at the root, for the connections of
-//! [diesel-async](https://docs.rs/diesel-async/0.9).
+//! [diesel-async](https://docs.rs/diesel-async/0.9). Change the `use`, and add `.await`.
 //!
 //! Publishing is async: a dispatch is part of the transaction of the async connection that is passed to
 //! it, plain or from a pool.
+//!
+//! A consumer is a thread that awaits: it blocks on its connection and on the future of its handler. So
+//! a handler can capture its state, its future need not be `Send`, and it is never dropped before it
+//! ends.
 
+pub(crate) mod blocking;
 pub(crate) mod dispatcher;
 pub(crate) mod inbox;
 pub(crate) mod once;
@@ -11,6 +16,7 @@ pub(crate) mod repository;
 pub(crate) mod tables;
 pub(crate) mod transaction;
 
+pub use crate::asynchronous::blocking::{Blocking, OnThisThread};
 pub use crate::asynchronous::dispatcher::MessageDispatcher;
 pub use crate::asynchronous::inbox::Inbox;
 pub use crate::asynchronous::repository::MessageRepository;
