@@ -49,13 +49,6 @@ pub struct PooledAsyncPostgres {
     _schema: Postgres,
 }
 
-impl PooledAsyncPostgres {
-    /// Returns the pool.
-    pub fn pool(&self) -> &Pool<AsyncPgConnection> {
-        &self.pool
-    }
-}
-
 impl Database for PooledAsyncPostgres {
     type Bus = Blocking<Object<AsyncPgConnection>>;
 

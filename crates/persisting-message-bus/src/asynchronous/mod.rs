@@ -9,14 +9,27 @@
 //! ends.
 
 pub(crate) mod blocking;
+pub(crate) mod consumer;
 pub(crate) mod dispatcher;
+pub(crate) mod handler;
 pub(crate) mod inbox;
+pub(crate) mod migrating;
 pub(crate) mod once;
+#[cfg(feature = "diesel-async-0_9-deadpool")]
+mod pool;
 pub(crate) mod repository;
+pub(crate) mod runner;
+pub(crate) mod running;
 pub(crate) mod tables;
 pub(crate) mod transaction;
+mod waiting;
 
 pub use crate::asynchronous::blocking::{Blocking, OnThisThread};
+pub use crate::asynchronous::consumer::MessageConsumer;
 pub use crate::asynchronous::dispatcher::MessageDispatcher;
+pub use crate::asynchronous::handler::{Awaiting, HandleMessage, HandleMessageOn, HandlePageOn};
 pub use crate::asynchronous::inbox::Inbox;
+pub use crate::asynchronous::migrating::migrate;
 pub use crate::asynchronous::repository::MessageRepository;
+pub use crate::asynchronous::runner::Runner;
+pub use crate::asynchronous::running::Running;
