@@ -17,6 +17,8 @@ pub(crate) mod migrating;
 pub(crate) mod once;
 #[cfg(feature = "diesel-async-0_9-deadpool")]
 mod pool;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+pub mod postgres;
 pub(crate) mod repository;
 pub(crate) mod runner;
 pub(crate) mod running;
