@@ -25,8 +25,8 @@ const LAYERS: [&str; 20] = [
     "bridge",
     "memory",
     "sql",
-    "asynchronous",
     "testing",
+    "asynchronous",
 ];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;

@@ -345,4 +345,8 @@ conformance_on! {
     pooled_postgres: persisting_message_bus_tests::databases::PooledPostgres,
     mariadb: persisting_message_bus_tests::databases::Mariadb,
     pooled_mariadb: persisting_message_bus_tests::databases::PooledMariadb,
+    async_sqlite: persisting_message_bus_tests::databases::AsyncSqlite,
+    async_postgres: persisting_message_bus_tests::databases::AsyncPostgres,
+    deadpool_postgres: persisting_message_bus_tests::databases::PooledAsyncPostgres,
+    async_mariadb: persisting_message_bus_tests::databases::AsyncMariadb,
 }

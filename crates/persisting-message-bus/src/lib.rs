@@ -85,7 +85,14 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
-#[cfg(feature = "diesel-async-0_9")]
+#[cfg(all(
+    feature = "diesel-async-0_9",
+    any(
+        feature = "sqlite",
+        feature = "postgres_backend",
+        feature = "mysql_backend"
+    )
+))]
 pub mod asynchronous;
 mod backoff;
 mod bounded;

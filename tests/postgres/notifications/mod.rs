@@ -1,5 +1,6 @@
 //! LISTEN and NOTIFY wake a consumer that does not poll by itself.
 
+mod asynchronous;
 mod channel;
 mod sleeper;
 

@@ -1,5 +1,6 @@
 //! Databases on which the same tests run.
 
+pub mod asynchronous;
 mod mariadb;
 mod memory;
 mod postgres;
@@ -9,6 +10,7 @@ use persisting_message_bus::backend::{
     MessageConsumerState, MessageInbox, MessageRepository, MessageSource, TransactionControlOn,
 };
 
+pub use self::asynchronous::{AsyncMariadb, AsyncPostgres, AsyncSqlite, PooledAsyncPostgres};
 pub use self::mariadb::{Mariadb, PooledMariadb};
 pub use self::memory::Memory;
 pub use self::postgres::{

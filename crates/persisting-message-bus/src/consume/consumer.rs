@@ -115,7 +115,7 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) settings: Settings,
     /// Sorted by name, so that two consumers take their leases in the same order.
     pub(super) topics: Vec<TopicReader>,
-    pub(super) handler: H,
+    pub(crate) handler: H,
     pub(super) skipped: u64,
     /// What this program reads.
     pub(super) event_set: OwnEventSet,
@@ -138,6 +138,8 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) unstored: Option<Unstored>,
     /// The right to work alone, kept from one connection to the next.
     pub(super) turn: Option<Pass>,
+    /// Whether the last poll found it paused.
+    pub(crate) is_paused: bool,
     /// Signals that can end the consumer in the middle of a page.
     pub(super) signals: Arc<Signals>,
     /// The leases that the heartbeat renews.
@@ -146,7 +148,7 @@ pub struct MessageConsumer<S, H = ()> {
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    pub(super) fn with_handler(name: impl Into<String>, handler: H) -> Self {
+    pub(crate) fn with_handler(name: impl Into<String>, handler: H) -> Self {
         Self {
             name: name.into(),
             owner: format!("process {} {}", process::id(), Uuid::now_v7()),
@@ -164,6 +166,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             caution: Caution::default(),
             unstored: None,
             turn: None,
+            is_paused: false,
             signals: Arc::default(),
             held: Arc::default(),
             messages: PhantomData,

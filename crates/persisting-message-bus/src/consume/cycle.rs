@@ -119,7 +119,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             self.check_identity(&mut poll)?;
             self.prepare_for_lease(bus, &mut poll)?;
             poll.check_holders(self)?;
-            if poll.is_paused() {
+            self.is_paused = poll.is_paused();
+            if self.is_paused {
                 return Ok(None);
             }
             let unread = self.first_unread(bus, &mut poll)?;

@@ -46,17 +46,24 @@ impl<S: EventSet, F> MessageConsumer<S, External<F>> {
     where
         R: HandlerResult,
     {
-        self.handler.before_replay = Some(Box::new(move || hook().into_result()));
+        self.handler.set_hook(move || hook().into_result());
         self
     }
 }
 
 impl<F> External<F> {
-    pub(super) fn new(handler: F) -> Self {
+    pub(crate) fn new(handler: F) -> Self {
         Self {
             handler,
             before_replay: None,
         }
+    }
+
+    pub(crate) fn set_hook(
+        &mut self,
+        hook: impl FnMut() -> Result<(), HandlerError> + Send + 'static,
+    ) {
+        self.before_replay = Some(Box::new(hook));
     }
 
     /// Calls the hook, and stores that the consumer has left the start.

@@ -12,11 +12,11 @@ use crate::store::transactions::TransactionControlOn;
 
 /// Hands messages to a transactional handler one at a time.
 #[derive(Debug)]
-pub struct PerMessage<F>(pub(super) F);
+pub struct PerMessage<F>(pub(crate) F);
 
 /// Hands messages to a transactional handler one page at a time.
 #[derive(Debug)]
-pub struct PerPage<F>(pub(super) F);
+pub struct PerPage<F>(pub(crate) F);
 
 /// A way to hand a range of messages to a closure.
 #[doc(hidden)]

@@ -10,8 +10,8 @@ use crate::panics::catch_panic;
 use crate::publish::correlation::CauseGuard;
 use crate::store::lease::Lease;
 
-/// A kind of handler that can work on the bus `B`. Only [`External`](crate::handler::External) and
-/// [`Transactional`](crate::handler::Transactional) implement it.
+/// A kind of handler that can work on the bus `B`. Only [`External`](crate::handler::External),
+/// [`Transactional`](crate::handler::Transactional) and their async forms implement it.
 pub trait PageHandler<S, B: ?Sized> {
     /// Whether a heartbeat must renew the lease while a page is handled. A transactional page needs
     /// none, because its write to the consumer's row keeps other holders from taking the lease.

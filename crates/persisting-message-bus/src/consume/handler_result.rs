@@ -11,7 +11,7 @@ use crate::consume::errors::HandlerError;
     message = "`{Self}` is not the result of a handler",
     label = "a handler must return `Result<(), HandlerError>`",
     note = "end the handler with `Ok(())`, and let `?` convert other errors to `persisting_message_bus::handler::HandlerError`, which is `Box<dyn std::error::Error + Send + Sync>`",
-    note = "handlers are synchronous: in place of an async handler, write `|message| handle.block_on(async {{ ... }})`, where `handle` is a `tokio::runtime::Handle`"
+    note = "for an async handler, use `persisting_message_bus::asynchronous::MessageConsumer`, with a feature such as `diesel-async-0_9-postgres`"
 )]
 pub trait HandlerResult {
     /// Returns the result.

@@ -150,6 +150,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(Some(lowest))
     }
 
+    /// Returns the lowest high-water mark of the topics.
+    pub(crate) fn high_water_mark<B>(&mut self, bus: &mut B) -> Result<Position, Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let mut lowest = Position::LAST;
+        for reader in &mut self.topics {
+            lowest = lowest.min(reader.high_water_mark(bus)?);
+        }
+        Ok(lowest)
+    }
+
     /// Returns the message up to which each topic is read.
     fn heads<B>(&self, bus: &mut B, high_water_mark: Position) -> Result<Vec<MessageAt>, Error>
     where
@@ -170,11 +182,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if poll.has_high_water_mark || !(poll.must_settle || self.must_start(poll)) {
             return Ok(());
         }
-        let mut lowest = Position::LAST;
-        for reader in &mut self.topics {
-            lowest = lowest.min(reader.high_water_mark(bus)?);
-        }
-        poll.heads = self.heads(bus, lowest)?;
+        let high_water_mark = self.high_water_mark(bus)?;
+        poll.heads = self.heads(bus, high_water_mark)?;
         poll.has_high_water_mark = true;
         Ok(())
     }

@@ -115,17 +115,24 @@ impl<S: EventSet, C: ?Sized, H> MessageConsumer<S, Transactional<C, H>> {
         R: HandlerResult,
     {
         let hook = move |connection: &mut C| hook(connection).into_result();
-        self.handler.before_replay = Some(Box::new(hook));
+        self.handler.set_hook(hook);
         self
     }
 }
 
 impl<C: ?Sized, H> Transactional<C, H> {
-    pub(super) fn new(handler: H) -> Self {
+    pub(crate) fn new(handler: H) -> Self {
         Self {
             handler,
             before_replay: None,
         }
+    }
+
+    pub(crate) fn set_hook(
+        &mut self,
+        hook: impl FnMut(&mut C) -> Result<(), HandlerError> + Send + 'static,
+    ) {
+        self.before_replay = Some(Box::new(hook));
     }
 
     /// Calls the hook, and stores that the consumer has left the start.

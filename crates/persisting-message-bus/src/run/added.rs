@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use crate::run::arrival::Arrival;
 use crate::run::step::Pace;
 use crate::run::thread::ConsumerExit;
 
@@ -12,5 +15,6 @@ pub(super) struct Added {
     pub(super) reads: String,
     /// The number of connections that it needs.
     pub(super) connections: usize,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) run: Run,
 }

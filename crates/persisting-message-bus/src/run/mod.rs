@@ -1,6 +1,7 @@
 //! Consumers that run until they are stopped, each on a thread of its own.
 
 pub(crate) mod added;
+pub(crate) mod arrival;
 pub(crate) mod connecting;
 pub(crate) mod heartbeat;
 pub(crate) mod holder;
@@ -21,8 +22,9 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::message::topic::EventSet;
-use crate::panics::catch_panic;
+use crate::panics::{catch, catch_panic, panic_message};
 use crate::run::added::Added;
+use crate::run::arrival::{Arrival, Arrivals, NotCaughtUp};
 use crate::run::connecting::Connect;
 use crate::run::refusing::Refused;
 use crate::run::step::Pace;
@@ -82,8 +84,13 @@ pub struct Runner<B> {
     pace: Pace,
     /// The number of connections of its pool, if that is known.
     pool_size: Option<usize>,
+    /// The reason why no consumer can work, if that is known.
+    problem: Option<&'static str>,
     consumers: Vec<Added>,
 }
+
+/// Threads that run consumers, each with the consumer's name and the result of its thread.
+type Threads<T> = Vec<(String, JoinHandle<T>)>;
 
 impl<B> Runner<B>
 where
@@ -112,13 +119,14 @@ where
                 connect_timeout: CONNECT_TIMEOUT,
             },
             pool_size: None,
+            problem: None,
             consumers: Vec::new(),
         }
     }
 
     /// Sets the number of connections that there can be at the same time.
     #[cfg(all(
-        feature = "r2d2",
+        any(feature = "r2d2", feature = "diesel-async-0_9"),
         any(
             feature = "sqlite",
             feature = "postgres_backend",
@@ -127,6 +135,20 @@ where
     ))]
     pub(crate) fn pool_size(mut self, size: usize) -> Self {
         self.pool_size = Some(size);
+        self
+    }
+
+    /// Refuses to start any consumer.
+    #[cfg(all(
+        feature = "diesel-async-0_9",
+        any(
+            feature = "sqlite",
+            feature = "postgres_backend",
+            feature = "mysql_backend"
+        )
+    ))]
+    pub(crate) fn refuse(mut self, problem: &'static str) -> Self {
+        self.problem = Some(problem);
         self
     }
 
@@ -180,9 +202,13 @@ where
         let (name, reads) = (consumer.name().to_owned(), consumer.reads());
         let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
         let consumer = consumer.stopped_by(Arc::clone(&signals));
-        let run = move |pace, needed| thread::run(consumer, &connect, &signals, &pace, needed);
+        let arrival = Arc::<Arrival>::default();
+        let arriving = Arc::clone(&arrival);
+        let run =
+            move |pace, needed| thread::run(consumer, &connect, &signals, &arriving, &pace, needed);
         self.consumers.push(Added {
             name,
+            arrival,
             reads,
             connections: if H::NEEDS_HEARTBEAT { 3 } else { 1 },
             run: Box::new(run),
@@ -202,22 +228,53 @@ where
     /// name, and all of them if they need more connections than the pool has.
     #[must_use = "the consumers end when this is dropped"]
     pub fn start(self) -> RunHandle {
-        let pace = self.pace;
-        let refused = Refused::of(&self.consumers, self.pool_size);
-        let needed = refusing::connections(&self.consumers);
-        let start = |Added { name, run, .. }: Added| {
-            let refused = refused.reason(&name);
-            let refused = refused.map(|reason| ConsumerExit::refused(&name, reason));
-            let thread = std::thread::spawn(move || refused.unwrap_or_else(|| run(pace, needed)));
-            (name, thread)
-        };
-        let threads = self.consumers.into_iter().map(start).collect();
+        let signals = Arc::clone(&self.signals);
+        let arrivals = self.arrivals();
+        let threads = self.start_threads(|run| run());
         RunHandle {
-            signals: self.signals,
+            signals,
+            arrivals,
             threads,
         }
     }
+
+    /// Returns how far each consumer has come.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        let consumers = self.consumers.iter();
+        let arrival = |it: &Added| (it.name.clone(), Arc::clone(&it.arrival));
+        consumers.map(arrival).collect()
+    }
+
+    /// Starts the threads. Each calls `around`, which calls the body of the thread. The body does not
+    /// panic.
+    pub(crate) fn start_threads<T: Send + 'static>(
+        self,
+        around: impl Fn(Body) -> T + Clone + Send + 'static,
+    ) -> Threads<T> {
+        let pace = self.pace;
+        let refused = Refused::of(&self.consumers, self.pool_size, self.problem);
+        let needed = refusing::connections(&self.consumers);
+        let start = |added: Added| {
+            let Added {
+                name, arrival, run, ..
+            } = added;
+            let refused = refused.reason(&name);
+            let refused = refused.map(|reason| ConsumerExit::refused(&name, reason));
+            let (around, of_panic) = (around.clone(), name.clone());
+            let run = move || catch(move || refused.unwrap_or_else(|| run(pace, needed)));
+            let body = move || {
+                let exit = run().unwrap_or_else(|text| ConsumerExit::by_panic(of_panic, text));
+                arrival.ended(exit.error.as_ref());
+                exit
+            };
+            (name, std::thread::spawn(move || around(Box::new(body))))
+        };
+        self.consumers.into_iter().map(start).collect()
+    }
 }
+
+/// The body of a consumer's thread.
+pub(crate) type Body = Box<dyn FnOnce() -> ConsumerExit>;
 
 /// Running consumers. Dropping this asks them to end, and does not wait for them.
 ///
@@ -249,7 +306,8 @@ where
 #[derive(Debug)]
 pub struct RunHandle {
     signals: Arc<Signals>,
-    threads: Vec<(String, JoinHandle<ConsumerExit>)>,
+    arrivals: Arrivals,
+    threads: Threads<ConsumerExit>,
 }
 
 impl RunHandle {
@@ -263,6 +321,25 @@ impl RunHandle {
     #[must_use]
     pub fn waker(&self) -> Waker {
         Waker(Arc::clone(&self.signals))
+    }
+
+    /// Waits until each consumer has handled all messages that were committed before the call, for
+    /// tests.
+    ///
+    /// # Errors
+    ///
+    /// When some consumers have not handled them in time: one is paused, fails, has ended, is still
+    /// at work, or waits for a publisher whose transaction is in flight. The error has the reason of
+    /// each.
+    pub fn caught_up_within(&self, deadline: Duration) -> Result<(), NotCaughtUp> {
+        arrival::ask(&self.arrivals);
+        let deadline = Instant::now().checked_add(deadline);
+        let have_arrived = || {
+            self.signals.wake();
+            arrival::is_settled(&self.arrivals)
+        };
+        holds_until(deadline, have_arrived);
+        NotCaughtUp::check(&self.arrivals)
     }
 
     /// Waits until all consumers have ended, because of a shutdown or because of an error each.
@@ -300,7 +377,7 @@ impl RunHandle {
         let ended = threads.into_iter().map(|(name, thread)| {
             thread
                 .join()
-                .unwrap_or_else(|panic| ConsumerExit::by_panic(name, &*panic))
+                .unwrap_or_else(|panic| ConsumerExit::by_panic(name, panic_message(&*panic)))
         });
         ended.collect()
     }

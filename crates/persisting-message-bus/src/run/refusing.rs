@@ -12,9 +12,14 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn of(consumers: &[Added], pool_size: Option<usize>) -> Self {
+    pub(super) fn of(
+        consumers: &[Added],
+        pool_size: Option<usize>,
+        problem: Option<&'static str>,
+    ) -> Self {
+        let too_small = || pool_size.and_then(|size| too_small(consumers, size));
         Self {
-            all: pool_size.and_then(|size| too_small(consumers, size)),
+            all: problem.map(str::to_owned).or_else(too_small),
             by_name: same_names(consumers),
         }
     }

@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +8,8 @@ use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::error::Error;
 use crate::message::topic::EventSet;
-use crate::panics::{catch, panic_message};
+use crate::panics::catch;
+use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connect, Connector, abandon, on_useful_connection};
 use crate::run::heartbeat::Heartbeat;
 use crate::run::holder::Holder;
@@ -33,8 +33,7 @@ pub struct ConsumerExit {
 impl ConsumerExit {
     /// Returns the exit after a panic outside of the handler. A handler's panic is the failure of a
     /// message.
-    pub(super) fn by_panic(consumer: String, panic: &(dyn Any + Send)) -> Self {
-        let cause = panic_message(panic);
+    pub(super) fn by_panic(consumer: String, cause: String) -> Self {
         let error = Error::permanent("running", cause).of_consumer(&consumer);
         Self {
             consumer,
@@ -81,6 +80,7 @@ pub(super) fn run<B, S, H>(
     mut consumer: MessageConsumer<S, H>,
     connect: &Arc<Connect<B>>,
     signals: &Signals,
+    arrival: &Arrival,
     pace: &Pace,
     needed: usize,
 ) -> ConsumerExit
@@ -116,6 +116,7 @@ where
             &mut bus,
             &connector,
             signals,
+            arrival,
             &progress,
             wakes,
         );
@@ -218,6 +219,7 @@ fn attempt<B, S, H>(
     bus: &mut Option<B>,
     connector: &Connector<B>,
     signals: &Signals,
+    arrival: &Arrival,
     progress: &Progress,
     wakes: u64,
 ) -> Outcome
@@ -230,18 +232,29 @@ where
         Some(bus) => bus,
         None => match connector.connect(signals) {
             Some(Ok(connected)) => bus.insert(connected),
-            Some(Err(error)) => return Outcome::NotConnected(error.of_consumer(consumer.name())),
+            Some(Err(error)) => {
+                let outcome = Outcome::NotConnected(error.of_consumer(consumer.name()));
+                arrival.note(&outcome, None, false);
+                return outcome;
+            }
             // The consumer stops.
             None => return Outcome::Unchanged,
         },
     };
     // Handlers are guarded where they are called, so that the failing message is known.
-    let looked =
-        catch(|| poll_unless_unchanged(consumer, bus, progress, wakes)).unwrap_or_else(|text| {
-            let panicked = format!("it panicked: {text}");
-            Err(Error::permanent("handling a page", panicked))
-        });
-    looked.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())))
+    let mut question = None;
+    let polled = catch(|| {
+        question = arrival.prepare(consumer, bus)?;
+        poll_unless_unchanged(consumer, bus, progress, wakes)
+    });
+    let polled = polled.unwrap_or_else(|text| {
+        let panicked = format!("it panicked: {text}");
+        Err(Error::permanent("handling a page", panicked))
+    });
+    let outcome =
+        polled.unwrap_or_else(|error| Outcome::Failed(error.of_consumer(consumer.name())));
+    arrival.note(&outcome, question, consumer.is_paused);
+    outcome
 }
 
 /// Polls, unless the change token shows that a poll would be empty. The token is read before the

@@ -28,7 +28,7 @@ pub(crate) mod leases;
 mod left_out;
 pub(crate) mod locks;
 pub(crate) mod migrations;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "diesel-async-0_9-postgres"))]
 pub(crate) mod notifications;
 pub(crate) mod publish_autocommit;
 #[cfg(feature = "postgres")]
@@ -62,8 +62,10 @@ use crate::sql::failing::Failing;
 #[cfg(feature = "postgres")]
 use crate::sql::plain::plain;
 pub use crate::sql::postgres::guard::guard_statements;
+#[cfg(any(feature = "postgres", feature = "diesel-async-0_9-postgres"))]
+pub use crate::sql::postgres::notifications::settings::Notifications;
 #[cfg(feature = "postgres")]
-pub use crate::sql::postgres::notifications::{Listener, Notifications, Notifier};
+pub use crate::sql::postgres::notifications::{Listener, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::messages;

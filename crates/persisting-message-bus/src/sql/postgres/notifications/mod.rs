@@ -1,10 +1,14 @@
 //! LISTEN and NOTIFY, outside the transactions that publish.
 
+#[cfg(feature = "postgres")]
 mod connection;
+#[cfg(feature = "postgres")]
 mod listener;
+#[cfg(feature = "postgres")]
 mod notifier;
-mod settings;
+pub(crate) mod settings;
 
+#[cfg(feature = "postgres")]
 pub use crate::sql::postgres::notifications::listener::Listener;
+#[cfg(feature = "postgres")]
 pub use crate::sql::postgres::notifications::notifier::Notifier;
-pub use crate::sql::postgres::notifications::settings::Notifications;

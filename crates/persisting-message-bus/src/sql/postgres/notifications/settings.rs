@@ -13,7 +13,8 @@ use crate::sql::postgres::quoting::quoted;
 /// [`Notifier::notify`](super::Notifier::notify) become one `NOTIFY`. Nothing depends on
 /// notifications, because polling finds the messages whose notification was missed.
 ///
-/// ```no_run
+#[cfg_attr(feature = "postgres", doc = "```no_run")]
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
 /// use diesel::{Connection, PgConnection};
 /// use persisting_message_bus::sql::postgres::Notifications;
 /// # use persisting_message_bus::{MessageConsumer, MessageDispatcher, Runner, Topic};
@@ -38,11 +39,11 @@ use crate::sql::postgres::quoting::quoted;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notifications {
-    pub(super) channel: String,
-    pub(super) notify_interval: Duration,
-    pub(super) poll_interval: Duration,
-    pub(super) backoff: Backoff,
-    pub(super) answer_timeout: Duration,
+    pub(crate) channel: String,
+    pub(crate) notify_interval: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) backoff: Backoff,
+    pub(crate) answer_timeout: Duration,
 }
 
 impl Default for Notifications {
@@ -112,9 +113,10 @@ impl Notifications {
         self
     }
 
-    /// Returns how long a listener waits, by the time since the last notification. Soon after a
+    /// Returns how long a listener that polls waits, by the time since the last notification. Soon after a
     /// notification, more are to be expected.
-    pub(super) fn poll_after(&self, silence: Duration) -> Duration {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn poll_after(&self, silence: Duration) -> Duration {
         const EXPECTING: Duration = Duration::from_millis(100);
         if silence < EXPECTING {
             self.poll_interval / 4
@@ -124,7 +126,7 @@ impl Notifications {
     }
 
     /// Returns `LISTEN` or `NOTIFY` with the channel.
-    pub(super) fn statement(&self, command: &str) -> String {
+    pub(crate) fn statement(&self, command: &str) -> String {
         format!("{command} {}", quoted(&self.channel))
     }
 }

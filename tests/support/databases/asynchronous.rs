@@ -1,0 +1,99 @@
+//! Async connections, each on the thread of its test.
+
+use std::sync::LazyLock;
+
+use diesel::SqliteConnection;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
+use persisting_message_bus::asynchronous::Blocking;
+use tokio::runtime::{EnterGuard, Runtime};
+
+use super::{Database, Mariadb, Postgres, Server, Sqlite};
+
+/// The runtime that drives the connections of all tests of a program.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// Enters the runtime of these connections.
+pub fn entered() -> EnterGuard<'static> {
+    RUNTIME.enter()
+}
+
+/// Opens a connection on this thread.
+fn opened<C: AsyncConnection, E: std::fmt::Debug>(
+    connection: impl Future<Output = Result<C, E>>,
+) -> Blocking<C> {
+    let _entered = entered();
+    Blocking::from(RUNTIME.block_on(connection).expect("a connection"))
+}
+
+/// A schema on the tests' PostgreSQL server, with async connections.
+pub struct AsyncPostgres(Postgres);
+
+impl Database for AsyncPostgres {
+    type Bus = Blocking<AsyncPgConnection>;
+
+    fn create() -> Self {
+        Self(Postgres::create())
+    }
+
+    fn connect(&self) -> Self::Bus {
+        opened(AsyncPgConnection::establish(&self.0.url()))
+    }
+}
+
+/// A schema on the tests' PostgreSQL server, with async connections from a deadpool.
+pub struct PooledAsyncPostgres {
+    pool: Pool<AsyncPgConnection>,
+    _schema: Postgres,
+}
+
+impl Database for PooledAsyncPostgres {
+    type Bus = Blocking<Object<AsyncPgConnection>>;
+
+    fn create() -> Self {
+        let schema = Postgres::create();
+        let manager = AsyncDieselConnectionManager::new(schema.url());
+        let pool = Pool::builder(manager).max_size(64).build();
+        Self {
+            pool: pool.expect("a pool"),
+            _schema: schema,
+        }
+    }
+
+    fn connect(&self) -> Self::Bus {
+        opened(self.pool.get())
+    }
+}
+
+/// A database on the tests' MariaDB server, with async connections.
+pub struct AsyncMariadb(Mariadb);
+
+impl Database for AsyncMariadb {
+    type Bus = Blocking<AsyncMysqlConnection>;
+
+    fn create() -> Self {
+        Self(Mariadb::create())
+    }
+
+    fn connect(&self) -> Self::Bus {
+        opened(AsyncMysqlConnection::establish(&self.0.url()))
+    }
+}
+
+/// A SQLite file, with async connections.
+pub struct AsyncSqlite(Sqlite);
+
+impl Database for AsyncSqlite {
+    type Bus = Blocking<SyncConnectionWrapper<SqliteConnection>>;
+
+    fn create() -> Self {
+        Self(Sqlite::create())
+    }
+
+    fn connect(&self) -> Self::Bus {
+        let connection = super::connect_sqlite(&self.0.path());
+        opened(async { Ok::<_, diesel::ConnectionError>(SyncConnectionWrapper::new(connection)) })
+    }
+}
