@@ -1,7 +1,7 @@
 //! The examples, run as users run them.
 
-#[cfg(feature = "tokio")]
-mod async_service;
+#[cfg(feature = "async")]
+mod axum_shop;
 #[cfg(feature = "http")]
 mod browser;
 mod flights;
