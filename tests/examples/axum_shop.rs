@@ -2,10 +2,10 @@
 //! the mails are the same set, and the revenue has counted each order once.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -34,6 +34,8 @@ fn duration() -> Duration {
 struct Shop {
     process: Child,
     address: String,
+    /// It writes more at its end.
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Shop {
@@ -51,7 +53,11 @@ impl Shop {
             .strip_prefix("listening on http://")
             .unwrap()
             .to_owned();
-        Self { process, address }
+        Self {
+            process,
+            address,
+            output: lines,
+        }
     }
 
     fn kill(mut self) {
@@ -64,6 +70,9 @@ impl Shop {
         let told = Command::new("kill").args(["-TERM", &id]).status();
         assert!(told.unwrap().success());
         assert!(self.process.wait().unwrap().success());
+        let mut ended: Vec<_> = self.output.map(Result::unwrap).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, ["mailer has ended", "revenue has ended"]);
     }
 }
 
