@@ -297,6 +297,11 @@ pub use persisting_message_bus_derive::Topic;
 ///
 pub use persisting_message_bus_derive::EventSet;
 
+/// The connection to the program's tracing.
+pub mod tracing {
+    pub use crate::observe::trace::{TraceContext, TraceContextIsSet, set_trace_context};
+}
+
 /// The names that the code of the derives uses. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
