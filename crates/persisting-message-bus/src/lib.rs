@@ -12,6 +12,7 @@
 //! | copy messages to another repository | [`relay`] |
 //! | handle each message from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
+//! | do this with `await` | the same names in `asynchronous` (features `diesel-async-0_9-sqlite`, `-postgres`, `-mysql`) |
 //! | trace causes and effects | [`Correlation`], [`Flow`](operate::Flow) |
 //! | read the status of a consumer | [`ConsumerStatus`](operate::ConsumerStatus) |
 //! | manage failed messages | [`MessageFailures`](operate::MessageFailures) |
@@ -356,6 +357,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/running-consumers.md")]
     pub mod running_consumers {}
+
+    #[doc = include_str!("../docs/from-async-code.md")]
+    pub mod from_async_code {}
 
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}
