@@ -1,6 +1,7 @@
 //! Consumers with async handlers, on threads that await.
 
 mod arriving;
+mod causes;
 mod ending;
 mod handlers;
 mod migrating;

@@ -12,6 +12,7 @@
 //! | copy messages to another repository | [`relay`] |
 //! | handle each message from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
+//! | do this with `await` | the same names in `asynchronous` (features `diesel-async-0_9-sqlite`, `-postgres`, `-mysql`) |
 //! | trace causes and effects | [`Correlation`], [`Flow`](operate::Flow) |
 //! | read the status of a consumer | [`ConsumerStatus`](operate::ConsumerStatus) |
 //! | manage failed messages | [`MessageFailures`](operate::MessageFailures) |
@@ -297,6 +298,11 @@ pub use persisting_message_bus_derive::Topic;
 ///
 pub use persisting_message_bus_derive::EventSet;
 
+/// The connection to the program's tracing.
+pub mod tracing {
+    pub use crate::observe::trace::{TraceContext, TraceContextIsSet, set_trace_context};
+}
+
 /// The names that the code of the derives uses. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
@@ -351,6 +357,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/running-consumers.md")]
     pub mod running_consumers {}
+
+    #[doc = include_str!("../docs/from-async-code.md")]
+    pub mod from_async_code {}
 
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}

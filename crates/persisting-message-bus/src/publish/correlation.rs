@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 
 use tracing::debug;
 use uuid::Uuid;
@@ -10,6 +12,7 @@ use crate::message::stored_headers::StoredHeaders;
 use crate::message::text_arena::TextSlice;
 use crate::message::typed::Message;
 use crate::message::{flow_id, traceparent};
+use crate::observe::trace;
 use crate::publish::decorator::MessageDecorator;
 
 /// The header of the W3C's Trace Context.
@@ -120,10 +123,55 @@ impl Correlation {
         })
     }
 
+    /// Returns the correlation of a dispatch: the current one, as part of the trace of the current
+    /// span.
+    pub(crate) fn of_dispatch() -> Option<Self> {
+        let current = Self::current();
+        let Some(traceparent) = trace::current() else {
+            return current;
+        };
+        Some(current.unwrap_or_default().with_traceparent(traceparent))
+    }
+
     /// Runs a closure; messages that it dispatches on this thread have this correlation.
     pub fn scope<T>(&self, run: impl FnOnce() -> T) -> T {
         let _caused = CauseGuard::by(Cause::Outside(self.clone()));
         run()
+    }
+
+    /// Returns a future that runs `future`; messages that it dispatches have this correlation, on
+    /// whichever threads it is polled.
+    ///
+    /// An async handler needs this only for tasks that it spawns:
+    ///
+    /// ```
+    /// use persisting_message_bus::memory::InMemoryMessageBus;
+    /// use persisting_message_bus::{Correlation, MessageDispatcher, Topic};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct OrderPlaced {}
+    /// # #[derive(Topic)]
+    /// # #[topic(name = "orders")]
+    /// # enum Orders { OrderPlaced(OrderPlaced) }
+    ///
+    /// async fn publish(mut bus: InMemoryMessageBus) -> Result<(), persisting_message_bus::Error> {
+    ///     MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced {})?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[cfg(feature = "diesel-async-0_9")]
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let current = Correlation::current().unwrap_or_default();
+    /// tokio::spawn(current.in_scope(publish(InMemoryMessageBus::default()))).await??;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let correlation = self.clone();
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|context| correlation.scope(|| future.as_mut().poll(context))).await
+        }
     }
 
     fn of_message(id: Uuid, headers: &str) -> Self {

@@ -196,7 +196,7 @@ impl<T: Topic> MessageDispatcher<T> {
         &self,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<RawMessage>, Error> {
-        let cause = Correlation::current();
+        let cause = Correlation::of_dispatch();
         let messages = messages.into_iter();
         messages
             .map(|message| self.to_raw_caused_by(cause.as_ref(), &message, Headers::new()))
@@ -218,7 +218,7 @@ impl<T: Topic> MessageDispatcher<T> {
     where
         M: MessageOf<T> + ?Sized,
     {
-        self.to_raw_caused_by(Correlation::current().as_ref(), message, headers)
+        self.to_raw_caused_by(Correlation::of_dispatch().as_ref(), message, headers)
     }
 
     fn to_raw_caused_by<M>(

@@ -1,6 +1,8 @@
 //! The library's telemetry: spans and events of `tracing`, and counters and histograms with the
 //! feature `metrics`. Fields have OpenTelemetry's names where it defines one.
 
+pub(crate) mod trace;
+
 use std::time::Instant;
 
 use tracing::span::EnteredSpan;
@@ -53,6 +55,7 @@ pub(crate) fn handling<'a, S: EventSet>(
         messaging.message.type = message.message_type(),
         messaging.message.position = message.position().get(),
     );
+    trace::link(&span, message);
     Handling {
         _span: span.entered(),
         times,
