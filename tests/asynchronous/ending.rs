@@ -159,6 +159,10 @@ fn consumers_end_with_an_error_when_their_runtime_ends_first() {
 
 /// A handler in a timer of the runtime panics when the runtime ends.
 #[test]
+#[expect(
+    clippy::async_yields_async,
+    reason = "the consumers are awaited on another runtime"
+)]
 fn consumers_end_when_their_runtime_ends_during_a_timer() {
     let runtime = current_thread();
     let bus = InMemoryMessageBus::default();

@@ -82,7 +82,10 @@ fn a_handler_captures_and_its_future_need_not_be_send() {
             sender.send(sum)?;
             Ok(())
         });
-        let hook = async || Ok(tokio::task::yield_now().await);
+        let hook = async || {
+            tokio::task::yield_now().await;
+            Ok(())
+        };
         let consumer = consumer.before_replay(hook);
         let _running = in_memory(&bus).consumer(consumer).start();
         let mut seen = Vec::new();

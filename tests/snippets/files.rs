@@ -87,14 +87,19 @@ fn targets(package: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The file, and those of its modules.
+/// The file, and those of its modules. A line before a module can name its file.
 fn modules(file: &Path) -> Vec<PathBuf> {
     let mut files = vec![file.to_owned()];
-    for line in read(file).lines() {
+    let (text, mut named) = (read(file), None);
+    for line in text.lines() {
         let module = line
             .strip_prefix("mod ")
             .and_then(|it| it.strip_suffix(';'));
-        files.extend(module.map(|module| file.with_file_name(format!("{module}.rs"))));
+        let usual = module.map(|module| format!("{module}.rs"));
+        files.extend(usual.map(|usual| file.with_file_name(named.unwrap_or(&*usual))));
+        named = line
+            .strip_prefix("#[path = \"")
+            .and_then(|it| it.strip_suffix("\"]"));
     }
     files
 }
