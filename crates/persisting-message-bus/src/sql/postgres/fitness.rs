@@ -67,6 +67,7 @@ const IS_FIT: &str = concat!(
 const HAS_NO_TRIGGER: &str = concat!("AND NOT EXISTS (SELECT ", triggers!(), ")");
 
 /// Has a default that draws from the sequence: that of an identity column, or another one.
+#[cfg(feature = "postgres")]
 const DRAWS_FROM_SEQUENCE: &str = "
     AND EXISTS (
         SELECT FROM pg_catalog.pg_attribute
