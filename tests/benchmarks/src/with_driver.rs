@@ -1,14 +1,18 @@
 //! The driver of each database, with which the library is compared. Measuring only the library does
 //! not need it.
 
+use benchmark_rows::Way;
 use benchmark_rows::backends::{BUSY_TIMEOUT, Backend, Mariadb, Postgres, Sqlite};
+use benchmark_rows::publish::Publishers;
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, RunQueryDsl};
+use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
 use persisting_message_bus::Waker;
 use persisting_message_bus::sql::postgres::Notifications;
 
+use crate::publish::in_tasks;
 use crate::raw::RawDriver;
 use crate::{Failure, raw};
 
@@ -34,6 +38,14 @@ pub trait WithDriver: Backend {
     type Raw: RawDriver;
 
     fn connect_raw(url: &str) -> Result<Self::Raw, Failure>;
+
+    /// Whether there are async connections. Those of SQLite are sync ones on other threads.
+    const HAS_ASYNC_CONNECTIONS: bool = false;
+
+    /// Returns the way to publish in tasks. Called only if `HAS_ASYNC_CONNECTIONS` is true.
+    fn publish_in_tasks(_url: &str, _of: Publishers) -> Result<Way, Failure> {
+        Err("there are no async connections".into())
+    }
 
     /// Takes locks that have nothing to do with the library, as a program with many tables would.
     /// Returns `None` for a database whose readers read no locks.
@@ -72,6 +84,12 @@ impl WithDriver for Postgres {
 
     fn connect_raw(url: &str) -> Result<raw::Postgres, Failure> {
         raw::Postgres::connect(url)
+    }
+
+    const HAS_ASYNC_CONNECTIONS: bool = true;
+
+    fn publish_in_tasks(url: &str, of: Publishers) -> Result<Way, Failure> {
+        in_tasks::<AsyncPgConnection>(url, of)
     }
 
     fn hold_locks(url: &str, locks: usize) -> Result<Option<ForeignLocks>, Failure> {
@@ -114,5 +132,11 @@ impl WithDriver for Mariadb {
     /// Connects through the port, as the library does.
     fn connect_raw(url: &str) -> Result<raw::Mariadb, Failure> {
         raw::Mariadb::connect(&format!("{url}?prefer_socket=false"))
+    }
+
+    const HAS_ASYNC_CONNECTIONS: bool = true;
+
+    fn publish_in_tasks(url: &str, of: Publishers) -> Result<Way, Failure> {
+        in_tasks::<AsyncMysqlConnection>(&format!("{url}?prefer_socket=false"), of)
     }
 }

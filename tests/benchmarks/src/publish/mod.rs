@@ -1,5 +1,6 @@
 //! The messages a second that are published.
 
+mod awaited;
 mod batches;
 mod coalesced;
 mod singles;
@@ -13,8 +14,10 @@ use crate::run::Run;
 use crate::sizes::Sizes;
 use crate::with_driver::WithDriver;
 
+use self::awaited::awaited;
 use self::coalesced::coalesced;
 
+pub use self::awaited::in_tasks;
 pub use self::batches::batches;
 pub use self::singles::singles;
 
@@ -23,6 +26,8 @@ pub use self::singles::singles;
 enum Load {
     /// One message in each transaction.
     Single { publishers: usize, topics: usize },
+    /// One message in each transaction, by tasks with async connections.
+    Awaited { publishers: usize },
     /// One message at a time, in a group commit with other callers.
     Coalesced { producers: usize },
     /// Many messages at a time, by one publisher.
@@ -38,6 +43,11 @@ fn loads<B: WithDriver>(sizes: &Sizes) -> Vec<Load> {
         publishers: *publishers,
         topics: 1,
     });
+    let awaited = publishers.iter().filter(|_| B::HAS_ASYNC_CONNECTIONS);
+    let awaited = awaited.map(|publishers| Load::Awaited {
+        publishers: *publishers,
+    });
+    let awaited: Vec<_> = awaited.collect();
     let on_sixteen = publishers.contains(&16).then_some(Load::Single {
         publishers: 16,
         topics: 16,
@@ -46,7 +56,10 @@ fn loads<B: WithDriver>(sizes: &Sizes) -> Vec<Load> {
     let coalesced = sizes.producers.iter().map(|producers| Load::Coalesced {
         producers: *producers,
     });
-    let singles = on_one_topic.chain(on_sixteen).chain(coalesced);
+    let singles = on_one_topic
+        .chain(on_sixteen)
+        .chain(awaited)
+        .chain(coalesced);
     singles.chain(batches).collect()
 }
 
@@ -69,6 +82,14 @@ pub fn run<B: WithDriver>(backend: &B, run: &mut Run) -> Result<(), Failure> {
                 };
                 singles(&library, &raw, publishers)?
             }
+            Load::Awaited { publishers } => {
+                let publishers = Publishers {
+                    publishers,
+                    topics: 1,
+                    duration,
+                };
+                awaited(&library, &raw, publishers)?
+            }
             Load::Coalesced { producers } => coalesced(&library, &raw, producers, duration)?,
             Load::Batch { size } => batches(&library, &raw, size, duration)?,
         };
@@ -86,6 +107,10 @@ impl Load {
             } => ("single messages".to_owned(), "publishers", publishers),
             Self::Single { publishers, topics } => {
                 let series = format!("single messages on {topics} topics");
+                (series, "publishers", publishers)
+            }
+            Self::Awaited { publishers } => {
+                let series = "single messages in tasks".to_owned();
                 (series, "publishers", publishers)
             }
             Self::Coalesced { producers } => ("coalesced".to_owned(), "producers", producers),
