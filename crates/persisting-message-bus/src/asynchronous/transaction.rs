@@ -7,7 +7,8 @@ use crate::asynchronous::tables::AsyncTables;
 use crate::error::Error;
 use crate::sql::backend::PublishBackend;
 use crate::sql::executor::on_async::OnAsync;
-use crate::sql::transactions::{begin_guarded, commit, depth, roll_back, state_at_end};
+use crate::sql::own_transactions::{commit, depth, roll_back};
+use crate::sql::transactions::{begin_guarded, state_at_end};
 use crate::sql::watch::connections as watch;
 use crate::store::transactions::{TransactionMark, TransactionState};
 

@@ -8,10 +8,10 @@ use crate::sql::backend::StoreBackend;
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::hash::hash_of;
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
+use crate::sql::own_transactions::is_in_transaction;
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 use crate::sql::schema::MessageTable;
 use crate::sql::tables::{ConsumerTables, on_tables};
-#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
-use crate::sql::transactions::is_in_transaction;
 
 /// Installs the guard of foreign inserts on the message table: a trigger that announces each row to
 /// readers, as this library's publishers do, whichever program inserts the row. Does nothing if the

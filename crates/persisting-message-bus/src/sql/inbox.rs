@@ -7,11 +7,11 @@ use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::executor::{Executor, now};
+use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::duplicates::is_unique_violation;
 use crate::sql::statements::leases::milliseconds;
 use crate::sql::tables::{Tables, on_tables};
-use crate::sql::transactions::is_in_transaction;
 use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 
 const RECEIVE: &str = "

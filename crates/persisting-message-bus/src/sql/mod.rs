@@ -23,6 +23,7 @@ pub(crate) mod migrations;
 pub(crate) mod missing;
 #[cfg(feature = "mysql_backend")]
 pub mod mysql;
+pub(crate) mod own_transactions;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) mod plain;
 #[cfg(feature = "r2d2")]

@@ -24,9 +24,9 @@ use crate::message::raw::StoredMessage;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::executor::on_sync::OnSync;
+use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::statements::passing::{Passed, pass};
 use crate::sql::tables::{ConsumerTables, on_tables};
-use crate::sql::transactions::is_in_transaction;
 use crate::store::place::MessageAt;
 use crate::store::source::{PageRequest, TypeFilter};
 

@@ -14,7 +14,7 @@ use crate::message::storable::Dispatched;
 use crate::panics::panic_message;
 use crate::publish::coalesce::writer::{CONNECT_TIMEOUT, IN_TRANSACTION, MAX_IDLE, failed};
 use crate::sql::executor::on_async::OnAsync;
-use crate::sql::transactions::{abandon, is_in_transaction};
+use crate::sql::own_transactions::{abandon, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -7,8 +7,8 @@ use diesel::result::QueryResult;
 
 use crate::sql::executor::Executor;
 use crate::sql::mysql::database::remember_sql;
+use crate::sql::own_transactions::depth;
 use crate::sql::savepoint;
-use crate::sql::transactions::depth;
 use crate::sql::watch::connections::{must_remember_database, remembers_database, set_paused};
 
 /// Begins a transaction with its savepoint. On Diesel's own connections, this takes no longer than

@@ -23,11 +23,11 @@ use crate::sql::mysql::last::Last;
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::session::ask;
 use crate::sql::mysql::slots::{SLOTS, create_without_waiting, is_marked};
+use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::prepared::loaded;
 use crate::sql::rows::with_columns;
 use crate::sql::schema::PublisherSlotsTable;
 use crate::sql::schema::TableSchema;
-use crate::sql::transactions::is_in_transaction;
 use crate::store::slot_observations::SlotObservations;
 
 pub(super) fn high_water_mark<C>(

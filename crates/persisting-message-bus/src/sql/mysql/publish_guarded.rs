@@ -19,10 +19,10 @@ use crate::sql::mysql::publish_autocommit::{FAILS_WHEN_EVALUATED, needs_fallback
 use crate::sql::mysql::publish_errors::not_persisted;
 use crate::sql::mysql::publish_many::{Batch, insert};
 use crate::sql::mysql::slots::{ENDED, NOT_STRICT};
+use crate::sql::own_transactions::{begin, end, is_in_transaction};
 use crate::sql::publish_errors::persisting;
 use crate::sql::row_writer::TopicExpression;
 use crate::sql::schema::TableSchema;
-use crate::sql::transactions::{begin, end, is_in_transaction};
 
 /// Persists messages on a table with the guard.
 pub(super) async fn persist<E>(

@@ -6,10 +6,10 @@ use crate::sql::executor::Executor;
 use crate::sql::mysql::chunks::in_chunks;
 use crate::sql::mysql::publish_errors::is_stored;
 use crate::sql::mysql::row_writer::insert_messages;
+use crate::sql::own_transactions::end_inner;
 use crate::sql::row_writer::TopicExpression;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
-use crate::sql::transactions::end_inner;
 use crate::store::repository::OnDuplicate;
 
 /// Messages that are persisted together.

@@ -34,8 +34,8 @@ use crate::sql::mysql::free_slots::{
 };
 use crate::sql::mysql::server::Server;
 use crate::sql::mysql::slot_waits::wait_for_slot;
+use crate::sql::own_transactions::end_inner;
 use crate::sql::schema::PublisherSlotsTable;
-use crate::sql::transactions::end_inner;
 
 /// The number of publishers of a topic that can be active at once.
 pub(super) const SLOTS: i64 = 64;

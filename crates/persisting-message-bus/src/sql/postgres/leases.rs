@@ -10,12 +10,12 @@ use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::hash::hash_of;
+use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;
 use crate::sql::statements::leases::{end_any, locked, milliseconds, taking_failed};
 use crate::sql::statements::taking::take;
-use crate::sql::transactions::is_in_transaction;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 

@@ -59,6 +59,7 @@ use crate::position::Position;
 use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
 use crate::sql::executor::Executor;
 use crate::sql::failing::Failing;
+use crate::sql::own_transactions::depth;
 #[cfg(feature = "postgres")]
 use crate::sql::plain::plain;
 pub use crate::sql::postgres::guard::guard_statements;
@@ -69,7 +70,6 @@ pub use crate::sql::postgres::notifications::{Listener, Notifier};
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::messages;
-use crate::sql::transactions::depth;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;

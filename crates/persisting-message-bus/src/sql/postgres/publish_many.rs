@@ -7,6 +7,7 @@ use diesel::result::Error::RollbackTransaction;
 use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::executor::Executor;
+use crate::sql::own_transactions::{begin, end, is_in_transaction};
 use crate::sql::postgres::fitness::Use;
 use crate::sql::postgres::left_out;
 #[cfg(feature = "postgres")]
@@ -16,7 +17,6 @@ use crate::sql::postgres::publish_copy;
 use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::unnested_rows::{MAX_ROWS, insert_messages};
 use crate::sql::schema::MessageTable;
-use crate::sql::transactions::{begin, end, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 /// Inserts messages, all of them or none, and returns the number of inserted messages.

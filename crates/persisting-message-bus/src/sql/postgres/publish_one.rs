@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Text};
 use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::executor::Executor;
+use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::left_out;
 use crate::sql::postgres::publish_autocommit;
@@ -16,7 +17,6 @@ use crate::sql::postgres::publish_errors::not_persisted;
 use crate::sql::postgres::row_writer::NewRow;
 use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::statements::duplicates::{is_unique_violation, names_duplicate};
-use crate::sql::transactions::is_in_transaction;
 use crate::store::repository::OnDuplicate;
 
 /// Draws the position. The column's default could draw it from another sequence than the one that

@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::error::class::Class;
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::executor::on_sync::OnSync;
+use crate::sql::own_transactions::abandon;
 use crate::sql::rows::{BrokenColumn, Column, first_row};
 use crate::sql::schema::{MessageTable, TableSchema};
-use crate::sql::transactions::abandon;
 
 /// The path of the file, and the mark of the connection. The pattern is that of `MARK`.
 pub(super) const FILE_AND_MARK: &str = "

@@ -5,7 +5,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::error::Error;
 use crate::sql::error::failed_while;
-use crate::sql::transactions::in_own_transaction;
+use crate::sql::own_transactions::in_own_transaction;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 

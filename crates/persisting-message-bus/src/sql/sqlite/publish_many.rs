@@ -5,12 +5,12 @@ use crate::message::raw::RawMessage;
 use crate::sql::chunks::{MAX_BYTES, Most, in_chunks};
 use crate::sql::error::failed_while;
 use crate::sql::executor::Executor;
+use crate::sql::own_transactions::{begin, end, is_in_transaction};
 use crate::sql::publish_errors::persisting;
 use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::sqlite::publish_errors::{Refused, not_persisted};
 use crate::sql::sqlite::row_writer::insert_messages;
 use crate::sql::statements::duplicates::is_stored;
-use crate::sql::transactions::{begin, end, is_in_transaction};
 use crate::store::repository::OnDuplicate;
 
 /// The maximum size of a statement. More rows do not make a statement faster, and SQLite accepts at

@@ -25,9 +25,9 @@ use crate::error::Error;
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::executor::on_sync::OnSync;
+use crate::sql::own_transactions::{abandon, depth};
 use crate::sql::rows::first_row;
 use crate::sql::schema::TableSchema;
-use crate::sql::transactions::{abandon, depth};
 use crate::sql::watch::connections::{go_on, pause};
 
 /// How often the lock is tried.
