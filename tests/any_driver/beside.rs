@@ -27,6 +27,11 @@ pub trait Beside: Server<Plain: SimpleConnection> {
     const STRANGE_TABLES: &'static str;
     /// The columns of topic, type and id of that table, and the table.
     const STRANGE_NAMES: [&'static str; 2];
+    /// Creates a trigger that makes the message of order 1 wait, after it has its position, for the row
+    /// of the table `gate`.
+    const GATE: &'static [&'static str];
+    /// Counts the sessions that wait at the gate, as a text.
+    const WAITING_AT_GATE: &'static str;
     /// Wrong arguments that only this database has, each with its problem.
     const WRONG: &'static [(&'static str, &'static str, &'static str)];
     /// The migration that creates the tables.
@@ -62,6 +67,20 @@ impl Beside for Postgres {
         "Type" text NOT NULL, "body" json NOT NULL, "meta;--" json NOT NULL,
         "at" timestamptz NOT NULL)"#;
     const STRANGE_NAMES: [&'static str; 2] = [r#""select", "Type", "order""#, r#""my ""`Events`""#];
+    const GATE: &'static [&'static str] = &[
+        "CREATE TABLE gate (id integer); INSERT INTO gate VALUES (1)",
+        "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.payload->>'order' = '1' THEN
+                PERFORM id FROM gate FOR UPDATE;
+            END IF;
+            RETURN NEW;
+        END $$",
+        "CREATE TRIGGER waits AFTER INSERT ON public_messages FOR EACH ROW
+        EXECUTE FUNCTION wait_at_gate()",
+    ];
+    const WAITING_AT_GATE: &'static str = "SELECT count(*)::text FROM pg_locks WHERE NOT granted
+        AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'gate'::regclass)";
     const WRONG: &'static [(&'static str, &'static str, &'static str)] = &[
         (
             "recorded_at",
@@ -154,6 +173,19 @@ impl Beside for Mariadb {
         KEY `by topic` (`select`, `the ID`)) DEFAULT CHARACTER SET utf8mb4;
         CREATE TABLE `who?` (`what` varchar(255), `number` int, PRIMARY KEY (`what`, `number`))"#;
     const STRANGE_NAMES: [&'static str; 2] = ["`select`, `Type`, `order`", "`my \"``Events```"];
+    const GATE: &'static [&'static str] = &[
+        "CREATE TABLE gate (id integer PRIMARY KEY); INSERT INTO gate VALUES (1)",
+        "CREATE TRIGGER waits AFTER INSERT ON public_messages FOR EACH ROW BEGIN
+            DECLARE passed INT;
+            IF NEW.payload LIKE '{\"order\":1,%' THEN
+                SELECT id INTO passed FROM gate FOR UPDATE;
+            END IF;
+        END",
+    ];
+    const WAITING_AT_GATE: &'static str = "SELECT concat(count(*), '')
+        FROM information_schema.innodb_trx
+        JOIN information_schema.processlist ON id = trx_mysql_thread_id
+        WHERE db = database() AND trx_state = 'LOCK WAIT'";
     const WRONG: &'static [(&'static str, &'static str, &'static str)] = &[
         ("recorded_at", "'x'", "Incorrect datetime value"),
         ("recorded_at", "'0000-00-00'", "is not a time"),

@@ -1,9 +1,13 @@
 //! Clients whose transactions overlap with those of publishers, step by step.
 
+use std::thread;
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus_tests::topics::{Paid, Payments};
+use persisting_message_bus_tests::waiting::wait_until_every;
 
 use crate::beside::{Beside, Reader, begin, dispatch, with_topic};
 use crate::clients::Client;
@@ -127,4 +131,31 @@ pub fn a_publisher_outside_of_a_transaction_holds_nothing_afterwards<D: Beside>(
         assert_eq!(reader.read(), [order], "{}", client.name());
         assert_eq!(D::fences(&mut database.connect()), 0, "{}", client.name());
     }
+}
+
+/// Between the position and the commit, the call is not in a transaction that the client began.
+pub fn a_publisher_outside_of_a_transaction_is_waited_for<D: Beside>() {
+    let database = with_topic::<D>();
+    let mut gate = database.connect();
+    for statement in D::GATE {
+        gate.batch_execute(statement).unwrap();
+    }
+    let mut client = database.sqlx();
+    let mut reader = Reader::new(database.connect());
+    dispatch(&mut database.connect(), 0);
+    assert_eq!(reader.read(), [0]);
+    gate.batch_execute("BEGIN; UPDATE gate SET id = 2").unwrap();
+    thread::scope(|scope| {
+        let publishing = scope.spawn(|| client.publish(1));
+        let mut observer = database.connect();
+        // MariaDB renews this table only if it was not read for 100 ms.
+        wait_until_every(Duration::from_millis(150), "the client at the gate", || {
+            D::texts(&mut observer, D::WAITING_AT_GATE) == ["1"]
+        });
+        dispatch(&mut database.connect(), 2);
+        assert!(reader.read().is_empty());
+        gate.batch_execute("COMMIT").unwrap();
+        publishing.join().unwrap().unwrap();
+    });
+    assert_eq!(reader.read(), [1, 2]);
 }
