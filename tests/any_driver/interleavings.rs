@@ -9,8 +9,9 @@ use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus_tests::topics::{Paid, Payments};
 use persisting_message_bus_tests::waiting::wait_until_every;
 
-use crate::beside::{Beside, Reader, begin, dispatch, with_topic};
+use crate::beside::{Beside, begin, dispatch, with_topic};
 use crate::clients::Client;
+use crate::reader::Reader;
 
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
@@ -47,11 +48,7 @@ pub fn a_late_commit_of_any_client_is_not_skipped<D: Beside>() {
 pub fn without_the_announcement_a_late_commit_is_skipped<D: Beside>() {
     let database = with_topic::<D>();
     let mut connection = database.connect();
-    let drop = D::MIGRATION.contains("CREATE PROCEDURE");
-    let drop = if drop { "PROCEDURE" } else { "FUNCTION" };
-    connection
-        .batch_execute(&format!("DROP {drop} message_bus_publish"))
-        .unwrap();
+    connection.batch_execute(D::DROP).unwrap();
     for statement in D::statements(&TableSchema::default()) {
         connection
             .batch_execute(&D::without_announcement(&statement))
@@ -145,7 +142,7 @@ pub fn a_publisher_outside_of_a_transaction_is_waited_for<D: Beside>() {
     dispatch(&mut database.connect(), 0);
     assert_eq!(reader.read(), [0]);
     gate.batch_execute("BEGIN; UPDATE gate SET id = 2").unwrap();
-    thread::scope(|scope| {
+    let before = thread::scope(|scope| {
         let publishing = scope.spawn(|| client.publish(1));
         let mut observer = database.connect();
         // MariaDB renews this table only if it was not read for 100 ms.
@@ -153,9 +150,11 @@ pub fn a_publisher_outside_of_a_transaction_is_waited_for<D: Beside>() {
             D::texts(&mut observer, D::WAITING_AT_GATE) == ["1"]
         });
         dispatch(&mut database.connect(), 2);
-        assert!(reader.read().is_empty());
+        let before = reader.read();
         gate.batch_execute("COMMIT").unwrap();
         publishing.join().unwrap().unwrap();
+        before
     });
+    assert!(before.is_empty(), "{before:?}");
     assert_eq!(reader.read(), [1, 2]);
 }

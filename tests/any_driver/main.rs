@@ -3,6 +3,7 @@
 mod beside;
 mod clients;
 mod interleavings;
+mod reader;
 mod refused;
 mod soak;
 mod sqlite;

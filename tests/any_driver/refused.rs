@@ -6,7 +6,8 @@ use persisting_message_bus_tests::hostile;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use uuid::Uuid;
 
-use crate::beside::{Beside, Reader, arguments_of, dispatch, with_topic};
+use crate::beside::{Beside, arguments_of, dispatch, with_topic};
+use crate::reader::Reader;
 
 const COUNT: &str = "SELECT concat(count(*), '') FROM public_messages";
 

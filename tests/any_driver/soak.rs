@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use persisting_message_bus_tests::seed;
 
-use crate::beside::{Beside, Reader, begin, dispatch, with_topic};
+use crate::beside::{Beside, begin, dispatch, with_topic};
 use crate::clients::Client;
+use crate::reader::Reader;
 
 const TIME: Duration = Duration::from_secs(3);
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];

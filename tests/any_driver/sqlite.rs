@@ -13,8 +13,9 @@ use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::invoices::Invoices;
 
-use crate::beside::{Reader, dispatch};
+use crate::beside::dispatch;
 use crate::clients::{Client, SqlxSqlite};
+use crate::reader::Reader;
 use crate::stored::{ROWS, all_headers, sent};
 
 #[test]

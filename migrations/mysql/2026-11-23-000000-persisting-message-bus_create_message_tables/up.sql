@@ -137,11 +137,11 @@ BEGIN
         message_id = lower(message_id), causation_id = lower(causation_id);
     SET problem = CASE
         WHEN payload IS NULL THEN 'payload is NULL; pass JSON'
-        WHEN NOT json_valid(payload) OR payload REGEXP escapes OR payload REGEXP numbers
-                AND regexp_replace(payload, texts, '') REGEXP numbers
+        WHEN NOT json_valid(payload) /*M! OR payload REGEXP escapes OR payload REGEXP numbers
+                AND regexp_replace(payload, texts, '') REGEXP numbers */
             THEN 'payload is not JSON, or nests too deeply for this server; pass other JSON'
-        WHEN NOT json_valid(headers) OR headers REGEXP escapes OR headers REGEXP numbers
-                AND regexp_replace(headers, texts, '') REGEXP numbers
+        WHEN NOT json_valid(headers) /*M! OR headers REGEXP escapes OR headers REGEXP numbers
+                AND regexp_replace(headers, texts, '') REGEXP numbers */
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
