@@ -143,12 +143,11 @@ pub fn a_publisher_outside_of_a_transaction_is_waited_for<D: Beside>() {
     assert_eq!(reader.read(), [0]);
     gate.batch_execute("BEGIN; UPDATE gate SET id = 2").unwrap();
     let before = thread::scope(|scope| {
+        // It ends with this closure, so that a failure does not leave the client waiting.
+        let mut gate = gate;
         let publishing = scope.spawn(|| client.publish(1));
         let mut observer = database.connect();
-        // MariaDB renews this table only if it was not read for 100 ms.
-        wait_until_every(Duration::from_millis(150), "the client at the gate", || {
-            D::texts(&mut observer, D::WAITING_AT_GATE) == ["1"]
-        });
+        wait_for_publisher::<D>(&mut observer);
         dispatch(&mut database.connect(), 2);
         let before = reader.read();
         gate.batch_execute("COMMIT").unwrap();
@@ -157,4 +156,31 @@ pub fn a_publisher_outside_of_a_transaction_is_waited_for<D: Beside>() {
     });
     assert!(before.is_empty(), "{before:?}");
     assert_eq!(reader.read(), [1, 2]);
+}
+
+/// A position that was drawn before the announcement would be passed by readers.
+pub fn a_call_that_waits_to_announce_itself_has_no_position<D: Beside>() {
+    let database = with_topic::<D>();
+    let (mut holder, mut program) = (database.connect(), database.connect());
+    let mut client = database.sqlx();
+    dispatch(&mut program, 0);
+    holder.batch_execute(D::HOLD_ANNOUNCEMENTS).unwrap();
+    thread::scope(|scope| {
+        // It ends with this closure, so that a failure does not leave the client waiting.
+        let mut holder = holder;
+        let publishing = scope.spawn(|| client.publish(1));
+        wait_for_publisher::<D>(&mut program);
+        program.batch_execute(D::INSERT).unwrap();
+        holder.batch_execute("COMMIT").unwrap();
+        publishing.join().unwrap().unwrap();
+    });
+    // In the order of positions.
+    assert_eq!(Reader::new(program).read(), [0, 2, 1]);
+}
+
+/// Waits until a publisher waits. MariaDB renews its table only if it was not read for 100 ms.
+fn wait_for_publisher<D: Beside>(observer: &mut D::Plain) {
+    wait_until_every(Duration::from_millis(150), "a publisher waits", || {
+        D::texts(observer, D::WAITING) == ["1"]
+    });
 }

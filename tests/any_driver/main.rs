@@ -38,6 +38,7 @@ mod on {
             a_client_that_publishes_the_first_message_is_waited_for,
             a_rolled_back_savepoint_keeps_the_announcement,
             a_client_and_the_library_share_a_transaction,
+            a_call_that_waits_to_announce_itself_has_no_position,
             a_publisher_outside_of_a_transaction_is_waited_for,
             a_publisher_outside_of_a_transaction_holds_nothing_afterwards,
         ]

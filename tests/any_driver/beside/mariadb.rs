@@ -27,7 +27,12 @@ impl Beside for Mariadb {
             END IF;
         END",
     ];
-    const WAITING_AT_GATE: &'static str = "SELECT concat(count(*), '')
+    const HOLD_ANNOUNCEMENTS: &'static str = "BEGIN;
+        SELECT slot FROM message_publisher_slots WHERE topic = 'orders' AND slot >= 0 FOR UPDATE";
+    const INSERT: &'static str = "INSERT INTO public_messages
+        (message_id, topic, message_type, payload, headers, published_at)
+        VALUES (uuid(), 'orders', 'OrderShipped', '{\"order\":2}', '{}', now())";
+    const WAITING: &'static str = "SELECT concat(count(*), '')
         FROM information_schema.innodb_trx
         JOIN information_schema.processlist ON id = trx_mysql_thread_id
         WHERE db = database() AND trx_state = 'LOCK WAIT'";

@@ -23,8 +23,12 @@ pub trait Beside: Server<Plain: SimpleConnection> {
     /// Creates a trigger that makes the message of order 1 wait, after it has its position, for the row
     /// of the table `gate`.
     const GATE: &'static [&'static str];
-    /// Counts the sessions that wait at the gate, as a text.
-    const WAITING_AT_GATE: &'static str;
+    /// Holds what a publisher of orders takes to announce itself, while the last position is 1.
+    const HOLD_ANNOUNCEMENTS: &'static str;
+    /// Inserts order 2 by hand.
+    const INSERT: &'static str;
+    /// Counts the publishers that wait, as a text.
+    const WAITING: &'static str;
     /// Wrong arguments that only this database has, each with its problem.
     const WRONG: &'static [(&'static str, &'static str, &'static str)];
     /// Drops the function.

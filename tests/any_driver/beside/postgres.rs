@@ -28,8 +28,14 @@ impl Beside for Postgres {
         "CREATE TRIGGER waits AFTER INSERT ON public_messages FOR EACH ROW
         EXECUTE FUNCTION wait_at_gate()",
     ];
-    const WAITING_AT_GATE: &'static str = "SELECT count(*)::text FROM pg_locks WHERE NOT granted
-        AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'gate'::regclass)";
+    /// The number is the hash of the topic: see the library's `hash.rs`.
+    const HOLD_ANNOUNCEMENTS: &'static str = "BEGIN; SELECT pg_advisory_xact_lock(
+        (845059820::bigint << 32) # ('public_messages_id_seq'::regclass::oid::bigint << 40) # 1)";
+    const INSERT: &'static str = "INSERT INTO public_messages
+        (message_id, topic, message_type, payload, headers, published_at)
+        VALUES (gen_random_uuid(), 'orders', 'OrderShipped', '{\"order\":2}', '{}', now())";
+    const WAITING: &'static str = "SELECT count(*)::text FROM pg_locks WHERE NOT granted
+        AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'public_messages'::regclass)";
     const WRONG: &'static [(&'static str, &'static str, &'static str)] = &[
         (
             "recorded_at",
