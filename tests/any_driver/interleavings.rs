@@ -48,7 +48,6 @@ pub fn a_late_commit_of_any_client_is_not_skipped<D: Beside>() {
 pub fn without_the_announcement_a_late_commit_is_skipped<D: Beside>() {
     let database = with_topic::<D>();
     let mut connection = database.connect();
-    connection.batch_execute(D::DROP).unwrap();
     for statement in D::statements(&TableSchema::default()) {
         connection
             .batch_execute(&D::without_announcement(&statement))

@@ -55,6 +55,7 @@ mod on {
         ]
         tables: [
             the_migration_has_the_text_of_the_call,
+            the_migration_can_be_reverted_and_repeated,
             other_names_have_a_function_of_another_name,
         ]
         soak: [

@@ -7,6 +7,7 @@ use persisting_message_bus_tests::strange_names;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use crate::beside::Beside;
+use crate::reader::Reader;
 
 pub fn the_migration_has_the_text_of_the_call<D: Beside>() {
     let statements = D::statements(&TableSchema::default()).join(";\n\n");
@@ -14,6 +15,19 @@ pub fn the_migration_has_the_text_of_the_call<D: Beside>() {
         D::MIGRATION.contains(&statements),
         "the migration must contain:\n{statements}"
     );
+}
+
+pub fn the_migration_can_be_reverted_and_repeated<D: Beside>() {
+    let database = D::create();
+    let (mut connection, mut client) = (database.connect(), database.sqlx());
+    let right = "'orders', 'OrderShipped', 1, '{\"order\":1}', NULL, NULL, NULL, NULL, NULL";
+    connection.batch_execute(D::REVERSION).unwrap();
+    let error = client.execute(&D::call(right)).unwrap_err();
+    let is_missing = error.contains("message_bus_publish") && error.contains("does not exist");
+    assert!(is_missing, "{error}");
+    connection.batch_execute(D::MIGRATION).unwrap();
+    client.execute(&D::call(right)).unwrap();
+    assert_eq!(Reader::new(database.connect()).read(), [1]);
 }
 
 pub fn other_names_have_a_function_of_another_name<D: Beside>() {

@@ -96,9 +96,11 @@ INSERT INTO message_publisher_slots (topic, slot) VALUES
 
 -- Any program publishes by this procedure. The statements are those of
 -- `sql::mysql::publish_statements`. The command-line clients need another
--- DELIMITER for the second one.
+-- DELIMITER for the one that creates it.
 SET @persisting_message_bus_modes = @@sql_mode,
     sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION';
+
+DROP PROCEDURE IF EXISTS `message_bus_publish`;
 
 CREATE PROCEDURE `message_bus_publish`(
     topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version BIGINT, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,

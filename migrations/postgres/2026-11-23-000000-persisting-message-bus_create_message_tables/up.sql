@@ -84,7 +84,7 @@ CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, recei
 
 -- Any program publishes by this function. The statement is that of
 -- `sql::postgres::publish_statements`.
-CREATE FUNCTION "message_bus_publish"(
+CREATE OR REPLACE FUNCTION "message_bus_publish"(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL

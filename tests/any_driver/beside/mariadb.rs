@@ -48,9 +48,11 @@ impl Beside for Mariadb {
             "nests too deeply",
         ),
     ];
-    const DROP: &'static str = "DROP PROCEDURE message_bus_publish";
     const MIGRATION: &'static str = include_str!(
         "../../../crates/persisting-message-bus/migrations/mysql/2026-11-23-000000-persisting-message-bus_create_message_tables/up.sql"
+    );
+    const REVERSION: &'static str = include_str!(
+        "../../../crates/persisting-message-bus/migrations/mysql/2026-11-23-000000-persisting-message-bus_create_message_tables/down.sql"
     );
 
     fn clients(&self) -> Vec<Box<dyn Client>> {

@@ -31,10 +31,10 @@ pub trait Beside: Server<Plain: SimpleConnection> {
     const WAITING: &'static str;
     /// Wrong arguments that only this database has, each with its problem.
     const WRONG: &'static [(&'static str, &'static str, &'static str)];
-    /// Drops the function.
-    const DROP: &'static str;
     /// The migration that creates the tables.
     const MIGRATION: &'static str;
+    /// The migration that drops the tables.
+    const REVERSION: &'static str;
 
     /// Returns a client of each kind.
     fn clients(&self) -> Vec<Box<dyn Client>>;

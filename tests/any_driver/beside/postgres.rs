@@ -59,9 +59,11 @@ impl Beside for Postgres {
         ),
         ("payload", "repeat('[', 100000)", "is not JSON"),
     ];
-    const DROP: &'static str = "DROP FUNCTION message_bus_publish";
     const MIGRATION: &'static str = include_str!(
         "../../../crates/persisting-message-bus/migrations/postgres/2026-11-23-000000-persisting-message-bus_create_message_tables/up.sql"
+    );
+    const REVERSION: &'static str = include_str!(
+        "../../../crates/persisting-message-bus/migrations/postgres/2026-11-23-000000-persisting-message-bus_create_message_tables/down.sql"
     );
 
     fn clients(&self) -> Vec<Box<dyn Client>> {

@@ -133,19 +133,21 @@ const BODY: &str = r#"BEGIN
 END"#;
 
 /// Returns the statements that create the procedure by which any program publishes, for migrations
-/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. The first and the
-/// last statement set the session's `sql_mode`, which the procedure keeps.
+/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. The statements
+/// drop a procedure of the same name before. The first and the last of them set the session's
+/// `sql_mode`, which the procedure keeps.
 ///
 /// The procedure has the name [`publish_name`](crate::sql::publish_name). The
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
-/// need another `DELIMITER` for it, because it contains semicolons. The user needs the right CREATE
-/// ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
+/// need another `DELIMITER` for it, because it contains semicolons. The user needs the rights CREATE
+/// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
 /// UPDATE on the table of slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);
     let create = fill(SIGNATURE, value) + &fill(BODY, value);
-    vec![MODES.to_owned(), create, MODES_AS_BEFORE.to_owned()]
+    let drop = fill("DROP PROCEDURE IF EXISTS {procedure}", value);
+    vec![MODES.to_owned(), drop, create, MODES_AS_BEFORE.to_owned()]
 }
 
 fn value_of(schema: &TableSchema, key: &str) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::sql::schema::TableSchema;
 
 /// The function finds the table in the schema in which it was created, also if a caller names it by
 /// its schema. It has the rights of its caller.
-const SIGNATURE: &str = "CREATE FUNCTION {function}(
+const SIGNATURE: &str = "CREATE OR REPLACE FUNCTION {function}(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
