@@ -9,6 +9,8 @@ mod flights;
 mod notifications;
 mod outbox_relay;
 mod quickstart;
+#[cfg(feature = "sqlx")]
+mod sqlx_publisher;
 #[cfg(feature = "http")]
 mod two_services;
 mod worker;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | define a topic | [`derive(Topic)`](macro@Topic) |
 //! | publish | [`MessageDispatcher`], in the transaction of the change; [`CoalescingDispatcher`], outside of a transaction |
+//! | publish through sqlx or another driver | [`MessageDispatcher::statement`] |
 //! | consume | [`MessageConsumer`], on a whole topic or on an [`EventSet`](macro@EventSet) |
 //! | copy messages to another repository | [`relay`] |
 //! | handle each message from outside once | [`Inbox`] |
@@ -354,6 +355,9 @@ pub mod prelude {
 pub mod guide {
     #[doc = include_str!("../docs/choosing-a-database.md")]
     pub mod choosing_a_database {}
+
+    #[doc = include_str!("../docs/publishing-from-anywhere.md")]
+    pub mod publishing_from_anywhere {}
 
     #[doc = include_str!("../docs/running-consumers.md")]
     pub mod running_consumers {}

@@ -1,3 +1,4 @@
+DROP FUNCTION message_bus_publish;
 DROP TABLE message_inbox;
 DROP TABLE message_failures;
 DROP TABLE message_consumer_state;

@@ -81,3 +81,144 @@ CREATE TABLE message_inbox (
 );
 
 CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, received_at);
+
+-- Any program publishes by this function. The statement is that of
+-- `sql::postgres::publish_statements`.
+CREATE OR REPLACE FUNCTION "message_bus_publish"(
+    topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
+    message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
+    correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
+) RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $$
+#variable_conflict use_column
+DECLARE
+    doing text := concat('publishing a message on topic "', $1, '" failed: ');
+    new_id uuid := coalesce($6, encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+        PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+        FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid);
+    new_time timestamptz := coalesce($7, clock_timestamp());
+    new_headers text := coalesce($5, '{}');
+    flow text := nullif($8, '');
+    names text[] := ARRAY[$1, $2, flow];
+    argument text;
+    problem text;
+    json_text text;
+    brackets text;
+    name bytea := convert_to($1, 'UTF8');
+    hash bigint := 2166136261;
+    blank text := E'[\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F\\u3000]';
+    invisible text := E'[\\u0001-\\u001F\\u007F-\\u009F\\u00AD\\u0600-\\u0605\\u061C\\u06DD\\u070F\\u0890-\\u0891\\u08E2\\u180E\\u200B-\\u200F\\u2028-\\u202E\\u2060-\\u2064\\u2066-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\U000110BD\\U000110CD\\U00013430-\\U0001343F\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0001\\U000E0020-\\U000E007F]';
+BEGIN
+    FOR i IN 1 .. 2 LOOP
+        argument := (ARRAY['payload', 'headers'])[i];
+        json_text := (ARRAY[$4, new_headers])[i];
+        BEGIN
+            IF json_text::json IS NULL THEN
+                problem := 'is NULL; pass JSON';
+            ELSIF i = 2 AND json_typeof(json_text::json) <> 'object' THEN
+                problem := 'is not a JSON object; pass an object of custom headers';
+            ELSIF i = 2 THEN
+                names := names
+                    || ARRAY(SELECT json_object_keys(replace(json_text, E'\\u0000', E'\\u0001')::json));
+            END IF;
+        EXCEPTION WHEN invalid_text_representation OR untranslatable_character
+            OR statement_too_complex THEN
+            GET STACKED DIAGNOSTICS problem = PG_EXCEPTION_DETAIL;
+            problem := concat('is not JSON (', coalesce(nullif(problem, ''), SQLERRM), '); pass JSON');
+        END;
+        IF problem IS NULL AND
+            length(json_text) - length(replace(replace(json_text, '[', ''), '{', '')) > 127 THEN
+            brackets := regexp_replace(json_text, E'"(\\\\.|[^"\\\\])*"', '', 'g');
+            brackets := translate(regexp_replace(brackets, '[^][{}]', '', 'g'), '{}', '[]');
+            FOR level IN 1 .. 127 LOOP
+                brackets := replace(brackets, '[]', '');
+            END LOOP;
+            IF brackets <> '' THEN
+                problem := 'nests arrays and objects deeper than 127 levels; nest them less deeply';
+            END IF;
+        END IF;
+        IF problem IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = concat(doing, argument, ' ', problem);
+        END IF;
+    END LOOP;
+    FOR i IN 1 .. cardinality(names) LOOP
+        problem := CASE
+            WHEN names[i] IS NULL THEN CASE WHEN i < 3 THEN 'is NULL; pass a name' END
+            WHEN names[i] = '' THEN 'is empty; pass a name'
+            WHEN length(names[i]) > 255 THEN 'has more than 255 characters; pass a shorter name'
+            WHEN names[i] ~ invisible
+                THEN 'contains a control character or an invisible one; remove it'
+            WHEN names[i] ~ concat('^', blank, '|', blank, '$')
+                THEN 'starts or ends with white space; remove it'
+            WHEN i > 3 AND left(names[i], 2) = '__'
+                THEN 'begins with "__", which is reserved; rename it'
+        END;
+        IF problem IS NOT NULL THEN
+            argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id'])[i],
+                concat('the name "', names[i], '" in headers'));
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = concat(doing, argument, ' ', problem);
+        END IF;
+    END LOOP;
+    problem := CASE
+        WHEN $3 IS NULL OR $3 NOT BETWEEN 1 AND 2147483647
+            THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
+        WHEN new_time NOT BETWEEN '0001-01-01 00:00:00Z BC' AND '9999-12-31 23:59:59.999999Z'
+            THEN 'recorded_at is outside of the years 0 to 9999; pass another time, or NULL'
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = concat(doing, problem);
+    END IF;
+    FOR i IN 0 .. length(name) - 1 LOOP
+            hash := ((hash # get_byte(name, i)) * 16777619) & 4294967295;
+        END LOOP;
+    new_headers := concat(
+        '{"__message_id":"', new_id, '","__message_type":', to_json($2),
+        CASE WHEN $3 > 1 THEN concat(',"__message_version":', $3) END,
+        ',"__message_topic":', to_json($1), ',"__time_of_recording":"',
+        CASE WHEN new_time < '0001-01-01 00:00:00Z' THEN '0000'
+            ELSE to_char(new_time AT TIME ZONE 'UTC', 'YYYY') END,
+        to_char(new_time AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.US"Z"'), '"',
+        ',"__correlation_id":' || to_json(flow)::text, ',"__causation_id":"' || $9::text || '"',
+        ',' || nullif(regexp_replace(new_headers, E'^\\s*\\{\\s*|\\s*\\}\\s*$', '', 'g'), ''), '}');
+    INSERT INTO "public_messages" ("id", "message_id", "topic", "message_type", "message_version", "correlation_id", "payload", "headers", "published_at")
+    OVERRIDING SYSTEM VALUE
+    SELECT pg_catalog.nextval(fence.id), new_id, $1, $2, $3::integer, flow, $4::json, new_headers::json, new_time
+    FROM (
+        SELECT id, of_table, topic,
+            topic OPERATOR(pg_catalog.#) (id::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40) AS key,
+            'persisting_message_bus.fence_' OPERATOR(pg_catalog.||) pg_catalog.to_hex(
+                topic OPERATOR(pg_catalog.#) id::pg_catalog.oid::bigint
+            ) AS setting
+        FROM (
+            SELECT coalesce(
+                pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(of_table), of_column),
+                pg_catalog.quote_ident(pg_catalog.concat('the sequence of ', of_table, '.', of_column))
+            )::pg_catalog.regclass AS id, of_table, topic
+            FROM (SELECT E'public_messages' AS of_table, E'id' AS of_column,
+                hash << 32 AS topic) AS name
+            OFFSET 0
+        ) AS sequence
+    ) AS fence
+    WHERE CASE
+        WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 AND pg_catalog.to_regclass(
+            'pg_temp.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(of_table)
+        ) IS NOT NULL THEN false
+        WHEN pg_catalog.current_setting(setting, true) OPERATOR(pg_catalog.=) 'held' THEN true
+        ELSE pg_catalog.pg_advisory_xact_lock_shared(
+            key OPERATOR(pg_catalog.#) coalesce(pg_catalog.pg_sequence_last_value(id), 0)
+        ) IS NOT NULL AND pg_catalog.set_config(setting, 'held', true) IS NOT NULL
+    END
+    ON CONFLICT ("message_id") DO NOTHING;
+    IF FOUND THEN
+        RETURN new_id;
+    END IF;
+    IF EXISTS (SELECT FROM "public_messages" WHERE "message_id" = new_id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'unique_violation', MESSAGE = concat(
+            doing, 'message_id ', new_id, ' was published before; pass another one, or NULL');
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = concat(
+        doing, 'the table ', E'public_messages', ' has not stored the row; drop the temporary table of that '
+        'name, or the trigger or policy that drops or hides the row');
+END
+$$;

@@ -5,6 +5,7 @@
 //! [`MessageConsumerState`](crate::backend::MessageConsumerState) is expected. A [`TableSchema`]
 //! describes tables with other names; [`TableSchema::bind`] joins it with the connection.
 
+pub(crate) mod any_driver;
 pub(crate) mod backend;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 pub(crate) mod chunks;
@@ -15,6 +16,8 @@ pub(crate) mod error;
 pub(crate) mod executor;
 pub(crate) mod failing;
 pub(crate) mod failures;
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
+mod fill;
 pub(crate) mod guard;
 #[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
 pub(crate) mod hash;
@@ -31,7 +34,10 @@ mod pool;
 #[cfg(feature = "postgres_backend")]
 pub mod postgres;
 pub(crate) mod prepared;
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
+mod publish_call;
 pub(crate) mod publish_errors;
+pub(crate) mod publish_statement;
 pub(crate) mod repository;
 mod row_writer;
 pub(crate) mod rows;
@@ -54,9 +60,13 @@ pub(crate) mod watch;
 /// Used by the tool that writes the tables of the databases' error texts (`texts.txt`).
 #[doc(hidden)]
 pub use crate::classify::fingerprint::fingerprint_of;
+pub use crate::sql::any_driver::Database;
 pub use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
 pub use crate::sql::guard::{guard_foreign_inserts, unguard_foreign_inserts};
 pub use crate::sql::migrations::migrate;
+#[cfg(any(feature = "postgres_backend", feature = "mysql_backend"))]
+pub use crate::sql::publish_call::publish_name;
+pub use crate::sql::publish_statement::{PublishStatement, StatementValue};
 pub use crate::sql::schema::{
     ConsumerStateTable, FailureTable, InboxTable, MessageTable, PublisherSlotsTable, TableSchema,
     WithTables,

@@ -16,11 +16,12 @@ use crate::sql::dialect::Value::Text;
 use crate::sql::error::failed_while;
 use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
+use crate::sql::fill::fill;
 use crate::sql::guard::{guarding, missing_on, name_for, refuse_in_transaction, unguarding};
 use crate::sql::mysql::database::quoted;
-use crate::sql::mysql::free_slots::LACKS_SLOTS;
 use crate::sql::mysql::server::Server;
-use crate::sql::mysql::slots::{SLOTS, version};
+use crate::sql::mysql::slot_in_program::{SLOT_VARIABLES, take_slot};
+use crate::sql::mysql::slots::version;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{MessageTable, TableSchema};
 
@@ -29,18 +30,12 @@ const WAIT_BRIEFLY: &str =
     "SET @persisting_message_bus_wait = @@lock_wait_timeout, lock_wait_timeout = 10";
 const WAIT_AS_BEFORE: &str = "SET lock_wait_timeout = @persisting_message_bus_wait";
 
-/// The modes with which the trigger runs, whichever modes the session has that inserts.
-const MODES: &str = "SET @persisting_message_bus_modes = @@sql_mode,
+/// The modes with which a trigger or procedure runs, whichever modes the session has that calls it.
+pub(super) const MODES: &str = "SET @persisting_message_bus_modes = @@sql_mode,
     sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'";
-const MODES_AS_BEFORE: &str = "SET sql_mode = @persisting_message_bus_modes";
+pub(super) const MODES_AS_BEFORE: &str = "SET sql_mode = @persisting_message_bus_modes";
 
-/// Takes a slot, or creates the slots of a new topic, as `slots.rs` does. A trigger cannot pause, so
-/// if all slots are taken, it waits for one of them. InnoDB sees that wait, so it finds deadlocks.
-///
-/// In a trigger, the server opens a table once for each alias, with the strongest lock that any
-/// statement asks for. So reading the mark, searching with SKIP LOCKED, and waiting have an alias
-/// each. The mark is read by a statement of its own that is a SELECT: in another statement, and for
-/// a condition of the search, the server would lock the mark, or the place where it is missing.
+/// Takes a slot for the first row of a statement: see `slot_in_program.rs`.
 ///
 /// Two rows are of the same statement if the statement began at the same time and the last position
 /// that the session knows is the same. A session whose clock stands still can be mistaken there only
@@ -50,10 +45,7 @@ const BODY: &str = "guard: BEGIN
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NEW.{topic};
     DECLARE this_statement VARCHAR(64) CHARACTER SET ascii
         DEFAULT concat(now(6), ' ', last_insert_id());
-    DECLARE own_slot INT DEFAULT connection_id() % 64;
-    DECLARE taken INT;
-    DECLARE marks INT;
-    DECLARE created_before BOOLEAN DEFAULT FALSE;
+    {slot_variables}
     IF NEW.{id} <> 0 THEN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
             'inserting a message failed: it has a position already; leave the position to the database';
@@ -82,37 +74,7 @@ const BODY: &str = "guard: BEGIN
         SET @persisting_message_bus_statement = this_statement,
             @persisting_message_bus_topic_of_statement = new_topic;
     END IF;
-    SELECT count(*) INTO marks FROM {slots} AS mark
-        WHERE mark.{slots.topic} = new_topic AND mark.{slot} = -1;
-    IF marks > 0 THEN
-        SET taken = (SELECT {slot} FROM {slots} AS free
-                WHERE {slots.topic} = new_topic AND {slot} >= own_slot
-                ORDER BY {slot} LIMIT 1 FOR UPDATE SKIP LOCKED);
-        IF taken IS NULL THEN
-            SET taken = (SELECT {slot} FROM {slots} AS free
-                WHERE {slots.topic} = new_topic AND {slot} >= 0 AND {slot} < own_slot
-                ORDER BY {slot} LIMIT 1 FOR UPDATE SKIP LOCKED);
-        END IF;
-    ELSE
-        SET taken = (SELECT {slot} FROM {slots} AS awaited
-            WHERE {slots.topic} = '' AND {slot} = crc32(new_topic) % 64 FOR UPDATE);
-        SET taken = NULL;
-        BEGIN
-            DECLARE CONTINUE HANDLER FOR 1062 SET created_before = TRUE;
-            INSERT INTO {slots} ({slots.topic}, {slot}) VALUES (new_topic, -1);
-        END;
-        IF NOT created_before THEN
-            INSERT INTO {slots} ({slots.topic}, {slot}) VALUES {all_slots};
-        END IF;
-    END IF;
-    IF taken IS NULL THEN
-        SET taken = (SELECT {slot} FROM {slots} AS awaited
-            WHERE {slots.topic} = new_topic AND {slot} = own_slot FOR UPDATE);
-    END IF;
-    IF taken IS NULL THEN
-        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
-            'inserting a message failed: {lacks_slots}';
-    END IF;
+    {take_slot}
 END";
 
 /// Returns the statement that [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) runs
@@ -135,17 +97,15 @@ fn create_trigger(table: &MessageTable, body: &str) -> String {
 }
 
 fn body(schema: &TableSchema) -> String {
-    let slots = &schema.publisher_slots;
-    let all_slots: Vec<_> = (0..SLOTS)
-        .map(|slot| format!("(new_topic, {slot})"))
-        .collect();
-    BODY.replace("{all_slots}", &all_slots.join(", "))
-        .replace("{lacks_slots}", LACKS_SLOTS)
-        .replace("{id}", &quoted(&schema.messages.id))
-        .replace("{topic}", &quoted(&schema.messages.topic))
-        .replace("{slots}", &quoted(&slots.table))
-        .replace("{slots.topic}", &quoted(&slots.topic))
-        .replace("{slot}", &quoted(&slots.slot))
+    fill(BODY, |key| {
+        Some(match key {
+            "id" => quoted(&schema.messages.id),
+            "topic" => quoted(&schema.messages.topic),
+            "slot_variables" => SLOT_VARIABLES.to_owned(),
+            "take_slot" => take_slot(&schema.publisher_slots),
+            _ => return None,
+        })
+    })
 }
 
 pub(super) fn guard<C>(connection: &mut C, schema: &TableSchema) -> Result<(), Error>

@@ -5,7 +5,7 @@
 //!   64 slots of each topic that it publishes on; further publishers wait. Readers see which slots
 //!   are free, and remember when they last saw each of the other slots free. A program that inserts
 //!   rows by itself, and does not use this library, holds no slot, so readers skip the messages
-//!   that it commits late, unless [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) has
+//!   that it commits late, unless it calls the procedure of [`publish_statements`], or [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) has
 //!   installed the guard.
 //! - The first publisher or reader of a topic creates the topic's slots. Other first publishers
 //!   wait for the end of that transaction, once in the topic's lifetime.
@@ -54,10 +54,13 @@ mod publish_errors;
 mod publish_guarded;
 mod publish_locked;
 pub(crate) mod publish_many;
+mod publish_procedure;
+pub(crate) mod publish_statement;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod server;
 mod session;
+mod slot_in_program;
 mod slot_waits;
 pub(crate) mod slots;
 
@@ -82,6 +85,7 @@ pub use crate::sql::mysql::guard::guard_statements;
 use crate::sql::mysql::packet::most_bytes;
 use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
 use crate::sql::mysql::publish_many::Batch;
+pub use crate::sql::mysql::publish_procedure::publish_statements;
 use crate::sql::own_transactions::{begin, end, in_own_transaction, is_in_transaction};
 use crate::sql::prepared::forget_statements;
 use crate::sql::savepoint;

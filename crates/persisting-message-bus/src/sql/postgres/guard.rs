@@ -18,6 +18,7 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::guard::{guarding, name_for, refuse_in_transaction, unguarding};
 use crate::sql::postgres::migrations::LOCK;
 use crate::sql::postgres::quoting::{quoted, quoted_text};
+use crate::sql::postgres::topic_hash::HASH_NAME;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{MessageTable, TableSchema};
 
@@ -67,9 +68,7 @@ BEGIN
     END IF;
     IF current_setting('persisting_message_bus.announced', true) IS DISTINCT FROM announced THEN
         name := convert_to(NEW.{topic}, 'UTF8');
-        FOR i IN 0 .. length(name) - 1 LOOP
-            hash := ((hash # get_byte(name, i)) * 16777619) & 4294967295;
-        END LOOP;
+        {hash_name}
         fence := 'persisting_message_bus.fence_' || to_hex((hash << 32) # positions::oid::bigint);
         IF current_setting(fence, true) IS DISTINCT FROM 'held' THEN
             PERFORM pg_advisory_xact_lock_shared((hash << 32) # (positions::oid::bigint << 40)
@@ -97,6 +96,7 @@ pub fn guard_statements(schema: &TableSchema) -> Vec<String> {
 /// Returns the statement; `qualifier` stands before names.
 fn create_function(table: &MessageTable, qualifier: &str) -> String {
     let body = BODY
+        .replace("{hash_name}", HASH_NAME)
         .replace("{id_text}", &quoted_text(&table.id))
         .replace("{id}", &quoted(&table.id))
         .replace("{topic}", &quoted(&table.topic));

@@ -3,7 +3,8 @@
 //! - Positions come from a sequence, before the commit. A publisher's transaction holds one shared
 //!   advisory lock for each topic that it publishes on. Readers stay below the positions of all
 //!   transactions that hold such a lock. A program that inserts rows by itself, and does not use
-//!   this library, takes no lock, so readers skip the messages that it commits late, unless
+//!   this library, takes no lock, so readers skip the messages that it commits late, unless it calls
+//!   the function of [`publish_statements`], or
 //!   [`guard_foreign_inserts`](crate::sql::guard_foreign_inserts) has installed the guard.
 //! - A message can be dispatched in any isolation level. Consumers read in sessions whose
 //!   transactions are READ COMMITTED, because another level does not see concurrent commits.
@@ -34,12 +35,15 @@ pub(crate) mod publish_autocommit;
 #[cfg(feature = "postgres")]
 pub(crate) mod publish_copy;
 pub(crate) mod publish_errors;
+pub(crate) mod publish_function;
 pub(crate) mod publish_many;
 pub(crate) mod publish_one;
+pub(crate) mod publish_statement;
 mod quoting;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod sequence;
+mod topic_hash;
 pub(crate) mod transaction_id;
 mod unnested_rows;
 
@@ -67,6 +71,7 @@ pub use crate::sql::postgres::guard::guard_statements;
 pub use crate::sql::postgres::notifications::settings::Notifications;
 #[cfg(feature = "postgres")]
 pub use crate::sql::postgres::notifications::{Listener, Notifier};
+pub use crate::sql::postgres::publish_function::publish_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::messages;

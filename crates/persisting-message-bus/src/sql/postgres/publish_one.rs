@@ -21,7 +21,7 @@ use crate::store::repository::OnDuplicate;
 
 /// Draws the position. The column's default could draw it from another sequence than the one that
 /// the fence announces.
-const POSITION: &str = "pg_catalog.nextval(fence.id)";
+pub(super) const POSITION: &str = "pg_catalog.nextval(fence.id)";
 
 /// The row is made after the condition was checked, and its position is drawn with the row, so
 /// after the fence.
@@ -31,7 +31,7 @@ const POSITION: &str = "pg_catalog.nextval(fence.id)";
 ///
 /// OFFSET keeps the planner from looking up the sequence wherever its id is named. Each function
 /// that is named costs time, even if it is not called.
-const SEQUENCE: &str = "
+pub(super) const SEQUENCE: &str = "
     FROM (
         SELECT id, of_table, topic,
             topic OPERATOR(pg_catalog.#) (id::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40) AS key,
@@ -46,7 +46,7 @@ const SEQUENCE: &str = "
             FROM (SELECT ";
 
 /// Inserts nothing into a temporary table, which no other session sees.
-const FENCE: &str = ") AS name
+pub(super) const FENCE: &str = ") AS name
             OFFSET 0
         ) AS sequence
     ) AS fence

@@ -15,6 +15,7 @@ pub(crate) mod page_columns;
 pub(crate) mod positions;
 mod publish_errors;
 pub(crate) mod publish_many;
+pub(crate) mod publish_statement;
 pub(crate) mod read_page;
 pub(crate) mod row_writer;
 pub(crate) mod rows;

@@ -1,0 +1,172 @@
+//! The procedure by which any program publishes: it checks its arguments, takes a slot and inserts
+//! the row.
+//!
+//! A function would return the id, but servers with a binary log let only few users create functions
+//! that write.
+
+use crate::sql::columns::columns;
+use crate::sql::fill::fill;
+use crate::sql::mysql::database::quoted;
+use crate::sql::mysql::guard::{MODES, MODES_AS_BEFORE};
+use crate::sql::mysql::slot_in_program::{SLOT_VARIABLES, take_slot};
+use crate::sql::publish_call::publish_name;
+use crate::sql::schema::TableSchema;
+
+/// Arguments are not cut and not converted, so that they can be checked, whichever modes and
+/// character set the session and the database have.
+const SIGNATURE: &str = "CREATE PROCEDURE {procedure}(
+    topic {text}, message_type {text}, version BIGINT, payload {text}, headers {text},
+    message_id {text}, recorded_at DATETIME(6), correlation_id {text}, causation_id {text}
+) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
+
+const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// Outside of a transaction, each statement would commit by itself, and the slot would be free before
+/// the position is drawn. So the procedure begins a transaction of its own there, and ends it. In a
+/// transaction of the caller, it must not, because to begin one commits the other. MySQL does not
+/// tell whether there is one. Only in a transaction does a savepoint last until the next statement.
+///
+/// MariaDB takes for JSON some escapes and numbers that are none. The patterns `escapes`, `numbers` and
+/// `texts` find these. Only MariaDB reads the comments.
+///
+/// A text of an error has at most 128 characters.
+const BODY: &str = r#"BEGIN
+    DECLARE in_transaction BOOLEAN DEFAULT TRUE;
+    DECLARE has_begun BOOLEAN DEFAULT FALSE;
+    DECLARE problem VARCHAR(128) CHARACTER SET utf8mb4;
+    DECLARE header_names {text};
+    DECLARE name {text};
+    DECLARE number INT DEFAULT 1;
+    DECLARE uuids VARCHAR(64) DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
+    DECLARE escapes VARCHAR(99)
+        DEFAULT '(^|[^\\\\])(\\\\\\\\)*\\\\([^"\\\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))';
+    DECLARE numbers VARCHAR(99) DEFAULT '[0-9]\\.([^0-9]|\\z)';
+    DECLARE texts VARCHAR(99) DEFAULT '"(?:[^"\\\\]++|\\\\.)*+"';
+    DECLARE millis BIGINT DEFAULT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000;
+    DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
+    DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
+    DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
+    {slot_variables}
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        IF has_begun THEN
+            ROLLBACK;
+        END IF;
+        RESIGNAL;
+    END;
+    SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
+        correlation_id = nullif(correlation_id, ''),
+        message_id = lower(message_id), causation_id = lower(causation_id);
+    SET problem = CASE
+        WHEN payload IS NULL THEN 'payload is NULL; pass JSON'
+        WHEN NOT json_valid(payload) /*M! OR payload REGEXP escapes OR payload REGEXP numbers
+                AND regexp_replace(payload, texts, '') REGEXP numbers */
+            THEN 'payload is not JSON, or nests too deeply for this server; pass other JSON'
+        WHEN NOT json_valid(headers) /*M! OR headers REGEXP escapes OR headers REGEXP numbers
+                AND regexp_replace(headers, texts, '') REGEXP numbers */
+            THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
+        WHEN json_type(headers) <> 'OBJECT'
+            THEN 'headers is not a JSON object; pass an object of custom headers'
+        WHEN version IS NULL OR version NOT BETWEEN 1 AND 2147483647
+            THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
+        WHEN month(new_time) = 0 OR day(new_time) = 0
+            THEN 'recorded_at is not a time; pass a time in UTC, or NULL'
+        WHEN message_id NOT REGEXP uuids
+            THEN 'message_id is not a UUID with hyphens; pass one as a text, or NULL'
+        WHEN causation_id NOT REGEXP uuids
+            THEN 'causation_id is not a UUID with hyphens; pass one as a text, or NULL'
+    END;
+    IF problem IS NULL THEN
+        SET header_names = json_keys(headers);
+    END IF;
+    WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
+        SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
+            json_unquote(json_extract(header_names, concat('$[', number - 4, ']'))));
+        SET problem = CASE
+            WHEN name IS NULL THEN if(number < 3, 'is NULL; pass a name', NULL)
+            WHEN char_length(name) = 0 THEN 'is empty; pass a name'
+            WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
+            WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
+                THEN 'contains a control character or an invisible one; remove it'
+            WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
+            WHEN number > 3 AND left(name, 2) = '__'
+                THEN 'begins with "__", which is reserved; rename it'
+        END;
+        SET problem = concat(elt(least(number, 4),
+            'topic', 'message_type', 'correlation_id', 'a name in headers'), ' ', problem);
+        SET number = number + 1;
+    END WHILE;
+    IF problem IS NOT NULL THEN
+        SET problem = concat('publishing a message failed: ', problem);
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = problem;
+    END IF;
+    SET new_topic = topic, new_id = coalesce(message_id, lower(concat(
+        lpad(hex(millis DIV 65536), 8, '0'), '-', lpad(hex(millis % 65536), 4, '0'),
+        '-7', substr(digest, 1, 3), '-', elt(1 + floor(rand() * 4), '8', '9', 'a', 'b'),
+        substr(digest, 4, 3), '-', substr(digest, 7, 12))));
+    SET headers = concat(
+        '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
+        if(version > 1, concat(',"__message_version":', version), ''),
+        ',"__message_topic":', json_quote(topic),
+        ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
+        coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
+        coalesce(concat(',"__causation_id":"', causation_id, '"'), ''),
+        coalesce(concat(',', nullif(
+            regexp_replace(headers, '^\\s*\\{\\s*|\\s*\\}\\s*\\z', ''), '')), ''), '}');
+    SAVEPOINT persisting_message_bus_publish;
+    BEGIN
+        DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
+        RELEASE SAVEPOINT persisting_message_bus_publish;
+    END;
+    IF NOT in_transaction THEN
+        START TRANSACTION;
+        SET has_begun = TRUE;
+    END IF;
+    {take_slot}
+    INSERT INTO {table} ({columns})
+        VALUES ({values});
+    IF has_begun THEN
+        COMMIT;
+    END IF;
+    SET @message_bus_id = new_id;
+END"#;
+
+/// Returns the statements that create the procedure by which any program publishes, for migrations
+/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. The statements
+/// drop a procedure of the same name before. The first and the last of them set the session's
+/// `sql_mode`, which the procedure keeps.
+///
+/// The procedure has the name [`publish_name`](crate::sql::publish_name). The
+/// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
+/// need another `DELIMITER` for it, because it contains semicolons. The user needs the rights CREATE
+/// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
+/// UPDATE on the table of slots.
+#[must_use]
+pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
+    let value = |key: &str| value_of(schema, key);
+    let create = fill(SIGNATURE, value) + &fill(BODY, value);
+    let drop = fill("DROP PROCEDURE IF EXISTS {procedure}", value);
+    vec![MODES.to_owned(), drop, create, MODES_AS_BEFORE.to_owned()]
+}
+
+fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
+    let table = &schema.messages;
+    Some(match key {
+        "procedure" => quoted(&publish_name(schema)),
+        "text" => TEXT.to_owned(),
+        "table" => quoted(&table.table),
+        "columns" => columns(table).map(quoted).collect::<Vec<_>>().join(", "),
+        "values" => {
+            let version = table.message_version.as_ref().map_or("", |_| ", version");
+            let flow = table
+                .correlation_id
+                .as_ref()
+                .map_or("", |_| ", correlation_id");
+            format!("new_id, new_topic, message_type{version}{flow}, payload, headers, new_time")
+        }
+        "slot_variables" => SLOT_VARIABLES.to_owned(),
+        "take_slot" => take_slot(&schema.publisher_slots),
+        _ => return None,
+    })
+}
