@@ -13,7 +13,7 @@ use tokio::sync::{mpsc as channels, oneshot};
 use crate::{Pooled, SOON, Shop, current_thread, in_memory, multi_thread, place};
 
 #[test]
-fn a_stop_waits_for_the_message_at_hand_and_for_no_other() {
+fn a_stop_waits_for_the_current_message_only() {
     current_thread().block_on(async {
         let bus = InMemoryMessageBus::default();
         place(&mut bus.clone(), 0..2);

@@ -33,7 +33,7 @@ fn a_pool_that_is_too_small_is_an_error_with_the_number_of_connections() {
                 "{text}"
             );
         }
-        let connect = async || Err::<AsyncPgConnection, _>("nobody connects");
+        let connect = async || Err::<AsyncPgConnection, _>("not called");
         let ended = Runner::new(connect)
             .pool_size(2)
             .consumer(external())

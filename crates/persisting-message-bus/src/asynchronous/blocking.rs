@@ -36,11 +36,21 @@ impl BlockOn for OnThisThread {
     }
 }
 
+/// An async connection on which consumers can work: one of diesel-async, plain or from a pool.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an async connection on which consumers can work",
+    label = "not an async connection",
+    note = "open a connection of diesel-async: from a pool, `async move || pool.get().await`",
+    note = "for a sync connection of Diesel, use `asynchronous::Runner::on_sync_connections`",
+    note = "turn on the feature `diesel-async-0_9-postgres`, `-mysql` or `-sqlite` of `persisting-message-bus`"
+)]
+pub trait AsyncBus: AsyncConnection<Backend: StoreBackend<Blocking<Self>>> + 'static {}
+
 #[diagnostic::do_not_recommend]
-impl<C> TransactionControlOn<C> for Blocking<C>
-where
-    C: AsyncConnection<Backend: StoreBackend<Self>> + 'static,
-{
+impl<C> AsyncBus for C where C: AsyncConnection<Backend: StoreBackend<Blocking<C>>> + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AsyncBus> TransactionControlOn<C> for Blocking<C> {
     fn connection(&mut self) -> &mut C {
         self
     }

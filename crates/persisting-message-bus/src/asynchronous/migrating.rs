@@ -1,11 +1,9 @@
 //! Migrations on an async connection.
 
-use diesel_async_0_9::AsyncConnection;
 use tokio::task::spawn_blocking;
 
-use crate::asynchronous::blocking::Blocking;
+use crate::asynchronous::blocking::{AsyncBus, Blocking};
 use crate::error::Error;
-use crate::sql::backend::StoreBackend;
 use crate::sql::migrations;
 
 /// Creates the tables of the library, or brings them up to date: see
@@ -39,10 +37,7 @@ use crate::sql::migrations;
 /// # Panics
 ///
 /// Outside of a tokio runtime.
-pub async fn migrate<C>(connection: C) -> Result<C, Error>
-where
-    C: AsyncConnection<Backend: StoreBackend<Blocking<C>>> + 'static,
-{
+pub async fn migrate<C: AsyncBus>(connection: C) -> Result<C, Error> {
     let migrate = move || {
         let mut blocking = Blocking::from(connection);
         migrations::migrate(&mut blocking)?;

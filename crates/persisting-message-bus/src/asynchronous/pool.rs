@@ -5,18 +5,14 @@ use diesel_async_0_9::AsyncConnection;
 use diesel_async_0_9::pooled_connection::deadpool::{Object, Pool};
 use diesel_async_0_9::pooled_connection::{AsyncDieselConnectionManager, PoolError};
 
-use crate::asynchronous::blocking::Blocking;
+use crate::asynchronous::blocking::{AsyncBus, Blocking};
 use crate::asynchronous::runner::Runner;
-use crate::sql::backend::StoreBackend;
-use crate::store::consumer_state::MessageConsumerState;
-use crate::store::source::MessageSource;
 
 impl<C> Runner<Blocking<Object<C>>>
 where
     C: AsyncConnection + 'static,
     AsyncDieselConnectionManager<C>: Manager<Type = C, Error = PoolError>,
-    Object<C>: AsyncConnection<Backend: StoreBackend<Blocking<Object<C>>>>,
-    Blocking<Object<C>>: MessageSource + MessageConsumerState,
+    Object<C>: AsyncBus,
 {
     /// Creates a runner without consumers, whose connections come from the pool.
     ///

@@ -3,10 +3,9 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use diesel_async_0_9::AsyncConnection;
 use tokio::runtime::Handle;
 
-use crate::asynchronous::blocking::Blocking;
+use crate::asynchronous::blocking::{AsyncBus, Blocking};
 use crate::asynchronous::running::Running;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
@@ -15,7 +14,6 @@ use crate::message::topic::EventSet;
 use crate::run::thread::ConsumerExit;
 use crate::run::{Runner as Threads, StopTimedOut};
 use crate::signals::Shutdown;
-use crate::sql::backend::StoreBackend;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::source::MessageSource;
 
@@ -24,7 +22,7 @@ use crate::store::source::MessageSource;
 /// As [`Runner`](crate::Runner), but connections are opened, used and awaited in the tokio runtime
 /// in whose context the runner is created. The runtime must have timers, as that of `#[tokio::main]`
 /// has, and must run as long as the consumers: await [`Running::stop_within`] before it ends. If it
-/// ends first, the consumers end too, and their messages at hand are handled again.
+/// ends first, the consumers end too, and their current messages are handled again.
 ///
 #[cfg_attr(feature = "diesel-async-0_9-postgres", doc = "```no_run")]
 #[cfg_attr(not(feature = "diesel-async-0_9-postgres"), doc = "```ignore")]
@@ -58,11 +56,7 @@ pub struct Runner<B> {
 const NO_RUNTIME: &str = "the asynchronous::Runner was created outside of a tokio runtime: create it \
     in an async function, or after Handle::enter";
 
-impl<C> Runner<Blocking<C>>
-where
-    C: AsyncConnection<Backend: StoreBackend<Blocking<C>>> + 'static,
-    Blocking<C>: MessageSource + MessageConsumerState,
-{
+impl<C: AsyncBus> Runner<Blocking<C>> {
     /// Creates a runner without consumers. `connect` opens an async connection for each consumer, or
     /// takes one from a pool. It is called again when the connection is lost or of no use.
     ///

@@ -22,7 +22,7 @@ const TRACEPARENT: &str = "traceparent";
 ///
 /// Messages that a handler dispatches belong to the flow of the message that it handles, and that
 /// message is their cause. The handler need not pass anything around, but it must dispatch on its
-/// own thread. A message without a cause starts a flow of its own. A handler of pages names the
+/// own thread, or in a task that it has spawned with [`in_scope`](Self::in_scope). A message without a cause starts a flow of its own. A handler of pages names the
 /// causing message itself: [`caused_by`](Self::caused_by).
 ///
 /// A request or other input from outside can bring its own flow:

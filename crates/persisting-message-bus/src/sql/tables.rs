@@ -12,7 +12,8 @@ use crate::sql::schema::{TableSchema, WithTables};
     message = "`{Self}` is not a connection to a database",
     label = "not a connection",
     note = "pass a Diesel connection, or `&mut schema.bind(&mut connection)`; from a pool, pass `&mut pool.get()?`, and from a mutex, `&mut *guard`",
-    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`",
+    note = "for a connection of diesel-async, use `persisting_message_bus::asynchronous`"
 )]
 pub trait Tables {
     /// The database.

@@ -19,7 +19,8 @@ use crate::store::work::Work;
     message = "`{Self}` does not keep the state of consumers",
     label = "not a connection",
     note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
-    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`",
+    note = "for a connection of diesel-async, run the consumer with `persisting_message_bus::asynchronous::Runner`"
 )]
 pub trait MessageConsumerState: MessageFailures {
     /// Takes the lease, unless another owner holds a lease that has not expired.

@@ -7,7 +7,8 @@ use crate::error::Error;
     message = "`{Self}` has no inbox",
     label = "not a connection",
     note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
-    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`",
+    note = "for a connection of diesel-async, use `persisting_message_bus::asynchronous::Inbox`"
 )]
 pub trait MessageInbox {
     /// Records a message and returns `true` if it is new. Call it in the transaction that applies

@@ -9,7 +9,8 @@ use crate::message::storable::Dispatched;
     message = "`{Self}` is not a repository of messages",
     label = "not a connection",
     note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
-    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`",
+    note = "for a connection of diesel-async, use `persisting_message_bus::asynchronous::MessageDispatcher`"
 )]
 pub trait MessageRepository {
     /// Appends the messages in their order, all of them or none; returns how many were new.

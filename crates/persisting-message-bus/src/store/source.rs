@@ -18,7 +18,8 @@ use crate::store::slot_observations::SlotObservations;
     message = "`{Self}` is not a source of messages",
     label = "not a connection",
     note = "pass a Diesel connection: from a pool, `&mut pool.get()?`; from a mutex, `&mut *guard`; with other table names, `&mut schema.bind(&mut connection)`",
-    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`"
+    note = "for `PgConnection`, `SqliteConnection` or `MysqlConnection`, turn on the feature `postgres`, `sqlite` or `mysql` of `persisting-message-bus`; for pooled connections, also `r2d2`",
+    note = "for a connection of diesel-async, run the consumer with `persisting_message_bus::asynchronous::Runner`"
 )]
 pub trait MessageSource {
     /// Returns the topic's high-water mark: the position at and below which no message of the topic

@@ -102,7 +102,8 @@ pub trait TransactionControl {
     message = "a handler on `{C}` cannot work on `{Self}`",
     label = "this bus has no `{C}`",
     note = "hand in the connection that is the handler's first argument, or change that argument",
-    note = "a function on a plain connection also works on a pooled one: `|pooled: &mut PooledConnection<_>, message| function(pooled, message)`"
+    note = "a function on a plain connection also works on a pooled one: `|pooled: &mut PooledConnection<_>, message| function(pooled, message)`",
+    note = "with diesel-async, use `asynchronous::MessageConsumer` and `asynchronous::Runner`: the handler's first argument is the connection that the runner opens, such as `&mut Object<AsyncPgConnection>` from a deadpool"
 )]
 pub trait TransactionControlOn<C: ?Sized>: TransactionControl {
     /// Returns the connection on which the transactions are.

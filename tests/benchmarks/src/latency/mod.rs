@@ -1,6 +1,7 @@
 //! The time from a commit to the start of an external handler, in a runner with default settings,
 //! and the number of statements that such a consumer runs while it is idle.
 
+mod awaiting;
 mod crowd;
 mod idle;
 mod pace;

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use benchmark_rows::Failure;
 use benchmark_rows::topic::Orders;
-use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 
-use super::{Pace, Wake};
+use super::{Pace, Wake, awaiting};
 use crate::with_driver::WithDriver;
 
 /// The time that a message may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Publishes for some time, and returns the time that each message took until it was handled.
 pub fn latencies<B: WithDriver>(
@@ -24,12 +23,11 @@ pub fn latencies<B: WithDriver>(
     wake: Wake,
     duration: Duration,
 ) -> Result<Vec<Duration>, Failure> {
-    let (running, handled) = start_consumer::<B>(url);
+    let (consumer, handled) = start_consumer::<B>(url, wake)?;
     let beside = match pace {
         Pace::TwoAtFullLoad => Some(Beside::start::<B>(url)?),
         _ => None,
     };
-    let wake = wake.by_publisher::<B>(url, &running);
     let orders = MessageDispatcher::<Orders>::new();
     let mut connection = B::connect(url)?;
     let mut publish = || orders.dispatch(&mut connection, &Orders::number(0));
@@ -44,7 +42,7 @@ pub fn latencies<B: WithDriver>(
         thread::sleep(due.saturating_duration_since(Instant::now()));
         publish()?;
         committed.push(Instant::now());
-        wake();
+        (consumer.wake)();
         due = match pace.gap(&mut random) {
             Some(gap) => due + gap,
             None => Instant::now(),
@@ -59,12 +57,12 @@ pub fn latencies<B: WithDriver>(
         Ok(handled.saturating_duration_since(committed))
     });
     let latencies = latencies.collect();
-    running.stop_within(PATIENCE)?;
+    (consumer.stop)()?;
     latencies
 }
 
 /// The number of the messages whose times are not measured.
-const OF_ANOTHER: u64 = 1;
+pub(super) const OF_ANOTHER: u64 = 1;
 
 /// A second publisher, which never pauses.
 struct Beside {
@@ -93,8 +91,21 @@ impl Beside {
     }
 }
 
+/// A running consumer.
+pub(super) struct Consumer {
+    /// Called by the publisher after each commit.
+    pub(super) wake: Box<dyn Fn()>,
+    pub(super) stop: Box<dyn FnOnce() -> Result<(), Failure>>,
+}
+
 /// Starts a consumer with default settings, and returns a receiver of the times of its calls.
-fn start_consumer<B: WithDriver>(url: &str) -> (RunHandle, Receiver<Instant>) {
+fn start_consumer<B: WithDriver>(
+    url: &str,
+    wake: Wake,
+) -> Result<(Consumer, Receiver<Instant>), Failure> {
+    if matches!(wake, Wake::Tasks) {
+        return awaiting::start(url);
+    }
     let (sender, handled) = channel();
     let consumer = MessageConsumer::external("latency", move |message: &Message<Orders>| {
         if message.payload().order() != OF_ANOTHER {
@@ -102,7 +113,15 @@ fn start_consumer<B: WithDriver>(url: &str) -> (RunHandle, Receiver<Instant>) {
         }
         Ok(())
     });
-    let url = url.to_owned();
-    let runner = Runner::new(move || B::connect(&url)).consumer(consumer);
-    (runner.start(), handled)
+    let connecting = url.to_owned();
+    let runner = Runner::new(move || B::connect(&connecting)).consumer(consumer);
+    let running = runner.start();
+    let consumer = Consumer {
+        wake: wake.by_publisher::<B>(url, &running),
+        stop: Box::new(move || {
+            running.stop_within(PATIENCE)?;
+            Ok(())
+        }),
+    };
+    Ok((consumer, handled))
 }

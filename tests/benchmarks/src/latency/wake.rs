@@ -13,6 +13,8 @@ pub enum Wake {
     Waker,
     /// The publisher wakes the runner through the database, as from another process.
     Notification,
+    /// The same, by tasks of an async program, for a consumer with an async handler.
+    Tasks,
 }
 
 impl Wake {
@@ -20,7 +22,7 @@ impl Wake {
     pub fn all<B: WithDriver>() -> Vec<Self> {
         let mut all = vec![Self::Polling, Self::Waker];
         if B::NOTIFIES {
-            all.push(Self::Notification);
+            all.extend([Self::Notification, Self::Tasks]);
         }
         all
     }
@@ -31,7 +33,7 @@ impl Wake {
         match self {
             Self::Polling => Box::new(|| ()),
             Self::Waker => Box::new(move || waker.wake()),
-            Self::Notification => B::notification(url, waker),
+            Self::Notification | Self::Tasks => B::notification(url, waker),
         }
     }
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Wake {
             Self::Polling => "polling",
             Self::Waker => "woken",
             Self::Notification => "notified",
+            Self::Tasks => "notified, async handler",
         })
     }
 }
