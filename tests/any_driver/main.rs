@@ -59,7 +59,7 @@ mod on {
             other_names_have_a_function_of_another_name,
         ]
         soak: [
-            clients_and_publishers_at_random_lose_nothing,
+            everything_committed_by_any_client_is_read_once,
         ]
     }
 }

@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persisting_message_bus_tests::seed;
+use persisting_message_bus_tests::{seed, soak_time};
 
 use crate::beside::{Beside, begin, dispatch, with_topic};
 use crate::clients::Client;
 use crate::reader::Reader;
 
-const TIME: Duration = Duration::from_secs(3);
 const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
-pub fn clients_and_publishers_at_random_lose_nothing<D: Beside>() {
+pub fn everything_committed_by_any_client_is_read_once<D: Beside>() {
     let seed = seed();
     let database = with_topic::<D>();
     let clients = database.clients().into_iter().chain(database.clients());
@@ -76,7 +75,7 @@ fn publish<D: Beside>(
     let mut committed = Vec::new();
     let mut next = number * 1_000_000;
     let begun = Instant::now();
-    while begun.elapsed() < TIME {
+    while begun.elapsed() < soak_time(3) {
         let in_transaction = random.bool();
         if in_transaction {
             begin::<D>(client.as_mut(), random.choice(LEVELS).unwrap());

@@ -68,7 +68,7 @@ fn is_open<C: AsyncConnection>(connection: &mut C) -> bool {
     !matches!(status.transaction_depth(), Ok(None))
 }
 
-/// Without a transaction of the caller, the server may have the message although nobody waits.
+/// Without a transaction of the caller, the server may have the message although no caller waits.
 pub fn a_dispatch_of_its_own_that_is_dropped_is_written_once_or_not_at_all<D: AsyncDatabase>() {
     let database = D::create();
     let mut sure = Vec::new();
@@ -96,7 +96,7 @@ pub fn a_dispatch_of_its_own_that_is_dropped_is_written_once_or_not_at_all<D: As
     assert_eq!(once.len(), there.len(), "{there:?}");
 }
 
-/// A publisher that is gone holds nobody back.
+/// A publisher that is gone holds no consumer back.
 fn assert_others_go_on<D: AsyncDatabase>(database: &D, mut expected: Vec<u64>) {
     let last = 1_000_000;
     SyncDispatcher::<Orders>::new()

@@ -51,7 +51,7 @@ macro_rules! publishing_on {
                     a_caller_waits_no_longer_than_its_timeout,
                 ]
                 soak: [
-                    tasks_and_threads_publish_beside_a_consumer,
+                    everything_committed_by_tasks_and_threads_is_read_once,
                 ]
             }
         }

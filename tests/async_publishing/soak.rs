@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher as SyncDispatcher};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::{seed, soak_time};
 
 use crate::databases::{AsyncDatabase, run};
 use crate::transactions::{begin, commit, orders, roll_back};
@@ -19,17 +19,7 @@ use crate::transactions::{begin, commit, orders, roll_back};
 const TASKS: usize = 6;
 const THREADS: usize = 2;
 
-/// How long it publishes. `SOAK_SECONDS` makes it longer.
-fn duration() -> Duration {
-    let seconds = std::env::var("SOAK_SECONDS").map(|seconds| seconds.parse());
-    Duration::from_secs(
-        seconds
-            .unwrap_or(Ok(2))
-            .expect("SOAK_SECONDS must be a number"),
-    )
-}
-
-pub fn tasks_and_threads_publish_beside_a_consumer<D: AsyncDatabase + Sync>() {
+pub fn everything_committed_by_tasks_and_threads_is_read_once<D: AsyncDatabase + Sync>() {
     let database = Arc::new(D::create());
     let seed = seed();
     let (next, ends) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -72,7 +62,7 @@ async fn publish_in_a_task<D: AsyncDatabase>(
     let mut committed = Vec::new();
     let begun = Instant::now();
     let mut connection = database.connect().await;
-    while begun.elapsed() < duration() {
+    while begun.elapsed() < soak_time(2) {
         let count = random.u64(1..4);
         let first = next.fetch_add(count, Ordering::SeqCst);
         let batch: Vec<_> = (first..first + count).map(OrderPlaced::number).collect();
@@ -121,7 +111,7 @@ fn publish_on_a_thread<D: AsyncDatabase>(
     let orders = SyncDispatcher::<Orders>::new();
     let mut connection = database.sync().connect();
     let begun = Instant::now();
-    while begun.elapsed() < duration() {
+    while begun.elapsed() < soak_time(2) {
         let order = next.fetch_add(1, Ordering::SeqCst);
         orders
             .dispatch(&mut connection, &OrderPlaced::number(order))

@@ -10,8 +10,8 @@ use persisting_message_bus::{
     Error, EventSet, Message, MessageConsumer, MessageDispatcher, Position,
 };
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments};
+use persisting_message_bus_tests::{seed, soak_time};
 
 use super::{pay, place};
 
@@ -21,7 +21,7 @@ const PUBLISHERS: u64 = 8;
 type Numbers = BTreeSet<(&'static str, u64)>;
 
 pub fn everything_committed_is_delivered_in_order<D: Database>() {
-    let seconds = std::env::var("SOAK_SECONDS").map_or(3, |text| text.parse().unwrap());
+    let time = soak_time(3);
     let seed = seed();
     let database = D::create();
     let ended = AtomicBool::new(false);
@@ -30,7 +30,7 @@ pub fn everything_committed_is_delivered_in_order<D: Database>() {
         let publishers: Vec<_> = (0..PUBLISHERS)
             .map(|number| {
                 let random = fastrand::Rng::with_seed(seed.wrapping_add(number));
-                scope.spawn(move || publish::<D>(database, number, random, seconds))
+                scope.spawn(move || publish::<D>(database, number, random, time))
             })
             .collect();
         let consumers = [
@@ -117,13 +117,13 @@ fn publish<D: Database>(
     database: &D,
     publisher: u64,
     mut random: fastrand::Rng,
-    seconds: u64,
+    time: Duration,
 ) -> Vec<(&'static str, u64)> {
     let mut bus = database.connect();
     let mut next = publisher * 1_000_000_000;
     let mut committed = Vec::new();
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(seconds) {
+    while begun.elapsed() < time {
         if random.bool() {
             committed.push(alone::<D>(&mut bus, &mut random, &mut next));
             continue;

@@ -17,8 +17,8 @@ use persisting_message_bus::handler::HandlerError;
 use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{Error, FailurePolicy, Message, MessageConsumer};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server, Sqlite, connect_sqlite};
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::Orders;
+use persisting_message_bus_tests::{seed, soak_time};
 
 use super::deeds::{Fate, do_it};
 use super::sql::{Sql, effect, effects};
@@ -225,10 +225,9 @@ fn world<D: Sql>(url: &impl Fn(&D) -> String, random: &mut Rng) {
 
 fn worlds<D: Sql>(url: impl Fn(&D) -> String) {
     let mut random = Rng::with_seed(seed());
-    let seconds = env::var("SOAK_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
     let begun = Instant::now();
     let mut worlds = 0;
-    while worlds == 0 || begun.elapsed() < Duration::from_secs(seconds) {
+    while worlds == 0 || begun.elapsed() < soak_time(5) {
         world(&url, &mut random);
         worlds += 1;
     }

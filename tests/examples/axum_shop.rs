@@ -15,20 +15,10 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use fastrand::Rng;
 use persisting_message_bus_tests::databases::{Database, Postgres, Server, connect_sqlite};
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::waiting::wait_until;
+use persisting_message_bus_tests::{seed, soak_time};
 
 const CLIENTS: usize = 4;
-
-/// How long it is killed. `SOAK_SECONDS` makes it longer.
-fn duration() -> Duration {
-    let seconds = std::env::var("SOAK_SECONDS").map(|seconds| seconds.parse());
-    Duration::from_secs(
-        seconds
-            .unwrap_or(Ok(5))
-            .expect("SOAK_SECONDS must be a number"),
-    )
-}
 
 /// A running shop.
 struct Shop {
@@ -137,7 +127,7 @@ where
             })
             .collect();
         let begun = Instant::now();
-        while begun.elapsed() < duration() {
+        while begun.elapsed() < soak_time(5) {
             let shop = Shop::start(program, folder.path(), database);
             *address.lock().unwrap() = shop.address.clone();
             thread::sleep(Duration::from_millis(random.u64(20..1_500)));

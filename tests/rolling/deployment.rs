@@ -7,8 +7,8 @@ use fastrand::Rng;
 use persisting_message_bus::Position;
 use persisting_message_bus::backend::{ConsumerRow, MessageConsumerState};
 use persisting_message_bus::operate::{ConsumerCondition, ConsumerKey, ConsumerStatus};
-use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::waiting::wait_until_every;
+use persisting_message_bus_tests::{seed, soak_time};
 
 use super::fleet::Fleet;
 use super::letters::{Program, TOPIC};
@@ -40,7 +40,7 @@ pub fn key(consumer: &str) -> ConsumerKey<'_> {
 impl<D: Sql> Deployment<D> {
     /// Starts processes of the first program, and waits until both consumers have handled messages.
     pub fn of(program: Program) -> Self {
-        let seconds = std::env::var("SOAK_SECONDS").map_or(3, |text| text.parse().unwrap());
+        let time = soak_time(3);
         let mut random = Rng::with_seed(seed());
         let database = D::prepare();
         let mut deployment = Self {
@@ -48,7 +48,7 @@ impl<D: Sql> Deployment<D> {
             fleet: Fleet::new(database.address()),
             publisher: Publisher::start(database.connect(), random.fork()),
             random,
-            phase: Duration::from_secs(seconds) / 5,
+            phase: time / 5,
             _database: database,
         };
         let programs = [program];

@@ -28,6 +28,15 @@ pub fn seed() -> u64 {
     seed
 }
 
+/// Returns how long a randomised test runs: `SOAK_SECONDS` from the environment, or `usual` seconds.
+pub fn soak_time(usual: u64) -> std::time::Duration {
+    let seconds = match std::env::var("SOAK_SECONDS") {
+        Ok(seconds) => seconds.parse().expect("SOAK_SECONDS must be a number"),
+        Err(_) => usual,
+    };
+    std::time::Duration::from_secs(seconds)
+}
+
 /// Handles new messages with the consumer "all", and returns the numbers of the orders.
 pub fn consume(bus: &mut (impl MessageSource + MessageConsumerState)) -> Vec<u64> {
     consume_as("all", bus)

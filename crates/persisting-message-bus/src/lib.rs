@@ -14,6 +14,7 @@
 //! | handle each message from outside once | [`Inbox`] |
 //! | keep consumers running | [`Runner`] |
 //! | do this with `await` | the same names in `asynchronous` (features `diesel-async-0_9-sqlite`, `-postgres`, `-mysql`) |
+//! | publish through another driver, or from another language | `MessageDispatcher::statement`, `message_bus_publish` in the database |
 //! | trace causes and effects | [`Correlation`], [`Flow`](operate::Flow) |
 //! | read the status of a consumer | [`ConsumerStatus`](operate::ConsumerStatus) |
 //! | manage failed messages | [`MessageFailures`](operate::MessageFailures) |
