@@ -44,11 +44,7 @@ pub(crate) type Arrivals = Vec<(String, Arc<Arrival>)>;
 impl Arrival {
     /// Asks the consumer, which then polls at its next wake.
     fn ask(&self) {
-        let mut state = lock(&self.0);
-        state.asked += 1;
-        if !state.has_ended {
-            state.hindrance = None;
-        }
+        lock(&self.0).asked += 1;
     }
 
     /// Returns whether the consumer has arrived since it was last asked.
@@ -111,6 +107,7 @@ impl Arrival {
             Outcome::Nothing(_) => {
                 if let Some(question) = question {
                     state.answered = question;
+                    state.hindrance = None;
                 }
             }
             Outcome::Unchanged => {}
