@@ -6,6 +6,7 @@ mod ending;
 mod handlers;
 mod migrating;
 mod pools;
+mod round_trips;
 mod runtimes;
 
 use std::time::Duration;

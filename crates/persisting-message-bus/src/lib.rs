@@ -156,7 +156,7 @@ pub mod backend {
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
     pub use crate::publish::clock::{Clock, SystemClock};
     pub use crate::store::consumer_state::{
-        ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork,
+        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork,
     };
     pub use crate::store::failures::NewFailure;
     pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};

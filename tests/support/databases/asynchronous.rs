@@ -15,6 +15,10 @@ use super::{Database, Mariadb, Postgres, Server, Sqlite};
 /// The runtime that drives the connections of all tests of a program.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
+thread_local! {
+    static IN_RUNTIME: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 /// Enters the runtime of these connections.
 pub fn entered() -> EnterGuard<'static> {
     RUNTIME.enter()
@@ -24,7 +28,12 @@ pub fn entered() -> EnterGuard<'static> {
 fn opened<C: AsyncConnection, E: std::fmt::Debug>(
     connection: impl Future<Output = Result<C, E>>,
 ) -> Blocking<C> {
-    let _entered = entered();
+    IN_RUNTIME.with(|in_runtime| {
+        // The thread stays in the runtime, as that of a runner does.
+        if !in_runtime.replace(true) {
+            std::mem::forget(entered());
+        }
+    });
     Blocking::from(RUNTIME.block_on(connection).expect("a connection"))
 }
 

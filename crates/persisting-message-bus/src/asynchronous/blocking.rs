@@ -1,10 +1,10 @@
 //! Async connections on threads that can block.
 
 use diesel_async_0_9::AsyncConnection;
-use diesel_async_0_9::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
-use tokio::runtime::Handle;
+use diesel_async_0_9::async_connection_wrapper::AsyncConnectionWrapper;
 
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::store::transactions::TransactionControlOn;
 
 /// An async connection as a bus, for threads that can block. Each statement blocks the thread while
@@ -16,25 +16,6 @@ use crate::store::transactions::TransactionControlOn;
 ///
 /// A transactional handler on this bus receives the async connection itself.
 pub type Blocking<C> = AsyncConnectionWrapper<C, OnThisThread>;
-
-/// Blocks the thread until a future ends. The runtime in whose context it was created drives the
-/// connection meanwhile.
-#[derive(Debug, Clone)]
-pub struct OnThisThread {
-    runtime: Handle,
-}
-
-impl BlockOn for OnThisThread {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
-    }
-
-    fn get_runtime() -> Self {
-        Self {
-            runtime: Handle::current(),
-        }
-    }
-}
 
 /// An async connection on which consumers can work: one of diesel-async, plain or from a pool.
 #[diagnostic::on_unimplemented(

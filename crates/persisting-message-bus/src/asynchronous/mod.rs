@@ -27,7 +27,7 @@ pub(crate) mod tables;
 pub(crate) mod transaction;
 mod waiting;
 
-pub use crate::asynchronous::blocking::{AsyncBus, Blocking, OnThisThread};
+pub use crate::asynchronous::blocking::{AsyncBus, Blocking};
 pub use crate::asynchronous::coalesce::coalescer::Coalescer;
 pub use crate::asynchronous::coalesce::dispatcher::CoalescingDispatcher;
 pub use crate::asynchronous::consumer::MessageConsumer;

@@ -128,6 +128,8 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) unread_passed: BTreeMap<String, UnreadProgress>,
     /// The topic that had a message after its cursor last. It is asked first.
     pub(super) busy_topic: usize,
+    /// The cursor that the last poll found, if there is one topic.
+    pub(super) last_polled: Position,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,
     /// Redriven messages that this program does not know: the index of the topic, and the position.
@@ -161,6 +163,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             unread_told: None,
             unread_passed: BTreeMap::new(),
             busy_topic: 0,
+            last_polled: Position::START,
             waiting: None,
             unknown_redriven: BTreeSet::new(),
             caution: Caution::default(),

@@ -8,7 +8,7 @@ use crate::consume::recognise::check_place;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
-use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
+use crate::store::consumer_state::{ConsumerRow, MarkBeyond, MessageConsumerState};
 use crate::store::event_set::Types;
 use crate::store::key::ConsumerKey;
 use crate::store::place::MessageAt;
@@ -81,15 +81,19 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let rows = self.topics.iter();
-        let rows = rows.map(|reader| bus.stored_consumer(self.key(reader.topic)));
-        let stored = rows.collect::<Result<Vec<_>, _>>()?;
+        let (stored, mark) = self.stored(bus)?;
         let cursors: Vec<_> = stored
             .iter()
             .map(|stored| stored.as_ref().map(ConsumerRow::place).unwrap_or_default())
             .map(|place| place.position())
             .collect();
-        let high_water_mark = self.high_water_mark_beyond(bus, &cursors)?;
+        let high_water_mark = match mark {
+            MarkBeyond::Asked(mark) if cursors == [self.last_polled] => mark,
+            _ => self.high_water_mark_beyond(bus, &cursors)?,
+        };
+        if let [cursor] = *cursors {
+            self.last_polled = cursor;
+        }
         let heads = match high_water_mark {
             Some(high_water_mark) => self.heads(bus, high_water_mark)?,
             None => {
@@ -105,6 +109,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             must_settle: false,
             unread_topics: Vec::new(),
         })
+    }
+
+    /// Reads the consumer's rows. On a single topic, it also asks for the high-water mark, as if the
+    /// cursor were still where the last poll found it. Both answers can come together then. If the
+    /// cursor is elsewhere, the mark is of no use.
+    fn stored<B>(&self, bus: &mut B) -> Result<(Vec<Option<ConsumerRow>>, MarkBeyond), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        if let [reader] = &*self.topics {
+            let key = self.key(reader.topic);
+            let (stored, mark) = bus.stored_consumer_and_mark(key, self.last_polled)?;
+            return Ok((vec![stored], mark));
+        }
+        let rows = self.topics.iter();
+        let rows = rows.map(|reader| bus.stored_consumer(self.key(reader.topic)));
+        Ok((rows.collect::<Result<_, _>>()?, MarkBeyond::NotAsked))
     }
 
     /// Returns the lowest high-water mark of the topics, or `None` if no topic has a message after

@@ -8,11 +8,13 @@ use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::dialect::Dialect;
-use crate::sql::executor::Executor;
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases;
+use crate::sql::statements::{consumers, leases};
+use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
@@ -134,6 +136,19 @@ pub trait StoreBackend<C>: PublishBackend {
         observations: &mut SlotObservations,
     ) -> Result<Option<Position>, Error> {
         Self::high_water_mark(connection, schema, topic, observations).map(Some)
+    }
+
+    fn stored_consumer_and_mark(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+        _after: Position,
+    ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error>
+    where
+        C: LoadConnection<Backend = Self> + 'static,
+    {
+        let stored = now(consumers::status(&mut OnSync(connection), schema, key))?;
+        Ok((stored, MarkBeyond::NotAsked))
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;

@@ -2,12 +2,16 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::message::name;
+use crate::position::Position;
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::own_transactions::abandon;
 use crate::sql::statements::{consumers, failures, leases, renaming};
 use crate::sql::tables::{ConsumerTables, on_tables};
-use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::consumer_state::{
+    ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork,
+};
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
@@ -120,7 +124,17 @@ impl<T: ConsumerTables> MessageConsumerState for T {
 
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {
         on_tables(self, |connection, schema| {
-            consumers::status(connection, schema, key)
+            now(consumers::status(&mut OnSync(connection), schema, key))
+        })
+    }
+
+    fn stored_consumer_and_mark(
+        &mut self,
+        key: ConsumerKey<'_>,
+        after: Position,
+    ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
+        on_tables(self, |connection, schema| {
+            T::Backend::stored_consumer_and_mark(connection, schema, key, after)
         })
     }
 }

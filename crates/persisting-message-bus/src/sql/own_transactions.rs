@@ -5,8 +5,9 @@ use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::error::Error;
 use crate::sql::error::failed_while;
-use crate::sql::executor::on_sync::OnSync;
-use crate::sql::executor::{Executor, now};
+use crate::sql::executor::Executor;
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
+use crate::sql::executor::{now, on_sync::OnSync};
 
 /// Returns `true` if a transaction is open, as far as Diesel knows. A state that Diesel cannot tell
 /// counts as open.

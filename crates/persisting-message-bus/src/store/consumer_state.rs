@@ -154,6 +154,34 @@ pub trait MessageConsumerState: MessageFailures {
     ///
     /// If the state cannot be read.
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
+
+    /// Returns the stored state of a consumer, and at the same time asks for the high-water mark of its
+    /// topic, as [`high_water_mark_beyond`] does. So a consumer that was woken waits for one answer
+    /// instead of two. The default implementation asks for the state only.
+    ///
+    /// Only a state that has its messages on the same connection can ask both questions.
+    ///
+    /// [`high_water_mark_beyond`]: crate::backend::MessageSource::high_water_mark_beyond
+    ///
+    /// # Errors
+    ///
+    /// Those of the two questions.
+    fn stored_consumer_and_mark(
+        &mut self,
+        key: ConsumerKey<'_>,
+        _after: Position,
+    ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
+        Ok((self.stored_consumer(key)?, MarkBeyond::NotAsked))
+    }
+}
+
+/// The high-water mark of a topic that may have a message after a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkBeyond {
+    /// The source must be asked.
+    NotAsked,
+    /// The answer of the source. `None` if no message after the position is visible.
+    Asked(Option<Position>),
 }
 
 /// What a holder notes before it hands out messages.

@@ -7,6 +7,10 @@
 #[cfg(feature = "diesel-async-0_9")]
 pub(crate) mod on_async;
 pub(crate) mod on_sync;
+#[cfg(feature = "diesel-async-0_9")]
+pub(crate) mod on_this_thread;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+pub(crate) mod pipeline;
 
 use std::future::{self, Future, Ready};
 use std::pin::{Pin, pin};
@@ -21,18 +25,13 @@ use crate::sql::dialect::{Dialect, Statement};
 use crate::sql::rows::{BrokenColumn, Column, ReadValue};
 use crate::sql::watch::StatementWatch;
 
-/// A connection that runs statements.
+/// A connection that answers questions.
 ///
 /// Statements are handed over by value, so that a function that publishes holds none of them while it
 /// waits. Its future is then `Send`, whatever the statements contain.
-pub trait Executor: Send {
+pub trait Asked: Send {
     /// The database.
     type Backend: Dialect + ReadValue;
-
-    /// Runs a statement, and returns the number of rows that it has changed.
-    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
-    where
-        Q: QueryFragment<Self::Backend> + QueryId + 's;
 
     /// Calls `read` with the first `N` columns of the first row, and lets the statement run to its end.
     fn first_row<'s, T, const N: usize>(
@@ -42,6 +41,14 @@ pub trait Executor: Send {
     ) -> Step<'s, QueryResult<Option<T>>>
     where
         T: Send + 's;
+}
+
+/// A connection that runs statements.
+pub trait Executor: Asked {
+    /// Runs a statement, and returns the number of rows that it has changed.
+    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
+    where
+        Q: QueryFragment<Self::Backend> + QueryId + 's;
 
     /// Returns the texts in the first column.
     fn texts<'s>(&'s mut self, statement: Statement<'s>) -> Step<'s, QueryResult<Vec<String>>>;

@@ -4,30 +4,24 @@ use diesel::connection::{CacheSize, TransactionManagerStatus};
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::result::Error::DeserializationError;
 use diesel::result::QueryResult;
+use diesel::row::Row;
 use diesel_async_0_9::{AsyncConnection, TransactionManager};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 
 use crate::sql::dialect::{Dialect, Statement};
-use crate::sql::executor::{Executor, Step};
+use crate::sql::executor::{Asked, Executor, Step};
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::watch::{self, StatementWatch};
 
 /// A connection of diesel-async.
 pub(crate) struct OnAsync<'a, C>(pub(crate) &'a mut C);
 
-impl<C> Executor for OnAsync<'_, C>
+impl<C> Asked for OnAsync<'_, C>
 where
     C: AsyncConnection,
     C::Backend: Dialect + ReadValue,
 {
     type Backend = C::Backend;
-
-    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
-    where
-        Q: QueryFragment<Self::Backend> + QueryId + 's,
-    {
-        Step::later(self.0.execute_returning_count(query))
-    }
 
     fn first_row<'s, T, const N: usize>(
         &'s mut self,
@@ -38,17 +32,20 @@ where
         T: Send + 's,
     {
         let rows = self.0.load(statement);
-        Step::later(async move {
-            let mut rows = pin!(rows.await?);
-            let (mut read, mut first) = (Some(read), None);
-            while let Some(row) = rows.next().await {
-                let row = row?;
-                if let Some(read) = read.take() {
-                    first = Some(with_columns(&row, read));
-                }
-            }
-            first.transpose().map_err(broken)
-        })
+        Step::later(async move { first_of(rows.await?, read).await })
+    }
+}
+
+impl<C> Executor for OnAsync<'_, C>
+where
+    C: AsyncConnection,
+    C::Backend: Dialect + ReadValue,
+{
+    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
+    where
+        Q: QueryFragment<Self::Backend> + QueryId + 's,
+    {
+        Step::later(self.0.execute_returning_count(query))
     }
 
     fn texts<'s>(&'s mut self, statement: Statement<'s>) -> Step<'s, QueryResult<Vec<String>>> {
@@ -110,6 +107,26 @@ where
     {
         None
     }
+}
+
+/// Calls `read` with the first row, and lets the statement run to its end.
+pub(super) async fn first_of<'a, DB, R, T, const N: usize>(
+    rows: impl Stream<Item = QueryResult<R>>,
+    read: impl FnOnce(&mut [Column<'_, DB>; N]) -> Result<T, BrokenColumn>,
+) -> QueryResult<Option<T>>
+where
+    DB: ReadValue,
+    R: Row<'a, DB>,
+{
+    let mut rows = pin!(rows);
+    let (mut read, mut first) = (Some(read), None);
+    while let Some(row) = rows.next().await {
+        let row = row?;
+        if let Some(read) = read.take() {
+            first = Some(with_columns(&row, read));
+        }
+    }
+    first.transpose().map_err(broken)
 }
 
 fn broken(column: BrokenColumn) -> diesel::result::Error {

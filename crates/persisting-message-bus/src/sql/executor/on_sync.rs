@@ -3,7 +3,7 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::result::QueryResult;
 
 use crate::sql::dialect::{Dialect, Statement};
-use crate::sql::executor::{Executor, Step};
+use crate::sql::executor::{Asked, Executor, Step};
 use crate::sql::prepared::forget_statements;
 use crate::sql::rows::{self, BrokenColumn, Column, ReadValue};
 use crate::sql::watch::{self, StatementWatch};
@@ -11,19 +11,12 @@ use crate::sql::watch::{self, StatementWatch};
 /// A connection of Diesel.
 pub(crate) struct OnSync<'a, C>(pub(crate) &'a mut C);
 
-impl<C> Executor for OnSync<'_, C>
+impl<C> Asked for OnSync<'_, C>
 where
     C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     type Backend = C::Backend;
-
-    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
-    where
-        Q: QueryFragment<Self::Backend> + QueryId + 's,
-    {
-        Step::done(self.0.execute_returning_count(&query))
-    }
 
     fn first_row<'s, T, const N: usize>(
         &'s mut self,
@@ -34,6 +27,19 @@ where
         T: Send + 's,
     {
         Step::done(rows::first_row(self.0, statement, read))
+    }
+}
+
+impl<C> Executor for OnSync<'_, C>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    fn execute<'s, Q>(&'s mut self, query: Q) -> Step<'s, QueryResult<usize>>
+    where
+        Q: QueryFragment<Self::Backend> + QueryId + 's,
+    {
+        Step::done(self.0.execute_returning_count(&query))
     }
 
     fn texts<'s>(&'s mut self, statement: Statement<'s>) -> Step<'s, QueryResult<Vec<String>>> {

@@ -42,7 +42,6 @@
 
 use std::iter;
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use crate::error::Error;
@@ -50,12 +49,13 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::executor::Asked;
 use crate::sql::guard::missing_on;
 use crate::sql::hash::hash_of;
 use crate::sql::postgres::guard::IS_GUARDED;
 use crate::sql::postgres::locks::{self, IS_FENCE, KEY};
 use crate::sql::postgres::sequence::{SEQUENCE, Sequence, no_sequence};
-use crate::sql::rows::{Column, first_row};
+use crate::sql::rows::Column;
 use crate::sql::schema::{MessageTable, TableSchema};
 
 /// The condition that another session holds the lock. A prepared transaction has no session.
@@ -102,13 +102,13 @@ const HAS_ROW: &str = "
     ) AS has_row";
 
 /// Returns the high-water mark of the topic.
-pub(super) fn high_water_mark<C>(
-    connection: &mut C,
+pub(super) async fn high_water_mark<A>(
+    asked: &mut A,
     schema: &TableSchema,
     topic: &str,
 ) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    A: Asked<Backend = Pg>,
 {
     let (lowest_announced, is_guarded) = (lowest_announced(), is_guarded(schema));
     let sql = format!(
@@ -119,19 +119,20 @@ where
         .chain(guarded(schema))
         .chain(of_column(schema));
     let statement = Statement::new(sql, &schema.messages, values);
-    ask(connection, &schema.messages, topic, statement).map(Option::unwrap_or_default)
+    let mark = ask(asked, &schema.messages, topic, statement).await;
+    mark.map(Option::unwrap_or_default)
 }
 
 /// Returns the high-water mark of the topic, or `None` if no row of the topic after the position is
 /// visible. In that case, the statement does not read the locks.
-pub(super) fn high_water_mark_beyond<C>(
-    connection: &mut C,
+pub(super) async fn high_water_mark_beyond<A>(
+    asked: &mut A,
     schema: &TableSchema,
     topic: &str,
     after: Position,
 ) -> Result<Option<Position>, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    A: Asked<Backend = Pg>,
 {
     let (lowest_announced, is_guarded) = (lowest_announced(), is_guarded(schema));
     let sql = format!(
@@ -144,7 +145,7 @@ where
         .chain(guarded(schema))
         .chain(of_column(schema));
     let statement = Statement::new(sql, &schema.messages, values.chain(beyond));
-    ask(connection, &schema.messages, topic, statement)
+    ask(asked, &schema.messages, topic, statement).await
 }
 
 /// Returns the expression for whether the table has its guard, if it must have one.
@@ -176,30 +177,27 @@ fn of_column(schema: &TableSchema) -> impl Iterator<Item = Value<'_>> {
     [Text(&table.table), Text(&table.id)].into_iter()
 }
 
-fn ask<C>(
-    connection: &mut C,
+async fn ask<A>(
+    asked: &mut A,
     table: &MessageTable,
     topic: &str,
     statement: Statement<'_>,
 ) -> Result<Option<Position>, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    A: Asked<Backend = Pg>,
 {
     let doing = || format!("reading the high-water mark of topic \"{topic}\"");
-    let looked = first_row(
-        connection,
-        statement,
-        |columns: &mut [Column<'_, Pg>; 13]| {
-            let [columns @ .., last_row, announced, has_row, is_guarded] = columns;
-            Ok(Looked {
-                sequence: Sequence::read(columns)?,
-                last_row: last_row.optional_integer("id")?,
-                announced: announced.optional_integer("objid")?,
-                has_row: has_row.integer("topic")? != 0,
-                is_guarded: is_guarded.integer("pg_trigger")? != 0,
-            })
-        },
-    );
+    let looked = asked.first_row(statement, |columns: &mut [Column<'_, Pg>; 13]| {
+        let [columns @ .., last_row, announced, has_row, is_guarded] = columns;
+        Ok(Looked {
+            sequence: Sequence::read(columns)?,
+            last_row: last_row.optional_integer("id")?,
+            announced: announced.optional_integer("objid")?,
+            has_row: has_row.integer("topic")? != 0,
+            is_guarded: is_guarded.integer("pg_trigger")? != 0,
+        })
+    });
+    let looked = looked.await;
     let looked = looked.map_err(|cause| failed_while(doing(), cause))?;
     let looked = looked.ok_or_else(|| no_sequence(table, doing()))?;
     let sequence = &looked.sequence;
@@ -211,7 +209,7 @@ where
         return Err(Error::permanent(doing(), problem));
     }
     if !sequence.session_sees_locks {
-        locks::check(connection)?;
+        locks::check(asked).await?;
     }
     let mark = Position::new(looked.announced.unwrap_or(sequence.last));
     Ok(looked.has_row.then_some(mark))

@@ -8,6 +8,7 @@ use diesel::pg::Pg;
 use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
+use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::hash::hash_of;
 use crate::sql::own_transactions::is_in_transaction;
@@ -84,7 +85,7 @@ where
         if end_any(connection, &schema.consumer_state, key, END_ANY)? {
             return Ok(true);
         }
-        let held = status(connection, schema, key)?;
+        let held = now(status(&mut OnSync(connection), schema, key))?;
         if held.is_none_or(|held| held.lease_owner.is_none()) {
             return Ok(false);
         }
@@ -113,7 +114,7 @@ where
         if let Some(lease) = take_over(connection, table, request)? {
             return Ok(lease);
         }
-        match status(connection, schema, request.key())? {
+        match now(status(&mut OnSync(connection), schema, request.key()))? {
             Some(held) if held.lease_owner.is_some() => break,
             Some(_) => {}
             None => {

@@ -4,14 +4,13 @@
 //! nothing. There, readers would see no publisher, and would skip the messages that are committed
 //! late. So a session takes a lock and looks for it before it trusts the locks.
 
-use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::Number;
 use crate::sql::error::failed_while;
-use crate::sql::rows::first_row;
+use crate::sql::executor::Asked;
 use crate::sql::schema::TableSchema;
 
 /// The condition that a row of `pg_locks` can be a publisher's lock.
@@ -51,17 +50,17 @@ fn own_lock() -> String {
 }
 
 /// Fails if the session does not see its own locks.
-pub(super) fn check<C>(connection: &mut C) -> Result<(), Error>
+pub(super) async fn check<A>(asked: &mut A) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    A: Asked<Backend = Pg>,
 {
     let doing = "checking the advisory locks of the server";
     let statement = Statement::new(own_lock(), &TableSchema::DEFAULT.messages, [Number(OWN)]);
-    let answer = first_row(connection, statement, |[version, seen]| {
+    let answer = asked.first_row(statement, |[version, seen]| {
         let version = version.text("version")?.to_owned();
         Ok((version, seen.optional_text("set_config")?.is_some()))
     });
-    let answer = answer.map_err(|cause| failed_while(doing, cause))?;
+    let answer = answer.await.map_err(|cause| failed_while(doing, cause))?;
     let (version, is_seen) = answer.unwrap_or_default();
     if is_seen {
         return Ok(());

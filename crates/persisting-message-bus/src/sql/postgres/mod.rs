@@ -56,12 +56,17 @@ use diesel::pg::Pg;
 use diesel::pg::{PgConnection, PgRowByRowLoadingMode};
 use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use futures_util::future::join;
 
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
 use crate::position::Position;
 use crate::sql::backend::{Probe, PublishBackend, StoreBackend};
-use crate::sql::executor::Executor;
+use crate::sql::executor::on_sync::OnSync;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::sql::executor::pipeline::Pipeline;
+use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::own_transactions::depth;
 #[cfg(feature = "postgres")]
@@ -74,7 +79,11 @@ pub use crate::sql::postgres::notifications::{Listener, Notifier};
 pub use crate::sql::postgres::publish_function::publish_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::sql::statements::consumers::status;
 use crate::sql::statements::messages;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::repository::OnDuplicate;
@@ -147,7 +156,11 @@ where
         topic: &str,
         _observations: &mut SlotObservations,
     ) -> Result<Position, Error> {
-        fence::high_water_mark(connection, schema, topic)
+        now(fence::high_water_mark(
+            &mut OnSync(connection),
+            schema,
+            topic,
+        ))
     }
 
     fn high_water_mark_beyond(
@@ -157,7 +170,33 @@ where
         after: Position,
         _observations: &mut SlotObservations,
     ) -> Result<Option<Position>, Error> {
-        fence::high_water_mark_beyond(connection, schema, topic, after)
+        now(fence::high_water_mark_beyond(
+            &mut OnSync(connection),
+            schema,
+            topic,
+            after,
+        ))
+    }
+
+    /// Asks both questions before the first is answered, where the connection can do that. The server
+    /// answers them in their order, so this differs from asking twice only in the time that it takes.
+    #[cfg(feature = "diesel-async-0_9-postgres")]
+    fn stored_consumer_and_mark(
+        connection: &mut C,
+        schema: &TableSchema,
+        key: ConsumerKey<'_>,
+        after: Position,
+    ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
+        let runtime = tokio::runtime::Handle::try_current();
+        let (Some(pipeline), Ok(runtime)) = (Pipeline::of(connection), runtime) else {
+            let stored = now(status(&mut OnSync(connection), schema, key))?;
+            return Ok((stored, MarkBeyond::NotAsked));
+        };
+        let [mut one, mut other] = [pipeline; 2];
+        let stored = status(&mut one, schema, key);
+        let mark = fence::high_water_mark_beyond(&mut other, schema, key.topic, after);
+        let (stored, mark) = runtime.block_on(join(stored, mark));
+        Ok((stored?, MarkBeyond::Asked(mark?)))
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {

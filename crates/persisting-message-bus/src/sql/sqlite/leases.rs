@@ -33,7 +33,7 @@ pub(super) fn acquire<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Lease, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let names = [request.consumer, request.topic, request.owner].map(Text);
     let values = names

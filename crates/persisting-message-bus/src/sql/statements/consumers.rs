@@ -9,7 +9,8 @@ use crate::position::Position;
 use crate::sql::dialect::Value::Text;
 use crate::sql::dialect::{Dialect, Statement};
 use crate::sql::error::failed_while;
-use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row};
+use crate::sql::executor::Asked;
+use crate::sql::rows::{BrokenColumn, Column, ReadValue};
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::store::consumer_state::ConsumerRow;
 use crate::store::identity::StoredIdentity;
@@ -83,22 +84,18 @@ where
         .map_err(|cause| failed(key, "replacing the event set", cause))
 }
 
-pub(in crate::sql) fn status<C>(
-    connection: &mut C,
+pub(in crate::sql) async fn status<A: Asked>(
+    asked: &mut A,
     schema: &TableSchema,
     key: ConsumerKey<'_>,
-) -> Result<Option<ConsumerRow>, Error>
-where
-    C: LoadConnection,
-    C::Backend: Dialect + ReadValue,
-{
+) -> Result<Option<ConsumerRow>, Error> {
     let status = Statement::new(
         STATUS,
         schema,
         [key.consumer, key.topic].repeat(3).into_iter().map(Text),
     );
-    first_row(connection, status, stored_consumer)
-        .map_err(|cause| failed(key, "reading the consumer's state", cause))
+    let status = asked.first_row(status, stored_consumer).await;
+    status.map_err(|cause| failed(key, "reading the consumer's state", cause))
 }
 
 fn stored_consumer<DB: ReadValue>(

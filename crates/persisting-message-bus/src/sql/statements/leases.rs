@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalNumber, OptionalText, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
+use crate::sql::executor::now;
+use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::{failed, status};
@@ -74,10 +76,10 @@ pub(in crate::sql) fn locked<C>(
     request: &LeaseRequest<'_>,
 ) -> Result<Error, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
-    let holder = status(connection, schema, request.key())?;
+    let holder = now(status(&mut OnSync(connection), schema, request.key()))?;
     Ok(match holder {
         Some(row) => {
             let (owner, expires_at) = (row.lease_owner, row.lease_expires_at);

@@ -1,0 +1,53 @@
+//! Questions to PostgreSQL that are on their way at the same time.
+
+use std::any::Any;
+
+use diesel::pg::Pg;
+use diesel::result::QueryResult;
+use diesel_async_0_9::async_connection_wrapper::AsyncConnectionWrapper;
+#[cfg(feature = "diesel-async-0_9-deadpool")]
+use diesel_async_0_9::pooled_connection::deadpool::Object;
+use diesel_async_0_9::{AsyncConnectionCore, AsyncPgConnection};
+
+use crate::sql::dialect::Statement;
+use crate::sql::executor::on_async::first_of;
+use crate::sql::executor::on_this_thread::OnThisThread;
+use crate::sql::executor::{Asked, Step};
+use crate::sql::rows::{BrokenColumn, Column};
+
+/// A connection that is asked several questions before it has answered the first one. The server
+/// answers them one after the other, in the order in which they were asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Pipeline<'a>(&'a AsyncPgConnection);
+
+impl<'a> Pipeline<'a> {
+    /// Returns the pipeline of a connection that blocks its thread, plain or from a deadpool. `None` for
+    /// every other connection.
+    pub(crate) fn of<C: 'static>(connection: &'a C) -> Option<Self> {
+        type Blocking<C> = AsyncConnectionWrapper<C, OnThisThread>;
+        let connection: &dyn Any = connection;
+        #[cfg(feature = "diesel-async-0_9-deadpool")]
+        if let Some(pooled) = connection.downcast_ref::<Blocking<Object<AsyncPgConnection>>>() {
+            return Some(Self(pooled));
+        }
+        let plain = connection.downcast_ref::<Blocking<AsyncPgConnection>>()?;
+        Some(Self(plain))
+    }
+}
+
+impl Asked for Pipeline<'_> {
+    type Backend = Pg;
+
+    fn first_row<'s, T, const N: usize>(
+        &'s mut self,
+        statement: Statement<'s>,
+        read: impl FnOnce(&mut [Column<'_, Pg>; N]) -> Result<T, BrokenColumn> + Send + 's,
+    ) -> Step<'s, QueryResult<Option<T>>>
+    where
+        T: Send + 's,
+    {
+        let mut connection = self.0;
+        let rows = connection.load(statement);
+        Step::later(async move { first_of(rows.await?, read).await })
+    }
+}
