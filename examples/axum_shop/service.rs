@@ -62,7 +62,7 @@ pub async fn run() -> Result {
     });
     tokio::select! {
         served = served.into_future() => served?,
-        stopped = &mut running => eprintln!("{stopped:?}"), // a consumer has stopped by itself
+        stopped = &mut running => return Err(format!("{stopped:?}").into()), // by itself
     }
     for exit in running.stop_within(Duration::from_secs(10)).await? {
         match exit.error {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use diesel_async::{AsyncConnection, TransactionManager};
-use persisting_message_bus::MessageDispatcher as SyncDispatcher;
+use persisting_message_bus::{MessageDispatcher as SyncDispatcher, OnDuplicate};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 use persisting_message_bus_tests::waiting::wait_until;
@@ -94,6 +94,43 @@ pub fn a_dispatch_of_its_own_that_is_dropped_is_written_once_or_not_at_all<D: As
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), there.len(), "{there:?}");
+}
+
+/// A batch that takes a transaction of the library's own is dropped at its first, second, ... await. What
+/// is dispatched after that on the same connection is committed, or refused.
+pub fn a_large_batch_that_is_dropped_leaves_no_transaction_in_use<D: AsyncDatabase>() {
+    let database = D::create();
+    let mut sure = Vec::new();
+    let mut refused = 0;
+    run(async {
+        let orders = orders().on_duplicate(OnDuplicate::Ignore);
+        for polls in 0..MOST {
+            let mut connection = database.connect().await;
+            let batch = (0..D::LARGE_BATCH).map(|_| OrderPlaced::number(u64::MAX));
+            let dispatched = orders.dispatch_batch(&mut connection, batch);
+            let was_done = polled(dispatched, polls).await.is_some();
+            let order = polls as u64;
+            let after = orders.dispatch(&mut connection, &OrderPlaced::number(order));
+            match after.await {
+                Ok(_) => sure.push(order),
+                Err(_) => refused += 1,
+            }
+            if was_done {
+                break;
+            }
+        }
+    });
+    assert!(refused > 0, "no await was in a transaction");
+    let there = committed(&database);
+    let lost: Vec<_> = sure.iter().filter(|order| !there.contains(order)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    wait_until("publishers that are gone hold no consumer back", || {
+        let after = SyncDispatcher::<Orders>::new();
+        after
+            .dispatch(&mut database.sync().connect(), &OrderPlaced::number(7))
+            .unwrap();
+        committed(&database).last() == Some(&7)
+    });
 }
 
 /// A publisher that is gone holds no consumer back.

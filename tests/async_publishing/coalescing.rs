@@ -22,7 +22,7 @@ pub fn coalescer<D: AsyncDatabase + Sync>(database: &Arc<D>) -> Coalescer {
     })
 }
 
-fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
+pub fn dispatcher(coalescer: &Coalescer) -> CoalescingDispatcher<Orders> {
     orders().coalescing(coalescer)
 }
 

@@ -3,10 +3,11 @@
 use std::future::Future;
 
 use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection, RunQueryDsl};
 use persisting_message_bus::asynchronous::MessageRepository;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Postgres, Server, Sqlite};
 
@@ -26,6 +27,41 @@ pub trait AsyncDatabase: Send + 'static {
     fn sync(&self) -> &Self::Sync;
 
     fn connect(&self) -> impl Future<Output = Self::Connection> + Send;
+
+    /// The number of messages of a batch that takes a transaction of its own, if duplicates are ignored.
+    const LARGE_BATCH: u64 = 3;
+
+    /// Returns the number of a connection's session. `None` for a database without sessions.
+    fn session(
+        &self,
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Option<i64>> + Send;
+
+    /// Ends a session, as a restart of the server does.
+    fn end(&self, session: i64);
+}
+
+#[derive(diesel::QueryableByName)]
+struct Session {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    id: i64,
+}
+
+/// Implements the sessions of a server.
+macro_rules! sessions {
+    ($own:literal, $end:literal) => {
+        async fn session(&self, connection: &mut Self::Connection) -> Option<i64> {
+            let session = diesel::sql_query($own)
+                .get_result::<Session>(connection)
+                .await;
+            Some(session.expect("a session").id)
+        }
+
+        fn end(&self, session: i64) {
+            let end = $end.replace("{}", &session.to_string());
+            self.sync().connect().batch_execute(&end).expect("an end");
+        }
+    };
 }
 
 pub struct AsyncPostgres(Postgres);
@@ -64,6 +100,10 @@ impl AsyncDatabase for AsyncPostgres {
         let connected = AsyncPgConnection::establish(&self.0.url()).await;
         connected.expect("a connection")
     }
+
+    const LARGE_BATCH: u64 = 2_001;
+
+    sessions! { "SELECT pg_backend_pid()::bigint AS id", "SELECT pg_terminate_backend({})" }
 }
 
 impl AsyncDatabase for PooledAsyncPostgres {
@@ -87,6 +127,10 @@ impl AsyncDatabase for PooledAsyncPostgres {
     async fn connect(&self) -> Object<AsyncPgConnection> {
         self.pool.get().await.expect("a connection")
     }
+
+    const LARGE_BATCH: u64 = 2_001;
+
+    sessions! { "SELECT pg_backend_pid()::bigint AS id", "SELECT pg_terminate_backend({})" }
 }
 
 impl AsyncDatabase for AsyncMariadb {
@@ -106,6 +150,8 @@ impl AsyncDatabase for AsyncMariadb {
         let connected = AsyncMysqlConnection::establish(&self.0.url()).await;
         connected.expect("a connection")
     }
+
+    sessions! { "SELECT connection_id() AS id", "KILL CONNECTION {}" }
 }
 
 impl AsyncDatabase for AsyncSqlite {
@@ -126,4 +172,10 @@ impl AsyncDatabase for AsyncSqlite {
     async fn connect(&self) -> SyncConnectionWrapper<SqliteConnection> {
         SyncConnectionWrapper::new(self.0.connect())
     }
+
+    async fn session(&self, _: &mut Self::Connection) -> Option<i64> {
+        None
+    }
+
+    fn end(&self, _: i64) {}
 }

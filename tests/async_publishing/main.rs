@@ -5,6 +5,7 @@ mod coalescing;
 mod databases;
 mod inbox;
 mod interleavings;
+mod lost;
 mod soak;
 mod tables;
 mod transactions;
@@ -35,6 +36,11 @@ macro_rules! publishing_on {
                 cancelled: [
                     a_dispatch_that_is_dropped_at_any_await_is_written_with_its_transaction_or_not_at_all,
                     a_dispatch_of_its_own_that_is_dropped_is_written_once_or_not_at_all,
+                    a_large_batch_that_is_dropped_leaves_no_transaction_in_use,
+                ]
+                lost: [
+                    a_connection_that_the_server_ends_is_lost,
+                    a_coalescer_replaces_a_lost_connection,
                 ]
                 inbox: [
                     a_message_from_outside_has_its_effect_once,

@@ -18,6 +18,9 @@ use crate::message::typed::Message;
 /// the next message. So a handler is an async closure that can capture, its future need not be
 /// `Send`, and the future is never dropped before it ends, unless the runtime ends first.
 ///
+/// Call it in no task by yourself: `handle_page` blocks the thread, which a thread of the runtime must
+/// not do. Run it on a `Runner`, or in `tokio::task::spawn_blocking`.
+///
 /// The functions return the library's usual [`MessageConsumer`](crate::MessageConsumer), which has
 /// the settings. A [`Runner`](crate::asynchronous::Runner) runs it.
 ///

@@ -50,10 +50,14 @@ use crate::store::repository::OnDuplicate;
 ///
 /// The message is serialised, and its headers are taken, when the function is called; the statements
 /// run when the future is awaited. If the future is dropped before it is done, it is unknown whether
-/// the message was written. In a transaction that makes no difference, because the transaction must not
-/// be committed then: a pool closes the connection, and on a plain one diesel-async leaves it open, so
-/// roll it back or drop the connection. Spawn a task (`tokio::spawn`) for what must not be dropped when
-/// a request ends early.
+/// the message was written. What is unknown must not be committed:
+///
+/// - In a transaction of the caller, roll it back, or drop the connection. A pool closes a connection
+///   whose transaction was not ended; on a plain one, diesel-async leaves the transaction open.
+/// - Outside of a transaction, a large batch has a transaction of its own. If it was not ended, the
+///   connection is marked as broken: Diesel runs nothing on it any more, and a pool closes it.
+///
+/// Spawn a task (`tokio::spawn`) for what must not be dropped when a request ends early.
 pub struct MessageDispatcher<T>(SyncDispatcher<T>);
 
 impl<T: Topic> MessageDispatcher<T> {

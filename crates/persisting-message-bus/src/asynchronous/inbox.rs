@@ -65,8 +65,9 @@ impl Inbox {
     /// that `handle` has through the connection happen exactly once. If `handle` fails, they are rolled
     /// back, and the message can be received again.
     ///
-    /// If the future is dropped before it is done, or `handle` panics, the transaction stays open on a
-    /// plain connection, which must then be dropped. A pool closes the connection.
+    /// If the future is dropped before it is done, or `handle` panics, the connection is marked as
+    /// broken: Diesel runs nothing on it any more, and a pool closes it. The database then rolls the
+    /// transaction back.
     ///
     /// # Errors
     ///
@@ -119,6 +120,10 @@ impl Inbox {
     /// # Errors
     ///
     /// If the inbox cannot be written. Earlier batches are forgotten.
+    ///
+    /// # Panics
+    ///
+    /// If the runtime has no timers (`enable_time`) and several batches are forgotten.
     pub async fn prune<C: AsyncTables>(&self, connection: &mut C) -> Result<u64, Error> {
         let (key, retention) = self.0.pruned();
         let (connection, schema) = connection.parts();

@@ -6,7 +6,7 @@
 //!
 //! A consumer is a thread that awaits: it blocks on its connection and on the future of its handler. So
 //! a handler can capture its state, its future need not be `Send`, and it is never dropped before it
-//! ends.
+//! ends, unless the runtime ends first.
 
 pub(crate) mod blocking;
 pub(crate) mod coalesce;

@@ -178,7 +178,8 @@ where
     }
 
     /// Starts the threads, and waits for `signal` or for a consumer that stops by itself. Then asks
-    /// the consumers to end, and waits for them. Returns what ended them.
+    /// the consumers to end, and waits for them. Returns what ended them. Without consumers, it waits
+    /// for `signal`.
     ///
     /// ```
     /// use std::time::Duration;

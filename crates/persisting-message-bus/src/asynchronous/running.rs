@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::select;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -127,10 +128,8 @@ impl Running {
         if timeout(deadline, all).await.is_ok() {
             return Ok(std::mem::take(&mut self.ended));
         }
-        let names = self.arrivals.iter().map(|(name, _)| name);
-        let has_ended = |name: &str| self.ended.iter().any(|exit| exit.consumer == name);
         Err(StopTimedOut {
-            consumers: names.filter(|name| !has_ended(name)).cloned().collect(),
+            consumers: arrival::still_running(&self.arrivals),
         })
     }
 
@@ -140,7 +139,11 @@ impl Running {
         signal: F,
         deadline: Duration,
     ) -> Result<Vec<ConsumerExit>, StopTimedOut> {
-        select(pin!(signal), pin!(self.has_ended())).await;
+        if self.arrivals.is_empty() {
+            signal.await;
+        } else {
+            select(pin!(signal), pin!(self.has_ended())).await;
+        }
         self.stop_within(deadline).await
     }
 
@@ -197,12 +200,14 @@ fn run_in(runtime: &WatchedRuntime, body: Body) -> ConsumerExit {
 struct EndOfRuntime {
     ended: watch::Sender<bool>,
     signals: Arc<Signals>,
-    has_consumers: bool,
+    /// Nothing is ever sent: it is closed when no consumer is left.
+    consumers: mpsc::Receiver<Infallible>,
 }
 
 impl Drop for EndOfRuntime {
     fn drop(&mut self) {
-        if self.has_consumers {
+        let has_consumers = matches!(self.consumers.try_recv(), Err(TryRecvError::Empty));
+        if has_consumers {
             warn!("consumers stopped: {ENDED}");
             self.ended.send_replace(true);
             self.signals.stop();
@@ -213,17 +218,16 @@ impl Drop for EndOfRuntime {
 /// Watches the runtime until each clone of the sender is dropped. When the runtime ends before,
 /// stops the consumers.
 fn watched(runtime: Handle, signals: &Arc<Signals>) -> (WatchedRuntime, mpsc::Sender<Infallible>) {
-    let (alive, mut consumers) = mpsc::channel(1);
+    let (alive, consumers) = mpsc::channel(1);
     let (ended, has_ended) = watch::channel(false);
     let end = EndOfRuntime {
         ended,
         signals: Arc::clone(signals),
-        has_consumers: true,
+        consumers,
     };
     runtime.spawn(async move {
         let mut end = end;
-        // Nothing is ever sent.
-        end.has_consumers = consumers.recv().await.is_some();
+        let _closed = end.consumers.recv().await;
     });
     let watched = WatchedRuntime {
         handle: runtime,

@@ -7,7 +7,7 @@ use crate::asynchronous::tables::AsyncTables;
 use crate::error::Error;
 use crate::sql::backend::PublishBackend;
 use crate::sql::executor::on_async::OnAsync;
-use crate::sql::own_transactions::{commit, depth, roll_back};
+use crate::sql::own_transactions::{abandon, commit, depth, roll_back};
 use crate::sql::transactions::{begin_guarded, state_at_end};
 use crate::sql::watch::connections as watch;
 use crate::store::transactions::{TransactionMark, TransactionState};
@@ -28,10 +28,15 @@ where
     T::Backend::follow_database(&mut executor);
     let around = depth(&mut executor);
     let mark = begin_guarded(&mut executor).await?;
-    let changed = change(tables).await;
-    let connection = tables.parts().0;
+    let mut running = Running {
+        tables,
+        mark,
+        has_ended: false,
+    };
+    let changed = change(running.tables).await;
+    let connection = running.tables.parts().0;
     let ended = match changed {
-        Ok(value) => commit_if_open(connection, &mark)
+        Ok(value) => commit_if_open(connection, &running.mark)
             .await
             .map(|()| value)
             .map_err(E::from),
@@ -45,8 +50,26 @@ where
             break;
         }
     }
-    watch::disarm(&mut executor, mark.open);
+    running.has_ended = true;
     ended
+}
+
+/// A transaction that is not ended. If its future is dropped, or panics, the connection is marked as
+/// broken, because nobody else ends the transaction.
+struct Running<'t, T: AsyncTables> {
+    tables: &'t mut T,
+    mark: TransactionMark,
+    has_ended: bool,
+}
+
+impl<T: AsyncTables> Drop for Running<'_, T> {
+    fn drop(&mut self) {
+        let mut executor = OnAsync(self.tables.parts().0);
+        watch::disarm(&mut executor, self.mark.open);
+        if !self.has_ended {
+            abandon(&mut executor);
+        }
+    }
 }
 
 async fn commit_if_open<C>(connection: &mut C, mark: &TransactionMark) -> Result<(), Error>

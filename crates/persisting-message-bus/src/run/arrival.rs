@@ -56,7 +56,8 @@ impl Arrival {
     /// Returns the reason why the consumer has not arrived.
     fn hindrance(&self) -> String {
         let hindrance = lock(&self.0).hindrance.clone();
-        hindrance.unwrap_or_else(|| "it is still handling messages".to_owned())
+        hindrance
+            .unwrap_or_else(|| "it has not polled yet, or is still handling messages".to_owned())
     }
 
     /// Returns the question that an empty poll after this call answers, if there is one.
@@ -86,7 +87,8 @@ impl Arrival {
             return Ok(Some(question));
         }
         state.hindrance = Some(format!(
-            "messages after position {high_water_mark} wait for a transaction in flight that              publishes on its topics"
+            "messages after position {high_water_mark} wait for a transaction in flight that publishes on \
+             its topics: end it"
         ));
         Ok(None)
     }
@@ -107,6 +109,9 @@ impl Arrival {
             Outcome::Nothing(_) => {
                 if let Some(question) = question {
                     state.answered = question;
+                }
+                // Otherwise, `prepare` has noted what this poll waits for.
+                if state.answered == state.asked {
                     state.hindrance = None;
                 }
             }
@@ -127,6 +132,13 @@ impl Arrival {
     }
 }
 
+/// Returns the names of the consumers that have not ended.
+#[cfg(feature = "diesel-async-0_9")]
+pub(crate) fn still_running(arrivals: &Arrivals) -> Vec<String> {
+    let running = arrivals.iter().filter(|(_, it)| !lock(&it.0).has_ended);
+    running.map(|(name, _)| name.clone()).collect()
+}
+
 /// Asks all consumers.
 pub(crate) fn ask(arrivals: &Arrivals) {
     arrivals.iter().for_each(|(_, arrival)| arrival.ask());
@@ -141,7 +153,7 @@ pub(crate) fn is_settled(arrivals: &Arrivals) -> bool {
 /// Consumers that had not handled all messages in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "waiting for consumers timed out or cannot end: {}",
+    "waiting for consumers timed out or cannot end: {}; wait longer, or mend what each reason names",
     consumers.iter().map(|(name, why)| format!("\"{name}\" has not caught up: {why}"))
         .collect::<Vec<_>>().join("; ")
 )]

@@ -106,7 +106,7 @@ pub trait StoreBackend<C>: PublishBackend {
         duration: Duration,
     ) -> Result<(), Error>
     where
-        C: LoadConnection<Backend = Self>,
+        C: LoadConnection<Backend = Self> + 'static,
     {
         leases::renew(connection, &schema.consumer_state, lease, duration)
     }
@@ -177,7 +177,7 @@ pub trait StoreBackend<C>: PublishBackend {
         key: ConsumerKey<'_>,
     ) -> Result<bool, Error>
     where
-        C: LoadConnection<Backend = Self>,
+        C: LoadConnection<Backend = Self> + 'static,
     {
         leases::end_any(connection, &schema.consumer_state, key, leases::END_ANY)
     }

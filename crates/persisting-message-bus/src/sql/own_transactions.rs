@@ -33,12 +33,9 @@ pub(crate) fn abandon<E: Executor>(executor: &mut E) {
     executor.status().set_in_error();
 }
 
-/// Begins a transaction. Returns the number of transactions around it.
-pub(super) async fn begin<E: Executor>(executor: &mut E) -> Result<usize, Error> {
-    let around = depth(executor);
+pub(super) async fn begin<E: Executor>(executor: &mut E) -> Result<(), Error> {
     let begun = executor.begin().await;
-    begun.map_err(|cause| failed_while("beginning a transaction", cause))?;
-    Ok(around)
+    begun.map_err(|cause| failed_while("beginning a transaction", cause))
 }
 
 pub(crate) async fn commit<E: Executor>(executor: &mut E) -> Result<(), Error> {
@@ -51,27 +48,58 @@ pub(crate) async fn roll_back<E: Executor>(executor: &mut E) -> Result<(), Error
     rolled_back.map_err(|cause| failed_while("rolling back a transaction", cause))
 }
 
-/// Ends a transaction of the library: commits it, or rolls it back after an error. It needs no guard,
-/// because the library's statements leave a transaction as it is.
-pub(super) async fn end<E: Executor, T>(
-    executor: &mut E,
+/// A transaction of the library. It needs no guard, because the library's statements leave a
+/// transaction as it is.
+///
+/// An async function can be dropped at each of its awaits. If the transaction is not ended then, the
+/// connection is of no use any more: later statements would become part of the transaction, which
+/// nobody ends. So it is marked as broken, and Diesel runs nothing on it.
+pub(super) struct OwnTransaction<'e, E: Executor> {
+    pub(super) executor: &'e mut E,
+    /// The number of transactions around it.
     around: usize,
-    changed: Result<T, Error>,
-) -> Result<T, Error> {
-    let changed = match changed {
-        Ok(value) => commit(executor).await.map(|()| value),
-        failed => failed,
-    };
-    // A failed commit has already rolled back.
-    if let Err(error) = changed {
-        if depth(executor) > around
-            && let Err(second) = roll_back(executor).await
-        {
-            return Err(error.followed_by(second));
-        }
-        return Err(error);
+    has_ended: bool,
+}
+
+impl<'e, E: Executor> OwnTransaction<'e, E> {
+    pub(super) async fn begin(executor: &'e mut E) -> Result<Self, Error> {
+        let around = depth(executor);
+        let mut transaction = Self {
+            executor,
+            around,
+            has_ended: false,
+        };
+        let begun = begin(transaction.executor).await;
+        transaction.has_ended = begun.is_err();
+        begun.map(|()| transaction)
     }
-    changed
+
+    /// Commits the transaction, or rolls it back after an error.
+    pub(super) async fn end<T>(mut self, changed: Result<T, Error>) -> Result<T, Error> {
+        let changed = match changed {
+            Ok(value) => commit(self.executor).await.map(|()| value),
+            failed => failed,
+        };
+        // A failed commit has already rolled back.
+        let rolled_back = if changed.is_err() && depth(self.executor) > self.around {
+            roll_back(self.executor).await
+        } else {
+            Ok(())
+        };
+        self.has_ended = true;
+        match (changed, rolled_back) {
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (changed, _) => changed,
+        }
+    }
+}
+
+impl<E: Executor> Drop for OwnTransaction<'_, E> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            abandon(self.executor);
+        }
+    }
 }
 
 /// Ends a transaction inside another one as Diesel does.
@@ -99,7 +127,8 @@ pub(super) fn in_own_transaction<C, T>(
 where
     for<'a> OnSync<'a, C>: Executor,
 {
-    let around = now(begin(&mut OnSync(connection)))?;
-    let changed = change(connection);
-    now(end(&mut OnSync(connection), around, changed))
+    let executor = &mut OnSync(connection);
+    let transaction = now(OwnTransaction::begin(executor))?;
+    let changed = change(transaction.executor.0);
+    now(transaction.end(changed))
 }

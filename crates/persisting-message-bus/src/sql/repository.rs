@@ -10,12 +10,13 @@ use crate::position::Position;
 use crate::sql::backend::{PublishBackend, StoreBackend};
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::executor::{Executor, now};
-use crate::sql::own_transactions::abandon;
+use crate::sql::own_transactions::{abandon, is_broken};
+use crate::sql::publish_errors::persisting;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
 use crate::sql::tables::{ConsumerTables, Tables, on_tables};
-use crate::sql::watch::connections as watch;
+use crate::sql::watch::connections::Unwatched;
 use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
@@ -170,8 +171,15 @@ where
         let problem = "the table has no column for its version";
         return Err(Error::unstorable(message, problem));
     }
-    let paused = watch::pause(executor);
-    let persisted = E::Backend::persist(executor, schema, messages, duplicates).await;
-    watch::go_on(executor, paused, &persisted);
+    // Diesel itself refuses only to begin a transaction. A message written in a transaction that no caller
+    // ends would never be committed.
+    if is_broken(executor) {
+        let problem = "the connection is of no use any more: its transaction was lost, or the future of \
+            an earlier call was dropped before it was done; use another connection";
+        return Err(Error::disconnected(persisting(messages), problem));
+    }
+    let unwatched = Unwatched::new(executor);
+    let persisted = E::Backend::persist(unwatched.executor, schema, messages, duplicates).await;
+    unwatched.end(&persisted);
     persisted
 }

@@ -124,7 +124,7 @@ pub(super) fn with_columns<'a, DB: ReadValue, T, const N: usize>(
 /// Returns the texts in the first column.
 pub(super) fn texts<C>(connection: &mut C, statement: Statement<'_>) -> QueryResult<Vec<String>>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: ReadValue + Dialect,
 {
     let read = |connection: &mut C| {
@@ -146,7 +146,7 @@ pub(super) fn first_row<C, T, const N: usize>(
     read: impl FnOnce(&mut [Column<'_, C::Backend>; N]) -> Result<T, BrokenColumn>,
 ) -> QueryResult<Option<T>>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: ReadValue + Dialect,
 {
     let run = |connection: &mut C| {

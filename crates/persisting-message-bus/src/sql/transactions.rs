@@ -134,7 +134,7 @@ where
 #[diagnostic::do_not_recommend]
 impl<T: Tables> TransactionControl for T {
     fn begin(&mut self) -> Result<(), Error> {
-        now(begin(&mut OnSync(self.parts().0))).map(drop)
+        now(begin(&mut OnSync(self.parts().0)))
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -1,19 +1,18 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::asynchronous::coalesce::connection::{Connect, Connection, Kept};
+use crate::asynchronous::coalesce::connection::{Connect, Connection};
 use crate::asynchronous::coalesce::queue::{Answer, Queue, Writing};
 use crate::asynchronous::coalesce::writer::write_all;
 use crate::asynchronous::tables::AsyncTables;
 use crate::error::class::Class;
 use crate::error::kind::BoxError;
-use crate::locks::lock;
 use crate::message::raw::RawMessage;
 use crate::publish::coalesce::limits::Limits;
 use crate::publish::coalesce::queue::refused;
@@ -27,21 +26,26 @@ use crate::store::repository::OnDuplicate;
 /// connections. Create one coalescer for each database and set its limits. Then create a
 /// [`CoalescingDispatcher`](super::CoalescingDispatcher) for each topic.
 ///
-/// There is no batching delay. The first dispatch starts a task, which commits. Dispatches that arrive
-/// during the commit queue up, and the task commits them together. It ends when none waits.
+/// There is no batching delay. The first dispatch starts a task on its runtime, which commits.
+/// Dispatches that arrive during the commit queue up, and the task commits them together. It ends when
+/// none waits. A program with several runtimes needs a coalescer for each of them, because a task of
+/// one runtime does not go on while that runtime is blocked.
 #[derive(Clone)]
 pub struct Coalescer {
     limits: Limits,
-    /// The places in the queue. `None` until the first dispatch, which sees the limits.
-    places: Arc<Mutex<Option<Arc<Semaphore>>>>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
     queue: Arc<Queue>,
     connect: Box<Connect>,
-    /// The connections of writers that have ended.
-    idle: Mutex<Vec<Kept>>,
+    /// The places in the queue, made at the first dispatch with the limits of that moment.
+    places: OnceLock<Places>,
+}
+
+struct Places {
+    semaphore: Arc<Semaphore>,
+    number: u32,
 }
 
 impl Coalescer {
@@ -66,11 +70,10 @@ impl Coalescer {
         });
         Self {
             limits: Limits::default(),
-            places: Arc::default(),
             shared: Arc::new(Shared {
                 queue: Arc::default(),
                 connect,
-                idle: Mutex::default(),
+                places: OnceLock::new(),
             }),
         }
     }
@@ -92,7 +95,8 @@ impl Coalescer {
     }
 
     /// Sets the queue capacity in messages. Callers wait while the queue is full. Default: 10,000. Zero
-    /// lets one message wait at a time. A larger batch takes the whole queue.
+    /// lets one message wait at a time. A larger batch takes the whole queue. Set it before the first
+    /// dispatch: after that, it has no effect.
     #[must_use]
     pub fn max_queue_size(mut self, most: usize) -> Self {
         self.limits.max_queue_size = most;
@@ -124,9 +128,7 @@ impl Coalescer {
     /// Stops accepting messages, and waits until the queued messages are committed or have failed.
     /// Returns `true` if that happened within the time. Closes the idle connections.
     pub async fn close(&self, within: Duration) -> bool {
-        let is_empty = timeout(within, self.shared.queue.close()).await.is_ok();
-        lock(&self.shared.idle).clear();
-        is_empty
+        timeout(within, self.shared.queue.close()).await.is_ok()
     }
 
     /// Persists the messages in a group commit; returns how many were new.
@@ -138,10 +140,12 @@ impl Coalescer {
         if messages.is_empty() {
             return Ok(0);
         }
-        let (places, most) = self.places();
-        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX).min(most);
+        let places = self.places();
+        let wanted = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let wanted = wanted.min(places.number);
         let begun = tokio::time::Instant::now();
-        let place = timeout(self.limits.queue_timeout, places.acquire_many_owned(wanted)).await;
+        let place = Arc::clone(&places.semaphore).acquire_many_owned(wanted);
+        let place = timeout(self.limits.queue_timeout, place).await;
         let Ok(Ok(place)) = place else {
             return Err(refused("the queue is full", Class::Transient));
         };
@@ -168,19 +172,18 @@ impl Coalescer {
 
     fn start_writer(&self, writing: Writing) {
         let (shared, most) = (Arc::clone(&self.shared), self.limits.max_batch_size);
-        tokio::spawn(async move {
-            let mut kept = lock(&shared.idle).pop().unwrap_or_default();
-            write_all(writing, &*shared.connect, &mut kept, most).await;
-            lock(&shared.idle).push(kept);
-        });
+        tokio::spawn(async move { write_all(writing, &*shared.connect, most).await });
     }
 
-    /// Returns the places in the queue, and their number.
-    fn places(&self) -> (Arc<Semaphore>, u32) {
-        let most = self.limits.max_queue_size.clamp(1, Semaphore::MAX_PERMITS);
-        let mut places = lock(&self.places);
-        let places = places.get_or_insert_with(|| Arc::new(Semaphore::new(most)));
-        (Arc::clone(places), u32::try_from(most).unwrap_or(u32::MAX))
+    fn places(&self) -> &Places {
+        self.shared.places.get_or_init(|| {
+            let most = self.limits.max_queue_size;
+            let number = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+            Places {
+                semaphore: Arc::new(Semaphore::new(number as usize)),
+                number,
+            }
+        })
     }
 }
 

@@ -89,7 +89,7 @@ impl Kept {
         {
             return Ok(connection);
         }
-        let opened = AssertUnwindSafe(connect()).catch_unwind();
+        let opened = AssertUnwindSafe(async { connect().await }).catch_unwind();
         let opened = match tokio::time::timeout(CONNECT_TIMEOUT, opened).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(panic)) => Err(panic_message(&*panic).into()),

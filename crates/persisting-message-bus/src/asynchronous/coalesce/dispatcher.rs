@@ -53,6 +53,10 @@ impl<T: Topic> CoalescingDispatcher<T> {
     ///
     /// Those of [`CoalescingDispatcher::dispatch`](crate::CoalescingDispatcher::dispatch), and if the
     /// runtime ends while the message is written.
+    ///
+    /// # Panics
+    ///
+    /// When the future is awaited outside of a tokio runtime, or in one without timers (`enable_time`).
     pub fn dispatch<M>(
         &self,
         message: &M,

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
+use crate::asynchronous::coalesce::connection::Kept;
 use crate::error::Error;
 use crate::error::class::Class;
 use crate::locks::lock;
@@ -13,19 +14,21 @@ use crate::store::repository::OnDuplicate;
 pub(super) type Answer = Result<usize, Error>;
 
 /// The dispatches that wait for a commit, in the order of their arrival.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
     /// The last writer has ended.
     ended: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
     /// The number of the next dispatch.
     next: u64,
     writers: usize,
+    /// The connections of writers that have ended.
+    idle: Vec<Kept>,
     is_closed: bool,
 }
 
@@ -42,7 +45,6 @@ pub(super) struct Waiting {
 
 /// A dispatch in the queue. If this is dropped before a writer has taken the dispatch, nothing is
 /// written.
-#[derive(Debug)]
 pub(super) struct Ticket {
     queue: Arc<Queue>,
     number: u64,
@@ -80,8 +82,10 @@ impl Queue {
             number,
             answer: receiver,
         };
+        let kept = if must_start { state.idle.pop() } else { None };
         let writing = must_start.then(|| Writing {
             queue: queue(),
+            kept: kept.unwrap_or_default(),
             counts: true,
         });
         Ok((ticket, writing))
@@ -112,6 +116,7 @@ impl Queue {
     fn refuse_others(&self) -> usize {
         let mut state = self.lock();
         state.is_closed = true;
+        state.idle.clear();
         state.writers
     }
 
@@ -128,15 +133,16 @@ impl Queue {
 }
 
 /// The right to write, which ends with the last dispatch, or with the task.
-#[derive(Debug)]
 pub(super) struct Writing {
     queue: Arc<Queue>,
+    pub(super) kept: Kept,
     counts: bool,
 }
 
 impl Writing {
     /// Takes the first dispatches, up to `most` messages in total. `None` if there is none. The next
-    /// dispatch then starts another writer, so it must not find that this one still counts.
+    /// dispatch then starts another writer. So it must find that this one no longer counts, and the
+    /// connection.
     pub(super) fn take(&mut self, most: usize) -> Option<Vec<Waiting>> {
         let mut state = self.queue.lock();
         let mut messages = 0;
@@ -150,6 +156,9 @@ impl Writing {
         if fitting == 0 {
             self.counts = false;
             state.writers -= 1;
+            if !state.is_closed {
+                state.idle.push(std::mem::take(&mut self.kept));
+            }
             self.queue.ended.notify_waiters();
             return None;
         }
@@ -166,9 +175,19 @@ impl Writing {
 }
 
 impl Drop for Writing {
+    /// The task was ended, as with its runtime. If nobody else writes, those that wait are refused: their
+    /// senders are dropped.
     fn drop(&mut self) {
         if self.counts {
-            self.queue.lock().writers -= 1;
+            let mut state = self.queue.lock();
+            state.writers -= 1;
+            let refused = if state.writers == 0 {
+                std::mem::take(&mut state.waiting)
+            } else {
+                VecDeque::new()
+            };
+            drop(state);
+            drop(refused);
             self.queue.ended.notify_waiters();
         }
     }

@@ -7,16 +7,11 @@ use crate::publish::coalesce::writer::of_all;
 use crate::store::repository::OnDuplicate;
 
 /// Commits dispatches until none waits.
-pub(super) async fn write_all(
-    mut writing: Writing,
-    connect: &Connect,
-    kept: &mut Kept,
-    most: usize,
-) {
+pub(super) async fn write_all(mut writing: Writing, connect: &Connect, most: usize) {
     // Tasks that the last commit has woken can join if they run now.
     tokio::task::yield_now().await;
     while let Some(group) = writing.take(most) {
-        write_group(connect, kept, group).await;
+        write_group(connect, &mut writing.kept, group).await;
     }
 }
 

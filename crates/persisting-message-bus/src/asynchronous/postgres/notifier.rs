@@ -73,7 +73,8 @@ impl Notifier {
             Ok(Err(ended)) => ended.into(),
             Err(_elapsed) => format!("the server did not answer within {deadline:?}").into(),
         };
-        Err(Error::permanent("sending the pending notification", cause))
+        let doing = "sending the pending notification (consumers find the messages by polling)";
+        Err(Error::permanent(doing, cause))
     }
 }
 
@@ -95,13 +96,13 @@ where
         let mut failures = 0;
         while let Err(error) = send(&statement, &mut connection, connections).await {
             failures += 1;
+            if announcements.has_changed().is_err() {
+                return Err(error);
+            }
             warn!(
                 failures,
                 %error, "notification of new messages failed, retrying"
             );
-            if announcements.has_changed().is_err() {
-                return Err(error);
-            }
             let delay = full_jitter(settings.backoff.max_delay_after(failures));
             pause(Instant::now() + delay, &announcements).await;
         }

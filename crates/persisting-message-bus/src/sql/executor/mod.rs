@@ -77,6 +77,10 @@ pub trait Executor: Asked {
     /// Makes the connection prepare each statement again.
     fn forget_statements(&mut self);
 
+    /// Whether a statement that has failed can make prepared statements useless: see
+    /// `FAILED_LOADS_BREAK_STATEMENTS`.
+    fn failures_break_statements(&mut self) -> bool;
+
     /// Returns the connection of Diesel's own type `P`, if it is one.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     fn plain<P>(&mut self) -> Option<&mut P>
@@ -132,7 +136,7 @@ pub(super) fn now<T>(function: impl Future<Output = T>) -> T {
         if let Poll::Ready(result) = function.as_mut().poll(&mut context) {
             return result;
         }
-        // Not reached, because no step of a sync connection is awaited.
+        debug_assert!(false, "no step of a sync connection is awaited");
         thread::yield_now();
     }
 }

@@ -93,11 +93,15 @@ where
         })
     }
 
+    /// Nothing is kept any more. The driver closes a statement on the server only if it is not kept, so
+    /// keeping and forgetting again and again would fill the server's memory.
     fn forget_statements(&mut self) {
         self.0
             .set_prepared_statement_cache_size(CacheSize::Disabled);
-        self.0
-            .set_prepared_statement_cache_size(CacheSize::Unbounded);
+    }
+
+    fn failures_break_statements(&mut self) -> bool {
+        false
     }
 
     #[cfg(any(feature = "postgres", feature = "mysql"))]

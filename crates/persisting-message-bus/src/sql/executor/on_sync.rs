@@ -4,7 +4,7 @@ use diesel::result::QueryResult;
 
 use crate::sql::dialect::{Dialect, Statement};
 use crate::sql::executor::{Asked, Executor, Step};
-use crate::sql::prepared::forget_statements;
+use crate::sql::prepared::{breaks_statements, forget_statements};
 use crate::sql::rows::{self, BrokenColumn, Column, ReadValue};
 use crate::sql::watch::{self, StatementWatch};
 
@@ -80,6 +80,10 @@ where
 
     fn forget_statements(&mut self) {
         forget_statements(self.0);
+    }
+
+    fn failures_break_statements(&mut self) -> bool {
+        breaks_statements(self.0)
     }
 
     #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -54,7 +54,7 @@ impl Last {
         before: Position,
     ) -> QueryResult<Self>
     where
-        C: LoadConnection<Backend = Mysql>,
+        C: LoadConnection<Backend = Mysql> + 'static,
     {
         let last = first_row(
             connection,

@@ -25,7 +25,7 @@ const WAS_LOST: &str = "another session holds the lock, because this session has
 
 pub(super) fn migrate<C>(connection: &mut C) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql>,
+    C: LoadConnection<Backend = Mysql> + MigrationConnection + MigrationHarness<Mysql> + 'static,
 {
     run(connection, LOCK, "waiting for another migration", IS_HELD)?;
     let migrated = connection
@@ -52,7 +52,7 @@ fn run<C>(
     refusal: &'static str,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let names = &TableSchema::DEFAULT.messages;
     let done = first_row(connection, Statement::new(sql, names, []), |[done]| {

@@ -86,7 +86,7 @@ use crate::sql::mysql::packet::most_bytes;
 use crate::sql::mysql::publish_at_once::{can_be_written_at_once, write_at_once};
 use crate::sql::mysql::publish_many::Batch;
 pub use crate::sql::mysql::publish_procedure::publish_statements;
-use crate::sql::own_transactions::{begin, end, in_own_transaction, is_in_transaction};
+use crate::sql::own_transactions::{OwnTransaction, in_own_transaction, is_in_transaction};
 use crate::sql::prepared::forget_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
@@ -154,9 +154,9 @@ impl PublishBackend for Mysql {
         {
             return persisted;
         }
-        let around = begin(executor).await?;
-        let written = publish_locked::write(executor, schema, batch).await;
-        end(executor, around, written).await
+        let transaction = OwnTransaction::begin(executor).await?;
+        let written = publish_locked::write(transaction.executor, schema, batch).await;
+        transaction.end(written).await
     }
 }
 

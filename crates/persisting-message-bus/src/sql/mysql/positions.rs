@@ -13,7 +13,7 @@ use crate::sql::schema::MessageTable;
 /// were pruned. MySQL may remember an older status for a day, so the last row is read, too.
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Mysql>,
+    C: LoadConnection<Backend = Mysql> + 'static,
 {
     let sql = "SELECT greatest(
             coalesce((SELECT max({id}) FROM {table}), 0),

@@ -19,7 +19,7 @@ use crate::sql::mysql::publish_autocommit::{FAILS_WHEN_EVALUATED, needs_fallback
 use crate::sql::mysql::publish_errors::not_persisted;
 use crate::sql::mysql::publish_many::{Batch, insert};
 use crate::sql::mysql::slots::{ENDED, NOT_STRICT};
-use crate::sql::own_transactions::{begin, end, is_in_transaction};
+use crate::sql::own_transactions::{OwnTransaction, is_in_transaction};
 use crate::sql::publish_errors::persisting;
 use crate::sql::row_writer::TopicExpression;
 use crate::sql::schema::TableSchema;
@@ -44,10 +44,11 @@ where
             inserted => return or_reason(executor, schema, batch, inserted).await,
         }
     }
-    let around = begin(executor).await?;
+    let transaction = OwnTransaction::begin(executor).await?;
+    let executor = &mut *transaction.executor;
     let inserted = insert::<TopicFromGuard<true>, E>(executor, schema, batch).await;
     let inserted = or_reason(executor, schema, batch, inserted).await;
-    end(executor, around, inserted).await
+    transaction.end(inserted).await
 }
 
 /// NULL, for which the trigger sets the topic. With `IN_TRANSACTION_ONLY`, the statement fails in a

@@ -7,7 +7,7 @@ use diesel::result::Error::RollbackTransaction;
 use crate::error::Error;
 use crate::message::raw::RawMessage;
 use crate::sql::executor::Executor;
-use crate::sql::own_transactions::{begin, end, is_in_transaction};
+use crate::sql::own_transactions::{OwnTransaction, is_in_transaction};
 use crate::sql::postgres::fitness::Use;
 use crate::sql::postgres::left_out;
 #[cfg(feature = "postgres")]
@@ -52,9 +52,9 @@ where
             return Ok(inserted);
         }
     }
-    let around = begin(executor).await?;
-    let inserted = insert_chunks(executor, table, messages, duplicates).await;
-    end(executor, around, inserted).await
+    let transaction = OwnTransaction::begin(executor).await?;
+    let inserted = insert_chunks(transaction.executor, table, messages, duplicates).await;
+    transaction.end(inserted).await
 }
 
 async fn insert_chunks<E>(

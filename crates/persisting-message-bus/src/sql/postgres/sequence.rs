@@ -48,7 +48,7 @@ pub(super) struct Sequence {
 
 pub(super) fn last_position<C>(connection: &mut C, table: &MessageTable) -> Result<Position, Error>
 where
-    C: LoadConnection<Backend = Pg>,
+    C: LoadConnection<Backend = Pg> + 'static,
 {
     let doing = || format!("reading the last position of table \"{}\"", table.table);
     let of_column = [Text(&table.table), Text(&table.id)];

@@ -51,7 +51,7 @@ impl OpenFile {
 /// Returns the path of the file; `None` for a database in memory.
 pub(super) fn path<C>(connection: &mut C) -> QueryResult<Option<String>>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let path = open_file(connection)?.and_then(|file| file.path);
     Ok(path.filter(|path| !path.is_empty()))
@@ -59,7 +59,7 @@ where
 
 fn open_file<C>(connection: &mut C) -> QueryResult<Option<OpenFile>>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let table = &TableSchema::DEFAULT.messages;
     let statement = Statement::<Value<'_>>::new(format!("SELECT {FILE_AND_MARK}"), table, []);

@@ -5,7 +5,7 @@ use crate::message::raw::RawMessage;
 use crate::sql::chunks::{MAX_BYTES, Most, in_chunks};
 use crate::sql::error::failed_while;
 use crate::sql::executor::Executor;
-use crate::sql::own_transactions::{begin, end, is_in_transaction};
+use crate::sql::own_transactions::{OwnTransaction, is_in_transaction};
 use crate::sql::publish_errors::persisting;
 use crate::sql::schema::{MessageTable, TableSchema};
 use crate::sql::sqlite::publish_errors::{Refused, not_persisted};
@@ -35,9 +35,10 @@ where
     if let [_] = messages {
         return insert_or_reason(executor, schema, messages, duplicates, can_wait).await;
     }
-    let around = begin(executor).await?;
+    let transaction = OwnTransaction::begin(executor).await?;
+    let executor = &mut *transaction.executor;
     let inserted = insert_or_reason(executor, schema, messages, duplicates, can_wait).await;
-    end(executor, around, inserted).await
+    transaction.end(inserted).await
 }
 
 async fn insert_or_reason<E>(

@@ -39,7 +39,7 @@ pub(super) fn read_page<C>(
     receive: &mut Receive<'_>,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     let (last, received) = (Cell::new(request.after), Cell::new(0));
     let rest = || PageRequest {
@@ -89,7 +89,7 @@ fn read_as_written<C>(
     receive: &mut Receive<'_>,
 ) -> Result<End, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     if is_empty(request) {
         return Ok(End::OfRows);
@@ -115,7 +115,7 @@ fn dense_range<'a, C>(
     request: &PageRequest<'a>,
 ) -> Result<Option<PageRequest<'a>>, Error>
 where
-    C: LoadConnection<Backend = Sqlite>,
+    C: LoadConnection<Backend = Sqlite> + 'static,
 {
     /// For fewer rows, the check costs more than it saves.
     const MIN_ROWS: usize = 200;

@@ -28,7 +28,7 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::own_transactions::{abandon, depth};
 use crate::sql::rows::first_row;
 use crate::sql::schema::TableSchema;
-use crate::sql::watch::connections::{go_on, pause};
+use crate::sql::watch::connections::Unwatched;
 
 /// How often the lock is tried.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -112,9 +112,10 @@ where
         0 => write_outside(connection, write),
         // The watch would notice the refused attempts as failures of the transaction.
         1 if is_first => {
-            let paused = pause(&mut OnSync(connection));
-            let written = write_outside(connection, write);
-            go_on(&mut OnSync(connection), paused, &written);
+            let executor = &mut OnSync(connection);
+            let unwatched = Unwatched::new(executor);
+            let written = write_outside(&mut *unwatched.executor.0, write);
+            unwatched.end(&written);
             written
         }
         _ => write(connection),

@@ -48,7 +48,7 @@ pub(in crate::sql) fn set_paused<C>(
     paused: bool,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let (sql, doing) = if paused {
@@ -74,7 +74,7 @@ pub(in crate::sql) fn replace_event_set<C>(
     [before, after]: [&str; 2],
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let values = [after, key.consumer, key.topic, before].map(Text);

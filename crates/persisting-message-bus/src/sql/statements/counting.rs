@@ -21,7 +21,7 @@ pub(in crate::sql) fn count<'a, C>(
     mut after: Position,
 ) -> QueryResult<u64>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let mut all = 0;

@@ -84,7 +84,7 @@ pub(in crate::sql) fn record<C>(
     failure: &NewFailure<'_>,
 ) -> Result<u32, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     connection.transaction(|connection| {
@@ -108,7 +108,7 @@ fn note<C>(
     failure: &NewFailure<'_>,
 ) -> QueryResult<u32>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let key = key(lease, failure.position);
@@ -137,7 +137,7 @@ pub(in crate::sql) fn give_up<C>(
     then: FailurePolicy,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let (table, consumers) = (&schema.failures, &schema.consumer_state);
@@ -183,7 +183,7 @@ pub(in crate::sql) fn reset<C>(
     place: Place,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
@@ -205,7 +205,7 @@ pub(in crate::sql) fn is_redriven<C>(
     extend_lease: Duration,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     change_redriven(
@@ -226,7 +226,7 @@ pub(in crate::sql) fn take_redriven<C>(
     extend_lease: Duration,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     change_redriven(
@@ -251,7 +251,7 @@ fn change_redriven<C>(
     change: &'static str,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
@@ -270,7 +270,7 @@ pub(in crate::sql) fn list<C>(
     request: &FailedMessagesRequest<'_>,
 ) -> Result<Vec<FailedMessage>, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let values = [
@@ -329,7 +329,7 @@ fn execute<'a, C>(
     values: impl IntoIterator<Item = Value<'a>>,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     connection.execute_returning_count(&Statement::new(sql, table, values))

@@ -22,7 +22,7 @@ pub(in crate::sql) fn messages<C>(
     limit: usize,
 ) -> Result<Vec<FlowMessage>, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let doing = || format!("reading the flow \"{correlation_id}\"");
@@ -53,7 +53,7 @@ fn read<C>(
     limit: usize,
 ) -> QueryResult<Vec<FlowMessage>>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let sql = format!(

@@ -96,7 +96,7 @@ pub(in crate::sql) fn store_cursor<C>(
     store: &CursorUpdate,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let id = anchor_id(store.place);
@@ -117,7 +117,7 @@ pub(in crate::sql) fn note_work<C>(
     note: &NoteWork,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let work = note.work.map(|work| work.to_string());
@@ -137,7 +137,7 @@ pub(in crate::sql) fn renew<C>(
     duration: Duration,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let (values, doing) = ([Number(milliseconds(duration))], "renewing the lease");
@@ -151,7 +151,7 @@ pub(in crate::sql) fn end<C>(
     lease: &Lease,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let doing = "releasing the lease";
@@ -167,7 +167,7 @@ pub(in crate::sql) fn end_any<C>(
     sql: &'static str,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let keys = sql.matches('?').count() / 2;
@@ -184,7 +184,7 @@ pub(in crate::sql) fn release<C>(
     lease: &Lease,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     match end(connection, table, lease) {
@@ -200,7 +200,7 @@ pub(in crate::sql) fn reset<C>(
     place: Place,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let id = anchor_id(place);
@@ -218,7 +218,7 @@ pub(in crate::sql) fn identify<C>(
     identity: ConsumerIdentity<'_>,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let before = lease.identity.event_set.as_deref().unwrap_or_default();
@@ -256,7 +256,7 @@ fn update_held<'a, C>(
     doing: &str,
 ) -> Result<(), Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let held = [&lease.consumer, &lease.topic, &lease.owner].map(|text| Text(text));

@@ -27,7 +27,7 @@ pub(in crate::sql) fn head<C>(
     high_water_mark: Position,
 ) -> Result<MessageAt, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} <= ?
@@ -50,7 +50,7 @@ pub(in crate::sql) fn ids_at<C>(
     positions: [Position; 2],
 ) -> Result<[Option<Uuid>; 2], Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} IN (?, ?)
@@ -96,7 +96,7 @@ pub(in crate::sql) fn position_of<C>(
     message_id: Uuid,
 ) -> Result<Option<Position>, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let id = message_id.to_string();
@@ -119,7 +119,7 @@ pub(in crate::sql) fn backlog<C>(
     after: Position,
 ) -> Result<Backlog, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let failed = |cause| failed_while(format!("counting messages of topic \"{topic}\""), cause);
@@ -162,7 +162,7 @@ pub(in crate::sql) fn read_page<L, C>(
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error>
 where
-    C: LoadConnection<L>,
+    C: LoadConnection<L> + 'static,
     C::Backend: Dialect + ReadValue,
 {
     if is_empty(request) {

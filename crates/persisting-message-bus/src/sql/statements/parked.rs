@@ -21,7 +21,7 @@ pub(in crate::sql) fn redrive<C>(
     which: ParkedSelector<'_>,
 ) -> Result<u64, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     const REDRIVE: &str = "UPDATE {table} SET {state} = 'redriven'";
@@ -36,7 +36,7 @@ pub(in crate::sql) fn discard<C>(
     which: ParkedSelector<'_>,
 ) -> Result<u64, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     const DISCARD: &str = "DELETE FROM {table}";
@@ -52,7 +52,7 @@ pub(in crate::sql) fn count_failed<C>(
     state: FailureState,
 ) -> Result<u64, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     const COUNT: &str = "SELECT count(*), max(batch.position) FROM (
@@ -80,7 +80,7 @@ fn on_parked<C>(
     which: ParkedSelector<'_>,
 ) -> QueryResult<u64>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let (condition, value) = match which {

@@ -31,7 +31,7 @@ pub(in crate::sql) fn pass<C>(
     stretch: usize,
 ) -> Result<Passed, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let passed = pass_over(connection, table, request, stretch);
@@ -45,7 +45,7 @@ fn pass_over<C>(
     stretch: usize,
 ) -> QueryResult<Passed>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let (condition, types) = types_of(request.message_types);

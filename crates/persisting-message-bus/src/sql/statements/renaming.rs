@@ -28,7 +28,7 @@ pub(in crate::sql) fn rename<C>(
     to: &str,
 ) -> Result<bool, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let failed =
@@ -57,7 +57,7 @@ fn holder<C>(
     consumer: &str,
 ) -> Result<Option<Error>, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     let statement = Statement::new(KNOWN, table, [Text(consumer)]);
@@ -82,7 +82,7 @@ fn set_name<C>(
     to: &str,
 ) -> QueryResult<usize>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
     let statement = Statement::new(sql, table, [to, from].map(Text));

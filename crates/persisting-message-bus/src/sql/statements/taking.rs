@@ -18,7 +18,7 @@ pub(in crate::sql) fn take<C>(
     statement: Statement<'_>,
 ) -> Result<Option<Lease>, Error>
 where
-    C: LoadConnection,
+    C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
     type Columns<'a, DB> = [Column<'a, DB>; 9];

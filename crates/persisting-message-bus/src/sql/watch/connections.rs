@@ -28,9 +28,11 @@ pub(in crate::sql) fn arm<E: Executor>(executor: &mut E, open: usize, failing: F
 /// of its own.
 #[cfg(feature = "mysql_backend")]
 pub(in crate::sql) fn has_stale_statements<E: Executor>(executor: &mut E) -> bool {
+    let after_failures = executor.failures_break_statements();
     if let Some(watch) = executor.watch() {
         watch.notices_stale_statements = true;
-        return std::mem::take(&mut watch.has_stale_statements);
+        let after_failures = std::mem::take(&mut watch.has_failed_statements) && after_failures;
+        return std::mem::take(&mut watch.has_stale_statements) || after_failures;
     }
     executor.install(StatementWatch {
         notices_stale_statements: true,
@@ -89,40 +91,57 @@ pub(crate) fn disarm<E: Executor>(executor: &mut E, open: usize) {
     }
 }
 
-/// A watch that does not watch.
-pub(in crate::sql) struct Paused {
+/// A connection whose watch does not watch. Statements of the library follow, all of which leave a
+/// transaction as it is unless one fails. The watch does not inspect them one by one, because inspecting
+/// a large batch takes a tenth of the time of its insertion.
+pub(in crate::sql) struct Unwatched<'e, E: Executor> {
+    pub(in crate::sql) executor: &'e mut E,
     armed_at: Option<usize>,
+    is_paused: bool,
 }
 
-/// Lets statements of the library follow, all of which leave a transaction as it is unless one fails.
-/// The watch does not inspect them one by one, because inspecting a large batch takes a tenth of the
-/// time of its insertion. Returns `None` if there is no watch.
-pub(in crate::sql) fn pause<E: Executor>(executor: &mut E) -> Option<Paused> {
-    let watch = executor.watch()?;
-    watch.is_paused = true;
-    let armed_at = watch.armed_at.take();
-    if !watch.noticed.is_nothing() {
-        watch.noticed.is_rolled_back = false;
-    }
-    Some(Paused { armed_at })
-}
-
-/// Continues to watch, after statements with this result.
-pub(in crate::sql) fn go_on<E: Executor, T>(
-    executor: &mut E,
-    paused: Option<Paused>,
-    result: &Result<T, Error>,
-) {
-    let Some(Paused { armed_at }) = paused else {
-        return;
-    };
-    if let Some(watch) = executor.watch() {
-        watch.is_paused = false;
-        watch.armed_at = armed_at;
-        if armed_at.is_some()
-            && let Err(error) = result
-        {
-            watch.noticed.add(format!("{error:#}"), true);
+impl<'e, E: Executor> Unwatched<'e, E> {
+    pub(in crate::sql) fn new(executor: &'e mut E) -> Self {
+        let (mut armed_at, mut is_paused) = (None, false);
+        if let Some(watch) = executor.watch() {
+            is_paused = true;
+            watch.is_paused = true;
+            armed_at = watch.armed_at.take();
+            if !watch.noticed.is_nothing() {
+                watch.noticed.is_rolled_back = false;
+            }
         }
+        Self {
+            executor,
+            armed_at,
+            is_paused,
+        }
+    }
+
+    /// Continues to watch, after statements with this result.
+    pub(in crate::sql) fn end<T>(mut self, result: &Result<T, Error>) {
+        self.go_on(result.as_ref().err().map(|error| format!("{error:#}")));
+    }
+
+    fn go_on(&mut self, failure: Option<String>) {
+        if !std::mem::take(&mut self.is_paused) {
+            return;
+        }
+        if let Some(watch) = self.executor.watch() {
+            watch.is_paused = false;
+            watch.armed_at = self.armed_at;
+            if self.armed_at.is_some()
+                && let Some(failure) = failure
+            {
+                watch.noticed.add(failure, true);
+            }
+        }
+    }
+}
+
+impl<E: Executor> Drop for Unwatched<'_, E> {
+    /// The statements did not end: their future was dropped.
+    fn drop(&mut self) {
+        self.go_on(Some("a dispatch whose future was dropped".to_owned()));
     }
 }

@@ -56,9 +56,10 @@ pub struct StatementWatch {
     is_paused: bool,
     /// Whether the database is one on which prepared statements can become useless.
     notices_stale_statements: bool,
-    /// Whether prepared statements may be of no use: a statement may have selected another database,
-    /// or has failed.
+    /// Whether prepared statements may be of no use: a statement may have selected another database.
     has_stale_statements: bool,
+    /// Whether a statement has failed.
+    has_failed_statements: bool,
     /// Whether the session remembers the selected database, and no statement may have changed it.
     remembers_database: bool,
 }
@@ -140,17 +141,17 @@ impl StatementWatch {
 impl Instrumentation for StatementWatch {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         if self.notices_stale_statements && !self.is_paused {
-            self.has_stale_statements |= match &event {
+            match &event {
                 InstrumentationEvent::StartQuery { query, .. } => {
                     let may_select = may_select_database(*query);
                     self.remembers_database &= !may_select;
-                    may_select
+                    self.has_stale_statements |= may_select;
                 }
                 InstrumentationEvent::FinishQuery {
                     error: Some(error), ..
-                } => !is_violation(error),
-                _ => false,
-            };
+                } => self.has_failed_statements |= !is_violation(error),
+                _ => {}
+            }
         }
         if self.armed_at.is_some() {
             match &event {
