@@ -6,12 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, RawMessage, TransactionControl,
-};
+use persisting_message_bus::backend::{MessageRepository, RawMessage, TransactionControl};
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{Coalescer, Error, OnDuplicate};
-use persisting_message_bus_tests::forward_source;
 use persisting_message_bus_tests::topics::OrderPlaced;
 use persisting_message_bus_tests::waiting::wait_until;
 use uuid::Uuid;
@@ -41,12 +38,6 @@ enum Does {
 }
 
 struct Scripted(Arc<Script>);
-
-impl MessageSource for Scripted {
-    forward_source! {
-        |this| this.0.bus.clone() => high_water_mark, head, last_position, read_page
-    }
-}
 
 impl MessageRepository for Scripted {
     fn persist(

@@ -5,6 +5,33 @@ use crate::message::raw::RawMessage;
 use crate::message::storable::Dispatched;
 
 /// A store of messages.
+///
+/// A repository need not be a source. A collector, for example, implements one method:
+///
+/// ```
+/// use persisting_message_bus::backend::{MessageRepository, RawMessage};
+/// use persisting_message_bus::{Error, MessageDispatcher, OnDuplicate, Topic};
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// # struct OrderPlaced {}
+/// # #[derive(Topic)]
+/// # #[topic(name = "orders")]
+/// # enum Orders { OrderPlaced(OrderPlaced) }
+///
+/// #[derive(Default)]
+/// struct Collector(Vec<RawMessage>);
+///
+/// impl MessageRepository for Collector {
+///     fn persist(&mut self, messages: &[RawMessage], _: OnDuplicate) -> Result<usize, Error> {
+///         self.0.extend_from_slice(messages);
+///         Ok(messages.len())
+///     }
+/// }
+///
+/// let mut collector = Collector::default();
+/// MessageDispatcher::<Orders>::new().dispatch(&mut collector, &OrderPlaced {})?;
+/// assert_eq!(collector.0[0].message_type, "OrderPlaced");
+/// # Ok::<(), Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a repository of messages",
     label = "not a connection",
