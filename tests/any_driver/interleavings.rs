@@ -177,6 +177,22 @@ pub fn a_call_that_waits_to_announce_itself_has_no_position<D: Beside>() {
     assert_eq!(Reader::new(program).read(), [0, 2, 1]);
 }
 
+/// The server runs no handlers of a procedure that it cancels.
+pub fn a_cancelled_call_leaves_no_transaction_open<D: Beside>() {
+    let database = with_topic::<D>();
+    let mut holder = database.connect();
+    dispatch(&mut database.connect(), 0);
+    let mut client = database.sqlx();
+    client.execute(D::CANCELS).unwrap();
+    holder.batch_execute(D::HOLD_ANNOUNCEMENTS).unwrap();
+    client.publish(1).unwrap_err();
+    holder.batch_execute("COMMIT").unwrap();
+    client.execute(D::CANCELS_NO_MORE).unwrap();
+    client.publish(2).unwrap();
+    drop(client);
+    assert_eq!(Reader::new(database.connect()).read(), [0, 2]);
+}
+
 /// Waits until a publisher waits. MariaDB renews its table only if it was not read for 100 ms.
 fn wait_for_publisher<D: Beside>(observer: &mut D::Plain) {
     wait_until_every(Duration::from_millis(150), "a publisher waits", || {

@@ -108,7 +108,6 @@ CREATE PROCEDURE `message_bus_publish`(
 ) MODIFIES SQL DATA SQL SECURITY INVOKER
 BEGIN
     DECLARE in_transaction BOOLEAN DEFAULT TRUE;
-    DECLARE has_begun BOOLEAN DEFAULT FALSE;
     DECLARE problem VARCHAR(128) CHARACTER SET utf8mb4;
     DECLARE header_names LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE name LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
@@ -127,13 +126,6 @@ BEGIN
     DECLARE taken INT;
     DECLARE marks INT;
     DECLARE created_before BOOLEAN DEFAULT FALSE;
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-        IF has_begun THEN
-            ROLLBACK;
-        END IF;
-        RESIGNAL;
-    END;
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
         message_id = lower(message_id), causation_id = lower(causation_id);
@@ -198,23 +190,13 @@ BEGIN
         DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
         RELEASE SAVEPOINT persisting_message_bus_publish;
     END;
-    IF NOT in_transaction THEN
-        START TRANSACTION;
-        SET has_begun = TRUE;
+    IF NOT in_transaction AND @@log_bin AND @@binlog_format = 'STATEMENT' THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+            'publishing a message failed: binlog_format is STATEMENT; begin a transaction, or set it to ROW';
     END IF;
     SELECT count(*) INTO marks FROM `message_publisher_slots` AS mark
         WHERE mark.`topic` = new_topic AND mark.`slot` = -1;
-    IF marks > 0 THEN
-        SET taken = (SELECT free.`slot` FROM `message_publisher_slots` AS free
-                WHERE free.`topic` = new_topic AND free.`slot` >= own_slot
-                ORDER BY free.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED);
-        IF taken IS NULL THEN
-            SET taken = (SELECT free.`slot` FROM `message_publisher_slots` AS free
-                WHERE free.`topic` = new_topic
-                    AND free.`slot` >= 0 AND free.`slot` < own_slot
-                ORDER BY free.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED);
-        END IF;
-    ELSE
+    IF marks = 0 THEN
         SET taken = (SELECT awaited.`slot` FROM `message_publisher_slots` AS awaited
             WHERE awaited.`topic` = '' AND awaited.`slot` = crc32(new_topic) % 64 FOR UPDATE);
         SET taken = NULL;
@@ -242,6 +224,18 @@ BEGIN
                 (new_topic, 60), (new_topic, 61), (new_topic, 62), (new_topic, 63);
         END IF;
     END IF;
+    IF in_transaction THEN
+        IF marks > 0 THEN
+        SET taken = (SELECT free.`slot` FROM `message_publisher_slots` AS free
+                WHERE free.`topic` = new_topic AND free.`slot` >= own_slot
+                ORDER BY free.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED);
+        IF taken IS NULL THEN
+            SET taken = (SELECT free.`slot` FROM `message_publisher_slots` AS free
+                WHERE free.`topic` = new_topic
+                    AND free.`slot` >= 0 AND free.`slot` < own_slot
+                ORDER BY free.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED);
+        END IF;
+    END IF;
     IF taken IS NULL THEN
         SET taken = (SELECT awaited.`slot` FROM `message_publisher_slots` AS awaited
             WHERE awaited.`topic` = new_topic AND awaited.`slot` = own_slot FOR UPDATE);
@@ -250,10 +244,44 @@ BEGIN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
             'inserting a message failed: its topic lacks rows in the table of slots; insert them';
     END IF;
-    INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-        VALUES (new_id, new_topic, message_type, version, correlation_id, payload, headers, new_time);
-    IF has_begun THEN
-        COMMIT;
+        INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+            VALUES (new_id, new_topic, message_type, version, correlation_id, payload, headers, new_time);
+    ELSE
+        BEGIN
+            DECLARE EXIT HANDLER FOR 1442
+            BEGIN
+                SET @persisting_message_bus_topic = new_topic, @persisting_message_bus_rows = -1;
+                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+                    VALUES (new_id, nullif(new_topic, new_topic), message_type, version, correlation_id, payload, headers, new_time);
+            END;
+            DECLARE EXIT HANDLER FOR 1690
+            BEGIN
+                DECLARE EXIT HANDLER FOR 1690
+                BEGIN
+                    IF EXISTS (SELECT 1 FROM `message_publisher_slots` AS mark
+                        WHERE mark.`topic` = new_topic AND mark.`slot` = own_slot) THEN
+                        RESIGNAL;
+                    END IF;
+                    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+                        'publishing a message failed: its topic lacks rows in the table of slots; insert them';
+                END;
+                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+                    VALUES (new_id, coalesce(
+                (SELECT new_topic FROM `message_publisher_slots` AS mine
+                    WHERE mine.`topic` = new_topic AND mine.`slot` = own_slot FOR UPDATE),
+                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+            END;
+            INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+                VALUES (new_id, coalesce(
+                (SELECT new_topic FROM `message_publisher_slots` AS mine
+                    WHERE mine.`topic` = new_topic AND mine.`slot` >= own_slot
+                    ORDER BY mine.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED),
+                (SELECT new_topic FROM `message_publisher_slots` AS below
+                    WHERE below.`topic` = new_topic
+                        AND below.`slot` >= 0 AND below.`slot` < own_slot
+                    ORDER BY below.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED),
+                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+        END;
     END IF;
     SET @message_bus_id = new_id;
 END;
