@@ -17,7 +17,11 @@ const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// A client publishes 1, the library publishes 2 and commits. Returns what a reader sees before and
 /// after the client's commit.
-fn overtake<D: Beside>(database: &D, client: &mut dyn Client, level: &str) -> (Vec<u64>, Vec<u64>) {
+pub fn overtake<D: Beside>(
+    database: &D,
+    client: &mut dyn Client,
+    level: &str,
+) -> (Vec<u64>, Vec<u64>) {
     let mut reader = Reader::new(database.connect());
     dispatch(&mut database.connect(), 0);
     while !reader.read().contains(&0) {}

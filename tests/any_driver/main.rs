@@ -3,6 +3,7 @@
 mod beside;
 mod clients;
 mod interleavings;
+mod postgres;
 mod reader;
 mod refused;
 mod soak;
