@@ -3,6 +3,7 @@
 mod beside;
 mod clients;
 mod interleavings;
+mod mariadb;
 mod postgres;
 mod reader;
 mod refused;

@@ -17,10 +17,14 @@ use crate::sql::schema::{MessageTable, TableSchema};
 
 /// Arguments are not cut and not converted, so that they can be checked, whichever modes and
 /// character set the session and the database have.
-const SIGNATURE: &str = "CREATE PROCEDURE {procedure}(
+const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
     topic {text}, message_type {text}, version BIGINT, payload {text}, headers {text},
     message_id {text}, recorded_at DATETIME(6), correlation_id {text}, causation_id {text}
 ) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
+
+/// Only MySQL drops the procedure, because the rights of callers are dropped with it. MariaDB runs the
+/// other statement, and replaces the procedure.
+const DROP: &str = "/*M! DO 0 */ /*!80000 DROP PROCEDURE IF EXISTS {procedure} */";
 
 const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
@@ -162,20 +166,22 @@ const BODY: &str = r#"BEGIN
 END"#;
 
 /// Returns the statements that create the procedure by which any program publishes, for migrations
-/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. The statements
-/// drop a procedure of the same name before. The first and the last of them set the session's
+/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. On MariaDB,
+/// the statements replace a procedure of the same name. On MySQL, they drop it before, together with
+/// the rights on it: grant EXECUTE on the database, or grant it again. The first and the last of them set the session's
 /// `sql_mode`, which the procedure keeps.
 ///
 /// The procedure has the name [`publish_name`](crate::sql::publish_name). The
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
-/// need another `DELIMITER` for it, because it contains semicolons. The user needs the rights CREATE
+/// need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also `--comments`,
+/// because the statements contain comments that MariaDB reads. The user needs the rights CREATE
 /// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
 /// UPDATE on the table of slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);
     let create = fill(SIGNATURE, value) + &fill(BODY, value);
-    let drop = fill("DROP PROCEDURE IF EXISTS {procedure}", value);
+    let drop = fill(DROP, value);
     vec![MODES.to_owned(), drop, create, MODES_AS_BEFORE.to_owned()]
 }
 
