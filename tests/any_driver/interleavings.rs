@@ -17,7 +17,11 @@ const LEVELS: [&str; 3] = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"];
 
 /// A client publishes 1, the library publishes 2 and commits. Returns what a reader sees before and
 /// after the client's commit.
-fn overtake<D: Beside>(database: &D, client: &mut dyn Client, level: &str) -> (Vec<u64>, Vec<u64>) {
+pub fn overtake<D: Beside>(
+    database: &D,
+    client: &mut dyn Client,
+    level: &str,
+) -> (Vec<u64>, Vec<u64>) {
     let mut reader = Reader::new(database.connect());
     dispatch(&mut database.connect(), 0);
     while !reader.read().contains(&0) {}
@@ -175,6 +179,22 @@ pub fn a_call_that_waits_to_announce_itself_has_no_position<D: Beside>() {
     });
     // In the order of positions.
     assert_eq!(Reader::new(program).read(), [0, 2, 1]);
+}
+
+/// The server runs no handlers of a procedure that it cancels.
+pub fn a_cancelled_call_leaves_no_transaction_open<D: Beside>() {
+    let database = with_topic::<D>();
+    let mut holder = database.connect();
+    dispatch(&mut database.connect(), 0);
+    let mut client = database.sqlx();
+    client.execute(D::CANCELS).unwrap();
+    holder.batch_execute(D::HOLD_ANNOUNCEMENTS).unwrap();
+    client.publish(1).unwrap_err();
+    holder.batch_execute("COMMIT").unwrap();
+    client.execute(D::CANCELS_NO_MORE).unwrap();
+    client.publish(2).unwrap();
+    drop(client);
+    assert_eq!(Reader::new(database.connect()).read(), [0, 2]);
 }
 
 /// Waits until a publisher waits. MariaDB renews its table only if it was not read for 100 ms.

@@ -3,6 +3,8 @@
 mod beside;
 mod clients;
 mod interleavings;
+mod mariadb;
+mod postgres;
 mod reader;
 mod refused;
 mod soak;
@@ -41,6 +43,7 @@ mod on {
             a_call_that_waits_to_announce_itself_has_no_position,
             a_publisher_outside_of_a_transaction_is_waited_for,
             a_publisher_outside_of_a_transaction_holds_nothing_afterwards,
+            a_cancelled_call_leaves_no_transaction_open,
         ]
         refused: [
             a_wrong_argument_is_named,

@@ -52,9 +52,10 @@ fn a_read_only_transaction_of_postgres_migrates_nothing() {
     migrate(&mut bus).unwrap();
 }
 
-/// Calls `check` with the connection of a user of MariaDB who has SELECT on these tables only.
+/// Calls `check` with the connection of a user of MariaDB who has only some rights on these tables.
 fn as_poor_user<R>(
     database: &Mariadb,
+    rights: &str,
     tables: &[&str],
     check: impl FnOnce(&mut MysqlConnection) -> R,
 ) -> R {
@@ -64,7 +65,7 @@ fn as_poor_user<R>(
     root.batch_execute(&format!("CREATE USER {user} IDENTIFIED BY 'secret'"))
         .unwrap();
     for table in tables {
-        root.batch_execute(&format!("GRANT SELECT ON {name}.{table} TO {user}"))
+        root.batch_execute(&format!("GRANT {rights} ON {name}.{table} TO {user}"))
             .unwrap();
     }
     let server = mariadb_url();
@@ -80,7 +81,7 @@ fn as_poor_user<R>(
 fn a_user_of_mariadb_that_can_only_read_migrates_nothing() {
     let database = Mariadb::create();
     let mut root = database.connect();
-    let refused = as_poor_user(&database, &["*"], |poor| {
+    let refused = as_poor_user(&database, "SELECT", &["*"], |poor| {
         migrate(poor)?;
         root.batch_execute("DROP TABLE message_inbox")?;
         migrate(poor)
@@ -92,12 +93,36 @@ fn a_user_of_mariadb_that_can_only_read_migrates_nothing() {
     assert_says(&refused.unwrap_err(), &parts);
 }
 
+/// The server commits each statement that creates something, so the first one must fail.
+#[test]
+fn a_user_of_mariadb_without_routine_rights_migrates_nothing_twice() {
+    let (database, mut root) = Mariadb::without_tables();
+    let rights = "CREATE, ALTER, INDEX, DROP, SELECT, INSERT, UPDATE, DELETE";
+    as_poor_user(&database, rights, &["*"], |poor| {
+        poor.batch_execute("SET sql_mode = 'ANSI_QUOTES'").unwrap();
+        for _ in 0..2 {
+            let error = migrate(poor).unwrap_err();
+            assert_says(
+                &error,
+                &[
+                    "\"public_messages\" does not exist",
+                    "Access denied",
+                    "procedures",
+                ],
+            );
+        }
+        poor.batch_execute("CREATE TABLE \"in the same mode\" (id int)")
+            .unwrap();
+    });
+    migrate(&mut root).unwrap();
+}
+
 /// The server hides tables on which a user has no right.
 #[test]
 fn a_table_of_mariadb_that_is_hidden_is_named_so() {
     let database = Mariadb::create();
     let tables = ["public_messages", "message_publisher_slots"];
-    let [migrated, counted] = as_poor_user(&database, &tables, |poor| {
+    let [migrated, counted] = as_poor_user(&database, "SELECT", &tables, |poor| {
         let counted = poor.count_parked(ConsumerKey {
             consumer: "mailer",
             topic: "orders",

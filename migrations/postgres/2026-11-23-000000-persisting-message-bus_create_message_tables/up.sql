@@ -82,13 +82,13 @@ CREATE TABLE message_inbox (
 
 CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, received_at);
 
--- Any program publishes by this function. The statement is that of
+-- Any program publishes by this function. The statements are those of
 -- `sql::postgres::publish_statements`.
 CREATE OR REPLACE FUNCTION "message_bus_publish"(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
-) RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $$
+) RETURNS uuid LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
     doing text := concat('publishing a message on topic "', $1, '" failed: ');
@@ -103,7 +103,7 @@ DECLARE
     problem text;
     json_text text;
     brackets text;
-    name bytea := convert_to($1, 'UTF8');
+    name bytea := pg_catalog.convert_to($1, 'UTF8');
     hash bigint := 2166136261;
     blank text := E'[\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F\\u3000]';
     invisible text := E'[\\u0001-\\u001F\\u007F-\\u009F\\u00AD\\u0600-\\u0605\\u061C\\u06DD\\u070F\\u0890-\\u0891\\u08E2\\u180E\\u200B-\\u200F\\u2028-\\u202E\\u2060-\\u2064\\u2066-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\U000110BD\\U000110CD\\U00013430-\\U0001343F\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0001\\U000E0020-\\U000E007F]';
@@ -169,8 +169,9 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = concat(doing, problem);
     END IF;
-    FOR i IN 0 .. length(name) - 1 LOOP
-            hash := ((hash # get_byte(name, i)) * 16777619) & 4294967295;
+    FOR i IN 0 .. pg_catalog.length(name) OPERATOR(pg_catalog.-) 1 LOOP
+            hash := ((hash OPERATOR(pg_catalog.#) pg_catalog.get_byte(name, i)::bigint)
+                OPERATOR(pg_catalog.*) 16777619::bigint) OPERATOR(pg_catalog.&) 4294967295;
         END LOOP;
     new_headers := concat(
         '{"__message_id":"', new_id, '","__message_type":', to_json($2),
@@ -196,7 +197,7 @@ BEGIN
                 pg_catalog.quote_ident(pg_catalog.concat('the sequence of ', of_table, '.', of_column))
             )::pg_catalog.regclass AS id, of_table, topic
             FROM (SELECT E'public_messages' AS of_table, E'id' AS of_column,
-                hash << 32 AS topic) AS name
+                hash OPERATOR(pg_catalog.<<) 32 AS topic) AS name
             OFFSET 0
         ) AS sequence
     ) AS fence
@@ -220,5 +221,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = concat(
         doing, 'the table ', E'public_messages', ' has not stored the row; drop the temporary table of that '
         'name, or the trigger or policy that drops or hides the row');
+END
+$$;
+
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid) '
+        'SET search_path = %I, pg_temp', current_schema(), E'message_bus_publish', current_schema());
 END
 $$;

@@ -29,6 +29,8 @@ impl Beside for Mariadb {
     ];
     const HOLD_ANNOUNCEMENTS: &'static str = "BEGIN;
         SELECT slot FROM message_publisher_slots WHERE topic = 'orders' AND slot >= 0 FOR UPDATE";
+    const CANCELS: &'static str = "SET max_statement_time = 1";
+    const CANCELS_NO_MORE: &'static str = "SET max_statement_time = 0";
     const INSERT: &'static str = "INSERT INTO public_messages
         (message_id, topic, message_type, payload, headers, published_at)
         VALUES (uuid(), 'orders', 'OrderShipped', '{\"order\":2}', '{}', now())";

@@ -25,6 +25,10 @@ pub trait Beside: Server<Plain: SimpleConnection> {
     const GATE: &'static [&'static str];
     /// Holds what a publisher of orders takes to announce itself, while the last position is 1.
     const HOLD_ANNOUNCEMENTS: &'static str;
+    /// Lets the server cancel a statement of the session after a second.
+    const CANCELS: &'static str;
+    /// Lets statements take any time again.
+    const CANCELS_NO_MORE: &'static str;
     /// Inserts order 2 by hand.
     const INSERT: &'static str;
     /// Counts the publishers that wait, as a text.

@@ -31,6 +31,8 @@ impl Beside for Postgres {
     /// The number is the hash of the topic: see the library's `hash.rs`.
     const HOLD_ANNOUNCEMENTS: &'static str = "BEGIN; SELECT pg_advisory_xact_lock(
         (845059820::bigint << 32) # ('public_messages_id_seq'::regclass::oid::bigint << 40) # 1)";
+    const CANCELS: &'static str = "SET statement_timeout = '1s'";
+    const CANCELS_NO_MORE: &'static str = "SET statement_timeout = 0";
     const INSERT: &'static str = "INSERT INTO public_messages
         (message_id, topic, message_type, payload, headers, published_at)
         VALUES (gen_random_uuid(), 'orders', 'OrderShipped', '{\"order\":2}', '{}', now())";

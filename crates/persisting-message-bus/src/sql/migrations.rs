@@ -9,8 +9,8 @@ use crate::sql::tables::ConsumerTables;
 const NOT_OURS: &str = "the library creates only tables with its default names: create these with a \
     migration of your own, or correct the TableSchema";
 
-const CANNOT_CREATE: &str = "call migrate once as a user that can create tables, on a server that \
-    can be written, or create the tables with another tool from the library's folder `migrations`; \
+const CANNOT_CREATE: &str = "call migrate once as a user that can create tables, and procedures on \
+    MySQL and MariaDB, on a server that can be written, or create the tables with another tool from the library's folder `migrations`; \
     if a table of that name belongs to another program, rename it";
 
 const NOT_THERE: &str = "__diesel_schema_migrations lists all migrations of the library. If the tables \

@@ -22,8 +22,9 @@ const MAX_LENGTH: usize = 63;
 /// `publish_statements` of [`postgres`](super::postgres) and [`mysql`](super::mysql) create it.
 ///
 /// For the table `public_messages`, it is `message_bus_publish`. For any other table, it ends with
-/// the name of that table, so that a call cannot reach another table; if that is too long, with a
-/// hash of the name.
+/// the name of that table, so that a call cannot reach another table. If that is too long, or if the
+/// table's name has other characters than `a` to `z`, digits and `_`, it ends with a hash of the name,
+/// because MySQL and MariaDB ignore the case of procedures.
 ///
 /// ```
 /// use persisting_message_bus::sql::{TableSchema, publish_name};
@@ -40,7 +41,8 @@ pub fn publish_name(schema: &TableSchema) -> String {
         return NAME.to_owned();
     }
     let name = format!("{NAME}_{table}");
-    if name.len() <= MAX_LENGTH {
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    if name.len() <= MAX_LENGTH && table.bytes().all(is_plain) {
         return name;
     }
     format!("{NAME}_{:08x}", hash_of(table))

@@ -20,7 +20,7 @@ use crate::sql::fill::fill;
 use crate::sql::guard::{guarding, missing_on, name_for, refuse_in_transaction, unguarding};
 use crate::sql::mysql::database::quoted;
 use crate::sql::mysql::server::Server;
-use crate::sql::mysql::slot_in_program::{SLOT_VARIABLES, take_slot};
+use crate::sql::mysql::slot_in_program::{SLOT_VARIABLES, create_slots, take_slot};
 use crate::sql::mysql::slots::version;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{MessageTable, TableSchema};
@@ -74,6 +74,7 @@ const BODY: &str = "guard: BEGIN
         SET @persisting_message_bus_statement = this_statement,
             @persisting_message_bus_topic_of_statement = new_topic;
     END IF;
+    {create_slots}
     {take_slot}
 END";
 
@@ -102,6 +103,7 @@ fn body(schema: &TableSchema) -> String {
             "id" => quoted(&schema.messages.id),
             "topic" => quoted(&schema.messages.topic),
             "slot_variables" => SLOT_VARIABLES.to_owned(),
+            "create_slots" => create_slots(&schema.publisher_slots),
             "take_slot" => take_slot(&schema.publisher_slots),
             _ => return None,
         })

@@ -6,6 +6,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::error::failed_while;
+use crate::sql::mysql::guard::MODES_AS_BEFORE;
 use crate::sql::rows::first_row;
 use crate::sql::schema::TableSchema;
 
@@ -17,6 +18,8 @@ const LOCK: &str =
     "SELECT get_lock(concat('persisting_message_bus ', md5(coalesce(database(), ''))), 3600)";
 const UNLOCK: &str =
     "SELECT release_lock(concat('persisting_message_bus ', md5(coalesce(database(), ''))))";
+
+const REMEMBER_MODES: &str = "SET @persisting_message_bus_modes = @@sql_mode";
 
 const IS_HELD: &str = "another session has held the lock for an hour; wait until its migration \
     ends, or kill that session, and migrate again";
@@ -32,7 +35,7 @@ where
         .setup()
         .map_err(|cause| failed_while("creating Diesel's table of migrations", cause))
         .and_then(|_| {
-            let migrated = connection.run_pending_migrations(MIGRATIONS).map(drop);
+            let migrated = run_pending(connection);
             migrated.map_err(|cause| Error::permanent("migrating its tables", cause))
         });
     let doing = "releasing the lock of the migrations";
@@ -41,6 +44,21 @@ where
         (Err(error), Err(second)) => Err(error.followed_by(second)),
         (migrated, unlocked) => migrated.and(unlocked),
     }
+}
+
+/// Runs the migrations. If one fails, it may not have reached the statement that sets the modes as
+/// they were before.
+fn run_pending<C>(connection: &mut C) -> diesel::migration::Result<()>
+where
+    C: LoadConnection<Backend = Mysql> + MigrationHarness<Mysql>,
+{
+    connection.batch_execute(REMEMBER_MODES)?;
+    let migrated = connection.run_pending_migrations(MIGRATIONS).map(drop);
+    if migrated.is_err() {
+        // The first error matters more. A lost connection has no modes.
+        let _second = connection.batch_execute(MODES_AS_BEFORE);
+    }
+    migrated
 }
 
 /// Runs a function of locks, which returns 1 if it succeeds, and 0 if it does not because of

@@ -7,24 +7,40 @@
 use crate::sql::columns::columns;
 use crate::sql::fill::fill;
 use crate::sql::mysql::database::quoted;
+use crate::sql::mysql::free_slots::LACKS_SLOTS;
 use crate::sql::mysql::guard::{MODES, MODES_AS_BEFORE};
-use crate::sql::mysql::slot_in_program::{SLOT_VARIABLES, take_slot};
+use crate::sql::mysql::slot_in_program::{
+    SLOT_VARIABLES, create_slots, take_slot, topic_from_awaited_slot, topic_from_free_slot,
+};
 use crate::sql::publish_call::publish_name;
-use crate::sql::schema::TableSchema;
+use crate::sql::schema::{MessageTable, TableSchema};
 
 /// Arguments are not cut and not converted, so that they can be checked, whichever modes and
 /// character set the session and the database have.
-const SIGNATURE: &str = "CREATE PROCEDURE {procedure}(
+const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
     topic {text}, message_type {text}, version BIGINT, payload {text}, headers {text},
     message_id {text}, recorded_at DATETIME(6), correlation_id {text}, causation_id {text}
 ) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
 
+/// Only MySQL drops the procedure, because the rights of callers are dropped with it. MariaDB runs the
+/// other statement, and replaces the procedure.
+const DROP: &str = "/*M! DO 0 */ /*!80000 DROP PROCEDURE IF EXISTS {procedure} */";
+
 const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
-/// Outside of a transaction, each statement would commit by itself, and the slot would be free before
-/// the position is drawn. So the procedure begins a transaction of its own there, and ends it. In a
-/// transaction of the caller, it must not, because to begin one commits the other. MySQL does not
-/// tell whether there is one. Only in a transaction does a savepoint last until the next statement.
+/// In the caller's transaction, the procedure takes a slot until that transaction ends. Outside of a
+/// transaction, each statement commits by itself, so the slot is locked by the statement that inserts
+/// the row, as in `publish_autocommit.rs`. The procedure never begins a transaction: the server runs
+/// no handlers for a cancelled call, which would leave the transaction open, and the session's later
+/// messages in it. MySQL does not tell whether there is a transaction. Only in a transaction does a
+/// savepoint last until the next statement.
+///
+/// On a table with the guard, a statement cannot read the slots that the trigger locks, and fails with
+/// the error 1442. The guard then announces the row, as in `publish_guarded.rs`: a row without a topic
+/// cannot be stored without the guard.
+///
+/// A trigger can also fail with the error 1690, by which a statement tells that it found no slot. So
+/// that error is returned as it is if the slot exists.
 ///
 /// MariaDB takes for JSON some escapes and numbers that are none. The patterns `escapes`, `numbers` and
 /// `texts` find these. Only MariaDB reads the comments.
@@ -32,7 +48,6 @@ const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 /// A text of an error has at most 128 characters.
 const BODY: &str = r#"BEGIN
     DECLARE in_transaction BOOLEAN DEFAULT TRUE;
-    DECLARE has_begun BOOLEAN DEFAULT FALSE;
     DECLARE problem VARCHAR(128) CHARACTER SET utf8mb4;
     DECLARE header_names {text};
     DECLARE name {text};
@@ -48,13 +63,6 @@ const BODY: &str = r#"BEGIN
     DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
     DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
     {slot_variables}
-    DECLARE EXIT HANDLER FOR SQLEXCEPTION
-    BEGIN
-        IF has_begun THEN
-            ROLLBACK;
-        END IF;
-        RESIGNAL;
-    END;
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
         message_id = lower(message_id), causation_id = lower(causation_id);
@@ -119,54 +127,92 @@ const BODY: &str = r#"BEGIN
         DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
         RELEASE SAVEPOINT persisting_message_bus_publish;
     END;
-    IF NOT in_transaction THEN
-        START TRANSACTION;
-        SET has_begun = TRUE;
+    IF NOT in_transaction AND @@log_bin AND @@binlog_format = 'STATEMENT' THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+            'publishing a message failed: binlog_format is STATEMENT; begin a transaction, or set it to ROW';
     END IF;
-    {take_slot}
-    INSERT INTO {table} ({columns})
-        VALUES ({values});
-    IF has_begun THEN
-        COMMIT;
+    {create_slots}
+    IF in_transaction THEN
+        {take_slot}
+        INSERT INTO {table} ({columns})
+            VALUES ({values});
+    ELSE
+        BEGIN
+            DECLARE EXIT HANDLER FOR 1442
+            BEGIN
+                SET @persisting_message_bus_topic = new_topic, @persisting_message_bus_rows = -1;
+                INSERT INTO {table} ({columns})
+                    VALUES ({values_when_guarded});
+            END;
+            DECLARE EXIT HANDLER FOR 1690
+            BEGIN
+                DECLARE EXIT HANDLER FOR 1690
+                BEGIN
+                    IF EXISTS (SELECT 1 FROM {slots} AS mark
+                        WHERE mark.{slots.topic} = new_topic AND mark.{slot} = own_slot) THEN
+                        RESIGNAL;
+                    END IF;
+                    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
+                        'publishing a message failed: {lacks_slots}';
+                END;
+                INSERT INTO {table} ({columns})
+                    VALUES ({values_when_awaited});
+            END;
+            INSERT INTO {table} ({columns})
+                VALUES ({values_when_free});
+        END;
     END IF;
     SET @message_bus_id = new_id;
 END"#;
 
 /// Returns the statements that create the procedure by which any program publishes, for migrations
-/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. The statements
-/// drop a procedure of the same name before. The first and the last of them set the session's
+/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. On MariaDB,
+/// the statements replace a procedure of the same name. On MySQL, they drop it before, together with
+/// the rights on it: grant EXECUTE on the database, or grant it again. The first and the last of them set the session's
 /// `sql_mode`, which the procedure keeps.
 ///
 /// The procedure has the name [`publish_name`](crate::sql::publish_name). The
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
-/// need another `DELIMITER` for it, because it contains semicolons. The user needs the rights CREATE
+/// need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also `--comments`,
+/// because the statements contain comments that MariaDB reads. The user needs the rights CREATE
 /// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
 /// UPDATE on the table of slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);
     let create = fill(SIGNATURE, value) + &fill(BODY, value);
-    let drop = fill("DROP PROCEDURE IF EXISTS {procedure}", value);
+    let drop = fill(DROP, value);
     vec![MODES.to_owned(), drop, create, MODES_AS_BEFORE.to_owned()]
 }
 
 fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
-    let table = &schema.messages;
+    let (table, slots) = (&schema.messages, &schema.publisher_slots);
     Some(match key {
         "procedure" => quoted(&publish_name(schema)),
         "text" => TEXT.to_owned(),
         "table" => quoted(&table.table),
         "columns" => columns(table).map(quoted).collect::<Vec<_>>().join(", "),
-        "values" => {
-            let version = table.message_version.as_ref().map_or("", |_| ", version");
-            let flow = table
-                .correlation_id
-                .as_ref()
-                .map_or("", |_| ", correlation_id");
-            format!("new_id, new_topic, message_type{version}{flow}, payload, headers, new_time")
-        }
+        "values" => values(table, "new_topic"),
+        "values_when_free" => values(table, &topic_from_free_slot(slots)),
+        "values_when_awaited" => values(table, &topic_from_awaited_slot(slots)),
+        "values_when_guarded" => values(table, "nullif(new_topic, new_topic)"),
+        "slots" => quoted(&slots.table),
+        "slots.topic" => quoted(&slots.topic),
+        "slot" => quoted(&slots.slot),
+        "lacks_slots" => LACKS_SLOTS.to_owned(),
         "slot_variables" => SLOT_VARIABLES.to_owned(),
-        "take_slot" => take_slot(&schema.publisher_slots),
+        "create_slots" => create_slots(slots),
+        "take_slot" => take_slot(slots),
         _ => return None,
     })
+}
+
+/// Returns the values of the row, with an expression for its topic.
+fn values(table: &MessageTable, topic: &str) -> String {
+    let version = table.message_version.as_ref().map_or("", |_| ", version");
+    let flow = table
+        .correlation_id
+        .as_ref()
+        .map_or("", |_| ", correlation_id");
+    format!("new_id, {topic}, message_type{version}{flow}, payload, headers, new_time")
 }

@@ -10,13 +10,21 @@ use crate::sql::postgres::topic_hash::HASH_NAME;
 use crate::sql::publish_call::publish_name;
 use crate::sql::schema::TableSchema;
 
-/// The function finds the table in the schema in which it was created, also if a caller names it by
-/// its schema. It has the rights of its caller.
+/// The function has the rights of its caller.
 const SIGNATURE: &str = "CREATE OR REPLACE FUNCTION {function}(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
     correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
-) RETURNS uuid LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS ";
+) RETURNS uuid LANGUAGE plpgsql VOLATILE AS ";
+
+/// Lets the function find the table in the schema in which it was created, whoever calls it. The
+/// current `search_path` would not do: it often contains `"$user"`, which is the caller's schema.
+const SET_PATH: &str = "
+BEGIN
+    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid) '
+        'SET search_path = %I, pg_temp', current_schema(), {name}, current_schema());
+END
+";
 
 /// The parameters are named for callers. The body numbers them, because columns can have the same
 /// names.
@@ -28,7 +36,8 @@ const SIGNATURE: &str = "CREATE OR REPLACE FUNCTION {function}(
 /// The server cannot read the character 0 in JSON, so the names of headers are read with another control
 /// character in its place.
 ///
-/// The row is inserted by the statement of `publish_one.rs`, with the same fence.
+/// The row is inserted by the statement of `publish_one.rs`, with the same fence. From the topic to
+/// the fence, functions and operators are qualified, as in `topic_hash.rs`.
 const BODY: &str = r#"
 #variable_conflict use_column
 DECLARE
@@ -44,7 +53,7 @@ DECLARE
     problem text;
     json_text text;
     brackets text;
-    name bytea := convert_to($1, 'UTF8');
+    name bytea := pg_catalog.convert_to($1, 'UTF8');
     hash bigint := 2166136261;
     blank text := {blank};
     invisible text := {invisible};
@@ -123,7 +132,7 @@ BEGIN
     INSERT INTO {table} ({id}, {columns})
     OVERRIDING SYSTEM VALUE
     SELECT {position}, {values}{sequence}{table_text} AS of_table, {id_text} AS of_column,
-                hash << 32 AS topic{fence}
+                hash OPERATOR(pg_catalog.<<) 32 AS topic{fence}
     ON CONFLICT ({message_id}) DO NOTHING;
     IF FOUND THEN
         RETURN new_id;
@@ -138,11 +147,11 @@ BEGIN
 END
 "#;
 
-/// Returns the statement that creates the function by which any program publishes, for migrations
+/// Returns the statements that create the function by which any program publishes, for migrations
 /// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables.
 ///
-/// The function has the name [`publish_name`](crate::sql::publish_name). Run the statement with the
-/// table's schema first in the `search_path`; the function then finds the table there. The
+/// The function has the name [`publish_name`](crate::sql::publish_name). Run the statements with
+/// the table's schema first in the `search_path`; the function then finds the table there. The
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. PostgreSQL 13 or newer is
 /// needed.
 ///
@@ -154,7 +163,13 @@ pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
         (key == "function").then(|| function.clone())
     });
     let body = fill(BODY, |key| value_of(schema, key));
-    vec![signature + &dollar_quoted(&body)]
+    let set_path = fill(SET_PATH, |key| {
+        (key == "name").then(|| quoted_text(&publish_name(schema)))
+    });
+    vec![
+        signature + &dollar_quoted(&body),
+        format!("DO {}", dollar_quoted(&set_path)),
+    ]
 }
 
 fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
