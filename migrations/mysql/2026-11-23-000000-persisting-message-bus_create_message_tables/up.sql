@@ -19,11 +19,13 @@ BEGIN
     DECLARE header_names LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE name LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE number INT DEFAULT 1;
-    DECLARE uuids VARCHAR(64) DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
-    DECLARE escapes VARCHAR(99)
+    DECLARE uuids VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
+    DECLARE escapes VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
         DEFAULT '(^|[^\\\\])(\\\\\\\\)*\\\\([^"\\\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))';
-    DECLARE numbers VARCHAR(99) DEFAULT '[0-9]\\.([^0-9]|\\z)';
-    DECLARE texts VARCHAR(99) DEFAULT '"(?:[^"\\\\]++|\\\\.)*+"';
+    DECLARE numbers VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+        DEFAULT '[0-9]\\.([^0-9]|\\z)|[0-9][eE]([^0-9+-]|\\z)|[+-]([^0-9]|\\z)';
+    DECLARE tokens VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT concat('^(?:[^"0-9.+-]++|"(?:[^"\\\\]++|\\\\.)*+"|',
+        '-?[0-9]++(?:\\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![0-9A-Za-z.+-]))*+\\z');
     DECLARE millis BIGINT DEFAULT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000;
     DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
@@ -32,17 +34,16 @@ BEGIN
     DECLARE own_slot INT DEFAULT connection_id() % 64;
     DECLARE taken INT;
     DECLARE marks INT;
-    DECLARE created_before BOOLEAN DEFAULT FALSE;
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
         message_id = lower(message_id), causation_id = lower(causation_id);
     SET problem = CASE
         WHEN payload IS NULL THEN 'payload is NULL; pass JSON'
         WHEN NOT json_valid(payload) /*M! OR payload REGEXP escapes OR payload REGEXP numbers
-                AND regexp_replace(payload, texts, '') REGEXP numbers */
+                AND payload NOT REGEXP tokens */
             THEN 'payload is not JSON, or nests too deeply for this server; pass other JSON'
         WHEN NOT json_valid(headers) /*M! OR headers REGEXP escapes OR headers REGEXP numbers
-                AND regexp_replace(headers, texts, '') REGEXP numbers */
+                AND headers NOT REGEXP tokens */
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
@@ -91,7 +92,7 @@ BEGIN
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
         coalesce(concat(',"__causation_id":"', causation_id, '"'), ''),
         coalesce(concat(',', nullif(
-            regexp_replace(headers, '^\\s*\\{\\s*|\\s*\\}\\s*\\z', ''), '')), ''), '}');
+            regexp_replace(headers, '^\\s*\\{\\s*(\\}\\s*\\z)?|(?<!\\s)\\s*\\}\\s*\\z', ''), '')), ''), '}');
     SAVEPOINT persisting_message_bus_publish;
     BEGIN
         DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
@@ -108,28 +109,26 @@ BEGIN
             WHERE awaited.`topic` = '' AND awaited.`slot` = crc32(new_topic) % 64 FOR UPDATE);
         SET taken = NULL;
         BEGIN
-            DECLARE CONTINUE HANDLER FOR 1062 SET created_before = TRUE;
-            INSERT INTO `message_publisher_slots` (`topic`, `slot`) VALUES (new_topic, -1);
-        END;
-        IF NOT created_before THEN
+            DECLARE CONTINUE HANDLER FOR 1062 SET taken = NULL;
             INSERT INTO `message_publisher_slots` (`topic`, `slot`) VALUES
-                (new_topic, 0), (new_topic, 1), (new_topic, 2), (new_topic, 3),
-                (new_topic, 4), (new_topic, 5), (new_topic, 6), (new_topic, 7),
-                (new_topic, 8), (new_topic, 9), (new_topic, 10), (new_topic, 11),
-                (new_topic, 12), (new_topic, 13), (new_topic, 14), (new_topic, 15),
-                (new_topic, 16), (new_topic, 17), (new_topic, 18), (new_topic, 19),
-                (new_topic, 20), (new_topic, 21), (new_topic, 22), (new_topic, 23),
-                (new_topic, 24), (new_topic, 25), (new_topic, 26), (new_topic, 27),
-                (new_topic, 28), (new_topic, 29), (new_topic, 30), (new_topic, 31),
-                (new_topic, 32), (new_topic, 33), (new_topic, 34), (new_topic, 35),
-                (new_topic, 36), (new_topic, 37), (new_topic, 38), (new_topic, 39),
-                (new_topic, 40), (new_topic, 41), (new_topic, 42), (new_topic, 43),
-                (new_topic, 44), (new_topic, 45), (new_topic, 46), (new_topic, 47),
-                (new_topic, 48), (new_topic, 49), (new_topic, 50), (new_topic, 51),
-                (new_topic, 52), (new_topic, 53), (new_topic, 54), (new_topic, 55),
-                (new_topic, 56), (new_topic, 57), (new_topic, 58), (new_topic, 59),
-                (new_topic, 60), (new_topic, 61), (new_topic, 62), (new_topic, 63);
-        END IF;
+                (new_topic, -1), (new_topic, 0), (new_topic, 1), (new_topic, 2),
+                (new_topic, 3), (new_topic, 4), (new_topic, 5), (new_topic, 6),
+                (new_topic, 7), (new_topic, 8), (new_topic, 9), (new_topic, 10),
+                (new_topic, 11), (new_topic, 12), (new_topic, 13), (new_topic, 14),
+                (new_topic, 15), (new_topic, 16), (new_topic, 17), (new_topic, 18),
+                (new_topic, 19), (new_topic, 20), (new_topic, 21), (new_topic, 22),
+                (new_topic, 23), (new_topic, 24), (new_topic, 25), (new_topic, 26),
+                (new_topic, 27), (new_topic, 28), (new_topic, 29), (new_topic, 30),
+                (new_topic, 31), (new_topic, 32), (new_topic, 33), (new_topic, 34),
+                (new_topic, 35), (new_topic, 36), (new_topic, 37), (new_topic, 38),
+                (new_topic, 39), (new_topic, 40), (new_topic, 41), (new_topic, 42),
+                (new_topic, 43), (new_topic, 44), (new_topic, 45), (new_topic, 46),
+                (new_topic, 47), (new_topic, 48), (new_topic, 49), (new_topic, 50),
+                (new_topic, 51), (new_topic, 52), (new_topic, 53), (new_topic, 54),
+                (new_topic, 55), (new_topic, 56), (new_topic, 57), (new_topic, 58),
+                (new_topic, 59), (new_topic, 60), (new_topic, 61), (new_topic, 62),
+                (new_topic, 63);
+        END;
     END IF;
     IF in_transaction THEN
         IF marks > 0 THEN
