@@ -182,8 +182,9 @@ END"#;
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
 /// need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also `--comments`,
 /// because the statements contain comments that MariaDB reads. The user needs the rights CREATE
-/// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
-/// UPDATE on the table of slots.
+/// ROUTINE and ALTER ROUTINE. Callers need
+/// EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and UPDATE on the table of
+/// slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);

@@ -31,7 +31,8 @@ END
 ///
 /// JSON is checked in a block that catches the error, so that the error names the argument. The fence
 /// is taken outside of such a block, because its end could release the lock. To count the levels of
-/// arrays and objects, all but the brackets is removed, and then pairs of them, from the inside.
+/// arrays and objects, everything but the brackets is removed, and then the innermost pairs, level by
+/// level.
 ///
 /// The server cannot read the character 0 in JSON, so the names of headers are read with another control
 /// character in its place.
