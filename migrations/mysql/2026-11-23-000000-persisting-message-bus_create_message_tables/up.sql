@@ -10,8 +10,8 @@ SET @persisting_message_bus_modes = @@sql_mode,
 /*M! DO 0 */ /*!80000 DROP PROCEDURE IF EXISTS `message_bus_publish` */;
 
 CREATE /*M! OR REPLACE */ PROCEDURE `message_bus_publish`(
-    topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version BIGINT, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at DATETIME(6), correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 ) MODIFIES SQL DATA SQL SECURITY INVOKER
 BEGIN
     DECLARE in_transaction BOOLEAN DEFAULT TRUE;
@@ -30,7 +30,10 @@ BEGIN
     DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
-    DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
+    DECLARE new_time DATETIME(6) DEFAULT utc_timestamp(6);
+    DECLARE new_version INT;
+    DECLARE times VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+        DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
     DECLARE own_slot INT DEFAULT connection_id() % 64;
     DECLARE taken INT;
     DECLARE marks INT;
@@ -47,17 +50,27 @@ BEGIN
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
-        WHEN version IS NULL OR version NOT BETWEEN 1 AND 2147483647
+        WHEN version IS NULL OR version NOT REGEXP '^[0-9]{1,10}\\z'
+                OR cast(version AS UNSIGNED) NOT BETWEEN 1 AND 2147483647
             THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
-        WHEN month(new_time) = 0 OR day(new_time) = 0
-            THEN 'recorded_at is not a time; pass a time in UTC, or NULL'
+        WHEN recorded_at NOT REGEXP times
+            THEN 'recorded_at is not a time; pass 2026-03-01 12:00:00.123456, in UTC, or NULL'
         WHEN message_id NOT REGEXP uuids
             THEN 'message_id is not a UUID with hyphens; pass one as a text, or NULL'
         WHEN causation_id NOT REGEXP uuids
             THEN 'causation_id is not a UUID with hyphens; pass one as a text, or NULL'
     END;
+    IF problem IS NULL AND recorded_at IS NOT NULL THEN
+        BEGIN
+            DECLARE CONTINUE HANDLER FOR 1292 SET new_time = NULL;
+            SET new_time = cast(left(trim(TRAILING 'Z' FROM recorded_at), 26) AS DATETIME(6));
+        END;
+        IF new_time IS NULL OR month(new_time) = 0 OR day(new_time) = 0 THEN
+            SET problem = 'recorded_at is not a time; pass one that exists, or NULL';
+        END IF;
+    END IF;
     IF problem IS NULL THEN
-        SET header_names = json_keys(headers);
+        SET new_version = version, header_names = json_keys(headers);
     END IF;
     WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
         SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
@@ -86,7 +99,7 @@ BEGIN
         substr(digest, 4, 3), '-', substr(digest, 7, 12))));
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
-        if(version > 1, concat(',"__message_version":', version), ''),
+        if(new_version > 1, concat(',"__message_version":', new_version), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
@@ -151,14 +164,14 @@ BEGIN
             'inserting a message failed: its topic lacks rows in the table of slots; insert them';
     END IF;
         INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-            VALUES (new_id, new_topic, message_type, version, correlation_id, payload, headers, new_time);
+            VALUES (new_id, new_topic, message_type, new_version, correlation_id, payload, headers, new_time);
     ELSE
         BEGIN
             DECLARE EXIT HANDLER FOR 1442
             BEGIN
                 SET @persisting_message_bus_topic = new_topic, @persisting_message_bus_rows = -1;
                 INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-                    VALUES (new_id, nullif(new_topic, new_topic), message_type, version, correlation_id, payload, headers, new_time);
+                    VALUES (new_id, nullif(new_topic, new_topic), message_type, new_version, correlation_id, payload, headers, new_time);
             END;
             DECLARE EXIT HANDLER FOR 1690
             BEGIN
@@ -175,7 +188,7 @@ BEGIN
                     VALUES (new_id, coalesce(
                 (SELECT new_topic FROM `message_publisher_slots` AS mine
                     WHERE mine.`topic` = new_topic AND mine.`slot` = own_slot FOR UPDATE),
-                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
             END;
             INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
                 VALUES (new_id, coalesce(
@@ -186,7 +199,7 @@ BEGIN
                     WHERE below.`topic` = new_topic
                         AND below.`slot` >= 0 AND below.`slot` < own_slot
                     ORDER BY below.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED),
-                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
         END;
     END IF;
     SET @message_bus_id = new_id;

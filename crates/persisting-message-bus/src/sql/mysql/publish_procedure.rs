@@ -15,11 +15,11 @@ use crate::sql::mysql::slot_in_program::{
 use crate::sql::publish_call::publish_name;
 use crate::sql::schema::{MessageTable, TableSchema};
 
-/// Arguments are not cut and not converted, so that they can be checked, whichever modes and
-/// character set the session and the database have.
+/// Arguments are texts, so that they are neither cut nor converted before they are checked, whichever
+/// modes and character set the session and the database have.
 const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
-    topic {text}, message_type {text}, version BIGINT, payload {text}, headers {text},
-    message_id {text}, recorded_at DATETIME(6), correlation_id {text}, causation_id {text}
+    topic {text}, message_type {text}, version {text}, payload {text}, headers {text},
+    message_id {text}, recorded_at {text}, correlation_id {text}, causation_id {text}
 ) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
 
 /// Only MySQL drops the procedure, because the rights of callers are dropped with it. MariaDB runs the
@@ -68,7 +68,10 @@ const BODY: &str = r#"BEGIN
     DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
-    DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
+    DECLARE new_time DATETIME(6) DEFAULT utc_timestamp(6);
+    DECLARE new_version INT;
+    DECLARE times {pattern}
+        DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
     {slot_variables}
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
@@ -83,17 +86,27 @@ const BODY: &str = r#"BEGIN
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
-        WHEN version IS NULL OR version NOT BETWEEN 1 AND 2147483647
+        WHEN version IS NULL OR version NOT REGEXP '^[0-9]{1,10}\\z'
+                OR cast(version AS UNSIGNED) NOT BETWEEN 1 AND 2147483647
             THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
-        WHEN month(new_time) = 0 OR day(new_time) = 0
-            THEN 'recorded_at is not a time; pass a time in UTC, or NULL'
+        WHEN recorded_at NOT REGEXP times
+            THEN 'recorded_at is not a time; pass 2026-03-01 12:00:00.123456, in UTC, or NULL'
         WHEN message_id NOT REGEXP uuids
             THEN 'message_id is not a UUID with hyphens; pass one as a text, or NULL'
         WHEN causation_id NOT REGEXP uuids
             THEN 'causation_id is not a UUID with hyphens; pass one as a text, or NULL'
     END;
+    IF problem IS NULL AND recorded_at IS NOT NULL THEN
+        BEGIN
+            DECLARE CONTINUE HANDLER FOR 1292 SET new_time = NULL;
+            SET new_time = cast(left(trim(TRAILING 'Z' FROM recorded_at), 26) AS DATETIME(6));
+        END;
+        IF new_time IS NULL OR month(new_time) = 0 OR day(new_time) = 0 THEN
+            SET problem = 'recorded_at is not a time; pass one that exists, or NULL';
+        END IF;
+    END IF;
     IF problem IS NULL THEN
-        SET header_names = json_keys(headers);
+        SET new_version = version, header_names = json_keys(headers);
     END IF;
     WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
         SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
@@ -122,7 +135,7 @@ const BODY: &str = r#"BEGIN
         substr(digest, 4, 3), '-', substr(digest, 7, 12))));
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
-        if(version > 1, concat(',"__message_version":', version), ''),
+        if(new_version > 1, concat(',"__message_version":', new_version), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
@@ -218,7 +231,10 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
 
 /// Returns the values of the row, with an expression for its topic.
 fn values(table: &MessageTable, topic: &str) -> String {
-    let version = table.message_version.as_ref().map_or("", |_| ", version");
+    let version = table
+        .message_version
+        .as_ref()
+        .map_or("", |_| ", new_version");
     let flow = table
         .correlation_id
         .as_ref()
