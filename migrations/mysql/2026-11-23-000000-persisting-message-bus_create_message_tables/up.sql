@@ -81,6 +81,8 @@ BEGIN
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN number <= 3 AND name REGEXP '[\\x{FDD0}-\\x{FDEF}\\x{0FFFE}\\x{0FFFF}\\x{1FFFE}\\x{1FFFF}\\x{2FFFE}\\x{2FFFF}\\x{3FFFE}\\x{3FFFF}\\x{4FFFE}\\x{4FFFF}\\x{5FFFE}\\x{5FFFF}\\x{6FFFE}\\x{6FFFF}\\x{7FFFE}\\x{7FFFF}\\x{8FFFE}\\x{8FFFF}\\x{9FFFE}\\x{9FFFF}\\x{AFFFE}\\x{AFFFF}\\x{BFFFE}\\x{BFFFF}\\x{CFFFE}\\x{CFFFF}\\x{DFFFE}\\x{DFFFF}\\x{EFFFE}\\x{EFFFF}\\x{FFFFE}\\x{FFFFF}\\x{10FFFE}\\x{10FFFF}]'
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
             WHEN number > 3 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'

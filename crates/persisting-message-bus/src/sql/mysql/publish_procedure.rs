@@ -117,6 +117,8 @@ const BODY: &str = r#"BEGIN
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN number <= 3 AND name REGEXP '{noncharacter}'
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
             WHEN number > 3 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
@@ -211,6 +213,7 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
     Some(match key {
         "procedure" => quoted(&publish_name(schema)),
         "text" => TEXT.to_owned(),
+        "noncharacter" => noncharacters(),
         "pattern" => PATTERN.to_owned(),
         "table" => quoted(&table.table),
         "columns" => columns(table).map(quoted).collect::<Vec<_>>().join(", "),
@@ -227,6 +230,13 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
         "take_slot" => take_slot(slots),
         _ => return None,
     })
+}
+
+/// Returns the pattern of a noncharacter of Unicode, as a part of a text in SQL. A dispatch escapes them
+/// in its headers, which SQL would not do, so they are refused.
+fn noncharacters() -> String {
+    let last_two = (0..=16).map(|plane| format!(r"\\x{{{plane:X}FFFE}}\\x{{{plane:X}FFFF}}"));
+    format!(r"[\\x{{FDD0}}-\\x{{FDEF}}{}]", last_two.collect::<String>())
 }
 
 /// Returns the values of the row, with an expression for its topic.
