@@ -28,6 +28,39 @@ fn a_caller_keeps_its_right_when_the_procedure_is_created_again() {
     assert_eq!(grants, [user]);
 }
 
+/// Such a session would store version 1 and the time 0.
+#[test]
+fn a_session_that_is_not_strict_stores_no_converted_values() {
+    let database = Mariadb::create();
+    let mut client = database.sqlx();
+    client.execute("SET sql_mode = ''").unwrap();
+    for (version, time) in [
+        ("'1x'", "NULL"),
+        ("1.5", "NULL"),
+        ("1", "'x'"),
+        ("1", "'2026-02-30'"),
+    ] {
+        let arguments = format!("'orders', 'K', {version}, '{{}}', NULL, NULL, {time}, NULL, NULL");
+        let error = client.execute(&Mariadb::call(&arguments)).unwrap_err();
+        assert!(error.contains("is not"), "{version}, {time}: {error}");
+    }
+}
+
+#[test]
+fn a_time_can_end_with_z_and_is_cut_to_microseconds() {
+    let database = Mariadb::create();
+    let mut client = database.sqlx();
+    for time in ["2026-03-01 12:00:00.1234569", "2026-03-01T12:00:00.123456Z"] {
+        let arguments = format!("'orders', 'K', 1, '{{}}', NULL, NULL, '{time}', NULL, NULL");
+        client.execute(&Mariadb::call(&arguments)).unwrap();
+    }
+    let times = "SELECT concat(published_at) FROM public_messages";
+    assert_eq!(
+        Mariadb::texts(&mut database.connect(), times),
+        ["2026-03-01 12:00:00.123456"; 2]
+    );
+}
+
 #[test]
 fn tables_whose_names_differ_in_case_have_procedures_of_their_own() {
     let names = ["events", "Events", "EVENTS", "\u{e9}vents", "\u{c9}vents"].map(|table| {

@@ -42,6 +42,23 @@ fn the_function_stores_in_its_schema_whoever_calls_it() {
     assert_eq!(Postgres::texts(&mut connection, &counts), ["1 and 0"]);
 }
 
+#[test]
+fn an_error_does_not_repeat_a_long_topic() {
+    let database = Postgres::create();
+    let mut client = database.sqlx();
+    for (version, payload) in [("1", "{}"), ("0", "{}"), ("1", "{")] {
+        let arguments = format!("repeat('\u{e4}', 10000), 'K', {version}, '{payload}'");
+        let error = client.execute(&Postgres::call(&arguments)).unwrap_err();
+        assert!(error.len() < 1000, "{}", error.len());
+    }
+    let error = client.execute(&Postgres::call("'a\nb', 'K', 1, '{}'"));
+    let error = error.unwrap_err();
+    assert!(
+        error.contains("publishing a message failed: topic contains"),
+        "{error}"
+    );
+}
+
 /// An operator of exactly the types comes before one of the server that needs a conversion.
 #[test]
 fn an_operator_in_the_schema_does_not_change_the_announcement() {

@@ -62,6 +62,8 @@ pub fn a_wrong_argument_is_named<D: Beside>() {
                 "'a\u{200b}b'",
                 "contains a control character or an invisible one",
             ),
+            ("'a\u{fdd0}b'", "contains a noncharacter"),
+            ("'a\u{10ffff}b'", "contains a noncharacter"),
             ("' a'", "starts or ends with white space"),
             ("'a\u{3000}'", "starts or ends with white space"),
         ] {

@@ -10,8 +10,8 @@ SET @persisting_message_bus_modes = @@sql_mode,
 /*M! DO 0 */ /*!80000 DROP PROCEDURE IF EXISTS `message_bus_publish` */;
 
 CREATE /*M! OR REPLACE */ PROCEDURE `message_bus_publish`(
-    topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version BIGINT, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at DATETIME(6), correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 ) MODIFIES SQL DATA SQL SECURITY INVOKER
 BEGIN
     DECLARE in_transaction BOOLEAN DEFAULT TRUE;
@@ -19,44 +19,58 @@ BEGIN
     DECLARE header_names LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE name LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE number INT DEFAULT 1;
-    DECLARE uuids VARCHAR(64) DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
-    DECLARE escapes VARCHAR(99)
+    DECLARE uuids VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
+    DECLARE escapes VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
         DEFAULT '(^|[^\\\\])(\\\\\\\\)*\\\\([^"\\\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))';
-    DECLARE numbers VARCHAR(99) DEFAULT '[0-9]\\.([^0-9]|\\z)';
-    DECLARE texts VARCHAR(99) DEFAULT '"(?:[^"\\\\]++|\\\\.)*+"';
+    DECLARE numbers VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+        DEFAULT '[0-9]\\.([^0-9]|\\z)|[0-9][eE]([^0-9+-]|\\z)|[+-]([^0-9]|\\z)';
+    DECLARE tokens VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT concat('^(?:[^"0-9.+-]++|"(?:[^"\\\\]++|\\\\.)*+"|',
+        '-?[0-9]++(?:\\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![0-9A-Za-z.+-]))*+\\z');
     DECLARE millis BIGINT DEFAULT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000;
     DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
-    DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
+    DECLARE new_time DATETIME(6) DEFAULT utc_timestamp(6);
+    DECLARE new_version INT;
+    DECLARE times VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+        DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
     DECLARE own_slot INT DEFAULT connection_id() % 64;
     DECLARE taken INT;
     DECLARE marks INT;
-    DECLARE created_before BOOLEAN DEFAULT FALSE;
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
         message_id = lower(message_id), causation_id = lower(causation_id);
     SET problem = CASE
         WHEN payload IS NULL THEN 'payload is NULL; pass JSON'
         WHEN NOT json_valid(payload) /*M! OR payload REGEXP escapes OR payload REGEXP numbers
-                AND regexp_replace(payload, texts, '') REGEXP numbers */
+                AND payload NOT REGEXP tokens */
             THEN 'payload is not JSON, or nests too deeply for this server; pass other JSON'
         WHEN NOT json_valid(headers) /*M! OR headers REGEXP escapes OR headers REGEXP numbers
-                AND regexp_replace(headers, texts, '') REGEXP numbers */
+                AND headers NOT REGEXP tokens */
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
-        WHEN version IS NULL OR version NOT BETWEEN 1 AND 2147483647
+        WHEN version IS NULL OR version NOT REGEXP '^[0-9]{1,10}\\z'
+                OR cast(version AS UNSIGNED) NOT BETWEEN 1 AND 2147483647
             THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
-        WHEN month(new_time) = 0 OR day(new_time) = 0
-            THEN 'recorded_at is not a time; pass a time in UTC, or NULL'
+        WHEN recorded_at NOT REGEXP times
+            THEN 'recorded_at is not a time; pass 2026-03-01 12:00:00.123456, in UTC, or NULL'
         WHEN message_id NOT REGEXP uuids
             THEN 'message_id is not a UUID with hyphens; pass one as a text, or NULL'
         WHEN causation_id NOT REGEXP uuids
             THEN 'causation_id is not a UUID with hyphens; pass one as a text, or NULL'
     END;
+    IF problem IS NULL AND recorded_at IS NOT NULL THEN
+        BEGIN
+            DECLARE CONTINUE HANDLER FOR 1292 SET new_time = NULL;
+            SET new_time = cast(left(trim(TRAILING 'Z' FROM recorded_at), 26) AS DATETIME(6));
+        END;
+        IF new_time IS NULL OR month(new_time) = 0 OR day(new_time) = 0 THEN
+            SET problem = 'recorded_at is not a time; pass one that exists, or NULL';
+        END IF;
+    END IF;
     IF problem IS NULL THEN
-        SET header_names = json_keys(headers);
+        SET new_version = version, header_names = json_keys(headers);
     END IF;
     WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
         SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
@@ -67,6 +81,8 @@ BEGIN
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN number <= 3 AND name REGEXP '[\\x{FDD0}-\\x{FDEF}\\x{0FFFE}\\x{0FFFF}\\x{1FFFE}\\x{1FFFF}\\x{2FFFE}\\x{2FFFF}\\x{3FFFE}\\x{3FFFF}\\x{4FFFE}\\x{4FFFF}\\x{5FFFE}\\x{5FFFF}\\x{6FFFE}\\x{6FFFF}\\x{7FFFE}\\x{7FFFF}\\x{8FFFE}\\x{8FFFF}\\x{9FFFE}\\x{9FFFF}\\x{AFFFE}\\x{AFFFF}\\x{BFFFE}\\x{BFFFF}\\x{CFFFE}\\x{CFFFF}\\x{DFFFE}\\x{DFFFF}\\x{EFFFE}\\x{EFFFF}\\x{FFFFE}\\x{FFFFF}\\x{10FFFE}\\x{10FFFF}]'
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
             WHEN number > 3 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
@@ -85,13 +101,13 @@ BEGIN
         substr(digest, 4, 3), '-', substr(digest, 7, 12))));
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
-        if(version > 1, concat(',"__message_version":', version), ''),
+        if(new_version > 1, concat(',"__message_version":', new_version), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
         coalesce(concat(',"__causation_id":"', causation_id, '"'), ''),
         coalesce(concat(',', nullif(
-            regexp_replace(headers, '^\\s*\\{\\s*|\\s*\\}\\s*\\z', ''), '')), ''), '}');
+            regexp_replace(headers, '^\\s*\\{\\s*(\\}\\s*\\z)?|(?<!\\s)\\s*\\}\\s*\\z', ''), '')), ''), '}');
     SAVEPOINT persisting_message_bus_publish;
     BEGIN
         DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
@@ -108,28 +124,26 @@ BEGIN
             WHERE awaited.`topic` = '' AND awaited.`slot` = crc32(new_topic) % 64 FOR UPDATE);
         SET taken = NULL;
         BEGIN
-            DECLARE CONTINUE HANDLER FOR 1062 SET created_before = TRUE;
-            INSERT INTO `message_publisher_slots` (`topic`, `slot`) VALUES (new_topic, -1);
-        END;
-        IF NOT created_before THEN
+            DECLARE CONTINUE HANDLER FOR 1062 SET taken = NULL;
             INSERT INTO `message_publisher_slots` (`topic`, `slot`) VALUES
-                (new_topic, 0), (new_topic, 1), (new_topic, 2), (new_topic, 3),
-                (new_topic, 4), (new_topic, 5), (new_topic, 6), (new_topic, 7),
-                (new_topic, 8), (new_topic, 9), (new_topic, 10), (new_topic, 11),
-                (new_topic, 12), (new_topic, 13), (new_topic, 14), (new_topic, 15),
-                (new_topic, 16), (new_topic, 17), (new_topic, 18), (new_topic, 19),
-                (new_topic, 20), (new_topic, 21), (new_topic, 22), (new_topic, 23),
-                (new_topic, 24), (new_topic, 25), (new_topic, 26), (new_topic, 27),
-                (new_topic, 28), (new_topic, 29), (new_topic, 30), (new_topic, 31),
-                (new_topic, 32), (new_topic, 33), (new_topic, 34), (new_topic, 35),
-                (new_topic, 36), (new_topic, 37), (new_topic, 38), (new_topic, 39),
-                (new_topic, 40), (new_topic, 41), (new_topic, 42), (new_topic, 43),
-                (new_topic, 44), (new_topic, 45), (new_topic, 46), (new_topic, 47),
-                (new_topic, 48), (new_topic, 49), (new_topic, 50), (new_topic, 51),
-                (new_topic, 52), (new_topic, 53), (new_topic, 54), (new_topic, 55),
-                (new_topic, 56), (new_topic, 57), (new_topic, 58), (new_topic, 59),
-                (new_topic, 60), (new_topic, 61), (new_topic, 62), (new_topic, 63);
-        END IF;
+                (new_topic, -1), (new_topic, 0), (new_topic, 1), (new_topic, 2),
+                (new_topic, 3), (new_topic, 4), (new_topic, 5), (new_topic, 6),
+                (new_topic, 7), (new_topic, 8), (new_topic, 9), (new_topic, 10),
+                (new_topic, 11), (new_topic, 12), (new_topic, 13), (new_topic, 14),
+                (new_topic, 15), (new_topic, 16), (new_topic, 17), (new_topic, 18),
+                (new_topic, 19), (new_topic, 20), (new_topic, 21), (new_topic, 22),
+                (new_topic, 23), (new_topic, 24), (new_topic, 25), (new_topic, 26),
+                (new_topic, 27), (new_topic, 28), (new_topic, 29), (new_topic, 30),
+                (new_topic, 31), (new_topic, 32), (new_topic, 33), (new_topic, 34),
+                (new_topic, 35), (new_topic, 36), (new_topic, 37), (new_topic, 38),
+                (new_topic, 39), (new_topic, 40), (new_topic, 41), (new_topic, 42),
+                (new_topic, 43), (new_topic, 44), (new_topic, 45), (new_topic, 46),
+                (new_topic, 47), (new_topic, 48), (new_topic, 49), (new_topic, 50),
+                (new_topic, 51), (new_topic, 52), (new_topic, 53), (new_topic, 54),
+                (new_topic, 55), (new_topic, 56), (new_topic, 57), (new_topic, 58),
+                (new_topic, 59), (new_topic, 60), (new_topic, 61), (new_topic, 62),
+                (new_topic, 63);
+        END;
     END IF;
     IF in_transaction THEN
         IF marks > 0 THEN
@@ -152,14 +166,14 @@ BEGIN
             'inserting a message failed: its topic lacks rows in the table of slots; insert them';
     END IF;
         INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-            VALUES (new_id, new_topic, message_type, version, correlation_id, payload, headers, new_time);
+            VALUES (new_id, new_topic, message_type, new_version, correlation_id, payload, headers, new_time);
     ELSE
         BEGIN
             DECLARE EXIT HANDLER FOR 1442
             BEGIN
                 SET @persisting_message_bus_topic = new_topic, @persisting_message_bus_rows = -1;
                 INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-                    VALUES (new_id, nullif(new_topic, new_topic), message_type, version, correlation_id, payload, headers, new_time);
+                    VALUES (new_id, nullif(new_topic, new_topic), message_type, new_version, correlation_id, payload, headers, new_time);
             END;
             DECLARE EXIT HANDLER FOR 1690
             BEGIN
@@ -176,7 +190,7 @@ BEGIN
                     VALUES (new_id, coalesce(
                 (SELECT new_topic FROM `message_publisher_slots` AS mine
                     WHERE mine.`topic` = new_topic AND mine.`slot` = own_slot FOR UPDATE),
-                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
             END;
             INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
                 VALUES (new_id, coalesce(
@@ -187,7 +201,7 @@ BEGIN
                     WHERE below.`topic` = new_topic
                         AND below.`slot` >= 0 AND below.`slot` < own_slot
                     ORDER BY below.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED),
-                9223372036854775807 + 1), message_type, version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
         END;
     END IF;
     SET @message_bus_id = new_id;

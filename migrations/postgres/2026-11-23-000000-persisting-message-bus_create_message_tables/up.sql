@@ -91,7 +91,7 @@ CREATE OR REPLACE FUNCTION "message_bus_publish"(
 ) RETURNS uuid LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    doing text := concat('publishing a message on topic "', $1, '" failed: ');
+    doing text := concat('publishing a message on topic "', left($1, 255), '" failed: ');
     new_id uuid := coalesce($6, encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
         PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
         FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid);
@@ -107,6 +107,7 @@ DECLARE
     hash bigint := 2166136261;
     blank text := E'[\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F\\u3000]';
     invisible text := E'[\\u0001-\\u001F\\u007F-\\u009F\\u00AD\\u0600-\\u0605\\u061C\\u06DD\\u070F\\u0890-\\u0891\\u08E2\\u180E\\u200B-\\u200F\\u2028-\\u202E\\u2060-\\u2064\\u2066-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\U000110BD\\U000110CD\\U00013430-\\U0001343F\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0001\\U000E0020-\\U000E007F]';
+    noncharacter text := E'[\\uFDD0-\\uFDEF\\uFFFE-\\uFFFF\\U0001FFFE-\\U0001FFFF\\U0002FFFE-\\U0002FFFF\\U0003FFFE-\\U0003FFFF\\U0004FFFE-\\U0004FFFF\\U0005FFFE-\\U0005FFFF\\U0006FFFE-\\U0006FFFF\\U0007FFFE-\\U0007FFFF\\U0008FFFE-\\U0008FFFF\\U0009FFFE-\\U0009FFFF\\U000AFFFE-\\U000AFFFF\\U000BFFFE-\\U000BFFFF\\U000CFFFE-\\U000CFFFF\\U000DFFFE-\\U000DFFFF\\U000EFFFE-\\U000EFFFF\\U000FFFFE-\\U000FFFFF\\U0010FFFE-\\U0010FFFF]';
 BEGIN
     FOR i IN 1 .. 2 LOOP
         argument := (ARRAY['payload', 'headers'])[i];
@@ -148,6 +149,8 @@ BEGIN
             WHEN length(names[i]) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN names[i] ~ invisible
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN i <= 3 AND names[i] ~ noncharacter
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN names[i] ~ concat('^', blank, '|', blank, '$')
                 THEN 'starts or ends with white space; remove it'
             WHEN i > 3 AND left(names[i], 2) = '__'
@@ -155,7 +158,8 @@ BEGIN
         END;
         IF problem IS NOT NULL THEN
             argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id'])[i],
-                concat('the name "', names[i], '" in headers'));
+                concat('the name "', left(names[i], 255), '" in headers'));
+            doing := CASE WHEN i = 1 THEN 'publishing a message failed: ' ELSE doing END;
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
                 MESSAGE = concat(doing, argument, ' ', problem);
         END IF;

@@ -39,7 +39,14 @@ impl Beside for Mariadb {
         JOIN information_schema.processlist ON id = trx_mysql_thread_id
         WHERE db = database() AND trx_state = 'LOCK WAIT'";
     const WRONG: &'static [(&'static str, &'static str, &'static str)] = &[
-        ("recorded_at", "'x'", "Incorrect datetime value"),
+        ("recorded_at", "'x'", "is not a time"),
+        ("recorded_at", "'2026-02-30 12:00:00'", "is not a time"),
+        (
+            "recorded_at",
+            "'2026-03-01 12:00:00+01:00'",
+            "is not a time",
+        ),
+        ("version", "'1x'", "is not from 1 to 2147483647"),
         ("recorded_at", "'0000-00-00'", "is not a time"),
         ("message_id", "'x'", "is not a UUID"),
         ("message_id", "concat(uuid(), '\n')", "is not a UUID"),

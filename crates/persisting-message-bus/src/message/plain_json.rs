@@ -24,9 +24,13 @@ pub(crate) fn plain(json: String) -> String {
 }
 
 fn is_plain(character: char) -> bool {
+    !character.is_control() && !is_noncharacter(character)
+}
+
+/// Returns `true` for the 66 noncharacters of Unicode.
+pub(crate) fn is_noncharacter(character: char) -> bool {
     let code = u32::from(character);
-    let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
-    !character.is_control() && !is_noncharacter
+    (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]

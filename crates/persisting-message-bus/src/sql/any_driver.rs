@@ -32,7 +32,7 @@ impl<T: Topic> MessageDispatcher<T> {
     /// mysql_async or another one. No connection is needed.
     ///
     /// Run it once, in the transaction of the change that the message announces, or by itself.
-    /// It is right in every isolation level. On SQLite, begin the transaction with
+    /// It works in every isolation level. On SQLite, begin the transaction with
     /// `BEGIN IMMEDIATE`. The decorators and the current [`Correlation`](crate::Correlation)
     /// complete the headers, as in [`dispatch`](Self::dispatch), and the same row is stored.
     ///

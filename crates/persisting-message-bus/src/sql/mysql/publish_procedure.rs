@@ -15,11 +15,11 @@ use crate::sql::mysql::slot_in_program::{
 use crate::sql::publish_call::publish_name;
 use crate::sql::schema::{MessageTable, TableSchema};
 
-/// Arguments are not cut and not converted, so that they can be checked, whichever modes and
-/// character set the session and the database have.
+/// Arguments are texts, so that they are neither cut nor converted before they are checked, whichever
+/// modes and character set the session and the database have.
 const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
-    topic {text}, message_type {text}, version BIGINT, payload {text}, headers {text},
-    message_id {text}, recorded_at DATETIME(6), correlation_id {text}, causation_id {text}
+    topic {text}, message_type {text}, version {text}, payload {text}, headers {text},
+    message_id {text}, recorded_at {text}, correlation_id {text}, causation_id {text}
 ) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
 
 /// Only MySQL drops the procedure, because the rights of callers are dropped with it. MariaDB runs the
@@ -27,6 +27,9 @@ const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
 const DROP: &str = "/*M! DO 0 */ /*!80000 DROP PROCEDURE IF EXISTS {procedure} */";
 
 const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// The character set of the database may be one that cannot be compared with that of the arguments.
+const PATTERN: &str = "VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /// In the caller's transaction, the procedure takes a slot until that transaction ends. Outside of a
 /// transaction, each statement commits by itself, so the slot is locked by the statement that inserts
@@ -42,8 +45,10 @@ const TEXT: &str = "LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 /// A trigger can also fail with the error 1690, by which a statement tells that it found no slot. So
 /// that error is returned as it is if the slot exists.
 ///
-/// MariaDB takes for JSON some escapes and numbers that are none. The patterns `escapes`, `numbers` and
-/// `texts` find these. Only MariaDB reads the comments.
+/// MariaDB accepts some escapes and numbers that are not valid JSON. The pattern `escapes` finds such
+/// escapes. The pattern `numbers` finds such numbers, but also texts that look like them, so then all
+/// must consist of `tokens`. That pattern takes texts whole and never goes back, so its time is linear.
+/// Only MariaDB reads the comments.
 ///
 /// A text of an error has at most 128 characters.
 const BODY: &str = r#"BEGIN
@@ -52,16 +57,21 @@ const BODY: &str = r#"BEGIN
     DECLARE header_names {text};
     DECLARE name {text};
     DECLARE number INT DEFAULT 1;
-    DECLARE uuids VARCHAR(64) DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
-    DECLARE escapes VARCHAR(99)
+    DECLARE uuids {pattern} DEFAULT '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\z';
+    DECLARE escapes {pattern}
         DEFAULT '(^|[^\\\\])(\\\\\\\\)*\\\\([^"\\\\/bfnrtu]|u(?![0-9A-Fa-f]{4}))';
-    DECLARE numbers VARCHAR(99) DEFAULT '[0-9]\\.([^0-9]|\\z)';
-    DECLARE texts VARCHAR(99) DEFAULT '"(?:[^"\\\\]++|\\\\.)*+"';
+    DECLARE numbers {pattern}
+        DEFAULT '[0-9]\\.([^0-9]|\\z)|[0-9][eE]([^0-9+-]|\\z)|[+-]([^0-9]|\\z)';
+    DECLARE tokens {pattern} DEFAULT concat('^(?:[^"0-9.+-]++|"(?:[^"\\\\]++|\\\\.)*+"|',
+        '-?[0-9]++(?:\\.[0-9]++)?(?:[eE][+-]?[0-9]++)?(?![0-9A-Za-z.+-]))*+\\z');
     DECLARE millis BIGINT DEFAULT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000;
     DECLARE digest CHAR(32) CHARACTER SET ascii DEFAULT md5(concat(uuid(), rand()));
     DECLARE new_topic VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE new_id VARCHAR(36) CHARACTER SET ascii;
-    DECLARE new_time DATETIME(6) DEFAULT coalesce(recorded_at, utc_timestamp(6));
+    DECLARE new_time DATETIME(6) DEFAULT utc_timestamp(6);
+    DECLARE new_version INT;
+    DECLARE times {pattern}
+        DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
     {slot_variables}
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
@@ -69,24 +79,34 @@ const BODY: &str = r#"BEGIN
     SET problem = CASE
         WHEN payload IS NULL THEN 'payload is NULL; pass JSON'
         WHEN NOT json_valid(payload) /*M! OR payload REGEXP escapes OR payload REGEXP numbers
-                AND regexp_replace(payload, texts, '') REGEXP numbers */
+                AND payload NOT REGEXP tokens */
             THEN 'payload is not JSON, or nests too deeply for this server; pass other JSON'
         WHEN NOT json_valid(headers) /*M! OR headers REGEXP escapes OR headers REGEXP numbers
-                AND regexp_replace(headers, texts, '') REGEXP numbers */
+                AND headers NOT REGEXP tokens */
             THEN 'headers is not JSON, or nests too deeply for this server; pass an object'
         WHEN json_type(headers) <> 'OBJECT'
             THEN 'headers is not a JSON object; pass an object of custom headers'
-        WHEN version IS NULL OR version NOT BETWEEN 1 AND 2147483647
+        WHEN version IS NULL OR version NOT REGEXP '^[0-9]{1,10}\\z'
+                OR cast(version AS UNSIGNED) NOT BETWEEN 1 AND 2147483647
             THEN 'version is not from 1 to 2147483647; pass 1 for the first version'
-        WHEN month(new_time) = 0 OR day(new_time) = 0
-            THEN 'recorded_at is not a time; pass a time in UTC, or NULL'
+        WHEN recorded_at NOT REGEXP times
+            THEN 'recorded_at is not a time; pass 2026-03-01 12:00:00.123456, in UTC, or NULL'
         WHEN message_id NOT REGEXP uuids
             THEN 'message_id is not a UUID with hyphens; pass one as a text, or NULL'
         WHEN causation_id NOT REGEXP uuids
             THEN 'causation_id is not a UUID with hyphens; pass one as a text, or NULL'
     END;
+    IF problem IS NULL AND recorded_at IS NOT NULL THEN
+        BEGIN
+            DECLARE CONTINUE HANDLER FOR 1292 SET new_time = NULL;
+            SET new_time = cast(left(trim(TRAILING 'Z' FROM recorded_at), 26) AS DATETIME(6));
+        END;
+        IF new_time IS NULL OR month(new_time) = 0 OR day(new_time) = 0 THEN
+            SET problem = 'recorded_at is not a time; pass one that exists, or NULL';
+        END IF;
+    END IF;
     IF problem IS NULL THEN
-        SET header_names = json_keys(headers);
+        SET new_version = version, header_names = json_keys(headers);
     END IF;
     WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
         SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
@@ -97,6 +117,8 @@ const BODY: &str = r#"BEGIN
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN number <= 3 AND name REGEXP '{noncharacter}'
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
             WHEN number > 3 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
@@ -115,13 +137,13 @@ const BODY: &str = r#"BEGIN
         substr(digest, 4, 3), '-', substr(digest, 7, 12))));
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
-        if(version > 1, concat(',"__message_version":', version), ''),
+        if(new_version > 1, concat(',"__message_version":', new_version), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
         coalesce(concat(',"__causation_id":"', causation_id, '"'), ''),
         coalesce(concat(',', nullif(
-            regexp_replace(headers, '^\\s*\\{\\s*|\\s*\\}\\s*\\z', ''), '')), ''), '}');
+            regexp_replace(headers, '^\\s*\\{\\s*(\\}\\s*\\z)?|(?<!\\s)\\s*\\}\\s*\\z', ''), '')), ''), '}');
     SAVEPOINT persisting_message_bus_publish;
     BEGIN
         DECLARE CONTINUE HANDLER FOR 1305 SET in_transaction = FALSE;
@@ -175,8 +197,9 @@ END"#;
 /// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
 /// need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also `--comments`,
 /// because the statements contain comments that MariaDB reads. The user needs the rights CREATE
-/// ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and
-/// UPDATE on the table of slots.
+/// ROUTINE and ALTER ROUTINE. Callers need
+/// EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and UPDATE on the table of
+/// slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);
@@ -190,6 +213,8 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
     Some(match key {
         "procedure" => quoted(&publish_name(schema)),
         "text" => TEXT.to_owned(),
+        "noncharacter" => noncharacters(),
+        "pattern" => PATTERN.to_owned(),
         "table" => quoted(&table.table),
         "columns" => columns(table).map(quoted).collect::<Vec<_>>().join(", "),
         "values" => values(table, "new_topic"),
@@ -207,9 +232,19 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
     })
 }
 
+/// Returns the pattern of a noncharacter of Unicode, as a part of a text in SQL. A dispatch escapes them
+/// in its headers, which SQL would not do, so they are refused.
+fn noncharacters() -> String {
+    let last_two = (0..=16).map(|plane| format!(r"\\x{{{plane:X}FFFE}}\\x{{{plane:X}FFFF}}"));
+    format!(r"[\\x{{FDD0}}-\\x{{FDEF}}{}]", last_two.collect::<String>())
+}
+
 /// Returns the values of the row, with an expression for its topic.
 fn values(table: &MessageTable, topic: &str) -> String {
-    let version = table.message_version.as_ref().map_or("", |_| ", version");
+    let version = table
+        .message_version
+        .as_ref()
+        .map_or("", |_| ", new_version");
     let flow = table
         .correlation_id
         .as_ref()

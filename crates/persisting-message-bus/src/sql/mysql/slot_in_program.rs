@@ -5,16 +5,16 @@ use crate::sql::fill::fill;
 use crate::sql::mysql::database::quoted;
 use crate::sql::mysql::free_slots::LACKS_SLOTS;
 use crate::sql::mysql::publish_autocommit::FAILS_WHEN_EVALUATED;
-use crate::sql::mysql::slots::SLOTS;
+use crate::sql::mysql::slots::{MARK, SLOTS};
 use crate::sql::schema::PublisherSlotsTable;
 
 /// The variables that `CREATE_SLOTS` and `TAKE_SLOT` use, beside `new_topic`.
 pub(super) const SLOT_VARIABLES: &str = "DECLARE own_slot INT DEFAULT connection_id() % 64;
     DECLARE taken INT;
-    DECLARE marks INT;
-    DECLARE created_before BOOLEAN DEFAULT FALSE;";
+    DECLARE marks INT;";
 
-/// Creates the slots of a new topic, as `slots.rs` does.
+/// Creates the slots of a new topic, as `slots.rs` does. The mark is inserted with the slots, so that a
+/// cancelled call leaves no mark without slots.
 ///
 /// In a trigger, the server opens a table once for each alias, with the strongest lock that any
 /// statement asks for. So reading the mark, searching with SKIP LOCKED, and waiting have an alias
@@ -29,13 +29,10 @@ const CREATE_SLOTS: &str = "SELECT count(*) INTO marks FROM {slots} AS mark
             WHERE awaited.{slots.topic} = '' AND awaited.{slot} = crc32(new_topic) % 64 FOR UPDATE);
         SET taken = NULL;
         BEGIN
-            DECLARE CONTINUE HANDLER FOR 1062 SET created_before = TRUE;
-            INSERT INTO {slots} ({slots.topic}, {slot}) VALUES (new_topic, -1);
-        END;
-        IF NOT created_before THEN
+            DECLARE CONTINUE HANDLER FOR 1062 SET taken = NULL;
             INSERT INTO {slots} ({slots.topic}, {slot}) VALUES
                 {all_slots};
-        END IF;
+        END;
     END IF;";
 
 /// Takes a slot. Such a program cannot pause, so if all slots are taken, it waits for one of them.
@@ -101,7 +98,7 @@ pub(super) fn topic_from_awaited_slot(table: &PublisherSlotsTable) -> String {
 }
 
 fn filled(template: &str, table: &PublisherSlotsTable) -> String {
-    let all_slots: Vec<_> = (0..SLOTS)
+    let all_slots: Vec<_> = (MARK..SLOTS)
         .map(|slot| format!("(new_topic, {slot})"))
         .collect();
     let lines: Vec<_> = all_slots.chunks(4).map(|line| line.join(", ")).collect();

@@ -41,7 +41,7 @@ use crate::sql::schema::PublisherSlotsTable;
 pub(super) const SLOTS: i64 = 64;
 
 /// The row that marks that a topic's slots exist. Publishers do not lock it.
-const MARK: i64 = -1;
+pub(super) const MARK: i64 = -1;
 
 /// One of the rows of no topic, which the migration inserts.
 const GATE: &str = "

@@ -2,6 +2,7 @@
 //! the row.
 
 use crate::message::name::is_invisible;
+use crate::message::plain_json::is_noncharacter;
 use crate::sql::columns::columns;
 use crate::sql::fill::fill;
 use crate::sql::postgres::publish_one::{FENCE, POSITION, SEQUENCE};
@@ -31,7 +32,11 @@ END
 ///
 /// JSON is checked in a block that catches the error, so that the error names the argument. The fence
 /// is taken outside of such a block, because its end could release the lock. To count the levels of
-/// arrays and objects, all but the brackets is removed, and then pairs of them, from the inside.
+/// arrays and objects, everything but the brackets is removed, and then the innermost pairs, level by
+/// level.
+///
+/// A dispatch escapes noncharacters of Unicode in its headers, which SQL would not do, so they are
+/// refused in the names that become headers.
 ///
 /// The server cannot read the character 0 in JSON, so the names of headers are read with another control
 /// character in its place.
@@ -41,7 +46,7 @@ END
 const BODY: &str = r#"
 #variable_conflict use_column
 DECLARE
-    doing text := concat('publishing a message on topic "', $1, '" failed: ');
+    doing text := concat('publishing a message on topic "', left($1, 255), '" failed: ');
     new_id uuid := coalesce($6, encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
         PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
         FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid);
@@ -57,6 +62,7 @@ DECLARE
     hash bigint := 2166136261;
     blank text := {blank};
     invisible text := {invisible};
+    noncharacter text := {noncharacter};
 BEGIN
     FOR i IN 1 .. 2 LOOP
         argument := (ARRAY['payload', 'headers'])[i];
@@ -98,6 +104,8 @@ BEGIN
             WHEN length(names[i]) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN names[i] ~ invisible
                 THEN 'contains a control character or an invisible one; remove it'
+            WHEN i <= 3 AND names[i] ~ noncharacter
+                THEN 'contains a noncharacter of Unicode; remove it'
             WHEN names[i] ~ concat('^', blank, '|', blank, '$')
                 THEN 'starts or ends with white space; remove it'
             WHEN i > 3 AND left(names[i], 2) = '__'
@@ -105,7 +113,8 @@ BEGIN
         END;
         IF problem IS NOT NULL THEN
             argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id'])[i],
-                concat('the name "', names[i], '" in headers'));
+                concat('the name "', left(names[i], 255), '" in headers'));
+            doing := CASE WHEN i = 1 THEN 'publishing a message failed: ' ELSE doing END;
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
                 MESSAGE = concat(doing, argument, ' ', problem);
         END IF;
@@ -194,6 +203,7 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
         "fence" => FENCE.to_owned(),
         "hash_name" => HASH_NAME.to_owned(),
         "invisible" => quoted_text(&class_of(is_invisible)),
+        "noncharacter" => quoted_text(&class_of(is_noncharacter)),
         "blank" => quoted_text(&class_of(char::is_whitespace)),
         _ => return None,
     })
