@@ -130,7 +130,10 @@ fn a_consumer_that_cannot_catch_up_is_named_with_the_reason() {
         begun.recv().await.unwrap();
         let late = running.caught_up_within(SHORT).await.unwrap_err();
         let reason = |name: &str| &late.consumers.iter().find(|(it, _)| it == name).unwrap().1;
-        assert!(reason("stuck").contains("still handling messages"), "{late}");
+        assert!(
+            reason("stuck").contains("still handling messages"),
+            "{late}"
+        );
         assert_eq!(reason("paused"), "it is paused");
         assert!(reason("failing").contains("refuses the order"), "{late}");
 
