@@ -55,7 +55,7 @@ where
 }
 
 /// A transaction that is not ended. If its future is dropped, or panics, the connection is marked as
-/// broken, because nobody else ends the transaction.
+/// broken, because no other code ends the transaction.
 struct Running<'t, T: AsyncTables> {
     tables: &'t mut T,
     mark: TransactionMark,

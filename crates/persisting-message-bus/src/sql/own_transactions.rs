@@ -53,7 +53,7 @@ pub(crate) async fn roll_back<E: Executor>(executor: &mut E) -> Result<(), Error
 ///
 /// An async function can be dropped at each of its awaits. If the transaction is not ended then, the
 /// connection is of no use any more: later statements would become part of the transaction, which
-/// nobody ends. So it is marked as broken, and Diesel runs nothing on it.
+/// no caller ends. So the connection is marked as broken, and Diesel runs nothing on it.
 pub(super) struct OwnTransaction<'e, E: Executor> {
     pub(super) executor: &'e mut E,
     /// The number of transactions around it.

@@ -175,8 +175,8 @@ impl Writing {
 }
 
 impl Drop for Writing {
-    /// The task was ended, as with its runtime. If nobody else writes, those that wait are refused: their
-    /// senders are dropped.
+    /// The task was ended, as with its runtime. If no other writer is left, those that wait are refused:
+    /// their senders are dropped.
     fn drop(&mut self) {
         if self.counts {
             let mut state = self.queue.lock();
