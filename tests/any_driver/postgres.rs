@@ -11,7 +11,7 @@ const CALL: &str = "message_bus_publish('orders', 'OrderShipped', 1, '{\"order\"
 
 /// The `search_path` of a session often begins with the schema of its user.
 #[test]
-fn the_function_stores_in_its_schema_whichever_role_calls_it() {
+fn the_function_stores_in_its_schema_for_every_caller() {
     let database = Postgres::create();
     let mut connection = database.connect();
     let schema = Postgres::texts(&mut connection, "SELECT current_schema()::text").remove(0);

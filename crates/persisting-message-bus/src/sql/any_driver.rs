@@ -39,7 +39,8 @@ impl<T: Topic> MessageDispatcher<T> {
     /// A message whose id was published before is an error of the database, whatever
     /// [`on_duplicate`](Self::on_duplicate) is set to. MariaDB can check JSON with up to 31 levels of
     /// arrays and objects, and MySQL with up to 100. A statement whose message has more is an error
-    /// of the database there.
+    /// of the database there. So is one with a noncharacter of Unicode, such as U+FDD0, in its topic,
+    /// message type or correlation id, also on PostgreSQL.
     ///
     #[cfg_attr(feature = "sqlite", doc = "```")]
     #[cfg_attr(not(feature = "sqlite"), doc = "```ignore")]

@@ -188,18 +188,17 @@ const BODY: &str = r#"BEGIN
 END"#;
 
 /// Returns the statements that create the procedure by which any program publishes, for migrations
-/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. On MariaDB,
-/// the statements replace a procedure of the same name. On MySQL, they drop it before, together with
-/// the rights on it: grant EXECUTE on the database, or grant it again. The first and the last of them set the session's
-/// `sql_mode`, which the procedure keeps.
+/// in SQL. [`migrate`](crate::sql::migrate) has created it for the default tables. On MariaDB, the
+/// statements replace a procedure of the same name. On MySQL, they drop it before, together with
+/// the rights on it: grant EXECUTE on the database, or grant it again. The first and the last of
+/// them set the session's `sql_mode`, which the procedure keeps.
 ///
 /// The procedure has the name [`publish_name`](crate::sql::publish_name). The
-/// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line clients
-/// need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also `--comments`,
-/// because the statements contain comments that MariaDB reads. The user needs the rights CREATE
-/// ROUTINE and ALTER ROUTINE. Callers need
-/// EXECUTE on the procedure, INSERT on the message table, and SELECT, INSERT and UPDATE on the table of
-/// slots.
+/// [guide](crate::guide::publishing_from_anywhere) documents its arguments. The command-line
+/// clients need another `DELIMITER` for it, because it contains semicolons, and MySQL's client also
+/// `--comments`, because the statements contain comments that MariaDB reads. The user needs the
+/// rights CREATE ROUTINE and ALTER ROUTINE. Callers need EXECUTE on the procedure, INSERT on the
+/// message table, and SELECT, INSERT and UPDATE on the table of slots.
 #[must_use]
 pub fn publish_statements(schema: &TableSchema) -> Vec<String> {
     let value = |key: &str| value_of(schema, key);

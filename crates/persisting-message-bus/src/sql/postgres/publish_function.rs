@@ -18,7 +18,7 @@ const SIGNATURE: &str = "CREATE OR REPLACE FUNCTION {function}(
     correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
 ) RETURNS uuid LANGUAGE plpgsql VOLATILE AS ";
 
-/// Lets the function find the table in the schema in which it was created, whichever role calls it. The
+/// Lets the function find the table in the schema in which it was created, for every caller. The
 /// current `search_path` would not do: it often contains `"$user"`, which is the caller's schema.
 const SET_PATH: &str = "
 BEGIN
