@@ -24,7 +24,7 @@ use crate::store::repository::OnDuplicate;
 ///
 /// Use it for messages that are not part of a transaction of the caller. Clones share the queue and the
 /// connections. Create one coalescer for each database and set its limits. Then create a
-/// [`CoalescingDispatcher`](super::CoalescingDispatcher) for each topic.
+/// [`CoalescingDispatcher`](crate::asynchronous::CoalescingDispatcher) for each topic.
 ///
 /// There is no batching delay. The first dispatch starts a task on its runtime, which commits.
 /// Dispatches that arrive during the commit queue up, and the task commits them together. It ends when
