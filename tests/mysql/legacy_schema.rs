@@ -34,6 +34,7 @@ fn create() -> (Mariadb, MysqlConnection, TableSchema) {
     schema.messages.table = "messages".into();
     schema.messages.message_version = None;
     schema.messages.correlation_id = None;
+    schema.messages.key_slot = None;
     schema.messages.topic_index = "topic".into();
     (database, connection, schema)
 }

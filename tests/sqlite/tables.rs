@@ -133,7 +133,7 @@ fn a_table_without_autoincrement_is_refused_where_it_matters() {
     let mut bus = database.connect();
     bus.batch_execute(
         "CREATE TABLE copy AS SELECT * FROM public_messages;
-        INSERT INTO copy SELECT 1, 'x', 'orders', 'OrderPlaced', 1, NULL, '{}', '{}', '2026-01-01T00:00:00Z'",
+        INSERT INTO copy SELECT 1, 'x', 'orders', 'OrderPlaced', 1, NULL, -1, '{}', '{}', '2026-01-01T00:00:00Z'",
     )
     .unwrap();
     let mut schema = TableSchema::default();

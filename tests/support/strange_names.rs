@@ -27,6 +27,7 @@ pub fn schema() -> TableSchema {
     messages.message_type = "Type".into();
     messages.message_version = None;
     messages.correlation_id = None;
+    messages.key_slot = None;
     messages.payload = "body".into();
     messages.headers = "meta;--".into();
     messages.published_at = "at".into();

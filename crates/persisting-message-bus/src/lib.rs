@@ -153,6 +153,7 @@ pub mod backend {
     pub use crate::message::descriptor::TopicDescriptor;
     pub use crate::message::name::{MAX_NAME_LENGTH, name_problem};
     pub use crate::message::raw::{RawMessage, StoredMessage};
+    pub use crate::message::slot::Slot;
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
     pub use crate::publish::clock::{Clock, SystemClock};
     pub use crate::store::consumer_state::{

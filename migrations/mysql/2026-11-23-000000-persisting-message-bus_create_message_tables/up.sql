@@ -211,7 +211,8 @@ SET sql_mode = @persisting_message_bus_modes;
 
 -- The messages of all topics. "id" is the position. The primary key begins with
 -- the topic, so that a page of a topic is read from one place. Names are
--- compared letter by letter.
+-- compared letter by letter. "key_slot" is computed from the key of the
+-- message; -1 means that the message has no key.
 CREATE TABLE public_messages (
     id BIGINT NOT NULL AUTO_INCREMENT,
     message_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -219,6 +220,7 @@ CREATE TABLE public_messages (
     message_type VARCHAR(255) NOT NULL,
     message_version INT UNSIGNED NOT NULL DEFAULT 1,
     correlation_id VARCHAR(255),
+    key_slot SMALLINT NOT NULL DEFAULT -1,
     payload LONGTEXT NOT NULL,
     headers LONGTEXT NOT NULL,
     published_at DATETIME(6) NOT NULL,

@@ -1,6 +1,7 @@
 -- The messages of all topics. "id" is the position. Its sequence must keep
 -- CACHE 1, because readers derive from its last value which messages can still
--- be committed.
+-- be committed. "key_slot" is computed from the key of the message; -1 means
+-- that the message has no key.
 CREATE TABLE public_messages (
     id bigint NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     message_id uuid NOT NULL UNIQUE,
@@ -8,12 +9,13 @@ CREATE TABLE public_messages (
     message_type text NOT NULL,
     message_version integer NOT NULL DEFAULT 1,
     correlation_id text,
+    key_slot smallint NOT NULL DEFAULT -1,
     payload json NOT NULL,
     headers json NOT NULL,
     published_at timestamptz NOT NULL
 );
 
-CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
+CREATE INDEX public_messages_topic_id ON public_messages (topic, id, key_slot);
 
 -- Most messages start a flow of their own, so their correlation id is NULL.
 CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id, id)

@@ -1,5 +1,6 @@
 -- The messages of all topics. "id" is the position. AUTOINCREMENT ensures that
--- the position of a pruned message is never assigned again.
+-- the position of a pruned message is never assigned again. "key_slot" is
+-- computed from the key of the message; -1 means that the message has no key.
 CREATE TABLE public_messages (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     message_id TEXT NOT NULL UNIQUE,
@@ -7,12 +8,13 @@ CREATE TABLE public_messages (
     message_type TEXT NOT NULL,
     message_version INTEGER NOT NULL DEFAULT 1,
     correlation_id TEXT,
+    key_slot INTEGER NOT NULL DEFAULT -1,
     payload TEXT NOT NULL,
     headers TEXT NOT NULL,
     published_at TEXT NOT NULL
 );
 
-CREATE INDEX public_messages_topic_id ON public_messages (topic, id);
+CREATE INDEX public_messages_topic_id ON public_messages (topic, id, key_slot);
 
 -- Most messages start a flow of their own, so their correlation id is NULL.
 CREATE INDEX public_messages_correlation_id ON public_messages (correlation_id)

@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub(crate) mod name;
 pub(crate) mod plain_json;
 pub(crate) mod raw;
+pub(crate) mod slot;
 pub(crate) mod storable;
 pub(crate) mod stored_headers;
 pub(crate) mod text_arena;

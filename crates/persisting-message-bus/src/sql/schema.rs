@@ -53,6 +53,9 @@ table_names! {
         /// A text or null, `correlation_id`. The column should have an index. `None` for a table
         /// that has no such column: its flows cannot be read.
         correlation_id: OptionalName = "correlation_id",
+        /// An integer from -1 to 32,767, by default -1, `key_slot`. `None` for a table that has no
+        /// such column: its messages have no key slots.
+        key_slot: OptionalName = "key_slot",
         /// A text, `payload`.
         payload: Name = "payload",
         /// A text, `headers`.
