@@ -121,6 +121,7 @@ fn parked(bus: &mut impl TestBus) -> BTreeSet<u64> {
             consumer: "all",
             topic: "orders",
             state,
+            slots: None,
             after: Position::START,
             limit: usize::MAX,
         });

@@ -85,6 +85,7 @@ fn carry<F: Database, T: Database>(from: &F, to: &T) -> usize {
 fn stored(bus: &mut impl MessageSource) -> Vec<RawMessage> {
     let request = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),

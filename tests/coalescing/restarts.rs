@@ -24,6 +24,7 @@ const THREADS: u64 = 8;
 fn ids<C: MessageRepository + MessageSource>(connection: &mut C) -> Vec<Uuid> {
     let request = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),

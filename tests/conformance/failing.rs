@@ -39,6 +39,7 @@ pub fn failed(bus: &mut impl TestBus, consumer: &str, state: FailureState) -> Ve
         consumer,
         topic: "orders",
         state,
+        slots: None,
         after: Position::START,
         limit: 100,
     };

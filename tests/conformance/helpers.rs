@@ -40,6 +40,7 @@ pub fn ignore<M>(_message: &M) -> Result<(), HandlerError> {
 pub fn stored(bus: &mut impl MessageSource, topic: &str) -> Vec<(Position, RawMessage)> {
     let request = PageRequest {
         topic,
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),

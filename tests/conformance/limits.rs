@@ -246,6 +246,7 @@ pub fn a_page_of_nothing_is_empty<D: Database>() {
         .unwrap();
     let whole = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),
@@ -300,6 +301,7 @@ fn acquire_with_names(
     bus.acquire(&LeaseRequest {
         consumer,
         topic,
+        segment: None,
         owner: "another process",
         duration: std::time::Duration::from_secs(60),
         identity: Default::default(),

@@ -48,6 +48,7 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
     let lease = bus.acquire(&LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner: "me",
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
@@ -71,6 +72,7 @@ pub fn a_lease_holder_without_progress_is_not_working<D: Database>() {
     bus.acquire(&LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner: "me",
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
@@ -84,6 +86,7 @@ pub fn an_expired_lease_does_not_count_as_held<D: Database>() {
     bus.acquire(&LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner: "me",
         duration: Duration::ZERO,
         identity: Default::default(),

@@ -198,6 +198,7 @@ fn die<D: Sql>(bus: &mut D::Connection, owner: &str, work: Option<Work>) {
         .acquire(&LeaseRequest {
             consumer: "all",
             topic: "orders",
+            segment: None,
             owner,
             duration: Duration::ZERO,
             identity: Default::default(),
@@ -251,6 +252,7 @@ fn a_process_that_reacquires_its_own_lease_has_not_died<D: Sql>() {
     let request = |owner| LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration: Duration::ZERO,
         identity: Default::default(),

@@ -17,6 +17,7 @@ fn message_ids(bus: &mut impl MessageSource) -> Vec<uuid::Uuid> {
     let mut ids = Vec::new();
     let request = PageRequest {
         topic: "sales",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),

@@ -324,6 +324,7 @@ fn raw_messages(
     for topic in ["orders", "payments"] {
         let request = PageRequest {
             topic,
+            part: persisting_message_bus::backend::Part::Whole,
             message_types: TypeFilter::All,
             after: Position::START,
             up_to: Position::new(1_000),

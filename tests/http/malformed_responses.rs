@@ -75,6 +75,7 @@ impl MalformedServer {
         let lease = persisting_message_bus::backend::LeaseRequest {
             consumer: "c",
             topic: "orders",
+            segment: None,
             owner: "before",
             duration: Duration::from_secs(60),
             identity: ConsumerIdentity {

@@ -38,6 +38,7 @@ fn source(serving: &Serving) -> HttpSource {
 fn positions(source: &mut impl MessageSource, after: i64, up_to: i64) -> Vec<i64> {
     let request = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::new(after),
         up_to: Position::new(up_to),
@@ -104,6 +105,7 @@ fn redriven<S: MessageSource>(source: S, prune: impl FnOnce()) -> (Vec<u64>, Vec
         consumer: "all",
         topic: "orders",
         state: FailureState::Parked,
+        slots: None,
         after: Position::START,
         limit: 10,
     };
@@ -144,6 +146,7 @@ fn messages_a_feed_cannot_see_yet_are_not_taken_for_pruned() {
     let serving = Serving::start(feed_of(&database));
     let request = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::new(1),
         up_to: Position::new(2),

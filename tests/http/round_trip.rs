@@ -67,6 +67,7 @@ pub fn stored(
 ) -> Vec<(Position, RawMessage)> {
     let request = PageRequest {
         topic,
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to,
@@ -262,6 +263,7 @@ fn pages_of_a_feed_equal_those_of_the_table() {
     for _ in 0..300 {
         let request = PageRequest {
             topic: "orders",
+            part: persisting_message_bus::backend::Part::Whole,
             message_types: types[random.usize(..types.len())],
             after: Position::new(random.i64(0..=last)),
             up_to: Position::new(random.i64(0..=head)),

@@ -159,6 +159,7 @@ fn move_to_start(bus: &mut impl MessageConsumerState) {
     let lease = bus.acquire(&LeaseRequest {
         consumer: MAILER.consumer,
         topic: MAILER.topic,
+        segment: None,
         owner: "a process that dies",
         duration: Duration::from_secs(10),
         identity: Default::default(),
@@ -304,6 +305,7 @@ fn last(bus: &mut impl MessageSource) -> i64 {
     let mut last = 0;
     let request = persisting_message_bus::backend::PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: persisting_message_bus::backend::TypeFilter::All,
         after: persisting_message_bus::Position::START,
         up_to: persisting_message_bus::Position::new(i64::MAX),

@@ -24,6 +24,7 @@ fn request(key: ConsumerKey<'_>, duration: Duration) -> LeaseRequest<'_> {
     LeaseRequest {
         consumer: key.consumer,
         topic: key.topic,
+        segment: None,
         owner: "another process",
         duration,
         identity: ConsumerIdentity::default(),

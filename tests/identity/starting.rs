@@ -114,6 +114,7 @@ pub fn a_consumer_at_work_or_an_existing_name_is_not_renamed<D: Database>() {
     let lease = bus.acquire(&LeaseRequest {
         consumer: "one",
         topic: "orders",
+        segment: None,
         owner: "another process",
         duration: Duration::from_secs(60),
         identity: Default::default(),

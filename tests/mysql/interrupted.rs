@@ -39,6 +39,7 @@ fn a_statement_that_failed_while_its_rows_were_loaded_runs_again() {
         consumer: "all",
         topic: "orders",
         state: FailureState::Parked,
+        slots: None,
         after: Position::START,
         limit: 10,
     };

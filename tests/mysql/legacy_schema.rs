@@ -228,6 +228,7 @@ fn a_page_reads_its_own_rows_only() {
         );
         let request = PageRequest {
             topic: "orders",
+            part: persisting_message_bus::backend::Part::Whole,
             message_types: TypeFilter::Only(&["OrderShipped", "OrderSent"]),
             after: Position::new(20_000),
             up_to: Position::new(29_999),

@@ -249,6 +249,7 @@ fn acquiring_a_lease_does_not_wait_for_its_holders_transaction() {
     let request = |owner| LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration: std::time::Duration::from_secs(60),
         identity: Default::default(),

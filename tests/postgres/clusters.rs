@@ -81,6 +81,7 @@ fn acquiring_a_lease_does_not_wait_for_the_disk() {
     let request = LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner: "one",
         duration: Duration::from_secs(30),
         identity: Default::default(),

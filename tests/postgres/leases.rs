@@ -19,6 +19,7 @@ fn request(owner: &str) -> LeaseRequest<'_> {
     LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration: Duration::from_secs(3_600),
         identity: Default::default(),

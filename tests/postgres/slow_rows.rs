@@ -29,6 +29,7 @@ fn read(message_type: &str) -> (Vec<i64>, Position) {
     bus.batch_execute("SET statement_timeout = '1s'").unwrap();
     let request = PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::Only(&[message_type]),
         after: Position::START,
         up_to: last,

@@ -57,6 +57,7 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> {
 pub fn messages(bus: &mut impl MessageSource) -> Vec<(i64, String)> {
     let request = PageRequest {
         topic: TOPIC,
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to: Position::new(i64::MAX),

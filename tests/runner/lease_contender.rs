@@ -44,6 +44,7 @@ pub fn take(bus: &mut impl MessageConsumerState, owner: &str, duration: Duration
     let taken = bus.acquire(&LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration,
         identity: Default::default(),

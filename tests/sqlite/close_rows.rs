@@ -22,6 +22,7 @@ fn on_other_topic(connection: &mut SqliteConnection, condition: &str) {
 fn page(after: i64, up_to: i64, limit: usize) -> PageRequest<'static> {
     PageRequest {
         topic: "orders",
+        part: persisting_message_bus::backend::Part::Whole,
         message_types: TypeFilter::All,
         after: Position::new(after),
         up_to: Position::new(up_to),

@@ -115,6 +115,7 @@ fn request(owner: &str) -> LeaseRequest<'_> {
     LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration: Duration::from_secs(60),
         identity: Default::default(),

@@ -106,6 +106,7 @@ pub fn use_all(
         consumer: "failing",
         topic: "orders",
         state: FailureState::Parked,
+        slots: None,
         after: Position::new(2),
         limit: 10,
     });

@@ -130,6 +130,7 @@ pub use crate::bridge::relay::relay;
 pub use crate::consume::consumer::MessageConsumer;
 pub use crate::consume::on_added::OnAdded;
 pub use crate::consume::retry_policy::RetryPolicy;
+pub use crate::consume::segments::parallel::ParallelConsumer;
 pub use crate::consume::start_at::StartAt;
 pub use crate::consume::unknown::OnUnknown;
 pub use crate::error::Error;
@@ -157,16 +158,19 @@ pub mod backend {
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
     pub use crate::publish::clock::{Clock, SystemClock};
     pub use crate::store::consumer_state::{
-        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork,
+        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentRow,
     };
     pub use crate::store::failures::NewFailure;
     pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};
     pub use crate::store::inbox::{InboxEntry, MessageInbox};
     pub use crate::store::lease::{Lease, LeaseRequest};
+    pub use crate::store::page_request::{PageRequest, TypeFilter};
+    pub use crate::store::part::{Part, SlotRange};
     pub use crate::store::place::{Anchor, MessageAt, Place};
     pub use crate::store::repository::MessageRepository;
+    pub use crate::store::segment::{DividedBy, Division, MAX_SEGMENTS, Resize, Segment};
     pub use crate::store::slot_observations::SlotObservations;
-    pub use crate::store::source::{Backlog, MessageSource, PageRequest, TypeFilter};
+    pub use crate::store::source::{Backlog, MessageSource};
     pub use crate::store::transactions::{
         TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
     };

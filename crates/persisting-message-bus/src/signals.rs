@@ -49,6 +49,29 @@ impl Signals {
         drop(unpoisoned(waited));
     }
 
+    /// As [`wait`](Self::wait), but also returns early if `is_over` holds. Who changes that must call
+    /// [`recheck`](Self::recheck) afterwards.
+    pub(crate) fn wait_unless(
+        &self,
+        duration: Duration,
+        seen: Option<u64>,
+        is_over: impl Fn() -> bool,
+    ) {
+        let asleep = |wakes: &mut u64| {
+            !self.is_stopping() && seen.is_none_or(|seen| *wakes == seen) && !is_over()
+        };
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), duration, asleep);
+        drop(unpoisoned(waited));
+    }
+
+    /// Makes the waiting threads check whether their wait is over.
+    pub(crate) fn recheck(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, u64> {
         lock(&self.wakes)
     }

@@ -254,8 +254,38 @@ CREATE TABLE message_consumer_state (
     anchor_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin,
     source VARCHAR(255),
     event_set TEXT,
+    division VARCHAR(64),
     PRIMARY KEY (consumer, topic)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- The segments of a consumer that is divided ("division" in its row says how), on
+-- each topic. A segment is a range of slots. Each has a cursor and a lease of its
+-- own, as a consumer has. "segment" is the consumer's name, a slash and the
+-- segment's number.
+CREATE TABLE message_consumer_segments (
+    segment VARCHAR(262) NOT NULL,
+    topic VARCHAR(255) NOT NULL,
+    consumer VARCHAR(255) NOT NULL,
+    slot_from SMALLINT NOT NULL,
+    slot_to SMALLINT NOT NULL,
+    `cursor` BIGINT,
+    lease_owner VARCHAR(255),
+    lease_epoch BIGINT NOT NULL DEFAULT 0,
+    lease_expires_at DATETIME(6),
+    replay_until BIGINT,
+    paused_at DATETIME(6),
+    cursor_moved_at DATETIME(6),
+    work VARCHAR(64),
+    suspect_until BIGINT,
+    anchor_position BIGINT,
+    anchor_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin,
+    source VARCHAR(255),
+    event_set TEXT,
+    PRIMARY KEY (segment, topic)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX message_consumer_segments_consumer
+    ON message_consumer_segments (consumer, topic);
 
 -- Messages that a consumer failed on. "state" is "failing" or "stopped" for the
 -- message that the consumer stands before, "parked" for messages that were set
@@ -271,6 +301,7 @@ CREATE TABLE message_failures (
     state VARCHAR(16) NOT NULL,
     attempts INT UNSIGNED NOT NULL,
     error TEXT NOT NULL,
+    key_slot SMALLINT NOT NULL DEFAULT -1,
     first_failed_at DATETIME(6) NOT NULL,
     last_failed_at DATETIME(6) NOT NULL,
     PRIMARY KEY (consumer, topic, position),

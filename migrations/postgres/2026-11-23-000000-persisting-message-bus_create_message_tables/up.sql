@@ -47,7 +47,34 @@ CREATE TABLE message_consumer_state (
     anchor_id text,
     source text,
     event_set text,
+    division text,
     PRIMARY KEY (consumer, topic, lease_epoch)
+);
+
+-- The segments of a consumer that is divided ("division" in its row says how), on
+-- each topic. A segment is a range of slots. Each has a cursor and a lease of its
+-- own, as a consumer has. "segment" is the consumer's name, a slash and the
+-- segment's number.
+CREATE TABLE message_consumer_segments (
+    segment text NOT NULL,
+    topic text NOT NULL,
+    consumer text NOT NULL,
+    slot_from smallint NOT NULL,
+    slot_to smallint NOT NULL,
+    "cursor" bigint,
+    lease_owner text,
+    lease_epoch bigint NOT NULL DEFAULT 0,
+    lease_expires_at timestamptz,
+    replay_until bigint,
+    paused_at timestamptz,
+    cursor_moved_at timestamptz,
+    work text,
+    suspect_until bigint,
+    anchor_position bigint,
+    anchor_id text,
+    source text,
+    event_set text,
+    PRIMARY KEY (segment, topic, lease_epoch)
 );
 
 -- Messages that a consumer failed on. "state" is "failing" or "stopped" for the
@@ -64,6 +91,7 @@ CREATE TABLE message_failures (
     state text NOT NULL,
     attempts integer NOT NULL,
     error text NOT NULL,
+    key_slot smallint NOT NULL DEFAULT -1,
     first_failed_at timestamptz NOT NULL,
     last_failed_at timestamptz NOT NULL,
     PRIMARY KEY (consumer, topic, position)

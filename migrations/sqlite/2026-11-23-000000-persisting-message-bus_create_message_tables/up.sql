@@ -44,8 +44,38 @@ CREATE TABLE message_consumer_state (
     anchor_id TEXT,
     source TEXT,
     event_set TEXT,
+    division TEXT,
     PRIMARY KEY (consumer, topic)
 ) WITHOUT ROWID;
+
+-- The segments of a consumer that is divided ("division" in its row says how), on
+-- each topic. A segment is a range of slots. Each has a cursor and a lease of its
+-- own, as a consumer has. "segment" is the consumer's name, a slash and the
+-- segment's number.
+CREATE TABLE message_consumer_segments (
+    segment TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    consumer TEXT NOT NULL,
+    slot_from INTEGER NOT NULL,
+    slot_to INTEGER NOT NULL,
+    "cursor" INTEGER,
+    lease_owner TEXT,
+    lease_epoch INTEGER NOT NULL DEFAULT 0,
+    lease_expires_at TEXT,
+    replay_until INTEGER,
+    paused_at TEXT,
+    cursor_moved_at TEXT,
+    work TEXT,
+    suspect_until INTEGER,
+    anchor_position INTEGER,
+    anchor_id TEXT,
+    source TEXT,
+    event_set TEXT,
+    PRIMARY KEY (segment, topic)
+) WITHOUT ROWID;
+
+CREATE INDEX message_consumer_segments_consumer
+    ON message_consumer_segments (consumer, topic);
 
 -- Messages that a consumer failed on. "state" is "failing" or "stopped" for the
 -- message that the consumer stands before, "parked" for messages that were set
@@ -61,6 +91,7 @@ CREATE TABLE message_failures (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     error TEXT NOT NULL,
+    key_slot INTEGER NOT NULL DEFAULT -1,
     first_failed_at TEXT NOT NULL,
     last_failed_at TEXT NOT NULL,
     PRIMARY KEY (consumer, topic, position)

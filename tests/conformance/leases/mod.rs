@@ -17,6 +17,7 @@ pub fn request<'a>(owner: &'a str, duration: Duration) -> LeaseRequest<'a> {
     LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner,
         duration,
         identity: Default::default(),
@@ -32,6 +33,7 @@ pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
     let request = LeaseRequest {
         consumer,
         topic,
+        segment: None,
         owner: "thief",
         duration: HOUR,
         identity: Default::default(),

@@ -107,6 +107,7 @@ pub fn leases_of_other_topics_are_released_when_one_topic_is_held<D: Database>()
     let request = LeaseRequest {
         consumer: "ledger",
         topic: "payments",
+        segment: None,
         owner: "another process",
         duration: HOUR,
         identity: Default::default(),

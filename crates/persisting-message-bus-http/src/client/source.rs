@@ -70,6 +70,7 @@ impl MessageSource for HttpSource {
         let mut id = None;
         let request = PageRequest {
             topic,
+            part: persisting_message_bus::backend::Part::Whole,
             message_types: TypeFilter::All,
             after: Position::new(position.get() - 1),
             up_to: position,

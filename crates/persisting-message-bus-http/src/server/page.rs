@@ -73,6 +73,7 @@ impl Wanted {
         let names = self.types.names();
         let request = PageRequest {
             topic: &self.topic.name,
+            part: persisting_message_bus::backend::Part::Whole,
             message_types: self.types.of(&names),
             after,
             up_to: seen.head.position,

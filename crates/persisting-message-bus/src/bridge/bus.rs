@@ -5,8 +5,11 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
+use crate::message::slot::Slot;
 use crate::position::Position;
-use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::consumer_state::{
+    ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentRow,
+};
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
     ParkedSelector,
@@ -15,10 +18,13 @@ use crate::store::identity::ConsumerIdentity;
 use crate::store::inbox::{InboxEntry, InboxKey, MessageInbox};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::page_request::PageRequest;
+use crate::store::part::Part;
 use crate::store::place::{MessageAt, Place};
+use crate::store::segment::{Division, Segment};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
-use crate::store::source::{Backlog, MessageSource, PageRequest};
+use crate::store::source::{Backlog, MessageSource};
 use crate::store::transactions::{
     TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
 };
@@ -107,6 +113,8 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         fn head(topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
         fn id_at(topic: &str, position: Position) -> Result<Option<Uuid>, Error>;
         fn ids_at(topic: &str, positions: [Position; 2]) -> Result<[Option<Uuid>; 2], Error>;
+        fn check_part(part: Part) -> Result<(), Error>;
+        fn slots_after(topic: &str, after: Position, up_to: Position, limit: usize) -> Result<Vec<(Position, Slot)>, Error>;
         fn last_position() -> Result<Position, Error>;
         fn position_of(topic: &str, message_id: Uuid) -> Result<Option<Position>, Error>;
         fn backlog(topic: &str, after: Position) -> Result<Backlog, Error>;
@@ -133,6 +141,11 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         fn resume(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn abandon_state();
         fn stored_consumer(key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
+        fn divide(lease: &Lease, division: Division) -> Result<(), Error>;
+        fn segments(key: ConsumerKey<'_>, division: Division) -> Result<Vec<SegmentRow>, Error>;
+        fn stored_segment(key: ConsumerKey<'_>, segment: &Segment) -> Result<Option<ConsumerRow>, Error>;
+        fn change_division(key: ConsumerKey<'_>, before: Division, after: Division) -> Result<bool, Error>;
+        fn replace_segments(key: ConsumerKey<'_>, leases: &[Lease], place: Place, divisions: [Division; 2]) -> Result<bool, Error>;
     }
 }
 

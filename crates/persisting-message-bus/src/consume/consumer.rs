@@ -1,6 +1,5 @@
 //! The consumer: it reads a topic one page at a time, under a lease.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::process;
 use std::sync::Arc;
@@ -8,20 +7,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::consume::shared_leases::SharedLeases;
-
-use crate::consume::caution::Caution;
-use crate::consume::gate::Pass;
+use crate::consume::ends::Ends;
+use crate::consume::memory::Memory;
 use crate::consume::own_event_set::OwnEventSet;
 use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::settings::Settings;
+use crate::consume::shared_leases::SharedLeases;
 use crate::consume::topic_reader::{self, TopicReader};
-use crate::consume::unread_progress::UnreadProgress;
-use crate::consume::unstored::Unstored;
-use crate::consume::waiting::Waiting;
 use crate::message::topic::EventSet;
-use crate::position::Position;
 use crate::signals::Signals;
+use crate::store::segment::Segment;
 
 /// Handles the messages of a topic or an event set, and remembers its cursor.
 ///
@@ -121,25 +116,12 @@ pub struct MessageConsumer<S, H = ()> {
     pub(super) event_set: OwnEventSet,
     /// The name of the source in which the cursors count, if it is another database.
     pub(super) source: Option<String>,
-    /// The last message of a topic that only a newer program reads, of which the log and the
-    /// consumer's row tell.
-    pub(super) unread_told: Option<Position>,
-    /// How far these topics were read for such messages.
-    pub(super) unread_passed: BTreeMap<String, UnreadProgress>,
-    /// The topic that had a message after its cursor last. It is asked first.
-    pub(super) busy_topic: usize,
-    /// The cursor that the last poll found, if there is one topic.
-    pub(super) last_polled: Position,
-    /// The unknown message before which the consumer waits.
-    pub(super) waiting: Option<Waiting>,
-    /// Redriven messages that this program does not know: the index of the topic, and the position.
-    pub(super) unknown_redriven: BTreeSet<(usize, Position)>,
-    /// The place where attempts were interrupted.
-    pub(super) caution: Caution,
-    /// Final effects whose cursors could not be stored.
-    pub(super) unstored: Option<Unstored>,
-    /// The right to work alone, kept from one connection to the next.
-    pub(super) turn: Option<Pass>,
+    /// What it remembers of its cursor, or of the cursor of its segment.
+    pub(crate) memory: Memory,
+    /// The segment for which it works now, if it is divided.
+    pub(super) segment: Option<Segment>,
+    /// Where its topics end, if that is known before a poll.
+    pub(super) ends: Option<Ends>,
     /// Whether the last poll found it paused.
     pub(crate) is_paused: bool,
     /// Signals that can end the consumer in the middle of a page.
@@ -160,15 +142,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             skipped: 0,
             event_set: OwnEventSet::of::<S>(),
             source: None,
-            unread_told: None,
-            unread_passed: BTreeMap::new(),
-            busy_topic: 0,
-            last_polled: Position::START,
-            waiting: None,
-            unknown_redriven: BTreeSet::new(),
-            caution: Caution::default(),
-            unstored: None,
-            turn: None,
+            memory: Memory::default(),
+            segment: None,
+            ends: None,
             is_paused: false,
             signals: Arc::default(),
             held: Arc::default(),
@@ -180,6 +156,26 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     pub(crate) fn stopped_by(mut self, signals: Arc<Signals>) -> Self {
         self.signals = signals;
         self
+    }
+
+    /// Returns the signals that can end the consumer.
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    /// Returns whether the consumer must end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.signals.is_stopping()
+    }
+
+    /// Returns the owner of its leases.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Returns the stored form of its event set.
+    pub(crate) fn event_set_text(&self) -> &str {
+        &self.event_set.text
     }
 
     /// Returns the leases that the consumer holds, and their duration.

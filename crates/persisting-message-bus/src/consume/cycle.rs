@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::consume::consumer::MessageConsumer;
+use crate::consume::deadline::Deadline;
 use crate::consume::handler::PageHandler;
 use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
@@ -68,7 +69,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: PageHandler<S, B>,
     {
         let handled = self.run_cycle(bus, Batching::OnePage);
-        let handled = handled.map_err(|error| error.of_consumer(&self.name));
+        let handled = handled.map_err(|error| self.own_error(error));
         handled.map(Option::unwrap_or_default)
     }
 
@@ -101,7 +102,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: PageHandler<S, B>,
     {
         self.run_cycle(bus, Batching::For(self.settings.time_slice))
-            .map_err(|error| error.of_consumer(&self.name))
+            .map_err(|error| self.own_error(error))
+    }
+
+    /// Returns an error with the names of the consumer and its segment.
+    fn own_error(&self, error: Error) -> Error {
+        error
+            .of_consumer(&self.name)
+            .of_segment(self.segment_number())
     }
 
     fn run_cycle<B>(&mut self, bus: &mut B, batching: Batching) -> Result<Option<usize>, Error>
@@ -115,6 +123,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         self.store_unstored(bus)?;
         loop {
             let mut poll = self.poll(bus)?;
+            self.check_undivided(&poll.stored)?;
             self.give_turn_back(&poll.stored);
             self.check_identity(&mut poll)?;
             self.prepare_for_lease(bus, &mut poll)?;
@@ -152,6 +161,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         LeaseRequest {
             consumer: &self.name,
             topic,
+            segment: self.segment.as_ref(),
             owner: &self.owner,
             duration: self.settings.lease_duration,
             identity: self.identity(),
@@ -171,43 +181,48 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: PageHandler<S, B>,
     {
         let finals = poll.finals();
-        self.with_leases(bus, suspicion, |consumer, bus, leases, pass| {
-            consumer.start(bus, leases, poll)?;
-            let begun = Instant::now();
-            let mut handled = 0;
-            loop {
-                let mut page = consumer.next_page(bus, leases, &poll.heads)?;
-                if let Some(noted) = leases.first_final(&finals, &mut page) {
-                    // Its effects are final: apply the failure policy without an attempt.
-                    consumer.give_up_final(bus, leases, noted)?;
-                    return Ok(Progress::poll(handled));
-                }
-                let one_at_a_time = leases.are_suspect();
-                // The last page stores its cursor and releases the lease in one write.
-                let then = if !page.caught_up && !one_at_a_time && batching.goes_on(begun) {
-                    LeaseDisposition::Extend
-                } else {
-                    LeaseDisposition::Release
-                };
-                let alone = one_at_a_time && pass.is_alone();
-                let progress = consumer.run_page(bus, leases, &mut page, then, alone)?;
-                handled += progress.handled;
-                if progress.next != Next::Page {
-                    return Ok(Progress::poll(handled));
-                }
-                if then == LeaseDisposition::Release {
-                    return Ok(if page.caught_up {
-                        Progress::caught_up(handled)
+        self.with_leases(
+            bus,
+            &poll.stored,
+            suspicion,
+            |consumer, bus, leases, pass| {
+                consumer.start(bus, leases, poll)?;
+                let begun = Instant::now();
+                let mut handled = 0;
+                loop {
+                    let mut page = consumer.next_page(bus, leases, &poll.heads)?;
+                    if let Some(noted) = leases.first_final(&finals, &mut page) {
+                        // Its effects are final: apply the failure policy without an attempt.
+                        consumer.give_up_final(bus, leases, noted)?;
+                        return Ok(Progress::poll(handled));
+                    }
+                    let one_at_a_time = leases.are_suspect();
+                    // The last page stores its cursor and releases the lease in one write.
+                    let then = if !page.caught_up && !one_at_a_time && batching.goes_on(begun) {
+                        LeaseDisposition::Extend
                     } else {
-                        Progress::poll(handled)
-                    });
+                        LeaseDisposition::Release
+                    };
+                    let alone = one_at_a_time && pass.is_alone();
+                    let progress = consumer.run_page(bus, leases, &mut page, then, alone)?;
+                    handled += progress.handled;
+                    if progress.next != Next::Page {
+                        return Ok(Progress::poll(handled));
+                    }
+                    if then == LeaseDisposition::Release {
+                        return Ok(if page.caught_up {
+                            Progress::caught_up(handled)
+                        } else {
+                            Progress::poll(handled)
+                        });
+                    }
+                    // A slow page can use up the time slice, and the lease with it.
+                    if !batching.goes_on(begun) {
+                        return Ok(Progress::poll(handled));
+                    }
                 }
-                // A slow page can use up the time slice, and the lease with it.
-                if !batching.goes_on(begun) {
-                    return Ok(Progress::poll(handled));
-                }
-            }
-        })
+            },
+        )
     }
 
     /// Reads the page after the cursors. If an earlier holder ended without releasing its lease,
@@ -244,7 +259,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let size = if leases.are_suspect() {
             1
         } else {
-            self.caution.page_size(leases.cursor(), usual)
+            self.memory.caution.page_size(leases.cursor(), usual)
         };
         self.read(bus, leases, heads, size)
     }
@@ -266,7 +281,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let begun = Instant::now();
         // This failure could not be noted on the lost connection: note it now, without an attempt.
         if let Some(message) = page.messages.first()
-            && let Some(owed) = self.caution.owed(message.position())
+            && let Some(owed) = self.memory.caution.owed(message.position())
         {
             let failed = Error::handler(message, owed);
             return self.settle_failure(bus, leases, page, 0, failed);
@@ -275,7 +290,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if !page.messages.is_empty() {
             leases.hand_out(bus, Work::PAGE.alone(alone))?;
         }
+        // A page that is stored at its end has extended the leases after this.
+        let due = Deadline::after(leases.store_interval());
         let outcome = self.handler.handle_page(bus, leases, page, then);
+        leases.due = due;
         if outcome.released {
             leases.are_settled();
         }
@@ -284,13 +302,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let handled = outcome.handled;
         if let Some(final_up_to) = outcome.unstored {
             // The consumer keeps the leases until their cursors are stored.
-            self.unstored = Some(Unstored::of(leases, page, final_up_to));
+            self.memory.unstored = Some(Unstored::of(leases, page, final_up_to));
             leases.are_settled();
         }
         let Some(error) = outcome.failure else {
             let goes_on = page.caught_up || !page.makes_no_progress();
             leases.advance(page, handled);
-            self.caution.passed(leases.cursor());
+            self.memory.caution.passed(leases.cursor());
             return Ok(if goes_on && !self.signals.is_stopping() {
                 Progress::page(handled)
             } else {

@@ -4,7 +4,7 @@ use coarsetime::Instant;
 
 /// A point in time. It is checked after each message, so its clock costs almost nothing and can be
 /// a few milliseconds late.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Instant);
 
 impl Deadline {

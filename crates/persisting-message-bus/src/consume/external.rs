@@ -112,13 +112,24 @@ where
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let mut due = Deadline::after(leases.store_interval());
+        let mut due = leases.due;
         let mut stopped = false;
         let caused = CauseGuard::by_messages();
         for message in &page.messages {
             if leases.is_stopping() {
                 stopped = true;
                 break;
+            }
+            // A slow page stores its cursor regularly. So a crash repeats little, and the lease is
+            // renewed before it can expire. The next message begins only after that: a process that
+            // was frozen learns here that another holder has taken the lease.
+            if due.has_passed() {
+                due = Deadline::after(leases.store_interval());
+                if let Err(error) = leases.keep(bus, page, outcome.handled) {
+                    outcome.failed_to_store(error);
+                    return outcome;
+                }
+                outcome.skipped = page.skipped_after(outcome.handled);
             }
             if let Err(cause) = call_handler(leases, &caused, message, || {
                 (self.handler)(message).into_result()
@@ -127,18 +138,6 @@ where
                 break;
             }
             outcome.handled += 1;
-            // A slow page stores its cursor regularly. So a crash repeats little, and the lease is
-            // renewed before it can expire.
-            if due.has_passed() {
-                if let Err(error) =
-                    leases.store(bus, page, outcome.handled, LeaseDisposition::Extend)
-                {
-                    outcome.failed_to_store(error);
-                    return outcome;
-                }
-                outcome.skipped = page.skipped_after(outcome.handled);
-                due = Deadline::after(leases.store_interval());
-            }
         }
         drop(caused);
         // The page's own failure comes after all of its messages. A stopped page has not reached

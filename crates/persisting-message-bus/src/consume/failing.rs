@@ -147,6 +147,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             consumer: &self.name,
             topic: &lease.topic,
             state: FailureState::Final,
+            slots: self.slots(),
             after: position.before(),
             limit: 1,
         })?;

@@ -20,6 +20,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     pub(super) fn with_leases<B, T>(
         &mut self,
         bus: &mut B,
+        stored: &[Option<ConsumerRow>],
         suspicion: Suspicion,
         work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
     ) -> Result<T, Error>
@@ -28,9 +29,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         H: PageHandler<S, B>,
     {
         // The gate comes before the leases, so that no consumer holds a lease while it waits.
-        let kept = self.turn.take();
+        let kept = self.memory.turn.take();
         let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
         let acquired = self.acquire(bus);
+        let acquired = acquired.and_then(|leases| self.leave_divided(bus, leases, stored));
         let mut leases = match acquired {
             Ok(leases) => leases,
             Err(error) => {
@@ -44,12 +46,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let identified = self.settle_identity(bus, &mut leases);
         let result = identified.and_then(|()| work(self, bus, &mut leases, &pass));
         // A consumer with unstored cursors still needs its leases renewed.
-        if self.unstored.is_none() {
+        if self.memory.unstored.is_none() {
             self.held.clear();
         }
         // The note of a message that is tried alone stays until the cursor is stored.
-        if self.unstored.is_some() && pass.is_alone() {
-            self.turn = Some(pass);
+        if self.memory.unstored.is_some() && pass.is_alone() {
+            self.memory.turn = Some(pass);
             return result;
         }
         match (result, leases.release(bus)) {
@@ -69,7 +71,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// process.
     fn keep_turn(&mut self, pass: Pass, error: &Error) {
         if pass.is_alone() && error.is_disconnected() {
-            self.turn = Some(pass);
+            self.memory.turn = Some(pass);
         }
     }
 
@@ -80,7 +82,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             stored.work.is_some() && stored.lease_owner.as_ref() == Some(&self.owner)
         };
         if !stored.iter().flatten().any(is_noted) {
-            self.turn = None;
+            self.memory.turn = None;
         }
     }
 
@@ -109,7 +111,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Returns whether there are unstored cursors of final effects.
     pub(crate) fn has_unstored(&self) -> bool {
-        self.unstored.is_some()
+        self.memory.unstored.is_some()
     }
 
     /// Stores these cursors and releases the leases. After an error other than a lost lease, the
@@ -118,7 +120,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let Some(Unstored(cursors)) = &self.unstored else {
+        let Some(Unstored(cursors)) = &self.memory.unstored else {
             return Ok(());
         };
         let stored = cursors.iter().try_for_each(|(lease, place)| {
@@ -142,7 +144,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Err(error) if !error.is_lease_lost() => return stored,
             Err(_) => {}
         }
-        self.unstored = None;
+        self.memory.unstored = None;
         self.held.clear();
         stored
     }
@@ -183,10 +185,11 @@ mod tests {
         let mut bus = InMemoryMessageBus::default();
         let handler = |_: &Message<Nothing>| Ok(());
         let mut consumer = MessageConsumer::<Nothing>::external("all", handler);
-        consumer.turn = Some(gate::enter(true, &consumer.signals));
+        consumer.memory.turn = Some(gate::enter(true, &consumer.signals));
         let other = LeaseRequest {
             consumer: "all",
             topic: "orders",
+            segment: None,
             owner: "another process",
             duration: Duration::from_secs(60),
             identity: Default::default(),
@@ -194,7 +197,7 @@ mod tests {
         bus.acquire(&other)?;
         let handled = consumer.handle_page(&mut bus);
         assert!(handled.is_err_and(|error| error.is_lease_held()));
-        assert!(consumer.turn.is_none());
+        assert!(consumer.memory.turn.is_none());
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::consume::deadline::Deadline;
 use crate::consume::errors::storable_text;
 use crate::consume::page::Page;
 use crate::consume::recording::record_failure;
@@ -29,6 +30,8 @@ pub struct Leases {
     inherited: Option<Work>,
     /// Signals that can end the consumer in the middle of a page.
     pub(super) signals: Arc<Signals>,
+    /// The time at which the cursors must be stored again, which also extends the leases.
+    pub(super) due: Deadline,
     /// Whether the leases were released, or are kept for later. In both cases they are not released
     /// at the end.
     is_settled: bool,
@@ -51,6 +54,7 @@ impl Leases {
             work: None,
             inherited: None,
             signals,
+            due: Deadline::after(store_interval(duration)),
             is_settled: false,
             handler_times: HandlerTimes::of(consumer),
         }
@@ -75,6 +79,23 @@ impl Leases {
         // This includes topics without a message, because their leases must be held as long.
         let mut cursors = self.leases.iter().zip(page.places_after(handled));
         cursors.try_for_each(|(lease, (_, place))| self.store_one(bus, lease, place, then))
+    }
+
+    /// Stores the cursors after the first `handled` messages of the page, and extends the leases. If
+    /// there are none, it only extends the leases.
+    pub(super) fn keep<S, B>(
+        &self,
+        bus: &mut B,
+        page: &Page<S>,
+        handled: usize,
+    ) -> Result<(), Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        match handled {
+            0 => self.note(bus, self.work, self.duration),
+            _ => self.store(bus, page, handled, LeaseDisposition::Extend),
+        }
     }
 
     /// Notes the work that is handed out from now on, unless it is already noted.
@@ -107,7 +128,10 @@ impl Leases {
         let Some(lease) = self.leases.first() else {
             return Ok(false);
         };
-        let stored = bus.stored_consumer(lease.key())?;
+        let stored = match &lease.segment {
+            Some(segment) => bus.stored_segment(lease.key(), segment)?,
+            None => bus.stored_consumer(lease.key())?,
+        };
         let stored = stored.filter(|stored| stored.lease_epoch == lease.epoch);
         Ok(stored
             .and_then(|stored| stored.work)
@@ -293,8 +317,7 @@ impl Leases {
 
     /// Returns the interval at which a slow page stores its cursor.
     pub(super) fn store_interval(&self) -> Duration {
-        const MAX_STORE_INTERVAL: Duration = Duration::from_secs(1);
-        MAX_STORE_INTERVAL.min(self.duration / 3)
+        store_interval(self.duration)
     }
 
     /// Returns the lease on a topic.
@@ -330,4 +353,9 @@ impl Leases {
             .collect();
         topics.join(", ")
     }
+}
+
+fn store_interval(lease_duration: Duration) -> Duration {
+    const MAX_STORE_INTERVAL: Duration = Duration::from_secs(1);
+    MAX_STORE_INTERVAL.min(lease_duration / 3)
 }

@@ -73,7 +73,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             })
         });
         narrowed.map_err(|error| error.of_consumer(&self.name))?;
-        self.waiting = None;
+        self.memory.waiting = None;
         info!(
             messaging.consumer.group.name = self.name,
             event_set = %self.event_set.record,

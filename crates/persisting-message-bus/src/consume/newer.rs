@@ -34,7 +34,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + ?Sized,
     {
-        let Some(waiting) = self.waiting.take() else {
+        let Some(waiting) = self.memory.waiting.take() else {
             return Ok(None);
         };
         let stored = poll.stored[waiting.topic].as_ref();
@@ -43,13 +43,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if !is_there || is_over {
             return Ok(None);
         }
-        self.waiting = Some(waiting);
+        self.memory.waiting = Some(waiting);
         let reader = &self.topics[waiting.topic];
-        match reader.read_one::<S, _>(bus, None, waiting.position) {
+        match reader.read_one::<S, _>(bus, (None, 0), waiting.position) {
             Err(error) if error.is_unknown_message() => Ok(Some(error)),
             Err(error) => Err(error),
             Ok(_) => {
-                self.waiting = None;
+                self.memory.waiting = None;
                 Ok(None)
             }
         }
@@ -107,6 +107,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 consumer: &self.name,
                 topic: message.topic,
                 state: FailureState::Unknown,
+                slots: self.slots(),
                 after: message.position.before(),
                 limit: 1,
             })?;
@@ -120,7 +121,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             };
             until = Instant::now().checked_add(left);
         }
-        self.waiting = Some(Waiting {
+        self.memory.waiting = Some(Waiting {
             topic,
             position: message.position,
             cursor: page.cursor_on(message.topic, handled),

@@ -32,6 +32,17 @@ pub(super) struct Poll {
 }
 
 impl Poll {
+    /// Creates the result of a poll up to these heads.
+    fn up_to(heads: Vec<MessageAt>, stored: Vec<Option<ConsumerRow>>) -> Self {
+        Self {
+            heads,
+            has_high_water_mark: true,
+            stored,
+            must_settle: false,
+            unread_topics: Vec::new(),
+        }
+    }
+
     pub(super) fn is_paused(&self) -> bool {
         let mut known = self.stored.iter().flatten();
         known.any(|stored| stored.paused_at.is_some())
@@ -87,12 +98,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             .map(|stored| stored.as_ref().map(ConsumerRow::place).unwrap_or_default())
             .map(|place| place.position())
             .collect();
+        if let Some(ends) = &self.ends {
+            return Ok(Poll::up_to(ends.heads.clone(), stored));
+        }
         let high_water_mark = match mark {
-            MarkBeyond::Asked(mark) if cursors == [self.last_polled] => mark,
+            MarkBeyond::Asked(mark) if cursors == [self.memory.last_polled] => mark,
             _ => self.high_water_mark_beyond(bus, &cursors)?,
         };
         if let [cursor] = *cursors {
-            self.last_polled = cursor;
+            self.memory.last_polled = cursor;
         }
         let heads = match high_water_mark {
             Some(high_water_mark) => self.heads(bus, high_water_mark)?,
@@ -118,14 +132,29 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        if let [reader] = &*self.topics {
+        if let ([reader], None) = (&*self.topics, &self.segment) {
             let key = self.key(reader.topic);
-            let (stored, mark) = bus.stored_consumer_and_mark(key, self.last_polled)?;
+            let (stored, mark) = bus.stored_consumer_and_mark(key, self.memory.last_polled)?;
             return Ok((vec![stored], mark));
         }
         let rows = self.topics.iter();
-        let rows = rows.map(|reader| bus.stored_consumer(self.key(reader.topic)));
+        let rows = rows.map(|reader| self.stored_row(bus, reader.topic));
         Ok((rows.collect::<Result<_, _>>()?, MarkBeyond::NotAsked))
+    }
+
+    /// Reads the row of the consumer, or of its segment.
+    pub(super) fn stored_row<B>(
+        &self,
+        bus: &mut B,
+        topic: &str,
+    ) -> Result<Option<ConsumerRow>, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        match &self.segment {
+            Some(segment) => bus.stored_segment(self.key(topic), segment),
+            None => bus.stored_consumer(self.key(topic)),
+        }
     }
 
     /// Returns the lowest high-water mark of the topics, or `None` if no topic has a message after
@@ -143,7 +172,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + ?Sized,
     {
-        let (first, topics) = (self.busy_topic, self.topics.len());
+        let (first, topics) = (self.memory.busy_topic, self.topics.len());
         let order = (0..topics).map(|index| (first + index) % topics);
         let mut lowest: Option<Position> = None;
         let mut without = Vec::new();
@@ -156,7 +185,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             match (mark, lowest) {
                 (None, _) => without.push(index),
                 (Some(mark), None) => {
-                    self.busy_topic = index;
+                    self.memory.busy_topic = index;
                     lowest = Some(mark);
                 }
                 (Some(mark), Some(before)) => lowest = Some(before.min(mark)),
@@ -184,7 +213,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Returns the message up to which each topic is read.
-    fn heads<B>(&self, bus: &mut B, high_water_mark: Position) -> Result<Vec<MessageAt>, Error>
+    pub(super) fn heads<B>(
+        &self,
+        bus: &mut B,
+        high_water_mark: Position,
+    ) -> Result<Vec<MessageAt>, Error>
     where
         B: MessageSource + ?Sized,
     {

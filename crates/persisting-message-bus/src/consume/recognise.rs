@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::position::Position;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::{Anchor, MessageAt, Place};
-use crate::store::source::{MessageSource, PageRequest, TypeFilter};
+use crate::store::source::MessageSource;
 
 /// Checks a cursor at a poll. If the consumer has reached the head, this costs no statement.
 ///
@@ -116,6 +118,7 @@ where
     let mut has_messages = false;
     let request = PageRequest {
         topic,
+        part: Part::Whole,
         message_types: TypeFilter::All,
         after: Position::START,
         up_to,

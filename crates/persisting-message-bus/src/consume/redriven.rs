@@ -37,15 +37,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let mut known = stored.iter().flatten();
         if known.all(|stored| stored.first_redriven.is_none()) {
-            self.unknown_redriven.clear();
+            self.memory.unknown_redriven.clear();
             return Ok(None);
         }
         // Only a newer program can handle these, so this one needs no lease for them.
-        if !self.unknown_redriven.is_empty() && self.redriven(bus, 1)?.is_empty() {
+        if !self.memory.unknown_redriven.is_empty() && self.redriven(bus, 1)?.is_empty() {
             return Ok(None);
         }
         let begun = Instant::now();
-        let handled = self.with_leases(bus, suspicion, |consumer, bus, leases, pass| {
+        let handled = self.with_leases(bus, stored, suspicion, |consumer, bus, leases, pass| {
             let _span = observe::page(&consumer.name).entered();
             consumer.settle_left_redriven(bus, leases)?;
             let page = consumer.redriven(bus, consumer.settings.page_size)?;
@@ -87,13 +87,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 consumer: &self.name,
                 topic: reader.topic,
                 state: FailureState::Redriven,
+                slots: self.slots(),
                 after: Position::START,
-                limit: limit.saturating_add(self.unknown_redriven.len()),
+                limit: limit.saturating_add(self.memory.unknown_redriven.len()),
             })?;
             let page = page.into_iter().map(|failed| (index, failed));
             redriven.extend(page.filter(|(index, failed)| {
                 let it = (*index, failed.position);
-                !self.unknown_redriven.contains(&it)
+                !self.memory.unknown_redriven.contains(&it)
             }));
         }
         redriven.sort_by_key(|(_, failed)| failed.position);
@@ -142,7 +143,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             bus.take_redriven(lease, position, extend_lease)?;
             return Ok(false);
         }
-        if let Some(owed) = self.caution.owed(position) {
+        if let Some(owed) = self.memory.caution.owed(position) {
             return note_parked(
                 bus,
                 lease,
@@ -151,7 +152,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 &Error::counted(lease, position, owed),
             );
         }
-        let result = match self.topics[index].read_one(bus, lease.replay_until, position) {
+        let delivery = (lease.replay_until, lease.epoch);
+        let result = match self.topics[index].read_one(bus, delivery, position) {
             // After a database was restored, another message can have the position.
             Ok(Some(message)) if failed.is_of_another_than(message.message_id()) => {
                 Err(Error::not_there(lease, position))
@@ -171,7 +173,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             // A newer program can handle it.
             Err(error) if error.is_unknown_message() => {
                 observe::waits_before_unknown(lease, position, &storable_text(&error));
-                self.unknown_redriven.insert((index, position));
+                self.memory.unknown_redriven.insert((index, position));
                 Ok(false)
             }
             Err(error) if error.failing_message().is_some() => {
@@ -199,7 +201,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Verdict::TryAgain => Err(error),
             // The failure cannot be noted without a connection. The next connection notes it first.
             Verdict::Counts if error.is_disconnected() => {
-                self.caution.owe(position, error.failure().into());
+                self.memory.caution.owe(position, error.failure().into());
                 Err(error)
             }
             Verdict::Counts => {

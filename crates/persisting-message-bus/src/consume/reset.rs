@@ -78,7 +78,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 to: MoveTo::Again(place_for(bus, &mut consumer.topics[index], to)?),
             })
         })?;
-        self.waiting = None;
+        self.memory.waiting = None;
         Ok(())
     }
 }

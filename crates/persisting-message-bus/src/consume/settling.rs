@@ -30,7 +30,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let first = page.messages.get(handled);
         let is_first = first.is_some_and(|first| Some(first.position()) == error.position());
-        if is_first && self.unstored.is_none() {
+        if is_first && self.memory.unstored.is_none() {
             let error = error.attempted(attempts, attempts, Duration::ZERO);
             self.give_up(bus, leases, error)?;
             return Ok(Progress::poll(handled));
@@ -69,7 +69,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Records an interruption that happens now, and returns its consequence.
     pub(super) fn verdict(&mut self, at: Interruption) -> Verdict {
         let patience = self.settings.retry.unwrap_or_default().patience();
-        self.caution.interrupted(at, patience, Instant::now())
+        self.memory
+            .caution
+            .interrupted(at, patience, Instant::now())
     }
 
     /// Settles an interruption of the before-replay hook. The hook is called again, unless its
@@ -114,7 +116,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Verdict::TryAgain => Err(error),
             // The failure cannot be noted without a connection. The next connection notes it first.
             Verdict::Counts if error.is_disconnected() => {
-                self.caution.owe(at.first, error.failure().into());
+                self.memory.caution.owe(at.first, error.failure().into());
                 Err(error)
             }
             Verdict::Counts => {

@@ -14,7 +14,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// there are no messages: messages that come later are after that cursor.
     pub(super) fn must_start(&self, poll: &Poll) -> bool {
         let mut topics = 0..self.topics.len();
-        self.settings.start_at.is_some() && topics.any(|topic| poll.never_ran_on(topic))
+        // The first cursor of a segment was decided when the consumer was divided.
+        self.segment.is_none()
+            && self.settings.start_at.is_some()
+            && topics.any(|topic| poll.never_ran_on(topic))
     }
 
     /// Stores the first cursor of a consumer that has never run, if it does not start at the start.
@@ -27,7 +30,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let Some(start_at) = self.settings.start_at else {
+        let Some(start_at) = self.settings.start_at.filter(|_| self.segment.is_none()) else {
             return Ok(());
         };
         for (index, lease) in leases.leases.iter_mut().enumerate() {

@@ -6,7 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::error::Error;
 use crate::position::Position;
-use crate::store::source::{MessageSource, PageRequest, TypeFilter, read_all};
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
+use crate::store::source::{MessageSource, read_all};
 
 /// Times need not grow with positions, because publishers have clocks of their own, and a message
 /// is recorded before its transaction commits. They can be out of order by this much.
@@ -62,6 +64,7 @@ where
 {
     let request = PageRequest {
         topic,
+        part: Part::Whole,
         message_types: TypeFilter::All,
         after,
         up_to,

@@ -10,11 +10,13 @@ use crate::error::Error;
 use crate::message::raw::StoredMessage;
 use crate::message::text_arena::TextArena;
 use crate::message::topic::EventSet;
-use crate::message::typed::Message;
+use crate::message::typed::{Delivery, Message};
 use crate::position::Position;
 use crate::store::lease::Lease;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::{Anchor, MessageAt, Place};
-use crate::store::source::{MessageSource, PageRequest, TypeFilter};
+use crate::store::source::MessageSource;
 
 /// The messages that were read of one topic for a page.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl TopicReader {
             headers: TextArena::default(),
             room: Settings::PAGE_BYTES,
             replay_until: lease.replay_until.filter(|_| !is_backfill),
+            epoch: lease.epoch,
             unknown,
         };
         // A cursor after the head comes from a holder that has read further meanwhile, or from a
@@ -89,6 +92,7 @@ impl TopicReader {
         let names = self.reading.names(self.retired);
         let request = PageRequest {
             topic: self.topic,
+            part: self.part,
             message_types: self.types(&names),
             after: place.position(),
             up_to: head.position,
@@ -114,6 +118,7 @@ struct Filling<'a, S> {
     /// The number of bytes that the page can still hold.
     room: usize,
     replay_until: Option<Position>,
+    epoch: i64,
     unknown: OnUnknown,
 }
 
@@ -129,7 +134,7 @@ impl<S: EventSet> Filling<'_, S> {
     where
         B: MessageSource + ?Sized,
     {
-        let is_whole = request.message_types == TypeFilter::All;
+        let is_whole = request.part == Part::Whole && request.message_types == TypeFilter::All;
         let anchor = place
             .anchor
             .filter(|anchor| is_whole && anchor.position == request.after);
@@ -219,9 +224,12 @@ impl<S: EventSet> Filling<'_, S> {
 
     /// Adds a message to the page.
     fn add(&mut self, stored: &StoredMessage<'_>) -> ControlFlow<()> {
-        let is_replay = Some(stored.position) <= self.replay_until;
+        let delivery = Delivery {
+            is_replay: Some(stored.position) <= self.replay_until,
+            epoch: self.epoch,
+        };
         let page = &mut self.page;
-        match self.reader.decode(stored, is_replay, &mut self.headers) {
+        match self.reader.decode(stored, delivery, &mut self.headers) {
             Ok(message) => page.messages.push(message),
             Err(error) if self.unknown.passes_over(&error) && self.reader.selects(stored) => {
                 page.skipped.push(stored.position);

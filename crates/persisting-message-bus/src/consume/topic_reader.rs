@@ -8,12 +8,14 @@ use crate::error::Error;
 use crate::message::raw::StoredMessage;
 use crate::message::text_arena::TextArena;
 use crate::message::topic::{EventSet, MessageDescriptor, TopicFilter, WantedMessages};
-use crate::message::typed::Message;
+use crate::message::typed::{Delivery, Message};
 use crate::position::Position;
 use crate::store::event_set::{Backfill, Types};
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::{MessageSource, PageRequest, TypeFilter};
+use crate::store::source::MessageSource;
 
 /// Reads the messages of one topic that an event set selects.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct TopicReader {
     pub(super) topic: &'static str,
     pub(super) retired: &'static [&'static str],
     filter: Filter,
+    /// The part of the topic that the consumer reads: all of it, or that of its segment.
+    pub(super) part: Part,
     /// How the consumer's row requires the topic to be read.
     pub(super) reading: Reading,
     observations: SlotObservations,
@@ -70,6 +74,7 @@ impl TopicReader {
             topic: selection.topic,
             retired: selection.retired,
             filter,
+            part: Part::Whole,
             reading: Reading::Usual,
             observations: SlotObservations::default(),
         }
@@ -117,11 +122,11 @@ impl TopicReader {
     pub(super) fn decode<S: EventSet>(
         &self,
         stored: &StoredMessage<'_>,
-        is_replay: bool,
+        delivery: Delivery,
         headers: &mut TextArena,
     ) -> Result<Message<S>, Error> {
         if self.selects(stored) {
-            Message::decode(self.topic, stored, is_replay, headers)
+            Message::decode(self.topic, stored, delivery, headers)
         } else {
             Err(Error::not_selected(stored))
         }
@@ -152,7 +157,7 @@ impl TopicReader {
     pub(super) fn read_one<S, B>(
         &self,
         bus: &mut B,
-        replay_until: Option<Position>,
+        (replay_until, epoch): (Option<Position>, i64),
         position: Position,
     ) -> Result<Option<Message<S>>, Error>
     where
@@ -163,6 +168,7 @@ impl TopicReader {
         let request = PageRequest {
             topic: self.topic,
             // A backfill is about other messages than this one.
+            part: Part::Whole,
             message_types: match self.reading {
                 Reading::Backfill(_) => TypeFilter::All,
                 _ => self.types(&names),
@@ -173,8 +179,11 @@ impl TopicReader {
         };
         let (mut headers, mut read) = (TextArena::default(), None);
         bus.read_page(&request, &mut |stored| {
-            let is_replay = Some(position) <= replay_until;
-            read = Some(self.decode(stored, is_replay, &mut headers));
+            let delivery = Delivery {
+                is_replay: Some(position) <= replay_until,
+                epoch,
+            };
+            read = Some(self.decode(stored, delivery, &mut headers));
             ControlFlow::Break(())
         })?;
         read.transpose()

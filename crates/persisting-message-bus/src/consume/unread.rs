@@ -12,8 +12,10 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::event_set::Types;
 use crate::store::identity::ConsumerIdentity;
 use crate::store::lease::LeaseRequest;
+use crate::store::page_request::PageRequest;
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
-use crate::store::source::{MessageSource, PageRequest};
+use crate::store::source::MessageSource;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Ends each topic before the first message of a topic that only a newer program reads. Returns
@@ -38,8 +40,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some((position, error, topic)) = first else {
             return Ok(None);
         };
-        if self.unread_told != Some(position) && self.record_unread(bus, topic, &error)? {
-            self.unread_told = Some(position);
+        if self.memory.unread_told != Some(position) && self.record_unread(bus, topic, &error)? {
+            self.memory.unread_told = Some(position);
         }
         for head in &mut poll.heads {
             if head.position >= position {
@@ -65,9 +67,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let stored = bus.stored_consumer(self.key(topic))?;
+        let stored = self.stored_row(bus, topic)?;
         let cursor = stored.map_or(Position::START, |stored| stored.place().position());
-        let passing = self.unread_passed.entry(topic.to_owned()).or_default();
+        let passing = self
+            .memory
+            .unread_passed
+            .entry(topic.to_owned())
+            .or_default();
         passing.continue_after(cursor, types);
         let (mut after, mut high_water_mark) = (passing.up_to, None);
         let names = types.names();
@@ -75,6 +81,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         while !self.signals.is_stopping() {
             let request = PageRequest {
                 topic,
+                part: Part::Whole,
                 message_types: types.filter(&names),
                 after,
                 up_to: Position::LAST,
@@ -112,11 +119,12 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let request = LeaseRequest {
             consumer: &self.name,
             topic,
+            segment: self.segment.as_ref(),
             owner: &self.owner,
             duration: self.settings.lease_duration,
             identity: ConsumerIdentity::default(),
         };
-        let stored = bus.stored_consumer(request.key())?;
+        let stored = self.stored_row(bus, topic)?;
         let is_idle = stored.is_some_and(|stored| stored.work.is_none());
         let Some(message) = error.failing_message().filter(|_| is_idle) else {
             return Ok(false);

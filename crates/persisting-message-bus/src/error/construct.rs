@@ -127,7 +127,7 @@ impl Error {
 
     /// Returns this error together with a second error, which came after it during the clean-up.
     pub(crate) fn followed_by(mut self, mut second: Self) -> Self {
-        second.0.consumer = None;
+        (second.0.consumer, second.0.segment) = (None, None);
         self.0.second = Some(match self.0.second.take() {
             Some(earlier) => earlier.followed_by(second),
             None => second,
@@ -143,6 +143,12 @@ impl Error {
 
     pub(crate) fn of_consumer(mut self, consumer: &str) -> Self {
         self.0.consumer.get_or_insert_with(|| consumer.to_owned());
+        self
+    }
+
+    /// Returns this error with the number of the consumer's segment, if it has one.
+    pub(crate) fn of_segment(mut self, segment: Option<u16>) -> Self {
+        self.0.segment = self.0.segment.or(segment);
         self
     }
 }

@@ -46,7 +46,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(consumer) = &self.0.consumer {
-            write!(formatter, "consumer \"{consumer}\": ")?;
+            write!(formatter, "consumer \"{consumer}\"")?;
+            if let Some(segment) = self.0.segment {
+                write!(formatter, ", segment {segment}")?;
+            }
+            formatter.write_str(": ")?;
         }
         self.write_fact(formatter)?;
         if self.0.kind.stays_before() {

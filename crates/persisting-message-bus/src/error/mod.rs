@@ -25,6 +25,8 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     consumer: Option<String>,
+    /// The number of the consumer's segment.
+    segment: Option<u16>,
     attempt: Option<Attempt>,
     kind: Kind,
     /// The error that came second, during the clean-up after the first.
@@ -342,6 +344,7 @@ impl From<Kind> for Error {
     fn from(kind: Kind) -> Self {
         Self(Box::new(Inner {
             consumer: None,
+            segment: None,
             attempt: None,
             kind,
             second: None,

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use crate::error::Error;
 use crate::memory::consumer_state::InMemoryMessageConsumerState;
-use crate::memory::consumer_state::{State, state_key};
+use crate::memory::state::State;
 use crate::position::Position;
 use crate::store::consumer_state::CursorUpdate;
 use crate::store::failures::{
@@ -87,15 +87,14 @@ impl State {
 }
 
 impl InMemoryMessageConsumerState {
-    fn state_of<T: Default>(
+    /// Changes the failures of a consumer and of its segments, and returns the sum of the results.
+    fn each_of(
         &mut self,
         key: ConsumerKey<'_>,
-        change: impl FnOnce(&mut State) -> T,
-    ) -> Result<T, Error> {
-        self.consumers.write(|consumers| {
-            let state = consumers.states.get_mut(&state_key(key));
-            Ok(state.map(change).unwrap_or_default())
-        })
+        change: impl FnMut(&mut State) -> u64,
+    ) -> Result<u64, Error> {
+        self.consumers
+            .write(|consumers| Ok(consumers.of_mut(key).map(change).sum()))
     }
 }
 
@@ -151,26 +150,31 @@ impl MessageFailures for InMemoryMessageConsumerState {
         request: &FailedMessagesRequest<'_>,
     ) -> Result<Vec<FailedMessage>, Error> {
         Ok(self.consumers.read(|consumers| {
-            let state = consumers.states.get(&state_key(request.key()));
-            let failures = state.into_iter().flat_map(|state| state.failures.values());
+            let states = consumers.of(request.key());
+            let in_slots = |state: &&State| request.slots.is_none() || state.slots == request.slots;
+            let failures = states
+                .filter(in_slots)
+                .flat_map(|state| state.failures.values());
             let wanted = failures
                 .filter(|failed| failed.state == request.state && failed.position > request.after);
-            wanted.take(request.limit).cloned().collect()
+            let mut wanted: Vec<_> = wanted.cloned().collect();
+            wanted.sort_by_key(|failed| failed.position);
+            wanted.truncate(request.limit);
+            wanted
         }))
     }
 
     fn count_failed(&mut self, key: ConsumerKey<'_>, state: FailureState) -> Result<u64, Error> {
         Ok(self.consumers.read(|consumers| {
-            let stored = consumers.states.get(&state_key(key));
-            let failures = stored
-                .into_iter()
+            let failures = consumers
+                .of(key)
                 .flat_map(|stored| stored.failures.values());
             failures.filter(|failed| failed.state == state).count() as u64
         }))
     }
 
     fn redrive(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
-        self.state_of(key, |state| {
+        self.each_of(key, |state| {
             let parked = state.parked(which);
             for position in &parked {
                 if let Some(failed) = state.failures.get_mut(position) {
@@ -183,7 +187,7 @@ impl MessageFailures for InMemoryMessageConsumerState {
     }
 
     fn discard(&mut self, key: ConsumerKey<'_>, which: ParkedSelector<'_>) -> Result<u64, Error> {
-        self.state_of(key, |state| {
+        self.each_of(key, |state| {
             let parked = state.parked(which);
             for position in &parked {
                 state.failures.remove(position);

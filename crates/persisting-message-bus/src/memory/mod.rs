@@ -22,7 +22,9 @@ pub(crate) mod consumer_state;
 pub(crate) mod failures;
 pub(crate) mod inbox;
 pub(crate) mod repository;
+mod segments;
 pub(crate) mod shared;
+mod state;
 pub(crate) mod transactions;
 
 pub use crate::memory::bus::InMemoryMessageBus;

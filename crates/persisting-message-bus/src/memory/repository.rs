@@ -7,14 +7,17 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::memory::shared::Shared;
 use crate::message::raw::{RawMessage, StoredMessage};
+use crate::message::slot::Slot;
 use crate::message::storable::{Dispatched, Storable};
 use crate::message::{flow_id, time};
 use crate::position::Position;
+use crate::store::page_request::PageRequest;
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
-use crate::store::source::{MessageSource, PageRequest};
+use crate::store::source::MessageSource;
 
 /// Keeps messages in memory. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +92,10 @@ impl Log {
     }
 }
 
+fn slot_of(_message: &RawMessage) -> Slot {
+    Slot::NONE
+}
+
 /// Vectors have no more than `isize::MAX` entries.
 fn position(count: usize) -> Position {
     Position::new(i64::try_from(count).unwrap_or(i64::MAX))
@@ -115,6 +122,26 @@ impl MessageSource for InMemoryMessageRepository {
                 message_id: Some(visible[index].message_id),
             })
             .unwrap_or_default()
+        }))
+    }
+
+    fn check_part(&mut self, _part: Part) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn slots_after(
+        &mut self,
+        topic: &str,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Slot)>, Error> {
+        Ok(self.log.read(|log| {
+            log.range(after, up_to)
+                .filter(|(_, message)| message.topic == topic)
+                .map(|(position, message)| (position, slot_of(message)))
+                .take(limit)
+                .collect()
         }))
     }
 
@@ -155,6 +182,7 @@ impl MessageSource for InMemoryMessageRepository {
         let page: Vec<_> = self.log.read(|log| {
             log.range(request.after, request.up_to)
                 .filter(|(_, message)| message.topic == request.topic)
+                .filter(|(position, message)| request.part.includes(*position, slot_of(message)))
                 .filter(|(_, message)| request.message_types.include(&message.message_type))
                 .take(request.limit)
                 .map(|(position, message)| (position, Arc::clone(message)))

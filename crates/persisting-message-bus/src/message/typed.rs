@@ -51,17 +51,25 @@ pub struct Message<S> {
     topic: &'static str,
     published_at: DateTime<Utc>,
     headers: TextSlice,
-    is_replay: bool,
+    delivery: Delivery,
     payload: S,
 }
 
+/// How a message comes to its consumer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Delivery {
+    /// Whether a reset caused the delivery.
+    pub(crate) is_replay: bool,
+    /// The epoch of the lease under which it is delivered.
+    pub(crate) epoch: i64,
+}
+
 impl<S: EventSet> Message<S> {
-    /// Decodes a stored message. `is_replay` states whether a reset caused the delivery. The
-    /// headers are readable after `headers` is dropped.
+    /// Decodes a stored message. The headers are readable after `headers` is dropped.
     pub(crate) fn decode(
         topic: &'static str,
         stored: &StoredMessage<'_>,
-        is_replay: bool,
+        delivery: Delivery,
         headers: &mut TextArena,
     ) -> Result<Self, Error> {
         Ok(Self {
@@ -70,7 +78,7 @@ impl<S: EventSet> Message<S> {
             topic,
             published_at: stored.published_at,
             headers: headers.add(stored.headers),
-            is_replay,
+            delivery,
             payload: decode(stored)?,
         })
     }
@@ -165,7 +173,22 @@ impl<S> Message<S> {
     /// that begins at the start of the topic.
     #[must_use]
     pub fn is_replay(&self) -> bool {
-        self.is_replay
+        self.delivery.is_replay
+    }
+
+    /// Returns a number that increases each time another holder takes over the work for this message's
+    /// key, or for the whole topic if the consumer is not divided.
+    ///
+    /// A process that was frozen can resume after its lease has expired, and finish the handler that it
+    /// had begun. A resource outside of the database can refuse that late write: it keeps the highest
+    /// number that it has received with each key, and refuses lower ones. The lease alone protects
+    /// only the tables that the consumer's own transaction changes.
+    ///
+    /// The numbers of one holder can repeat. They never decrease, also not when the consumer is reset
+    /// or the number of its segments changes.
+    #[must_use]
+    pub fn fencing_token(&self) -> i64 {
+        self.delivery.epoch
     }
 
     /// Returns the payload.

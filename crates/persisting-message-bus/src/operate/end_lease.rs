@@ -26,6 +26,7 @@ use crate::store::key::ConsumerKey;
 /// let century = LeaseRequest {
 ///     consumer: key.consumer,
 ///     topic: key.topic,
+///     segment: None,
 ///     owner: "process 7",
 ///     duration: Duration::from_secs(100 * 365 * 24 * 60 * 60),
 ///     identity: Default::default(),

@@ -10,8 +10,8 @@ pub use crate::operate::flow::Flow;
 pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
 pub use crate::operate::wanted::stop_wanting;
 pub use crate::run::arrival::NotCaughtUp;
+pub use crate::run::handle::{RunHandle, StopTimedOut};
 pub use crate::run::thread::ConsumerExit;
-pub use crate::run::{RunHandle, StopTimedOut};
 pub use crate::signals::Shutdown;
 pub use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,

@@ -234,6 +234,7 @@ where
         consumer: key.consumer,
         topic: key.topic,
         state,
+        slots: None,
         after,
         limit: 1,
     })?;

@@ -123,6 +123,11 @@ impl Arrival {
         }
     }
 
+    /// Notes the reason why a part of the consumer has not arrived.
+    pub(super) fn hindered(&self, reason: String) {
+        lock(&self.0).hindrance = Some(reason);
+    }
+
     /// Notes that the consumer has ended.
     pub(super) fn ended(&self, error: Option<&Error>) {
         let reason = error.map_or_else(String::new, |error| format!(": {error:#}"));

@@ -34,7 +34,7 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     pub(super) fn start<B: MessageSource + MessageConsumerState + 'static>(
-        held: Arc<SharedLeases>,
+        held: Vec<Arc<SharedLeases>>,
         lease_duration: Duration,
         connect: Arc<Connect<B>>,
     ) -> Self {
@@ -53,7 +53,8 @@ impl Heartbeat {
 
 /// The state of the heartbeat's thread.
 struct Beat<B> {
-    held: Arc<SharedLeases>,
+    /// The leases of each thread of the consumer.
+    held: Vec<Arc<SharedLeases>>,
     lease_duration: Duration,
     connect: Arc<Connect<B>>,
     worker: Option<Worker>,
@@ -72,7 +73,7 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
         let interval = (self.lease_duration / 3).max(MIN_INTERVAL);
         let mut before = Vec::new();
         while is_ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-            let now = self.held.now();
+            let now: Vec<_> = self.held.iter().flat_map(|held| held.now()).collect();
             // A lease that is new since the last beat was just taken, and is mostly released soon.
             let kept = now.iter().filter(|lease| before.contains(*lease));
             let kept: Vec<_> = kept.cloned().collect();

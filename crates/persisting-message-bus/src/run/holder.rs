@@ -102,6 +102,7 @@ mod tests {
         let request = LeaseRequest {
             consumer: "mailer",
             topic: "orders",
+            segment: None,
             owner: "me",
             duration: LEASE,
             identity: Default::default(),

@@ -3,32 +3,32 @@
 pub(crate) mod added;
 pub(crate) mod arrival;
 pub(crate) mod connecting;
+pub(crate) mod handle;
 pub(crate) mod heartbeat;
 pub(crate) mod holder;
 pub(crate) mod refusing;
+pub(crate) mod segments;
 pub(crate) mod step;
 pub(crate) mod thread;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use crate::run::thread::ConsumerExit;
-pub(crate) use crate::signals::Signals;
-use crate::signals::{Shutdown, Waker};
+use std::time::Duration;
 
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::consume::retry_policy::RetryPolicy;
+use crate::consume::segments::parallel::ParallelConsumer;
 use crate::message::topic::EventSet;
-use crate::panics::{catch, catch_panic, panic_message};
+use crate::panics::{catch, catch_panic};
 use crate::run::added::Added;
-use crate::run::arrival::{Arrival, Arrivals, NotCaughtUp};
+use crate::run::arrival::{Arrival, Arrivals};
 use crate::run::connecting::Connect;
+use crate::run::handle::{RunHandle, Threads};
 use crate::run::refusing::Refused;
 use crate::run::step::Pace;
-use crate::signals::holds_until;
+use crate::run::thread::ConsumerExit;
+use crate::signals::{Shutdown, Signals};
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::source::MessageSource;
 
@@ -88,9 +88,6 @@ pub struct Runner<B> {
     problem: Option<&'static str>,
     consumers: Vec<Added>,
 }
-
-/// Threads that run consumers, each with the consumer's name and the result of its thread.
-type Threads<T> = Vec<(String, JoinHandle<T>)>;
 
 impl<B> Runner<B>
 where
@@ -216,6 +213,35 @@ where
         self
     }
 
+    /// Adds a consumer that handles messages on many threads at once. Each thread has a connection of
+    /// its own, and the consumer has one more. The leases of a slow external handler are renewed on two
+    /// more.
+    #[must_use]
+    pub fn parallel<S, H>(mut self, consumer: ParallelConsumer<S, H>) -> Self
+    where
+        S: EventSet + 'static,
+        H: PageHandler<S, B> + Send + 'static,
+    {
+        let one = (consumer.make)();
+        let (name, reads) = (one.name().to_owned(), one.reads());
+        let (connect, signals) = (Arc::clone(&self.connect), Arc::clone(&self.signals));
+        let arrival = Arc::<Arrival>::default();
+        let arriving = Arc::clone(&arrival);
+        let renewing = if H::NEEDS_HEARTBEAT { 2 } else { 0 };
+        let connections = consumer.threads + 1 + renewing;
+        let run = move |pace, needed| {
+            segments::run(&consumer, &connect, &signals, &arriving, pace, needed)
+        };
+        self.consumers.push(Added {
+            name,
+            arrival,
+            reads,
+            connections,
+            run: Box::new(run),
+        });
+        self
+    }
+
     /// Returns the handle that ends the consumers. It can be passed on before they start.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
@@ -275,129 +301,3 @@ where
 
 /// The body of a consumer's thread.
 pub(crate) type Body = Box<dyn FnOnce() -> ConsumerExit>;
-
-/// Running consumers. Dropping this asks them to end, and does not wait for them.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use persisting_message_bus::memory::InMemoryMessageBus;
-/// use persisting_message_bus::{Message, MessageConsumer, Runner, Topic};
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct OrderPlaced {}
-///
-/// #[derive(Topic)]
-/// #[topic(name = "orders")]
-/// enum Orders { OrderPlaced(OrderPlaced) }
-///
-/// let bus = InMemoryMessageBus::default();
-/// let mailer = MessageConsumer::<Orders>::external("mailer", |_: &Message<Orders>| Ok(()));
-/// let connect = move || Ok::<_, std::io::Error>(bus.clone());
-/// let running = Runner::new(connect).consumer(mailer).start();
-///
-/// // When the program must end, for example after SIGTERM:
-/// let exits = running.stop_within(Duration::from_secs(10))?;
-/// assert_eq!(exits[0].consumer, "mailer");
-/// assert!(exits[0].error.is_none());
-/// # Ok::<(), persisting_message_bus::operate::StopTimedOut>(())
-/// ```
-#[derive(Debug)]
-pub struct RunHandle {
-    signals: Arc<Signals>,
-    arrivals: Arrivals,
-    threads: Threads<ConsumerExit>,
-}
-
-impl RunHandle {
-    /// Returns the handle that ends the consumers.
-    #[must_use]
-    pub fn shutdown(&self) -> Shutdown {
-        Shutdown(Arc::clone(&self.signals))
-    }
-
-    /// Returns the handle that makes the consumers poll for new messages at once.
-    #[must_use]
-    pub fn waker(&self) -> Waker {
-        Waker(Arc::clone(&self.signals))
-    }
-
-    /// Waits until each consumer has handled all messages that were committed before the call, for
-    /// tests.
-    ///
-    /// # Errors
-    ///
-    /// When some consumers have not handled them in time: one is paused, fails, has ended, is still
-    /// at work, or waits for a publisher whose transaction is in flight. The error has the reason of
-    /// each.
-    pub fn caught_up_within(&self, deadline: Duration) -> Result<(), NotCaughtUp> {
-        arrival::ask(&self.arrivals);
-        let deadline = Instant::now().checked_add(deadline);
-        let have_arrived = || {
-            self.signals.wake();
-            arrival::is_settled(&self.arrivals)
-        };
-        holds_until(deadline, have_arrived);
-        NotCaughtUp::check(&self.arrivals)
-    }
-
-    /// Waits until all consumers have ended, because of a shutdown or because of an error each.
-    #[must_use]
-    pub fn join(mut self) -> Vec<ConsumerExit> {
-        self.collect()
-    }
-
-    /// Asks the consumers to end, and waits for them.
-    ///
-    /// # Errors
-    ///
-    /// When some consumers do not end in time because a handler is still at work, or a statement has
-    /// no answer. They end after that, if the process runs that long. Otherwise their messages are
-    /// handled again, as after a crash.
-    pub fn stop_within(mut self, deadline: Duration) -> Result<Vec<ConsumerExit>, StopTimedOut> {
-        self.signals.stop();
-        // A deadline after the end of the clock's range is as good as none.
-        let deadline = Instant::now().checked_add(deadline);
-        let have_ended = || self.threads.iter().all(|(_, thread)| thread.is_finished());
-        if holds_until(deadline, have_ended) {
-            return Ok(self.collect());
-        }
-        let running = self
-            .threads
-            .iter()
-            .filter(|(_, thread)| !thread.is_finished());
-        Err(StopTimedOut {
-            consumers: running.map(|(name, _)| name.clone()).collect(),
-        })
-    }
-
-    fn collect(&mut self) -> Vec<ConsumerExit> {
-        let threads = std::mem::take(&mut self.threads);
-        let ended = threads.into_iter().map(|(name, thread)| {
-            thread
-                .join()
-                .unwrap_or_else(|panic| ConsumerExit::by_panic(name, panic_message(&*panic)))
-        });
-        ended.collect()
-    }
-}
-
-impl Drop for RunHandle {
-    fn drop(&mut self) {
-        self.signals.stop();
-    }
-}
-
-/// Consumers that did not end in time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "stopping timed out for the consumers {}: each is still handling a message, or its database \
-     does not answer; wait longer, or end the process, after which the next holder handles that \
-     message again",
-    consumers.join(", ")
-)]
-pub struct StopTimedOut {
-    /// The names of the consumers.
-    pub consumers: Vec<String>,
-}

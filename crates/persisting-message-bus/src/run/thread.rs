@@ -99,7 +99,7 @@ where
     );
     let _heartbeat = H::NEEDS_HEARTBEAT.then(|| {
         let (held, lease_duration) = consumer.held_leases();
-        Heartbeat::start(Arc::clone(held), lease_duration, Arc::clone(connect))
+        Heartbeat::start(vec![Arc::clone(held)], lease_duration, Arc::clone(connect))
     });
     let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, needed);
     let mut bus = None;
@@ -160,7 +160,7 @@ where
     ConsumerExit { consumer, error }
 }
 
-fn log_stop(consumer: &str, error: &Error) {
+pub(super) fn log_stop(consumer: &str, error: &Error) {
     error!(
         messaging.consumer.group.name = consumer,
         error = %format_args!("{error:#}"),
@@ -170,8 +170,10 @@ fn log_stop(consumer: &str, error: &Error) {
 
 /// Stores the cursors of final effects once more, so that the effects do not happen again. If no
 /// connection can be opened in time, the effects happen again.
-fn store_at_the_end<B, S, H>(consumer: &mut MessageConsumer<S, H>, connector: &Connector<B>)
-where
+pub(super) fn store_at_the_end<B, S, H>(
+    consumer: &mut MessageConsumer<S, H>,
+    connector: &Connector<B>,
+) where
     B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
 {
@@ -191,7 +193,7 @@ where
 
 /// Logs an error. The failure of a message is already logged. Contention is normal, unless it does
 /// not end.
-fn log_failure(consumer: &str, error: &Error, failed_often: bool, next: Next) {
+pub(super) fn log_failure(consumer: &str, error: &Error, failed_often: bool, next: Next) {
     let text = format_args!("{error:#}");
     let is_common = error.is_retryable() && !error.is_disconnected();
     let is_usual = is_common && !failed_often;

@@ -17,9 +17,9 @@ use crate::sql::statements::{consumers, leases};
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
 /// The state of a transaction, as the database reports it.
@@ -108,7 +108,7 @@ pub trait StoreBackend<C>: PublishBackend {
     where
         C: LoadConnection<Backend = Self> + 'static,
     {
-        leases::renew(connection, &schema.consumer_state, lease, duration)
+        leases::renew(connection, schema, lease, duration)
     }
 
     fn migrate(connection: &mut C) -> Result<(), Error>;

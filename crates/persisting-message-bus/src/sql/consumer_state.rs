@@ -7,15 +7,16 @@ use crate::sql::backend::StoreBackend;
 use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::own_transactions::abandon;
-use crate::sql::statements::{consumers, failures, leases, renaming};
+use crate::sql::statements::{consumers, failures, leases, renaming, segments};
 use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::store::consumer_state::{
-    ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork,
+    ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentRow,
 };
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
+use crate::store::segment::{Division, Segment};
 
 #[diagnostic::do_not_recommend]
 impl<T: ConsumerTables> MessageConsumerState for T {
@@ -34,7 +35,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
             // The note that work has begun is the first statement of its transaction.
             let is_first = note.work.is_some_and(|work| work.begun);
             T::Backend::write(connection, is_first, |connection| {
-                leases::note_work(connection, &schema.consumer_state, lease, note)
+                leases::note_work(connection, schema, lease, note)
             })
         })
     }
@@ -42,7 +43,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
     fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                leases::store_cursor(connection, &schema.consumer_state, lease, store)
+                leases::store_cursor(connection, schema, lease, store)
             })
         })
     }
@@ -58,7 +59,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
     fn release(&mut self, lease: &Lease) -> Result<(), Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                leases::release(connection, &schema.consumer_state, lease)
+                leases::release(connection, schema, lease)
             })
         })
     }
@@ -80,7 +81,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                leases::identify(connection, &schema.consumer_state, lease, identity)
+                leases::identify(connection, schema, lease, identity)
             })
         })
     }
@@ -125,6 +126,61 @@ impl<T: ConsumerTables> MessageConsumerState for T {
     fn stored_consumer(&mut self, key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error> {
         on_tables(self, |connection, schema| {
             now(consumers::status(&mut OnSync(connection), schema, key))
+        })
+    }
+
+    fn divide(&mut self, lease: &Lease, division: Division) -> Result<(), Error> {
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                segments::divide(connection, schema, lease, division)
+            })
+        })
+    }
+
+    fn segments(
+        &mut self,
+        key: ConsumerKey<'_>,
+        division: Division,
+    ) -> Result<Vec<SegmentRow>, Error> {
+        on_tables(self, |connection, schema| {
+            segments::list(connection, schema, key, division)
+        })
+    }
+
+    fn stored_segment(
+        &mut self,
+        key: ConsumerKey<'_>,
+        segment: &Segment,
+    ) -> Result<Option<ConsumerRow>, Error> {
+        on_tables(self, |connection, schema| {
+            segments::stored(connection, schema, key, segment)
+        })
+    }
+
+    fn change_division(
+        &mut self,
+        key: ConsumerKey<'_>,
+        before: Division,
+        after: Division,
+    ) -> Result<bool, Error> {
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                segments::change_division(connection, schema, key, [before, after])
+            })
+        })
+    }
+
+    fn replace_segments(
+        &mut self,
+        key: ConsumerKey<'_>,
+        leases: &[Lease],
+        place: Place,
+        divisions: [Division; 2],
+    ) -> Result<bool, Error> {
+        on_tables(self, |connection, schema| {
+            T::Backend::write(connection, false, |connection| {
+                segments::replace(connection, schema, key, (leases, place), divisions)
+            })
         })
     }
 

@@ -60,6 +60,10 @@ pub trait Dialect: Backend {
     const COLUMNS: &'static str;
     /// The database and the schemas in which the session finds tables, for errors.
     const PLACE: &'static str;
+    /// `{segments_of}`: the current rows of a consumer's segments on a topic. Its values are the number
+    /// of the last segment, the consumer's name and the topic.
+    const SEGMENTS_OF: &'static str = "
+        {table} WHERE ? >= 0 AND {of_consumer} = ? AND {topic} = ?";
     /// Whether the library needs the table of publishers' slots.
     const HAS_SLOTS: bool = false;
 
@@ -172,6 +176,7 @@ fn of_dialect<DB: Dialect>(key: &str) -> Option<&'static str> {
         "of_topic" => DB::OF_TOPIC,
         "is_readable" => DB::IS_READABLE,
         "limit" => DB::LIMIT,
+        "segments_of" => DB::SEGMENTS_OF,
         "oldest_received" => DB::OLDEST_RECEIVED,
         _ => return None,
     })

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::message::flow_id;
 use crate::message::raw::{RawMessage, StoredMessage};
+use crate::message::slot::Slot;
 use crate::message::storable::{Dispatched, Storable};
 use crate::position::Position;
 use crate::sql::backend::{PublishBackend, StoreBackend};
@@ -17,11 +18,13 @@ use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
 use crate::sql::tables::{ConsumerTables, Tables, on_tables};
 use crate::sql::watch::connections::Unwatched;
+use crate::store::page_request::PageRequest;
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
 use crate::store::repository::{MessageRepository, OnDuplicate};
 use crate::store::slot_observations::SlotObservations;
 use crate::store::source::FlowMessage;
-use crate::store::source::{Backlog, MessageSource, PageRequest};
+use crate::store::source::{Backlog, MessageSource};
 
 #[diagnostic::do_not_recommend]
 impl<T: ConsumerTables> MessageSource for T {
@@ -59,6 +62,34 @@ impl<T: ConsumerTables> MessageSource for T {
     ) -> Result<[Option<Uuid>; 2], Error> {
         on_tables(self, |connection, schema| {
             messages::ids_at(connection, &schema.messages, topic, positions)
+        })
+    }
+
+    fn check_part(&mut self, part: Part) -> Result<(), Error> {
+        let (_, schema) = self.parts();
+        match part {
+            Part::Keys(_) if schema.messages.key_slot.is_none() => {
+                let table = &schema.messages.table;
+                let problem = format!(
+                    "the table \"{table}\" has no column for the slots of keys: add it, and name it in \
+                     TableSchema.messages.key_slot"
+                );
+                Err(Error::permanent("reading messages by their keys", problem))
+            }
+            Part::Whole | Part::Keys(_) | Part::Positions(_) => Ok(()),
+        }
+    }
+
+    fn slots_after(
+        &mut self,
+        topic: &str,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Slot)>, Error> {
+        on_tables(self, |connection, schema| {
+            let between = [after, up_to];
+            messages::slots_after(connection, &schema.messages, topic, between, limit)
         })
     }
 

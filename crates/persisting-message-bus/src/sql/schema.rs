@@ -1,5 +1,6 @@
 use crate::sql::dialect::Names;
 use crate::sql::table_names::{Layout, Name, OptionalName, table_names};
+use crate::store::segment::Segment;
 
 /// The names of the tables and their columns.
 ///
@@ -22,6 +23,8 @@ pub struct TableSchema {
     pub messages: MessageTable,
     /// The table of cursors and leases.
     pub consumer_state: ConsumerStateTable,
+    /// The table of the segments of consumers that are divided.
+    pub segments: SegmentTable,
     /// The table of failed messages.
     pub failures: FailureTable,
     /// The table of messages from outside.
@@ -102,6 +105,53 @@ table_names! {
         source: Name = "source",
         /// A text or null, `event_set`.
         event_set: Name = "event_set",
+        /// A text of up to 64 characters or null, `division`. `None` for a table that has no such
+        /// column: its consumers cannot be divided into segments.
+        division: OptionalName = "division",
+    }
+
+    /// The names of the table of segments and its columns. Only consumers that are divided use it.
+    SegmentTable {
+        /// The table, `message_consumer_segments`.
+        table: Name = "message_consumer_segments",
+        /// A text of up to 262 characters, `segment`: the consumer's name, a slash and the number of
+        /// the segment. The primary key consists of segment and topic; on PostgreSQL, of segment,
+        /// topic and epoch.
+        consumer: Name = "segment",
+        /// A text, `topic`.
+        topic: Name = "topic",
+        /// The consumer's name, a text, `consumer`.
+        of_consumer: Name = "consumer",
+        /// An integer, `slot_from`.
+        slot_from: Name = "slot_from",
+        /// An integer, `slot_to`.
+        slot_to: Name = "slot_to",
+        /// An integer or null, `cursor`.
+        cursor: Name = "cursor",
+        /// A text or null, `lease_owner`.
+        lease_owner: Name = "lease_owner",
+        /// An integer, by default 0, `lease_epoch`.
+        lease_epoch: Name = "lease_epoch",
+        /// A time or null, `lease_expires_at`.
+        lease_expires_at: Name = "lease_expires_at",
+        /// An integer or null, `replay_until`.
+        replay_until: Name = "replay_until",
+        /// A time or null, `paused_at`.
+        paused_at: Name = "paused_at",
+        /// A time or null, `cursor_moved_at`.
+        cursor_moved_at: Name = "cursor_moved_at",
+        /// A text of up to 64 characters or null, `work`.
+        work: Name = "work",
+        /// An integer or null, `suspect_until`.
+        suspect_until: Name = "suspect_until",
+        /// An integer or null, `anchor_position`.
+        anchor_position: Name = "anchor_position",
+        /// A text of 36 characters or null, `anchor_id`.
+        anchor_id: Name = "anchor_id",
+        /// A text or null, `source`.
+        source: Name = "source",
+        /// A text or null, `event_set`.
+        event_set: Name = "event_set",
     }
 
     /// The names of the table of failed messages and its columns.
@@ -124,6 +174,8 @@ table_names! {
         attempts: Name = "attempts",
         /// A text of up to 16,000 characters, `error`.
         error: Name = "error",
+        /// An integer, by default -1, `key_slot`: the slot by which the message belongs to a segment.
+        key_slot: Name = "key_slot",
         /// A time, `first_failed_at`.
         first_failed_at: Name = "first_failed_at",
         /// A time, `last_failed_at`.
@@ -166,6 +218,7 @@ impl TableSchema {
     pub(crate) const DEFAULT: &'static Self = &Self {
         messages: MessageTable::DEFAULT,
         consumer_state: ConsumerStateTable::DEFAULT,
+        segments: SegmentTable::DEFAULT,
         failures: FailureTable::DEFAULT,
         inbox: InboxTable::DEFAULT,
         publisher_slots: PublisherSlotsTable::DEFAULT,
@@ -174,10 +227,11 @@ impl TableSchema {
     };
 
     /// Returns the tables that every database needs, with their columns.
-    pub(super) fn layouts(&self) -> [Layout<'_>; 4] {
+    pub(super) fn layouts(&self) -> [Layout<'_>; 5] {
         [
             self.messages.layout(),
             self.consumer_state.layout(),
+            self.segments.layout(),
             self.failures.layout(),
             self.inbox.layout(),
         ]
@@ -188,6 +242,7 @@ impl TableSchema {
         let default = Self::DEFAULT;
         self.messages == default.messages
             && self.consumer_state == default.consumer_state
+            && self.segments == default.segments
             && self.failures == default.failures
             && self.inbox == default.inbox
             && self.publisher_slots == default.publisher_slots
@@ -263,6 +318,30 @@ impl Names for TableSchema {
         match key.strip_prefix("failures.") {
             Some(key) => self.failures.name(key),
             None => self.consumer_state.name(key),
+        }
+    }
+}
+
+impl TableSchema {
+    /// Returns the names of the table that contains the row of a consumer or of a segment. The
+    /// columns of both have the same keys.
+    pub(super) fn rows_of(&self, segment: Option<&Segment>) -> &dyn Names {
+        match segment {
+            None => &self.consumer_state,
+            Some(_) => &self.segments,
+        }
+    }
+}
+
+/// Resolves the names of the table of segments, and those of failed messages with the prefix
+/// `failures.`.
+pub(super) struct SegmentNames<'a>(pub(super) &'a TableSchema);
+
+impl Names for SegmentNames<'_> {
+    fn name(&self, key: &str) -> Option<&str> {
+        match key.strip_prefix("failures.") {
+            Some(key) => self.0.failures.name(key),
+            None => self.0.segments.name(key),
         }
     }
 }

@@ -27,8 +27,9 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::statements::passing::{Passed, pass};
 use crate::sql::tables::{ConsumerTables, on_tables};
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
-use crate::store::source::{PageRequest, TypeFilter};
 
 /// The number of messages that a statement passes over.
 const STRETCH: usize = 10_000;
@@ -57,7 +58,7 @@ pub(super) fn read_page<T: ConsumerTables>(
     );
     let was_ended = was_read.is_err();
     if let Err(error) = was_read
-        && (is_whole_topic(request.message_types) || !can_be_shorter(tables, &error))
+        && (is_whole_topic(request) || !can_be_shorter(tables, &error))
     {
         return Err(error);
     }
@@ -115,7 +116,7 @@ fn can_be_shorter<T: ConsumerTables>(tables: &mut T, error: &Error) -> bool {
 
 /// Returns the position up to which the first statement reads.
 fn end_of_stretch(request: &PageRequest<'_>) -> Position {
-    if is_whole_topic(request.message_types) {
+    if is_whole_topic(request) {
         return request.up_to;
     }
     let length = i64::try_from(STRETCH).unwrap_or(i64::MAX);
@@ -124,11 +125,12 @@ fn end_of_stretch(request: &PageRequest<'_>) -> Position {
 }
 
 /// Returns whether a statement passes over no message, because all are selected or none.
-fn is_whole_topic(types: TypeFilter<'_>) -> bool {
-    matches!(
-        types,
-        TypeFilter::All | TypeFilter::Except([]) | TypeFilter::Only([])
-    )
+fn is_whole_topic(request: &PageRequest<'_>) -> bool {
+    match request.message_types {
+        TypeFilter::All | TypeFilter::Except([]) => request.part == Part::Whole,
+        TypeFilter::Only(names) => names.is_empty(),
+        TypeFilter::Except(_) => false,
+    }
 }
 
 /// The messages that were passed to the receiver.

@@ -9,6 +9,7 @@ use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::{Anchor, Place};
+use crate::store::segment::{Division, Segment};
 use crate::store::work::Work;
 
 /// Keeps, by consumer name and topic, the cursor of a consumer and its lease.
@@ -173,6 +174,99 @@ pub trait MessageConsumerState: MessageFailures {
     ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
         Ok((self.stored_consumer(key)?, MarkBeyond::NotAsked))
     }
+
+    /// Divides a consumer into segments, which begin at its cursor, and releases its lease.
+    /// Afterwards, only the segments' leases can be taken for work. All changes take effect together.
+    ///
+    /// The default implementations of this method and of the four below fail: a state need not keep
+    /// segments.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was divided.
+    /// - If the state cannot be written, or does not keep segments.
+    fn divide(&mut self, lease: &Lease, _division: Division) -> Result<(), Error> {
+        Err(without_segments().of_consumer(&lease.consumer))
+    }
+
+    /// Returns all segments of a consumer that is divided so, lowest number first.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be read, does not keep segments, or contains other segments than those of
+    /// the division.
+    fn segments(
+        &mut self,
+        key: ConsumerKey<'_>,
+        _division: Division,
+    ) -> Result<Vec<SegmentRow>, Error> {
+        Err(without_segments().of_consumer(key.consumer))
+    }
+
+    /// Returns the stored state of a segment; `None` if there is no such segment.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be read, or does not keep segments.
+    fn stored_segment(
+        &mut self,
+        key: ConsumerKey<'_>,
+        _segment: &Segment,
+    ) -> Result<Option<ConsumerRow>, Error> {
+        Err(without_segments().of_consumer(key.consumer))
+    }
+
+    /// Replaces the stored division of a consumer, if it is still `before`, and leaves the segments
+    /// unchanged. Returns `true` if it was.
+    ///
+    /// # Errors
+    ///
+    /// If the state cannot be written, or does not keep segments.
+    fn change_division(
+        &mut self,
+        key: ConsumerKey<'_>,
+        _before: Division,
+        _after: Division,
+    ) -> Result<bool, Error> {
+        Err(without_segments().of_consumer(key.consumer))
+    }
+
+    /// Replaces the segments of a consumer by those of the second division, if the stored division is
+    /// still the first one. Returns `true` if it was. All changes take effect together.
+    ///
+    /// `leases` are those of all segments. The new segments begin at `place`, and their epochs after
+    /// the highest epoch of the old ones, so no late write of an earlier holder can fit.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::is_lease_lost`] if another owner has taken one of the leases since. Nothing was
+    ///   replaced.
+    /// - If the state cannot be written, or does not keep segments.
+    fn replace_segments(
+        &mut self,
+        key: ConsumerKey<'_>,
+        _leases: &[Lease],
+        _place: Place,
+        _divisions: [Division; 2],
+    ) -> Result<bool, Error> {
+        Err(without_segments().of_consumer(key.consumer))
+    }
+}
+
+/// Returns the error of a state that keeps no segments.
+fn without_segments() -> Error {
+    let problem = "this consumer state does not keep segments; keep the state in a SQL database, or \
+        run the consumer without `ParallelConsumer`";
+    Error::permanent("dividing the consumer into segments", problem)
+}
+
+/// The stored state of a segment on one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentRow {
+    /// The segment.
+    pub segment: Segment,
+    /// Its cursor, lease and failures.
+    pub row: ConsumerRow,
 }
 
 /// The high-water mark of a topic that may have a message after a position.
@@ -234,6 +328,8 @@ pub struct ConsumerRow {
     pub first_final: Option<Position>,
     /// What it reads.
     pub identity: StoredIdentity,
+    /// How the consumer is divided; `None` if it is not, and in the row of a segment.
+    pub division: Option<Division>,
     /// The current time by the state's clock.
     pub now: DateTime<Utc>,
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::position::Position;
+use crate::store::page_request::TypeFilter;
 use crate::store::place::{Anchor, Place};
-use crate::store::source::TypeFilter;
 
 /// What a consumer reads. It is stored as JSON with each cursor of the consumer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::position::Position;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
+use crate::store::part::SlotRange;
 use crate::store::place::MessageAt;
 
 /// Keeps, by consumer name and topic, the messages that a consumer failed on: how often, why, and
@@ -269,6 +270,8 @@ pub struct FailedMessagesRequest<'a> {
     pub topic: &'a str,
     /// Only messages in this state.
     pub state: FailureState,
+    /// Only messages of these slots; `None` for all. Only a consumer that is divided has slots.
+    pub slots: Option<SlotRange>,
     /// Only messages after this position.
     pub after: Position,
     /// The maximum number of messages. Zero returns an empty page.
@@ -303,6 +306,7 @@ impl<'a> FailedMessagesRequest<'a> {
             consumer: key.consumer,
             topic: key.topic,
             state: FailureState::Parked,
+            slots: None,
             after: Position::START,
             limit: 100,
         }

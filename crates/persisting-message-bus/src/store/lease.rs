@@ -8,6 +8,7 @@ use crate::position::Position;
 use crate::store::identity::{ConsumerIdentity, StoredIdentity};
 use crate::store::key::ConsumerKey;
 use crate::store::place::{Anchor, Place};
+use crate::store::segment::Segment;
 use crate::store::work::Work;
 
 /// A request for the lease of a consumer.
@@ -17,6 +18,8 @@ pub struct LeaseRequest<'a> {
     pub consumer: &'a str,
     /// The topic.
     pub topic: &'a str,
+    /// The segment, if the consumer is divided. Its row must exist.
+    pub segment: Option<&'a Segment>,
     /// The owner that requests it; unique for each holder.
     pub owner: &'a str,
     /// The duration of the lease. Fractions of a millisecond are cut off. A lease of zero expires
@@ -33,6 +36,8 @@ pub struct Lease {
     pub consumer: String,
     /// The topic.
     pub topic: String,
+    /// The segment, if the consumer is divided.
+    pub segment: Option<Segment>,
     /// The owner that holds it.
     pub owner: String,
     /// How often the lease was taken; 1 the first time.
@@ -65,7 +70,17 @@ pub(crate) fn ends_late(expires_at: DateTime<Utc>, now: DateTime<Utc>, duration:
     latest.is_some_and(|latest| expires_at - now > latest)
 }
 
+fn row_name<'a>(consumer: &'a str, segment: Option<&'a Segment>) -> &'a str {
+    segment.map_or(consumer, |segment| &segment.name)
+}
+
 impl<'a> LeaseRequest<'a> {
+    /// Returns the text that identifies the row: the consumer's name, or the segment's.
+    #[must_use]
+    pub fn row_name(&self) -> &'a str {
+        row_name(self.consumer, self.segment)
+    }
+
     /// Returns the consumer and its topic.
     #[must_use]
     pub fn key(&self) -> ConsumerKey<'a> {
@@ -84,6 +99,12 @@ impl Lease {
             consumer: &self.consumer,
             topic: &self.topic,
         }
+    }
+
+    /// Returns the text that identifies the row: the consumer's name, or the segment's.
+    #[must_use]
+    pub fn row_name(&self) -> &str {
+        row_name(&self.consumer, self.segment.as_ref())
     }
 
     /// Returns the place of the consumer.

@@ -47,6 +47,7 @@ where
             consumer: key.consumer,
             topic: key.topic,
             state: failure,
+            slots: None,
             after: position.before(),
             limit: 1,
         };

@@ -8,8 +8,11 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
+use crate::message::slot::Slot;
 use crate::message::stored_headers::causation_id;
 use crate::position::Position;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
 use crate::store::slot_observations::SlotObservations;
 
@@ -76,6 +79,7 @@ pub trait MessageSource {
         let mut id = None;
         let request = PageRequest {
             topic,
+            part: Part::Whole,
             message_types: TypeFilter::All,
             after: position.before(),
             up_to: position,
@@ -101,6 +105,54 @@ pub trait MessageSource {
     ) -> Result<[Option<Uuid>; 2], Error> {
         let [one, other] = positions;
         Ok([self.id_at(topic, one)?, self.id_at(topic, other)?])
+    }
+
+    /// Checks that the source can read a part of a topic. The default implementation can read whole
+    /// topics only.
+    ///
+    /// # Errors
+    ///
+    /// If the source cannot read it.
+    fn check_part(&mut self, part: Part) -> Result<(), Error> {
+        match part {
+            Part::Whole => Ok(()),
+            Part::Keys(_) | Part::Positions(_) => {
+                let problem = "this source can only be read as a whole; run the consumer without \
+                    `ParallelConsumer`";
+                Err(Error::permanent("reading a part of a topic", problem))
+            }
+        }
+    }
+
+    /// Returns the slots of the keys of the topic's messages after a position, lowest position
+    /// first, at most `limit`, with their positions. So a consumer that is divided knows which of its
+    /// segments have new messages. The default implementation knows no keys and returns
+    /// [`Slot::NONE`] for all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_page`](Self::read_page).
+    fn slots_after(
+        &mut self,
+        topic: &str,
+        after: Position,
+        up_to: Position,
+        limit: usize,
+    ) -> Result<Vec<(Position, Slot)>, Error> {
+        let mut slots = Vec::new();
+        let request = PageRequest {
+            topic,
+            part: Part::Whole,
+            message_types: TypeFilter::All,
+            after,
+            up_to,
+            limit,
+        };
+        self.read_page(&request, &mut |stored| {
+            slots.push((stored.position, Slot::NONE));
+            ControlFlow::Continue(())
+        })?;
+        Ok(slots)
     }
 
     /// Returns a name for the source, if it is not the database that keeps the consumer state.
@@ -257,6 +309,7 @@ pub(crate) fn read_all<M: MessageSource + ?Sized>(
         let mut goes_on = ControlFlow::Continue(());
         let request = PageRequest {
             topic,
+            part: Part::Whole,
             message_types: TypeFilter::All,
             after,
             up_to,
@@ -281,64 +334,6 @@ pub struct Backlog {
     pub messages: u64,
     /// The time at which the first of them was recorded; `None` if there is none.
     pub oldest: Option<DateTime<Utc>>,
-}
-
-/// Which messages make up a page.
-#[derive(Debug, Clone, Copy)]
-pub struct PageRequest<'a> {
-    /// Only messages of this topic.
-    pub topic: &'a str,
-    /// Only messages of these types.
-    pub message_types: TypeFilter<'a>,
-    /// Only messages after this position.
-    pub after: Position,
-    /// Only messages up to and including this position: the topic's head.
-    pub up_to: Position,
-    /// The maximum number of messages. Zero returns an empty page that ends where it begins.
-    pub limit: usize,
-}
-
-impl PageRequest<'_> {
-    /// Returns the end of a page of so many messages, of which `last` is the last one, if the source
-    /// has read all of the range that the page had room for.
-    #[must_use]
-    pub fn end(&self, last: Option<MessageAt>, messages: usize) -> MessageAt {
-        let start = MessageAt {
-            position: self.after.min(self.up_to),
-            message_id: None,
-        };
-        match last {
-            Some(last) if messages >= self.limit || last.position >= self.up_to => last,
-            _ if self.limit == 0 => start,
-            _ => MessageAt {
-                position: self.up_to,
-                message_id: None,
-            },
-        }
-    }
-}
-
-/// Selects message types by their wire names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TypeFilter<'a> {
-    /// Every message.
-    All,
-    /// Messages of these types.
-    Only(&'a [&'a str]),
-    /// Messages of other types than these.
-    Except(&'a [&'a str]),
-}
-
-impl TypeFilter<'_> {
-    /// Returns `true` if messages of this type are selected.
-    #[must_use]
-    pub fn include(&self, message_type: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(names) => names.contains(&message_type),
-            Self::Except(names) => !names.contains(&message_type),
-        }
-    }
 }
 
 /// A message in a flow.

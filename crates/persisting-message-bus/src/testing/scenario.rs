@@ -11,8 +11,10 @@ use crate::message::topic::{EventSet, MessageOf, Topic};
 use crate::position::Position;
 use crate::publish::dispatcher::MessageDispatcher;
 use crate::store::consumer_state::MessageConsumerState;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::repository::MessageRepository;
-use crate::store::source::{MessageSource, PageRequest, TypeFilter};
+use crate::store::source::MessageSource;
 use crate::testing::difference::difference;
 
 /// A test in three steps: given messages on a bus, when a consumer handles them, then a condition
@@ -254,6 +256,7 @@ impl<B: MessageRepository + MessageSource + MessageConsumerState> Scenario<B> {
         let read = self.bus.last_position().and_then(|last| {
             let request = PageRequest {
                 topic,
+                part: Part::Whole,
                 message_types: TypeFilter::All,
                 after,
                 up_to: last,

@@ -95,6 +95,7 @@ fn what_it_did_itself_or_what_failed_does_not_show_in_a_sign() {
     let request = LeaseRequest {
         consumer: "all",
         topic: "orders",
+        segment: None,
         owner: "me",
         duration: Duration::ZERO,
         identity: Default::default(),

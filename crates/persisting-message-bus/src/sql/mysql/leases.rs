@@ -5,14 +5,14 @@ use diesel::result::QueryResult;
 use crate::error::Error;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalNumber, OptionalText, Text};
-use crate::sql::dialect::{Statement, Value};
+use crate::sql::dialect::{Names, Statement, Value};
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::rows::{Column, first_row};
-use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::sql::schema::TableSchema;
 use crate::sql::statements::consumers::{read_anchor, read_identity};
 use crate::sql::statements::duplicates::is_unique_violation;
-use crate::sql::statements::leases::{locked, milliseconds, taking_failed};
+use crate::sql::statements::leases::{locked, milliseconds, no_segment, taking_failed};
 use crate::store::identity::StoredIdentity;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Anchor;
@@ -87,7 +87,7 @@ pub(super) fn acquire<C>(
 where
     C: LoadConnection<Backend = Mysql> + 'static,
 {
-    let table = &schema.consumer_state;
+    let table = schema.rows_of(request.segment);
     let failed = |cause| taking_failed(request, cause);
     // Another process may take the lease first, and may release it again. That happens only a few
     // times in a row.
@@ -102,7 +102,10 @@ where
                 is_of_other: true, ..
             }) if !probe(connection, table, request).map_err(failed)? => break,
             Some(seen) => take_over(connection, table, request, seen),
-            None => insert(connection, table, request),
+            None => match request.segment {
+                Some(segment) => return Err(no_segment(request, segment)),
+                None => insert(connection, table, request),
+            },
         };
         if taken.map_err(failed)? {
             if seen.is_none()
@@ -124,6 +127,7 @@ fn lease_on(request: &LeaseRequest<'_>, seen: Option<&Seen>) -> Lease {
     Lease {
         consumer: request.consumer.to_owned(),
         topic: request.topic.to_owned(),
+        segment: request.segment.cloned(),
         owner: request.owner.to_owned(),
         epoch: seen.map_or(0, |seen| seen.epoch) + 1,
         cursor: position(|seen| seen.cursor),
@@ -137,7 +141,7 @@ fn lease_on(request: &LeaseRequest<'_>, seen: Option<&Seen>) -> Lease {
 
 fn look<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    table: &dyn Names,
     request: &LeaseRequest<'_>,
 ) -> QueryResult<Option<Seen>>
 where
@@ -146,7 +150,7 @@ where
     let values = [
         request.owner,
         request.owner,
-        request.consumer,
+        request.row_name(),
         request.topic,
     ];
     let values = values.map(Text);
@@ -182,15 +186,11 @@ where
     })
 }
 
-fn probe<C>(
-    connection: &mut C,
-    table: &ConsumerStateTable,
-    request: &LeaseRequest<'_>,
-) -> QueryResult<bool>
+fn probe<C>(connection: &mut C, table: &dyn Names, request: &LeaseRequest<'_>) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Mysql> + 'static,
 {
-    let values = [request.consumer, request.topic].map(Text);
+    let values = [request.row_name(), request.topic].map(Text);
     let probe = Statement::new(PROBE, table, values);
     let free = first_row(connection, probe, |[one]| one.integer("1"))?;
     Ok(free.is_some())
@@ -199,7 +199,7 @@ where
 /// Takes the lease over. Returns `false` if another process was faster.
 fn take_over<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    table: &dyn Names,
     request: &LeaseRequest<'_>,
     seen: &Seen,
 ) -> QueryResult<bool>
@@ -219,11 +219,7 @@ where
 }
 
 /// Inserts the consumer with its lease. Returns `false` if another process was faster.
-fn insert<C>(
-    connection: &mut C,
-    table: &ConsumerStateTable,
-    request: &LeaseRequest<'_>,
-) -> QueryResult<bool>
+fn insert<C>(connection: &mut C, table: &dyn Names, request: &LeaseRequest<'_>) -> QueryResult<bool>
 where
     C: LoadConnection<Backend = Mysql> + 'static,
 {
@@ -242,7 +238,7 @@ fn new_values<'a>(request: &LeaseRequest<'a>) -> [Value<'a>; 4] {
     [
         Text(request.owner),
         Number(milliseconds(request.duration)),
-        Text(request.consumer),
+        Text(request.row_name()),
         Text(request.topic),
     ]
 }

@@ -94,9 +94,9 @@ use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
 use crate::sql::watch::connections as watch;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
 impl PublishBackend for Mysql {
@@ -220,11 +220,11 @@ where
         duration: Duration,
     ) -> Result<(), Error> {
         if is_in_transaction(&mut OnSync(connection)) {
-            return renew(connection, &schema.consumer_state, lease, duration);
+            return renew(connection, schema, lease, duration);
         }
         // A session with autocommit = 0 would not commit, and would keep the row locked.
         in_own_transaction(connection, |connection| {
-            renew(connection, &schema.consumer_state, lease, duration)
+            renew(connection, schema, lease, duration)
         })
     }
 }

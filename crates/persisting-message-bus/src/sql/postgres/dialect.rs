@@ -15,6 +15,15 @@ impl Dialect for Pg {
     /// page that was read there is empty, which the reader notices.
     const IS_READABLE: &'static str = "AND NOT pg_catalog.pg_is_in_recovery()";
 
+    /// Where many versions of the rows are kept, because a transaction stays open for long, each row's
+    /// current version is found by itself.
+    const SEGMENTS_OF: &'static str = "
+        pg_catalog.generate_series(0, ?) AS numbers(number)
+        CROSS JOIN LATERAL (
+            SELECT * FROM {table}
+            WHERE {consumer} = pg_catalog.concat(?, '/', number) AND {topic} = ?
+            ORDER BY {lease_epoch} DESC LIMIT 1) AS segments";
+
     const COLUMNS: &'static str = "SELECT attname::pg_catalog.text FROM pg_catalog.pg_attribute
         WHERE attrelid OPERATOR(pg_catalog.=)
                 pg_catalog.to_regclass(pg_catalog.quote_ident(?))::pg_catalog.oid

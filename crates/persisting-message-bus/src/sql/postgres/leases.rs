@@ -15,7 +15,8 @@ use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;
-use crate::sql::statements::leases::{end_any, locked, milliseconds, taking_failed};
+use crate::sql::statements::leases::{end_any, locked, milliseconds, no_segment, taking_failed};
+use crate::sql::statements::segments;
 use crate::sql::statements::taking::take;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
@@ -111,8 +112,16 @@ where
     // Another process may take the lease first, and may release it again. That happens only a few
     // times in a row.
     for _ in 0..10 {
-        if let Some(lease) = take_over(connection, table, request)? {
+        if let Some(lease) = take_over(connection, schema, request)? {
             return Ok(lease);
+        }
+        if let Some(segment) = request.segment {
+            let stored = segments::stored(connection, schema, request.key(), segment)?;
+            match stored.map(|stored| stored.lease_owner.is_some()) {
+                Some(true) => break,
+                Some(false) => continue,
+                None => return Err(no_segment(request, segment)),
+            }
         }
         match now(status(&mut OnSync(connection), schema, request.key()))? {
             Some(held) if held.lease_owner.is_some() => break,
@@ -130,19 +139,20 @@ where
 
 fn take_over<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     request: &LeaseRequest<'_>,
 ) -> Result<Option<Lease>, Error>
 where
     C: LoadConnection<Backend = Pg> + 'static,
 {
+    let table = schema.rows_of(request.segment);
     let values = [
         Text(request.owner),
         Text(request.owner),
         Number(milliseconds(request.duration)),
-        Text(request.consumer),
+        Text(request.row_name()),
         Text(request.topic),
-        Text(request.consumer),
+        Text(request.row_name()),
         Text(request.topic),
         Text(request.owner),
     ];

@@ -86,9 +86,9 @@ use crate::sql::statements::messages;
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
 impl PublishBackend for Pg {

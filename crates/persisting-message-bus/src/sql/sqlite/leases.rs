@@ -5,9 +5,11 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::{locked, milliseconds};
+use crate::sql::statements::leases::{locked, milliseconds, no_segment};
+use crate::sql::statements::segments;
 use crate::sql::statements::taking::take;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::segment::Segment;
 
 /// Inserts the consumer with its lease, or takes its lease over. Returns no row if another owner
 /// holds the lease.
@@ -27,6 +29,16 @@ const TAKE: &str = "
     RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
         {anchor_id}, {event_set}, {source}";
 
+/// Takes the lease on a segment, which exists. Returns no row if another owner holds the lease.
+const TAKE_SEGMENT: &str = "
+    UPDATE {table}
+    SET {lease_owner} = ?, {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+        {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now_plus_millis}
+    WHERE {consumer} = ? AND {topic} = ?
+        AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
+    RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
+        {anchor_id}, {event_set}, {source}";
+
 pub(super) fn acquire<C>(
     connection: &mut C,
     schema: &TableSchema,
@@ -35,6 +47,9 @@ pub(super) fn acquire<C>(
 where
     C: LoadConnection<Backend = Sqlite> + 'static,
 {
+    if let Some(segment) = request.segment {
+        return acquire_segment(connection, schema, request, segment);
+    }
     let names = [request.consumer, request.topic, request.owner].map(Text);
     let values = names
         .into_iter()
@@ -47,5 +62,32 @@ where
     )? {
         Some(lease) => Ok(lease),
         None => Err(locked(connection, schema, request)?),
+    }
+}
+
+fn acquire_segment<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    request: &LeaseRequest<'_>,
+    segment: &Segment,
+) -> Result<Lease, Error>
+where
+    C: LoadConnection<Backend = Sqlite> + 'static,
+{
+    let values = [
+        Text(request.owner),
+        Text(request.owner),
+        Number(milliseconds(request.duration)),
+        Text(&segment.name),
+        Text(request.topic),
+        Text(request.owner),
+    ];
+    let take_segment = Statement::new(TAKE_SEGMENT, &schema.segments, values);
+    if let Some(lease) = take(connection, request, take_segment)? {
+        return Ok(lease);
+    }
+    match segments::stored(connection, schema, request.key(), segment)? {
+        Some(_) => Err(locked(connection, schema, request)?),
+        None => Err(no_segment(request, segment)),
     }
 }

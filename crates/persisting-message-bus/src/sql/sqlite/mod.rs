@@ -42,9 +42,9 @@ use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 pub use crate::sql::sqlite::settings::{Durability, Settings};
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::PageRequest;
 use crate::store::transactions::TransactionMark;
 
 impl PublishBackend for Sqlite {

@@ -15,7 +15,8 @@ use crate::sql::rows::first_row;
 use crate::sql::schema::MessageTable;
 use crate::sql::sqlite::page_columns::{self, deliver};
 use crate::sql::statements::messages::{self, Select, failed_reading, is_empty, page};
-use crate::store::source::{PageRequest, TypeFilter};
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 
 const BY_TOPIC: Select = Select {
     columns: page_columns::COLUMNS,
@@ -122,7 +123,8 @@ where
     const LOOKED_AT: i64 = 20;
     let positions = request.up_to.get().saturating_sub(request.after.get());
     let are_few = request.limit < MIN_ROWS || positions < LOOKED_AT;
-    if are_few || request.message_types != TypeFilter::All {
+    let is_whole = request.part == Part::Whole && request.message_types == TypeFilter::All;
+    if are_few || !is_whole {
         return Ok(None);
     }
     // Checks whether four of five rows are of the topic.

@@ -1,5 +1,7 @@
 //! The statements for consumers without a lease, in the form that every database understands.
 
+use std::borrow::Cow;
+
 use diesel::connection::LoadConnection;
 use diesel::result::Error as DieselError;
 use uuid::Uuid;
@@ -16,6 +18,7 @@ use crate::store::consumer_state::ConsumerRow;
 use crate::store::identity::StoredIdentity;
 use crate::store::key::ConsumerKey;
 use crate::store::place::Anchor;
+use crate::store::segment::Division;
 use crate::store::work::Work;
 
 const PAUSE: &str = "
@@ -36,10 +39,22 @@ const STATUS: &str = "
             AND {failures.topic} = ? AND {failures.state} = 'redriven'),
         (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
             AND {failures.topic} = ? AND {failures.state} = 'final'),
-        {anchor_position}, {anchor_id}, {event_set}, {source}
+        {anchor_position}, {anchor_id}, {event_set}, {source}, {division}
     FROM {table}
     WHERE {consumer} = ? AND {topic} = ?
     ORDER BY {lease_epoch} DESC LIMIT 1";
+
+/// The columns of a segment's row, with those of `STATUS` first. The subqueries pass over the
+/// failures of the other segments in the same state.
+pub(in crate::sql) const OF_SEGMENT: &str = "{cursor}, {lease_owner}, {lease_epoch},
+    {lease_expires_at}, {paused_at}, {cursor_moved_at}, {work}, {suspect_until}, {now},
+    (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+        AND {failures.topic} = ? AND {failures.state} = 'redriven'
+        AND {failures.key_slot} BETWEEN {slot_from} AND {slot_to}),
+    (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+        AND {failures.topic} = ? AND {failures.state} = 'final'
+        AND {failures.key_slot} BETWEEN {slot_from} AND {slot_to}),
+    {anchor_position}, {anchor_id}, {event_set}, {source}, NULL, {slot_from}, {slot_to}";
 
 pub(in crate::sql) fn set_paused<C>(
     connection: &mut C,
@@ -89,16 +104,17 @@ pub(in crate::sql) async fn status<A: Asked>(
     schema: &TableSchema,
     key: ConsumerKey<'_>,
 ) -> Result<Option<ConsumerRow>, Error> {
-    let status = Statement::new(
-        STATUS,
-        schema,
-        [key.consumer, key.topic].repeat(3).into_iter().map(Text),
-    );
+    let sql = match schema.consumer_state.division {
+        Some(_) => Cow::Borrowed(STATUS),
+        None => Cow::Owned(STATUS.replace("{division}", "NULL")),
+    };
+    let values = [key.consumer, key.topic].repeat(3).into_iter().map(Text);
+    let status = Statement::new(sql, schema, values);
     let status = asked.first_row(status, stored_consumer).await;
     status.map_err(|cause| failed(key, "reading the consumer's state", cause))
 }
 
-fn stored_consumer<DB: ReadValue>(
+pub(in crate::sql) fn stored_consumer<DB: ReadValue>(
     [
         cursor,
         owner,
@@ -115,7 +131,8 @@ fn stored_consumer<DB: ReadValue>(
         anchor_id,
         event_set,
         source,
-    ]: &mut [Column<'_, DB>; 15],
+        division,
+    ]: &mut [Column<'_, DB>; 16],
 ) -> Result<ConsumerRow, BrokenColumn> {
     let suspect_until = suspect_until.optional_integer("suspect_until")?;
     let first_redriven = first_redriven.optional_integer("position")?;
@@ -133,8 +150,23 @@ fn stored_consumer<DB: ReadValue>(
         first_redriven: first_redriven.map(Position::new),
         first_final: first_final.map(Position::new),
         identity: read_identity([event_set, source])?,
+        division: division
+            .optional_text("division")?
+            .map(read_division)
+            .transpose()?,
         now: now.time("now")?,
     })
+}
+
+fn read_division(text: &str) -> Result<Division, BrokenColumn> {
+    let broken = || {
+        BrokenColumn::new(
+            "division",
+            "a division into segments",
+            format_args!("{text:?}"),
+        )
+    };
+    Division::from_stored(text).ok_or_else(broken)
 }
 
 /// Reads an anchor from the columns of its position and its id.

@@ -6,6 +6,7 @@ use diesel::connection::LoadConnection;
 use diesel::result::{Error as DieselError, QueryResult};
 
 use crate::error::Error;
+use crate::message::slot::Slot;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
@@ -14,12 +15,14 @@ use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::{FailureTable, TableSchema};
 use crate::sql::statements::consumers::failed;
-use crate::sql::statements::leases;
+use crate::sql::statements::segments::of_slots;
+use crate::sql::statements::{leases, messages};
 use crate::store::consumer_state::CursorUpdate;
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, NewFailure,
 };
 use crate::store::lease::Lease;
+use crate::store::part::Part;
 use crate::store::place::{MessageAt, Place};
 
 const FORGET_OVERCOME: &str = "
@@ -38,8 +41,8 @@ const AGAIN: &str = "
 
 const FIRST: &str = "
     INSERT INTO {table} ({attempts}, {state}, {error}, {consumer}, {topic}, {position},
-        {message_id}, {message_type}, {first_failed_at}, {last_failed_at})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now}, {now})";
+        {message_id}, {message_type}, {key_slot}, {first_failed_at}, {last_failed_at})
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {now}, {now})";
 
 const ATTEMPTS: &str = "
     SELECT {attempts} FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
@@ -63,8 +66,7 @@ const LIST: &str = "
     SELECT {position}, {message_id}, {message_type}, {state}, {attempts}, {error},
         {first_failed_at}, {last_failed_at}
     FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?
-    ORDER BY {position} LIMIT {limit}";
+    WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?";
 
 /// Returns the key of a failed message.
 fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
@@ -88,13 +90,8 @@ where
     C::Backend: Dialect + ReadValue,
 {
     connection.transaction(|connection| {
-        leases::renew(
-            connection,
-            &schema.consumer_state,
-            lease,
-            failure.extend_lease,
-        )?;
-        note(connection, &schema.failures, lease, failure).map_err(|cause| {
+        leases::renew(connection, schema, lease, failure.extend_lease)?;
+        note(connection, schema, lease, failure).map_err(|cause| {
             let doing = format!("recording the failure at position {}", failure.position);
             failed(lease.key(), &doing, cause)
         })
@@ -103,7 +100,7 @@ where
 
 fn note<C>(
     connection: &mut C,
-    table: &FailureTable,
+    schema: &TableSchema,
     lease: &Lease,
     failure: &NewFailure<'_>,
 ) -> QueryResult<u32>
@@ -111,6 +108,7 @@ where
     C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
+    let table = &schema.failures;
     let key = key(lease, failure.position);
     let attempts = i64::from(failure.state != FailureState::Unknown);
     let written = [
@@ -119,11 +117,13 @@ where
         Text(failure.error),
     ];
     let values = || written.into_iter().chain(key);
-    execute(connection, table, FORGET_OVERCOME, key)?;
+    execute_in(connection, table, FORGET_OVERCOME, key, lease)?;
     if execute(connection, table, AGAIN, values())? == 0 {
         let id = failure.message_id.map(|id| id.to_string());
         let message = [id.as_deref(), failure.message_type].map(OptionalText);
-        execute(connection, table, FIRST, values().chain(message))?;
+        let slot = slot_of(connection, schema, lease, failure.position)?;
+        let values = values().chain(message).chain([Number(slot.get().into())]);
+        execute(connection, table, FIRST, values)?;
     }
     let attempts = Statement::new(ATTEMPTS, table, key);
     first_row(connection, attempts, |[attempts]| count(attempts))?.ok_or(DieselError::NotFound)
@@ -140,7 +140,7 @@ where
     C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
-    let (table, consumers) = (&schema.failures, &schema.consumer_state);
+    let table = &schema.failures;
     let position = message.position;
     let set = |connection: &mut C, state: FailureState| {
         let state = [Text(state.as_str())];
@@ -153,9 +153,9 @@ where
     };
     connection.transaction(|connection| {
         if then == FailurePolicy::Stop {
-            leases::end(connection, consumers, lease)?;
+            leases::end(connection, schema, lease)?;
         } else {
-            leases::store_cursor(connection, consumers, lease, &update)?;
+            leases::store_cursor(connection, schema, lease, &update)?;
         }
         let noted = match then {
             FailurePolicy::Stop => set(connection, FailureState::Stopped),
@@ -187,9 +187,9 @@ where
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
-        leases::reset(connection, &schema.consumer_state, lease, place)?;
+        leases::reset(connection, schema, lease, place)?;
         let values = key(lease, place.position());
-        let forgotten = execute(connection, &schema.failures, FORGET_VOID, values);
+        let forgotten = execute_in(connection, &schema.failures, FORGET_VOID, values, lease);
         forgotten.map(drop).map_err(|cause| {
             let doing = "deleting the recorded failures";
             failed(lease.key(), doing, cause)
@@ -255,7 +255,7 @@ where
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
-        leases::renew(connection, &schema.consumer_state, lease, extend_lease)?;
+        leases::renew(connection, schema, lease, extend_lease)?;
         let changed = execute(connection, &schema.failures, change, key(lease, position));
         changed.map(|changed| changed > 0).map_err(|cause| {
             let doing = format!("taking the redriven message at position {position}");
@@ -278,12 +278,15 @@ where
         Text(request.topic),
         Text(request.state.as_str()),
         Number(request.after.get()),
-        Value::limit(request.limit),
     ];
+    let (in_slots, slots) = of_slots(request.slots);
+    let sql = format!("{LIST}{in_slots} ORDER BY {{position}} LIMIT {{limit}}");
+    let values = values.into_iter().chain(slots);
+    let values = values.chain([Value::limit(request.limit)]);
     let doing = || format!("listing failed messages of topic \"{}\"", request.topic);
     let failed = |cause| failed_while(doing(), cause).of_consumer(request.consumer);
     let read = |connection: &mut C| {
-        let rows = connection.load(Statement::new(LIST, table, values))?;
+        let rows = connection.load(Statement::new(sql, table, values))?;
         let messages = rows.map(|row| Ok(with_columns(&row?, failed_message)));
         messages.collect::<QueryResult<Vec<_>>>()
     };
@@ -320,6 +323,49 @@ fn failed_message<DB: ReadValue>(
         first_failed_at: first.time("first_failed_at")?,
         last_failed_at: last.time("last_failed_at")?,
     })
+}
+
+/// Executes a statement on the failures of the lease's segment, or of the whole consumer.
+fn execute_in<'a, C>(
+    connection: &mut C,
+    table: &'a FailureTable,
+    sql: &'static str,
+    key: [Value<'a>; 3],
+    lease: &Lease,
+) -> QueryResult<usize>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect,
+{
+    let part = lease.segment.as_ref().map(|segment| segment.part);
+    let (in_slots, slots) = of_slots(part.and_then(Part::slots));
+    let values = key.into_iter().chain(slots);
+    let statement = Statement::new(format!("{sql}{in_slots}"), table, values);
+    connection.execute_returning_count(&statement)
+}
+
+/// Returns the slot by which a message belongs to the lease's segment. If the row of the message is
+/// elsewhere, or another message is at its position here, this is the first slot of the segment.
+fn slot_of<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    position: Position,
+) -> QueryResult<Slot>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    let part = lease.segment.as_ref().map(|segment| segment.part);
+    match part.unwrap_or_default() {
+        Part::Whole => Ok(Slot::NONE),
+        Part::Positions(_) => Ok(Part::slot_of(position)),
+        Part::Keys(range) => {
+            let found = messages::slot_at(connection, &schema.messages, &lease.topic, position)?;
+            let found = found.filter(|slot| range.contains(*slot));
+            Ok(found.unwrap_or(Slot::new(range.from)))
+        }
+    }
 }
 
 fn execute<'a, C>(

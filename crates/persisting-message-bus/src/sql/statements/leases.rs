@@ -14,11 +14,13 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::{failed, status};
+use crate::sql::statements::segments;
 use crate::store::consumer_state::{CursorUpdate, NoteWork};
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
+use crate::store::segment::Segment;
 
 const STORE_AND_HOLD: &str = "
     UPDATE {table}
@@ -69,6 +71,16 @@ pub(in crate::sql) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselErr
     failed(request.key(), "taking the lease", cause)
 }
 
+/// Returns the error that there is no such segment any more.
+pub(in crate::sql) fn no_segment(request: &LeaseRequest<'_>, segment: &Segment) -> Error {
+    let doing = format!("taking the lease on topic \"{}\"", request.topic);
+    let problem = format!(
+        "segment {} is not there: the number of segments has changed",
+        segment.number
+    );
+    Error::transient(doing, problem).of_consumer(request.consumer)
+}
+
 /// Returns the error that names the holder of a lease that could not be taken.
 pub(in crate::sql) fn locked<C>(
     connection: &mut C,
@@ -79,7 +91,10 @@ where
     C: LoadConnection + 'static,
     C::Backend: Dialect + ReadValue,
 {
-    let holder = now(status(&mut OnSync(connection), schema, request.key()))?;
+    let holder = match request.segment {
+        Some(segment) => segments::stored(connection, schema, request.key(), segment)?,
+        None => now(status(&mut OnSync(connection), schema, request.key()))?,
+    };
     Ok(match holder {
         Some(row) => {
             let (owner, expires_at) = (row.lease_owner, row.lease_expires_at);
@@ -91,7 +106,7 @@ where
 
 pub(in crate::sql) fn store_cursor<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
     store: &CursorUpdate,
 ) -> Result<(), Error>
@@ -107,12 +122,12 @@ where
     let values = of_place(store.place, id.as_deref())
         .into_iter()
         .chain(duration);
-    update_held(connection, table, lease, sql, values, "storing the cursor")
+    update_held(connection, schema, lease, sql, values, "storing the cursor")
 }
 
 pub(in crate::sql) fn note_work<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
     note: &NoteWork,
 ) -> Result<(), Error>
@@ -127,12 +142,12 @@ where
         Number(milliseconds(note.extend_lease)),
     ];
     let doing = "recording the handed-out work";
-    update_held(connection, table, lease, NOTE_WORK, values, doing)
+    update_held(connection, schema, lease, NOTE_WORK, values, doing)
 }
 
 pub(in crate::sql) fn renew<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
     duration: Duration,
 ) -> Result<(), Error>
@@ -141,13 +156,13 @@ where
     C::Backend: Dialect,
 {
     let (values, doing) = ([Number(milliseconds(duration))], "renewing the lease");
-    update_held(connection, table, lease, RENEW, values, doing)
+    update_held(connection, schema, lease, RENEW, values, doing)
 }
 
 /// Releases the lease. Fails if the lease is no longer held.
 pub(in crate::sql) fn end<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
 ) -> Result<(), Error>
 where
@@ -155,7 +170,7 @@ where
     C::Backend: Dialect,
 {
     let doing = "releasing the lease";
-    update_held(connection, table, lease, RELEASE, [], doing)
+    update_held(connection, schema, lease, RELEASE, [], doing)
 }
 
 /// Ends the lease of any holder with a statement whose values are the keys, as often as it names
@@ -180,14 +195,14 @@ where
 
 pub(in crate::sql) fn release<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
 ) -> Result<(), Error>
 where
     C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
-    match end(connection, table, lease) {
+    match end(connection, schema, lease) {
         Err(error) if !error.is_lease_lost() => Err(error),
         _ => Ok(()),
     }
@@ -195,7 +210,7 @@ where
 
 pub(in crate::sql) fn reset<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
     place: Place,
 ) -> Result<(), Error>
@@ -208,12 +223,19 @@ where
     let values = of_place(place, id.as_deref())
         .into_iter()
         .chain([replay_until]);
-    update_held(connection, table, lease, RESET, values, "moving the cursor")
+    update_held(
+        connection,
+        schema,
+        lease,
+        RESET,
+        values,
+        "moving the cursor",
+    )
 }
 
 pub(in crate::sql) fn identify<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     lease: &Lease,
     identity: ConsumerIdentity<'_>,
 ) -> Result<(), Error>
@@ -228,7 +250,7 @@ where
         Text(before),
     ];
     let doing = "storing what the consumer reads";
-    update_held(connection, table, lease, IDENTIFY, values, doing)
+    update_held(connection, schema, lease, IDENTIFY, values, doing)
 }
 
 /// Returns the id of a place's anchor as text.
@@ -249,7 +271,7 @@ fn of_place(place: Place, anchor_id: Option<&str>) -> [Value<'_>; 3] {
 /// Updates the consumer's row. Fails if the lease is no longer held.
 fn update_held<'a, C>(
     connection: &mut C,
-    table: &'a ConsumerStateTable,
+    schema: &'a TableSchema,
     lease: &'a Lease,
     sql: &'static str,
     values: impl IntoIterator<Item = Value<'a>>,
@@ -259,7 +281,8 @@ where
     C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
-    let held = [&lease.consumer, &lease.topic, &lease.owner].map(|text| Text(text));
+    let table = schema.rows_of(lease.segment.as_ref());
+    let held = [lease.row_name(), &lease.topic, &lease.owner].map(Text);
     let values = values.into_iter().chain(held).chain([Number(lease.epoch)]);
     match connection.execute_returning_count(&Statement::new(sql, table, values)) {
         Ok(1) => Ok(()),

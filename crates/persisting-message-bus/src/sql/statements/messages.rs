@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
-use diesel::result::Error as DieselError;
+use diesel::result::{Error as DieselError, QueryResult};
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
+use crate::message::slot::Slot;
 use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
@@ -16,8 +17,10 @@ use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::counting;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::{Part, SLOTS, SPREAD, SlotRange};
 use crate::store::place::MessageAt;
-use crate::store::source::{Backlog, PageRequest, TypeFilter};
+use crate::store::source::Backlog;
 
 /// Returns the topic's last message at or below the high-water mark.
 pub(in crate::sql) fn head<C>(
@@ -87,6 +90,74 @@ fn message_at_row<DB: ReadValue>(
         position: position.integer("id").map(Position::new)?,
         message_id: id.uuid("message_id").ok(),
     })
+}
+
+/// Returns the slot of the key of the topic's message at a position.
+pub(in crate::sql) fn slot_at<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    position: Position,
+) -> QueryResult<Option<Slot>>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    if table.key_slot.is_none() {
+        return Ok(None);
+    }
+    let sql = "SELECT {key_slot} FROM {messages} WHERE {of_topic} AND {id} = ?";
+    let values = of_topic::<C::Backend>(topic).chain([Number(position.get())]);
+    first_row(connection, Statement::new(sql, table, values), |[slot]| {
+        read_slot(slot)
+    })
+}
+
+/// Returns the positions of the topic's messages after a position, with the slots of their keys.
+pub(in crate::sql) fn slots_after<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    topic: &str,
+    [after, up_to]: [Position; 2],
+    limit: usize,
+) -> Result<Vec<(Position, Slot)>, Error>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    let slot = match table.key_slot {
+        Some(_) => "{key_slot}",
+        None => "-1",
+    };
+    let sql = format!(
+        "SELECT {{id}}, {slot} FROM {{messages}} WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ?
+        ORDER BY {{id}} LIMIT {{limit}}"
+    );
+    let between = [after, up_to].map(|position| Number(position.get()));
+    let values = of_topic::<C::Backend>(topic).chain(between);
+    let values = values.chain([Value::limit(limit)]);
+    let read = |connection: &mut C| {
+        let rows = connection.load(Statement::new(sql, table, values))?;
+        let rows = rows.map(|row| {
+            with_columns(&row?, |[id, slot]: &mut [Column<'_, C::Backend>; 2]| {
+                Ok((id.integer("id").map(Position::new)?, read_slot(slot)?))
+            })
+            .map_err(|broken: BrokenColumn| DieselError::DeserializationError(Box::new(broken)))
+        });
+        rows.collect::<QueryResult<Vec<_>>>()
+    };
+    let slots = read(connection);
+    loaded(connection, slots).map_err(|cause| {
+        let doing = format!("reading the slots of topic \"{topic}\" after position {after}");
+        failed_while(doing, cause)
+    })
+}
+
+fn read_slot<DB: ReadValue>(slot: &mut Column<'_, DB>) -> Result<Slot, BrokenColumn> {
+    let found = slot.integer("key_slot")?;
+    let number =
+        i16::try_from(found).map_err(|_| BrokenColumn::new("key_slot", "a slot", found))?;
+    Ok(Slot::new(number))
 }
 
 pub(in crate::sql) fn position_of<C>(
@@ -207,6 +278,7 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
         [] => String::new(),
         _ => format!("AND {condition}"),
     };
+    let (in_part, slots) = of_part(request.part);
     let columns = match table.message_version {
         Some(_) => select.columns.replace("{version}", "{message_version}"),
         None => select.columns.replace("{version}", "1"),
@@ -214,13 +286,27 @@ pub(in crate::sql) fn page<'a, DB: Dialect>(
     let from = select.from;
     let sql = format!(
         "SELECT {columns} FROM {from} \
-         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {filter} {{is_readable}} ORDER BY {{id}} LIMIT {{limit}}"
+         WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ?{in_part} {filter} {{is_readable}} \
+         ORDER BY {{id}} LIMIT {{limit}}"
     );
     let limit = Value::limit(request.limit);
     let between = [request.after, request.up_to].map(|position| Number(position.get()));
     let types = types.iter().map(|name| Text(name));
-    let values = of_topic::<DB>(request.topic).chain(between).chain(types);
-    Statement::new(sql, table, values.chain([limit]))
+    let values = of_topic::<DB>(request.topic).chain(between).chain(slots);
+    Statement::new(sql, table, values.chain(types).chain([limit]))
+}
+
+/// Returns the condition that a message is of a part of its topic, and its values. Where an index on
+/// topic and position contains the slot, a row of another part is not read.
+pub(in crate::sql) fn of_part(part: Part) -> (String, Vec<Value<'static>>) {
+    let slot = match part {
+        Part::Whole => return (String::new(), Vec::new()),
+        Part::Keys(_) => "{key_slot}".to_owned(),
+        Part::Positions(_) => format!("({{id}} % {SLOTS}) * {SPREAD} % {SLOTS}"),
+    };
+    let range = part.slots().map(|SlotRange { from, to }| [from, to]);
+    let values = range.into_iter().flatten().map(|slot| Number(slot.into()));
+    (format!(" AND {slot} BETWEEN ? AND ?"), values.collect())
 }
 
 /// Returns the condition that a message is of these types, and the types that are its values.

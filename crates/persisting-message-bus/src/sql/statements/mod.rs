@@ -14,5 +14,6 @@ pub(super) mod messages;
 pub(super) mod parked;
 pub(super) mod passing;
 pub(super) mod renaming;
+pub(super) mod segments;
 #[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 pub(super) mod taking;

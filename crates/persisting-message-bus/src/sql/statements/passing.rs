@@ -10,9 +10,9 @@ use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::MessageTable;
-use crate::sql::statements::messages::{failed_reading, of_topic, types_of};
+use crate::sql::statements::messages::{failed_reading, of_part, of_topic, types_of};
+use crate::store::page_request::PageRequest;
 use crate::store::place::MessageAt;
-use crate::store::source::PageRequest;
 
 /// A part of a topic that a page can read at once.
 pub(in crate::sql) struct Passed {
@@ -50,13 +50,15 @@ where
 {
     let (condition, types) = types_of(request.message_types);
     // A row without a valid id can be passed over, but it is no anchor.
+    let (in_part, slots) = of_part(request.part);
     let sql = format!(
-        "SELECT {{id}}, {{message_id}}, CASE WHEN {condition} THEN 1 ELSE 0 END FROM {{messages}} \
+        "SELECT {{id}}, {{message_id}}, CASE WHEN {condition}{in_part} THEN 1 ELSE 0 END FROM {{messages}} \
          WHERE {{of_topic}} AND {{id}} > ? AND {{id}} <= ? {{is_readable}} ORDER BY {{id}} LIMIT {{limit}}"
     );
     let between = [request.after, request.up_to].map(|position| Number(position.get()));
     let values = types.iter().map(|name| Text(name));
     let values = values
+        .chain(slots)
         .chain(of_topic::<C::Backend>(request.topic))
         .chain(between);
     let values = values.chain([Value::limit(stretch)]);

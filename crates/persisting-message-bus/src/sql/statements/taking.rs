@@ -37,6 +37,7 @@ where
         Ok(Lease {
             consumer: request.consumer.to_owned(),
             topic: request.topic.to_owned(),
+            segment: request.segment.cloned(),
             owner: request.owner.to_owned(),
             epoch: epoch.integer("lease_epoch")?,
             cursor: cursor.optional_integer("cursor")?.map(Position::new),

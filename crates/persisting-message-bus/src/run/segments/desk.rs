@@ -1,0 +1,146 @@
+//! What a process knows of a segment, from one time slice to the next.
+
+use std::time::Instant;
+
+use crate::backoff::full_jitter;
+use crate::consume::memory::Memory;
+use crate::consume::segments::look::{News, Seen};
+use crate::error::Error;
+use crate::position::Position;
+use crate::run::step::{Next, Outcome, Pace, Progress};
+
+/// What a process knows of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    pub(super) memory: Memory,
+    progress: Progress,
+    pub(super) state: DeskState,
+    /// The time before which this process leaves the segment alone.
+    pub(super) rests_until: Option<Instant>,
+    /// On each topic, the position up to which the segment may have messages.
+    up_to: Vec<Position>,
+    /// The last error, if nothing was handled since.
+    pub(super) failing: Option<String>,
+    /// Whether this program has worked on the segment, and so settled what the two read.
+    is_settled: bool,
+}
+
+/// The state of a segment in a process.
+#[derive(Debug, Default)]
+pub(super) enum DeskState {
+    #[default]
+    Resting,
+    /// It is on the board.
+    Ready,
+    /// A thread works on it.
+    Working,
+    /// This process does not try again, until the cursors are moved.
+    Stopped {
+        error: Option<Error>,
+        /// The cursors, as the first look afterwards has seen them.
+        cursors: Option<Vec<Position>>,
+    },
+}
+
+impl Desk {
+    /// Notes that the segment may have messages up to a position.
+    pub(super) fn learn(&mut self, new: &News) {
+        if self.up_to.len() <= new.topic {
+            self.up_to.resize(new.topic + 1, Position::START);
+        }
+        if self.up_to[new.topic] < new.position {
+            self.up_to[new.topic] = new.position;
+            if self.failing.is_none() {
+                self.rests_until = None;
+            }
+        }
+    }
+
+    /// Notes what a look has seen. A segment that was not tried again is tried again when its cursors
+    /// have moved: an operator, or another process, has got it past its message.
+    pub(super) fn see(&mut self, seen: &Seen) {
+        let DeskState::Stopped { cursors, .. } = &mut self.state else {
+            return;
+        };
+        let now: Vec<_> = (0..seen.rows.len())
+            .map(|topic| seen.cursor(topic))
+            .collect();
+        match cursors {
+            None => *cursors = Some(now),
+            Some(then) if *then == now => {}
+            Some(_) => {
+                self.state = DeskState::Resting;
+                (self.progress, self.rests_until, self.failing) = (Progress::default(), None, None);
+            }
+        }
+    }
+
+    /// Returns whether the segment may have something to do.
+    pub(super) fn has_work(&self, seen: &Seen, event_set: &str) -> bool {
+        let has_messages = |(topic, up_to): (usize, &Position)| seen.cursor(topic) < *up_to;
+        let has_other_set = |set: &Option<String>| set.as_deref() != Some(event_set);
+        self.up_to.iter().enumerate().any(has_messages)
+            || seen.has_redriven()
+            || !self.is_settled
+                && seen
+                    .rows
+                    .iter()
+                    .any(|row| has_other_set(&row.identity.event_set))
+    }
+
+    /// Returns whether the segment can be put on the board now.
+    pub(super) fn can_begin(&self, now: Instant) -> bool {
+        self.is_resting() && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        matches!(self.state, DeskState::Resting)
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        matches!(self.state, DeskState::Stopped { .. })
+    }
+
+    /// Returns the next step after a time slice, and how often the same object has failed in a row.
+    pub(super) fn step(&mut self, outcome: &Outcome, pace: &Pace) -> (Next, u32) {
+        let next = self.progress.step(outcome, pace);
+        (next, self.progress.failures())
+    }
+
+    /// Takes the segment back after a time slice.
+    pub(super) fn put_back(&mut self, memory: Memory, outcome: Outcome, next: Next) {
+        self.memory = memory;
+        self.state = DeskState::Resting;
+        let error = outcome.into_error();
+        if error.as_ref().is_some_and(Error::is_lease_held) {
+            // Another process has it. The next look shows when it is free.
+            (self.failing, self.rests_until) = (None, None);
+            return;
+        }
+        self.is_settled |= error.is_none();
+        self.failing = error.as_ref().map(|error| format!("{error:#}"));
+        let rest = match next {
+            Next::GoOn => None,
+            Next::Poll(wait) | Next::RetryAfter(wait) => Some(wait),
+            Next::RetryWithin(longest) | Next::ReconnectWithin(longest) => {
+                Some(full_jitter(longest))
+            }
+            Next::Stop => {
+                self.state = DeskState::Stopped {
+                    error,
+                    cursors: None,
+                };
+                None
+            }
+        };
+        self.rests_until = rest.and_then(|rest| Instant::now().checked_add(rest));
+    }
+
+    /// Returns the error after which it is not tried again, once.
+    pub(super) fn take_error(&mut self) -> Option<Error> {
+        match &mut self.state {
+            DeskState::Stopped { error, .. } => error.take(),
+            _ => None,
+        }
+    }
+}

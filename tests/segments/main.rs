@@ -1,0 +1,95 @@
+//! Consumers that are divided into segments, so that many threads and processes work for one name.
+
+mod handling;
+mod resizing;
+mod running;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use persisting_message_bus::backend::{ConsumerRow, Division, MessageConsumerState};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
+
+/// Makes a test of every case on each database.
+macro_rules! on_each_database {
+    ($($module:ident: [$($case:ident),* $(,)?])*) => {
+        on_each_database! { @databases [$($module: [$($case),*])*]
+            memory: Memory, sqlite: Sqlite, postgres: Postgres, mariadb: Mariadb
+        }
+    };
+    (@databases $cases:tt $($database:ident: $type:ty),*) => {
+        $(on_each_database! { @cases $cases $database: $type })*
+    };
+    (@cases [$($module:ident: [$($case:ident),*])*] $database:ident: $type:ty) => {
+        mod $database {
+            use super::*;
+            $($(
+                #[test]
+                fn $case() {
+                    super::$module::$case::<$type>();
+                }
+            )*)*
+        }
+    };
+}
+
+on_each_database! {
+    handling: [
+        all_messages_are_handled_once_and_those_of_a_segment_in_order,
+        a_consumer_is_divided_at_its_cursor,
+        a_program_that_does_not_divide_is_refused,
+        a_division_of_another_kind_is_refused,
+        a_segment_that_fails_keeps_only_its_messages,
+    ]
+    resizing: [
+        segments_are_replaced_where_they_meet,
+    ]
+    running: [
+        threads_share_the_segments,
+        new_messages_are_handled_when_all_threads_are_idle,
+        two_runners_share_the_segments,
+        a_paused_consumer_rests_until_it_is_resumed,
+        a_segment_that_stops_does_not_stop_the_others,
+    ]
+}
+
+const LEASE: Duration = Duration::from_secs(5);
+
+fn key(consumer: &str) -> ConsumerKey<'_> {
+    ConsumerKey {
+        consumer,
+        topic: "orders",
+    }
+}
+
+/// Returns how a consumer is divided.
+fn division(bus: &mut impl MessageConsumerState, consumer: &str) -> Option<Division> {
+    let row = bus.stored_consumer(key(consumer)).unwrap();
+    row.and_then(|row| row.division)
+}
+
+/// Returns the rows of the segments.
+fn segments(bus: &mut impl MessageConsumerState, consumer: &str) -> Vec<ConsumerRow> {
+    let division = division(bus, consumer).expect("it is divided");
+    let rows = bus.segments(key(consumer), division).unwrap();
+    rows.into_iter().map(|it| it.row).collect()
+}
+
+/// Returns what opens connections to a database.
+fn connector<D>() -> (Arc<D>, impl Fn() -> D::Bus + Clone + Send + Sync + 'static)
+where
+    D: Database + Send + 'static,
+{
+    let database = Arc::new(D::create());
+    let shared = Arc::clone(&database);
+    (database, move || shared.connect())
+}
+
+/// Returns the rows of the segments, if the consumer is divided.
+fn segments_if_any(bus: &mut impl MessageConsumerState, consumer: &str) -> Vec<ConsumerRow> {
+    match division(bus, consumer) {
+        Some(_) => segments(bus, consumer),
+        None => Vec::new(),
+    }
+}
