@@ -9,15 +9,15 @@ use persisting_message_bus::{
     RetryPolicy,
 };
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
+use super::topic::{KEYS, Orders, Step};
 use super::{division, segments};
 
 pub const MESSAGES: u64 = 100;
 
 pub fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
     MessageDispatcher::<Orders>::new()
-        .dispatch_batch(bus, numbers.map(OrderPlaced::number))
+        .dispatch_batch(bus, numbers.map(Step::of))
         .unwrap();
 }
 
@@ -26,7 +26,7 @@ pub type Handled = Arc<Mutex<Vec<(Position, u64)>>>;
 
 pub fn note(handled: &Handled, message: &Message<Orders>) {
     let mut handled = handled.lock().unwrap();
-    handled.push((message.position(), message.payload().order()));
+    handled.push((message.position(), message.payload().number()));
 }
 
 pub fn numbers(handled: &Handled) -> Vec<u64> {
@@ -74,6 +74,33 @@ pub fn all_messages_are_handled_once_and_those_of_a_segment_in_order<D: Database
 
 fn bus_end(bus: &mut impl persisting_message_bus::backend::MessageSource) -> Position {
     bus.current_head("orders").unwrap()
+}
+
+pub fn messages_of_a_key_are_in_one_segment_and_in_order<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..MESSAGES);
+    let handled = Handled::default();
+    let noted = Arc::clone(&handled);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+            note(&noted, message);
+            Ok(())
+        })
+        .page_size(3)
+    };
+    let mut consumer = ParallelConsumer::by_key(make).segments(8);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 100);
+    assert_eq!(numbers(&handled), Vec::from_iter(0..MESSAGES));
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    let handled = handled.lock().unwrap();
+    for (_, number) in &*handled {
+        let before = last.insert(number % KEYS, *number);
+        assert!(before.is_none_or(|before| before < *number), "{handled:?}");
+    }
+    let is_sorted = handled.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    assert!(!is_sorted, "the segments are handled one after the other");
 }
 
 pub fn a_consumer_is_divided_at_its_cursor<D: Database>() {
@@ -131,7 +158,7 @@ pub fn a_segment_that_fails_keeps_only_its_messages<D: Database>() {
             .max_attempts(2)
             .on_exhausted(FailurePolicy::Stop);
         MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
-            if message.payload().order() == 41 {
+            if message.payload().number() == 41 {
                 return Err("a poisonous order".into());
             }
             note(&noted, message);

@@ -3,6 +3,7 @@
 mod handling;
 mod resizing;
 mod running;
+mod topic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ macro_rules! on_each_database {
 on_each_database! {
     handling: [
         all_messages_are_handled_once_and_those_of_a_segment_in_order,
+        messages_of_a_key_are_in_one_segment_and_in_order,
         a_consumer_is_divided_at_its_cursor,
         a_program_that_does_not_divide_is_refused,
         a_division_of_another_kind_is_refused,

@@ -2,9 +2,9 @@
 
 use persisting_message_bus::{MessageConsumer, ParallelConsumer};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::Orders;
 
 use super::handling::place;
+use super::topic::Orders;
 use super::{division, segments};
 
 pub fn segments_are_replaced_where_they_meet<D: Database>() {

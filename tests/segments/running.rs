@@ -10,10 +10,10 @@ use std::time::Duration;
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
-use persisting_message_bus_tests::topics::Orders;
 use persisting_message_bus_tests::waiting::wait_until;
 
 use super::handling::{Handled, MESSAGES, note, numbers, place};
+use super::topic::Orders;
 use super::{LEASE, connector, key};
 
 const STOP: Duration = Duration::from_secs(30);
@@ -157,7 +157,7 @@ pub fn a_segment_that_stops_does_not_stop_the_others<D: Database + Send + 'stati
     let (noted, fails) = (Arc::clone(&handled), Arc::new(AtomicBool::new(true)));
     let failing = Arc::clone(&fails);
     let running = start(connect, 4, move |message| {
-        if message.payload().order() == 41 && failing.load(Ordering::Relaxed) {
+        if message.payload().number() == 41 && failing.load(Ordering::Relaxed) {
             return Err("a poisonous order".into());
         }
         note(&noted, message);

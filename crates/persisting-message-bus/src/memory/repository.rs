@@ -92,10 +92,6 @@ impl Log {
     }
 }
 
-fn slot_of(_message: &RawMessage) -> Slot {
-    Slot::NONE
-}
-
 /// Vectors have no more than `isize::MAX` entries.
 fn position(count: usize) -> Position {
     Position::new(i64::try_from(count).unwrap_or(i64::MAX))
@@ -139,7 +135,7 @@ impl MessageSource for InMemoryMessageRepository {
         Ok(self.log.read(|log| {
             log.range(after, up_to)
                 .filter(|(_, message)| message.topic == topic)
-                .map(|(position, message)| (position, slot_of(message)))
+                .map(|(position, message)| (position, message.key_slot))
                 .take(limit)
                 .collect()
         }))
@@ -182,7 +178,7 @@ impl MessageSource for InMemoryMessageRepository {
         let page: Vec<_> = self.log.read(|log| {
             log.range(request.after, request.up_to)
                 .filter(|(_, message)| message.topic == request.topic)
-                .filter(|(position, message)| request.part.includes(*position, slot_of(message)))
+                .filter(|(position, message)| request.part.includes(*position, message.key_slot))
                 .filter(|(_, message)| request.message_types.include(&message.message_type))
                 .take(request.limit)
                 .map(|(position, message)| (position, Arc::clone(message)))

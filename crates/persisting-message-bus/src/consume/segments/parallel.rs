@@ -8,6 +8,7 @@ use crate::consume::handler::PageHandler;
 use crate::consume::memory::Memory;
 use crate::consume::segments::look::{Look, Seen};
 use crate::error::Error;
+use crate::message::key::Keyed;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::segment::{DividedBy, Division};
@@ -39,7 +40,7 @@ pub(crate) type Make<S, H> = Box<dyn Fn() -> MessageConsumer<S, H> + Send + Sync
 /// struct OrderPlaced { order: u32 }
 ///
 /// #[derive(Topic)]
-/// #[topic(name = "orders")]
+/// #[topic(name = "orders", key = order)]
 /// enum Orders { OrderPlaced(OrderPlaced) }
 ///
 /// let mut bus = InMemoryMessageBus::default();
@@ -47,7 +48,7 @@ pub(crate) type Make<S, H> = Box<dyn Fn() -> MessageConsumer<S, H> + Send + Sync
 /// MessageDispatcher::<Orders>::new().dispatch_batch(&mut bus, placed)?;
 ///
 /// let mail = || MessageConsumer::<Orders>::external("mailer", |_: &Message<Orders>| Ok(()));
-/// let mut mailer = ParallelConsumer::unordered(mail).segments(8).threads(4);
+/// let mut mailer = ParallelConsumer::by_key(mail).segments(8).threads(4);
 /// assert_eq!(mailer.handle_new_messages(&mut bus)?, 100);
 /// # Ok::<(), persisting_message_bus::Error>(())
 /// ```
@@ -64,8 +65,14 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     /// Creates a consumer that is divided by the keys of the messages, so that messages of one key keep
     /// their order. `make` makes the consumer of each thread, always with the same name and settings.
     ///
-    /// Messages without a key belong to the first segment, and keep their order among themselves.
-    pub fn by_key(make: impl Fn() -> MessageConsumer<S, H> + Send + Sync + 'static) -> Self {
+    /// Messages without a key belong to the first segment, and keep their order among themselves. If
+    /// the event set has several topics, the messages of one key keep their order across these.
+    ///
+    /// It does not compile if the topic has no key ([`Keyed`]).
+    pub fn by_key(make: impl Fn() -> MessageConsumer<S, H> + Send + Sync + 'static) -> Self
+    where
+        S: Keyed,
+    {
         Self::of(DividedBy::Key, make)
     }
 

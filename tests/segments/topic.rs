@@ -1,0 +1,38 @@
+//! A topic with a key.
+
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+/// The number of different keys.
+pub const KEYS: u64 = 20;
+
+/// A step of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub order: u64,
+    /// The steps of all orders are counted together.
+    pub number: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Topic)]
+#[topic(name = "orders", key = order)]
+pub enum Orders {
+    Step(Step),
+}
+
+impl Step {
+    /// Returns the step of this number. Each order has one of `KEYS` steps.
+    pub fn of(number: u64) -> Self {
+        Self {
+            order: number % KEYS,
+            number,
+        }
+    }
+}
+
+impl Orders {
+    pub fn number(&self) -> u64 {
+        let Self::Step(step) = self;
+        step.number
+    }
+}
