@@ -14,5 +14,6 @@ pub mod deaths;
 pub mod fence;
 pub mod lease;
 mod positions;
+pub mod progress;
 pub mod slots;
 pub mod transaction;
