@@ -15,5 +15,6 @@ pub mod fence;
 pub mod lease;
 mod positions;
 pub mod progress;
+pub mod segments;
 pub mod slots;
 pub mod transaction;
