@@ -4,16 +4,20 @@ use super::state::{Late, Segment, State, rows};
 use super::{Handling, LEASE};
 
 impl Handling {
+    /// Returns `true` if there is anything to poll for. Otherwise the processes have polled.
+    pub(super) fn polls(&self) -> bool {
+        self.published < self.messages || !self.resizes.is_empty()
+    }
+
     /// Reads the first value of a poll: the head, or the header's bound in a control.
     pub(super) fn begins_poll(&self, state: &State, process: usize) -> Option<State> {
-        let polls = self.published < self.messages || !self.resizes.is_empty();
         let read = match self.mechanisms.head_before_header {
             true => state.published,
             false => state.header.stop_at.unwrap_or(self.messages),
         };
         let mut next = *state;
         next.processes[process].poll = Some(read);
-        (polls && next != *state).then_some(next)
+        (next != *state).then_some(next)
     }
 
     /// Reads the second value of a poll, and sets the bound.

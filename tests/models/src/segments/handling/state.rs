@@ -140,7 +140,7 @@ pub(super) struct Store {
 
 impl Handling {
     pub(super) fn initial(&self) -> State {
-        let poll_is_over = self.published == self.messages && self.resizes.is_empty();
+        let poll_is_over = !self.polls();
         let process = Process {
             bound: if poll_is_over { self.published } else { 0 },
             seen_segments: if poll_is_over { self.segments } else { 0 },

@@ -1,6 +1,6 @@
 use stateright::Property;
 
-use super::{Handling, Mechanisms, PROCESSES, State, laws};
+use super::{Handler, Handling, Mechanisms, PROCESSES, State, laws};
 use crate::check::{Checked, Protocol};
 use crate::progress::Progress;
 
@@ -99,6 +99,7 @@ impl Protocol for Handling {
         steps.extend([Step::RaisesStop, Step::PreparesReplacing]);
         steps.extend([Step::TimePasses, Step::IsPublished, Step::OperatorResets]);
         steps.extend([Step::OperatorReads, Step::OperatorSetsTarget]);
+        steps.retain(|step| self.is_possible(*step));
         steps
     }
 
@@ -159,6 +160,41 @@ impl Handling {
     fn most_segments(&self) -> usize {
         let segments = self.resizes.iter().chain([&self.segments]);
         segments.copied().max().unwrap_or(0)
+    }
+
+    /// Returns `false` for steps that the bounds exclude, so that they are not tried in each state.
+    fn is_possible(&self, step: Step) -> bool {
+        match step {
+            Step::BeginsPoll(_) | Step::EndsPoll(_) => self.polls(),
+            Step::HandsOut(..) => self.hands_out_apart,
+            Step::Ends(..) => self.handler == Handler::External,
+            Step::Commits(..) => self.handler == Handler::Transactional,
+            Step::TakesSlowly(..)
+            | Step::TakeIsAnswered(..)
+            | Step::RenewsSlowly(_)
+            | Step::RenewalIsAnswered(_) => self.delays > 0,
+            Step::LosesTake(..)
+            | Step::LosesStore(..)
+            | Step::LosesRelease(..)
+            | Step::LosesCommit(..)
+            | Step::LateArrives(_)
+            | Step::LateIsGone(_) => self.losses > 0,
+            Step::RaisesStop
+            | Step::Replaces(_)
+            | Step::PreparesReplacing
+            | Step::OperatorReads
+            | Step::OperatorSetsTarget => !self.resizes.is_empty(),
+            Step::IsPublished => self.published < self.messages,
+            Step::OperatorResets => self.resets > 0,
+            Step::IsSuspended(_) | Step::Resumes(_) => self.suspensions > 0,
+            Step::IsKilled(_) => self.kills > 0,
+            Step::Takes(..)
+            | Step::Begins(..)
+            | Step::Stores(..)
+            | Step::Releases(..)
+            | Step::Drops(..)
+            | Step::TimePasses => true,
+        }
     }
 
     fn is_published(&self, state: &State) -> Option<State> {
