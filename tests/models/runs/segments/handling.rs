@@ -263,9 +263,10 @@ fn larger_bounds() {
         losses: 1,
         ..with_four_segments(it)
     });
-    all_hold("2 segments become 1, 3 messages, a suspension", |it| {
+    all_hold("2 segments become 1, 2 messages, a suspension", |it| {
         Handling {
-            published: 2,
+            messages: 2,
+            published: 1,
             resizes: &[1],
             suspensions: 1,
             takes: 5,

@@ -8,6 +8,7 @@ mod keeping;
 mod replacing;
 mod resetting;
 mod sharing;
+mod topics;
 
 use persisting_message_bus_models::check;
 use persisting_message_bus_models::segments::handling::{

@@ -36,7 +36,7 @@
 //! - A killed process is replaced at once. A process that joins or leaves is a process that does not
 //!   poll for some time.
 //! - Each process can lose one statement that arrives later.
-//! - The rows of a segment on several topics are one row.
+//! - The rows of a segment on several topics are one row. The model of `topics` has several.
 //! - The server does not forget commits.
 //! - `takes` bounds the epochs.
 
