@@ -6,5 +6,6 @@
 mod deaths;
 mod fence;
 mod lease;
+mod segments;
 mod slots;
 mod transaction;

@@ -206,7 +206,7 @@ pub fn finds<P: Protocol>(bounds: &str, protocol: P, law: &'static str, expected
     print::<P>(bounds, "found", &checker);
 }
 
-fn listed<S: Debug>(steps: &[S]) -> String {
+pub(crate) fn listed<S: Debug>(steps: &[S]) -> String {
     let lines = steps.iter().map(|step| format!("\n    {step:?},"));
     lines.collect()
 }

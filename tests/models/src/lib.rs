@@ -14,5 +14,7 @@ pub mod deaths;
 pub mod fence;
 pub mod lease;
 mod positions;
+pub mod progress;
+pub mod segments;
 pub mod slots;
 pub mod transaction;
