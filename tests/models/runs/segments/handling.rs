@@ -273,26 +273,13 @@ fn larger_bounds() {
             ..with_two_segments(it)
         }
     });
-    all_hold("4 segments become 2, 2 messages", |it| Handling {
+    let four = Handling {
         messages: 2,
         published: 1,
         resizes: &[2],
         takes: 8,
         threads: [1, 1, 0],
-        ..with_four_segments(it)
-    });
-    all_hold("1 segment becomes 2, then 1, 2 messages", |it| Handling {
-        messages: 2,
-        published: 1,
-        slots: [0, 1, 0, 0],
-        resizes: &[2, 1],
-        takes: 6,
-        ..it
-    });
-    all_hold("3 messages, a kill, 2 suspensions, a loss", |it| Handling {
-        kills: 1,
-        suspensions: 2,
-        losses: 1,
-        ..it
-    });
+        ..with_four_segments(TRANSACTIONAL)
+    };
+    holds("Transactional, 4 segments become 2, 2 messages", four);
 }

@@ -167,15 +167,6 @@ fn larger_bounds() {
             ..THREE
         },
     );
-    holds(
-        "3 processes, 4 segments, work ends and comes, a kill, a lost take",
-        Holding {
-            work_ends: true,
-            kills: 1,
-            losses: 1,
-            ..THREE
-        },
-    );
     continues(
         "3 processes, 4 segments, a kill, a lost take",
         &Holding {
@@ -184,25 +175,4 @@ fn larger_bounds() {
             ..THREE
         },
     );
-    let threads = Holding {
-        threads: [2, 2, 2],
-        ..THREE
-    };
-    holds(
-        "3 processes with 2 threads, 4 segments, 2 polls of each",
-        polls(2, threads),
-    );
-    for (fault, holding) in [
-        ("a kill", Holding { kills: 1, ..THREE }),
-        (
-            "a suspension",
-            Holding {
-                suspensions: 1,
-                ..THREE
-            },
-        ),
-    ] {
-        let bounds = format!("3 processes, 4 segments, {fault}, 3 polls of each");
-        holds(&bounds, polls(3, holding));
-    }
 }
