@@ -46,6 +46,8 @@ on_each_database! {
     ]
     resizing: [
         segments_are_replaced_where_they_meet,
+        a_segment_of_another_size_is_not_taken,
+        segments_of_two_topics_are_replaced_together,
     ]
     running: [
         threads_share_the_segments,

@@ -1,10 +1,15 @@
 //! Changes of the number of segments.
 
-use persisting_message_bus::{MessageConsumer, ParallelConsumer};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use persisting_message_bus::backend::{DividedBy, Division, LeaseRequest, MessageSource};
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, ParallelConsumer};
 use persisting_message_bus_tests::databases::Database;
 
 use super::handling::place;
-use super::topic::Orders;
+use super::topic::{Both, KEYS, Orders, Paid, Payments};
 use super::{division, segments};
 
 pub fn segments_are_replaced_where_they_meet<D: Database>() {
@@ -22,8 +27,87 @@ pub fn segments_are_replaced_where_they_meet<D: Database>() {
     let division = division(&mut bus, "all").unwrap();
     assert_eq!((division.segments, division.resize), (16, None));
     let cursors = segments(&mut bus, "all").into_iter().map(|row| row.cursor);
-    let end = persisting_message_bus::backend::MessageSource::current_head(&mut bus, "orders");
+    let end = bus.current_head("orders");
     let end = end.unwrap();
     assert!(cursors.clone().all(|it| it == Some(end)), "{cursors:?}");
     assert!(!consumer.resize(&mut bus, 16).unwrap(), "it has so many");
+}
+
+/// Replays this control of the model of segments: `where_a_take_does_not_compare_the_slots`.
+pub fn a_segment_of_another_size_is_not_taken<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..10);
+    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
+    let mut consumer = ParallelConsumer::by_key(make).segments(2);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    // A thread has this segment from a look before the change.
+    let segment = Division::new(DividedBy::Key, 2).segment("all", 1);
+    for number in [1, 4] {
+        assert!(consumer.resize(&mut bus, number).unwrap());
+        assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+        let request = LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            segment: Some(&segment),
+            owner: "a thread",
+            duration: Duration::from_secs(5),
+            identity: Default::default(),
+        };
+        let error = format!("{:#}", bus.acquire(&request).unwrap_err());
+        assert!(error.contains("segment 1 is not there"), "{error}");
+    }
+}
+
+/// The segments of all topics are replaced together, and messages of a key keep their order.
+pub fn segments_of_two_topics_are_replaced_together<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let payments = MessageDispatcher::<Payments>::new();
+    let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        MessageConsumer::<Both>::external("all", move |message: &Message<Both>| {
+            let (order, number) = match message.payload() {
+                Both::Step(step) => (step.order, step.number),
+                Both::Paid(paid) => (paid.order, paid.number),
+            };
+            noted.lock().unwrap().push((order, number));
+            Ok(())
+        })
+    };
+    let mut consumer = ParallelConsumer::by_key(make).segments(4);
+    let mut handled = 0;
+    for (round, segments) in [4, 16, 3].into_iter().enumerate() {
+        let first = round as u64 * 100;
+        for number in (first..first + 100).step_by(2) {
+            place(&mut bus, number..number + 1);
+            let paid = Paid {
+                order: number % KEYS,
+                number: number + 1,
+            };
+            payments.dispatch(&mut bus, &paid).unwrap();
+        }
+        if round > 0 {
+            assert!(consumer.resize(&mut bus, segments).unwrap());
+        }
+        handled += consumer.handle_new_messages(&mut bus).unwrap();
+        for topic in ["orders", "payments"] {
+            let key = ConsumerKey {
+                consumer: "all",
+                topic,
+            };
+            let row = bus.stored_consumer(key).unwrap().unwrap();
+            let expected = Division::new(DividedBy::Key, segments);
+            assert_eq!(row.division, Some(expected), "{topic}");
+        }
+    }
+    assert_eq!(handled, 300);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 300, "each once");
+    for order in 0..KEYS {
+        let numbers = seen.iter().filter(|it| it.0 == order).map(|it| it.1);
+        assert!(numbers.is_sorted(), "{order}: {seen:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! A topic with a key.
 
-use persisting_message_bus::Topic;
+use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Serialize};
 
 /// The number of different keys.
@@ -15,9 +15,31 @@ pub struct Step {
 }
 
 #[derive(Debug, Clone, PartialEq, Topic)]
-#[topic(name = "orders", key = order)]
+#[topic(name = "orders", key = order: u64)]
 pub enum Orders {
     Step(Step),
+}
+
+/// A payment of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paid {
+    pub order: u64,
+    pub number: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Topic)]
+#[topic(name = "payments", key = order: u64)]
+pub enum Payments {
+    Paid(Paid),
+}
+
+/// What happens to an order, on both topics.
+#[derive(Debug, Clone, PartialEq, EventSet)]
+#[event_set(topic = Orders)]
+pub enum Both {
+    Step(Step),
+    #[event_set(topic = Payments)]
+    Paid(Paid),
 }
 
 impl Step {

@@ -159,7 +159,8 @@ pub mod backend {
     pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
     pub use crate::publish::clock::{Clock, SystemClock};
     pub use crate::store::consumer_state::{
-        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentRow,
+        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentChange,
+        SegmentRow,
     };
     pub use crate::store::failures::NewFailure;
     pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};

@@ -277,7 +277,7 @@ CREATE TABLE message_consumer_state (
 -- own, as a consumer has. "segment" is the consumer's name, a slash and the
 -- segment's number.
 CREATE TABLE message_consumer_segments (
-    segment VARCHAR(262) NOT NULL,
+    segment VARCHAR(268) NOT NULL,
     topic VARCHAR(255) NOT NULL,
     consumer VARCHAR(255) NOT NULL,
     slot_from SMALLINT NOT NULL,

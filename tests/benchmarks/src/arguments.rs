@@ -57,6 +57,8 @@ pub enum Scenario {
     Latency,
     /// Publishing and consuming with more rows, topics and consumers, and a consumer's memory
     Scaling,
+    /// The messages a second that many threads and processes handle for one consumer
+    Parallel,
 }
 
 impl Arguments {

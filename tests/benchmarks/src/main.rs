@@ -11,6 +11,7 @@ mod environment;
 mod latency;
 mod measure;
 mod memory;
+mod parallel;
 mod progress;
 mod publish;
 mod raw;
@@ -34,7 +35,7 @@ use self::arguments::Arguments;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    if let Some(done) = memory::run_child(&arguments) {
+    if let Some(done) = memory::run_child(&arguments).or_else(|| parallel::run_child(&arguments)) {
         return done;
     }
     if arguments == [serving::NAME] {

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::sizes::Sizes;
 use crate::with_driver::WithDriver;
-use crate::{consume, latency, publish, report, scaling, servers, statements};
+use crate::{consume, latency, parallel, publish, report, scaling, servers, statements};
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sizes = arguments.sizes();
@@ -53,6 +53,7 @@ fn on<B: WithDriver>(backend: &B, arguments: &Arguments, run: &mut Run) -> Resul
             Scenario::Statements => statements::run(backend, run)?,
             Scenario::Latency => latency::run(backend, run)?,
             Scenario::Scaling => scaling::run(backend, run)?,
+            Scenario::Parallel => parallel::run(backend, run)?,
         }
         // The results are kept if a later scenario fails.
         report::write(&run.results, &arguments.report)?;
@@ -81,6 +82,7 @@ fn steps_on<B: WithDriver>(arguments: &Arguments, sizes: &Sizes) -> usize {
         Scenario::Statements => statements::steps(),
         Scenario::Latency => latency::steps::<B>(sizes),
         Scenario::Scaling => scaling::steps(sizes),
+        Scenario::Parallel => parallel::steps(sizes),
     });
     steps.sum()
 }

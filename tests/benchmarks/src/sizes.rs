@@ -34,6 +34,10 @@ pub struct Sizes {
     pub crowd: usize,
     /// The number of locks that another program holds meanwhile.
     pub foreign_locks: usize,
+    /// The duration of measuring many handlers at once.
+    pub parallel_for: Duration,
+    /// The highest number of threads for one consumer.
+    pub most_threads: usize,
 }
 
 impl Sizes {
@@ -73,6 +77,8 @@ impl Sizes {
             idle_for: Duration::from_secs(30),
             crowd: 200,
             foreign_locks: 40_000,
+            parallel_for: Duration::from_secs(5),
+            most_threads: 64,
         }
     }
 
@@ -94,6 +100,7 @@ impl Sizes {
             consumed_of_many: 5_000,
             latency_for: Duration::from_secs(3),
             idle_for: Duration::from_secs(10),
+            parallel_for: Duration::from_secs(3),
             ..Self::usual()
         }
     }
@@ -119,6 +126,8 @@ impl Sizes {
             idle_for: Duration::from_millis(500),
             crowd: 3,
             foreign_locks: 100,
+            parallel_for: Duration::from_millis(200),
+            most_threads: 1,
         }
     }
 }

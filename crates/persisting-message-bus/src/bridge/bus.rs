@@ -8,7 +8,7 @@ use crate::message::raw::StoredMessage;
 use crate::message::slot::Slot;
 use crate::position::Position;
 use crate::store::consumer_state::{
-    ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentRow,
+    ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentChange, SegmentRow,
 };
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
@@ -145,7 +145,7 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         fn segments(key: ConsumerKey<'_>, division: Division) -> Result<Vec<SegmentRow>, Error>;
         fn stored_segment(key: ConsumerKey<'_>, segment: &Segment) -> Result<Option<ConsumerRow>, Error>;
         fn change_division(key: ConsumerKey<'_>, before: Division, after: Division) -> Result<bool, Error>;
-        fn replace_segments(key: ConsumerKey<'_>, leases: &[Lease], place: Place, divisions: [Division; 2]) -> Result<bool, Error>;
+        fn replace_segments(changes: &[SegmentChange<'_>]) -> Result<bool, Error>;
     }
 }
 

@@ -32,9 +32,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         std::mem::take(&mut self.memory)
     }
 
-    /// Returns whether it keeps the right to work alone, which belongs to its thread.
-    pub(crate) fn keeps_turn(&self) -> bool {
-        self.memory.turn.is_some()
+    /// Returns whether its thread must keep the segment: the right to work alone belongs to the thread,
+    /// and its leases are renewed while cursors of final effects are not stored.
+    pub(crate) fn keeps_segment(&self) -> bool {
+        self.memory.turn.is_some() || self.memory.unstored.is_some()
     }
 
     /// Returns the number of its segment.

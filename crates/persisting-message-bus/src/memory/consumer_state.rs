@@ -8,7 +8,7 @@ use crate::memory::shared::Shared;
 use crate::memory::state::{Consumers, State, state_key};
 use crate::message::name;
 use crate::store::consumer_state::{
-    ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentRow,
+    ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentChange, SegmentRow,
 };
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
@@ -195,14 +195,7 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
             .write(|consumers| Ok(consumers.change_division(key, before, after)))
     }
 
-    fn replace_segments(
-        &mut self,
-        key: ConsumerKey<'_>,
-        leases: &[Lease],
-        place: Place,
-        divisions: [Division; 2],
-    ) -> Result<bool, Error> {
-        self.consumers
-            .write(|consumers| consumers.replace(key, leases, place, divisions))
+    fn replace_segments(&mut self, changes: &[SegmentChange<'_>]) -> Result<bool, Error> {
+        self.consumers.write(|consumers| consumers.replace(changes))
     }
 }

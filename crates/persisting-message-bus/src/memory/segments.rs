@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::memory::state::{Consumers, State, state_key};
-use crate::store::consumer_state::SegmentRow;
+use crate::store::consumer_state::{SegmentChange, SegmentRow};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::part::{Part, SlotRange};
-use crate::store::place::Place;
 use crate::store::segment::{Division, Segment};
 
 pub(super) fn segment_key(segment: &Segment, topic: &str) -> (String, String) {
@@ -113,26 +112,33 @@ impl Consumers {
         row.map(|row| row.division = Some(after)).is_some()
     }
 
-    pub(super) fn replace(
-        &mut self,
-        key: ConsumerKey<'_>,
-        leases: &[Lease],
-        place: Place,
-        [before, after]: [Division; 2],
-    ) -> Result<bool, Error> {
-        for lease in leases {
-            let row = self.row(key, lease.segment.as_ref());
-            if row.is_none_or(|row| !row.is_held(lease)) {
-                return Err(Error::lease_lost(lease));
+    pub(super) fn replace(&mut self, changes: &[SegmentChange<'_>]) -> Result<bool, Error> {
+        for change in changes {
+            let row = self.row(change.key, None);
+            if row.is_none_or(|row| row.division != Some(change.before)) {
+                return Ok(false);
+            }
+            for lease in &change.leases {
+                let row = self.row(change.key, lease.segment.as_ref());
+                if row.is_none_or(|row| !row.is_held(lease)) {
+                    return Err(Error::lease_lost(lease));
+                }
             }
         }
-        let Some(latest) = leases.iter().max_by_key(|lease| lease.epoch) else {
-            return Ok(false);
-        };
-        if !self.change_division(key, before, after) {
-            return Ok(false);
+        for change in changes {
+            self.replace_on(change);
         }
-        let removed = leases.iter().filter_map(|lease| {
+        Ok(true)
+    }
+
+    /// Replaces the segments on one topic.
+    fn replace_on(&mut self, change: &SegmentChange<'_>) {
+        let key = change.key;
+        let Some(latest) = change.leases.iter().max_by_key(|lease| lease.epoch) else {
+            return;
+        };
+        self.change_division(key, change.before, change.after);
+        let removed = change.leases.iter().filter_map(|lease| {
             let segment = lease.segment.as_ref()?;
             self.segments.remove(&segment_key(segment, key.topic))
         });
@@ -140,15 +146,14 @@ impl Consumers {
         let new = Lease {
             segment: None,
             epoch: latest.epoch + 1,
-            cursor: place.cursor,
-            anchor: place.anchor,
+            cursor: change.place.cursor,
+            anchor: change.place.anchor,
             ..latest.clone()
         };
-        self.insert(&new, after);
+        self.insert(&new, change.after);
         for row in removed {
-            self.keep_failures(key, row, after);
+            self.keep_failures(key, row, change.after);
         }
-        Ok(true)
     }
 
     /// Gives the failures of a segment to the new segments. Memory does not know the slot of a

@@ -10,7 +10,8 @@ use crate::sql::own_transactions::abandon;
 use crate::sql::statements::{consumers, failures, leases, renaming, segments};
 use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::store::consumer_state::{
-    ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentRow,
+    ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentChange,
+    SegmentRow,
 };
 use crate::store::identity::ConsumerIdentity;
 use crate::store::key::ConsumerKey;
@@ -170,16 +171,10 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         })
     }
 
-    fn replace_segments(
-        &mut self,
-        key: ConsumerKey<'_>,
-        leases: &[Lease],
-        place: Place,
-        divisions: [Division; 2],
-    ) -> Result<bool, Error> {
+    fn replace_segments(&mut self, changes: &[SegmentChange<'_>]) -> Result<bool, Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                segments::replace(connection, schema, key, (leases, place), divisions)
+                segments::replace(connection, schema, changes)
             })
         })
     }

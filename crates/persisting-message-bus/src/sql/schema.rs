@@ -114,8 +114,8 @@ table_names! {
     SegmentTable {
         /// The table, `message_consumer_segments`.
         table: Name = "message_consumer_segments",
-        /// A text of up to 262 characters, `segment`: the consumer's name, a slash and the number of
-        /// the segment. The primary key consists of segment and topic; on PostgreSQL, of segment,
+        /// A text of up to 268 characters, `segment`: the consumer's name, a slash, the number of
+        /// the segment and how many there are. The primary key consists of segment and topic; on PostgreSQL, of segment,
         /// topic and epoch.
         consumer: Name = "segment",
         /// A text, `topic`.

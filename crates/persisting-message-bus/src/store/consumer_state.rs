@@ -231,26 +231,36 @@ pub trait MessageConsumerState: MessageFailures {
         Err(without_segments().of_consumer(key.consumer))
     }
 
-    /// Replaces the segments of a consumer by those of the second division, if the stored division is
-    /// still the first one. Returns `true` if it was. All changes take effect together.
+    /// Replaces the segments of a consumer on several topics, if the stored divisions are still those of
+    /// the changes. Returns `true` if they were. All changes take effect together.
     ///
-    /// `leases` are those of all segments. The new segments begin at `place`, and their epochs after
-    /// the highest epoch of the old ones, so no late write of an earlier holder can fit.
+    /// The epochs of the new segments begin after the highest epoch of the old ones, so no late write of
+    /// an earlier holder can fit.
     ///
     /// # Errors
     ///
     /// - [`Error::is_lease_lost`] if another owner has taken one of the leases since. Nothing was
     ///   replaced.
     /// - If the state cannot be written, or does not keep segments.
-    fn replace_segments(
-        &mut self,
-        key: ConsumerKey<'_>,
-        _leases: &[Lease],
-        _place: Place,
-        _divisions: [Division; 2],
-    ) -> Result<bool, Error> {
-        Err(without_segments().of_consumer(key.consumer))
+    fn replace_segments(&mut self, changes: &[SegmentChange<'_>]) -> Result<bool, Error> {
+        let consumer = changes.first().map_or("", |change| change.key.consumer);
+        Err(without_segments().of_consumer(consumer))
     }
+}
+
+/// Other segments of a consumer on one topic.
+#[derive(Debug)]
+pub struct SegmentChange<'a> {
+    /// The consumer and the topic.
+    pub key: ConsumerKey<'a>,
+    /// The stored division.
+    pub before: Division,
+    /// The new division.
+    pub after: Division,
+    /// The leases of all segments.
+    pub leases: Vec<Lease>,
+    /// The place at which the new segments begin.
+    pub place: Place,
 }
 
 /// Returns the error of a state that keeps no segments.

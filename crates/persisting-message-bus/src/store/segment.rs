@@ -47,8 +47,9 @@ pub struct Segment {
     pub number: u16,
     /// The messages that belong to it.
     pub part: Part,
-    /// The text that identifies it among the segments of all consumers on a topic: the consumer's
-    /// name, a slash and the number.
+    /// The text that identifies it among the segments of all consumers on a topic, such as `mailer/3 of
+    /// 64`. It has the number of segments, because segments of the same number and of another size must
+    /// not be taken for this one.
     pub name: String,
 }
 
@@ -80,7 +81,7 @@ impl Division {
                 DividedBy::Key => Part::Keys(range),
                 DividedBy::Position => Part::Positions(range),
             },
-            name: format!("{consumer}/{number}"),
+            name: format!("{consumer}/{number} of {}", self.segments),
         }
     }
 

@@ -39,10 +39,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if let Some(known) = known {
             self.check_kind(known.by, wanted.by)?;
         }
-        if known.is_some_and(|known| known.resize.is_some()) {
-            // The change of the number must end first, on all topics.
-            return Ok(());
-        }
+        // A change of the number of segments that is in progress includes a topic that is new.
         let division = known.unwrap_or(wanted);
         for (index, row) in rows.iter().enumerate() {
             match row.as_ref().and_then(|row| row.division) {

@@ -164,7 +164,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 Ok(Some(look))
             }
             None => {
-                self.end_resizing(bus)?;
+                self.agree_on_resizing(bus)?;
                 Ok(None)
             }
         }

@@ -8,7 +8,8 @@
 //!    before it reads this. So a message after the position is handed out only by a look that began
 //!    before, and then the position is raised to the cursor.
 //! 2. When no segment has messages up to the position, a process takes the leases of all segments,
-//!    checks that, and replaces the segments in one transaction.
+//!    checks that, and replaces the segments on all topics in one transaction. A thread that still has a
+//!    former segment in mind cannot take a new one for it, because their names differ.
 //!
 //! Everything is in the database, so any process continues what another one has begun.
 
@@ -19,7 +20,7 @@ use crate::consume::segments::look::{Look, Seen};
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
-use crate::store::consumer_state::MessageConsumerState;
+use crate::store::consumer_state::{MessageConsumerState, SegmentChange};
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
 use crate::store::segment::{Division, Resize};
@@ -107,15 +108,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let is_there = |seen: &Seen| has_stopped(seen, look);
         // The mark is capped at the position, so it shows that nothing before can still be committed.
         let is_complete = look.ends.high_water_mark == stop_at;
-        if !is_complete || !look.segments.iter().all(|it| it.is_free() && is_there(it)) {
-            return Ok(());
+        if is_complete && look.segments.iter().all(|it| it.is_free() && is_there(it)) {
+            self.replace(bus, look)?;
         }
-        (0..self.topics.len()).try_for_each(|topic| self.replace(bus, look.division, topic))
+        Ok(())
     }
 
-    /// Ends a change that some topics have made and others have not, because a process ended between
-    /// them.
-    pub(crate) fn end_resizing<B>(&mut self, bus: &mut B) -> Result<(), Error>
+    /// Lets all topics agree on a change that a process has stored on some of them only.
+    pub(crate) fn agree_on_resizing<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
@@ -123,99 +123,109 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let divisions = rows.iter().map(|row| row.as_ref()?.division);
         let divisions: Vec<_> = divisions.collect();
         let resizes = divisions.iter().flatten().filter_map(|it| it.resize);
-        let Some(resize) = resizes.max_by_key(|resize| resize.stop_at) else {
+        // Two operators can have begun different changes at once: the one that stops later is kept.
+        let Some(resize) = resizes.max_by_key(|resize| (resize.stop_at, resize.to)) else {
             return Ok(());
         };
-        let is_done = |it: &Division| it.resize.is_none() && it.segments == resize.to;
-        let is_done_elsewhere = divisions.iter().flatten().any(is_done);
-        for (topic, division) in divisions.iter().enumerate() {
-            let Some(division) = *division else { continue };
+        for (reader, before) in self.topics.iter().zip(divisions) {
+            let Some(before) = before else { continue };
             let after = Division {
                 resize: Some(resize),
-                ..division
+                ..before
             };
-            match division.resize {
-                None if is_done(&division) => {}
-                Some(_) if is_done_elsewhere => self.replace(bus, division, topic)?,
-                // The change was begun, or the position raised, on the other topics only.
-                _ => {
-                    bus.change_division(self.key(self.topics[topic].topic), division, after)?;
-                }
+            if before != after {
+                bus.change_division(self.key(reader.topic), before, after)?;
             }
         }
         Ok(())
     }
 
-    /// Replaces the segments of a topic, if all stand at the position and are free.
-    fn replace<B>(&mut self, bus: &mut B, before: Division, topic: usize) -> Result<(), Error>
+    /// Replaces the segments on all topics, if all stand at the position and are free.
+    fn replace<B>(&mut self, bus: &mut B, look: &Look) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let Some(Resize { to, stop_at }) = before.resize else {
+        let Some(Resize { to, stop_at }) = look.division.resize else {
             return Ok(());
         };
-        let end = bus.head(self.topics[topic].topic, stop_at)?;
         let mut leases = Vec::new();
-        let replaced = self.replace_under(bus, before, topic, &mut leases, |lease| {
-            lease.place().position() >= end.position && lease.place().position() <= stop_at
-        });
-        let replaced = match replaced {
-            Ok(true) => {
-                let place = end.place_after(Place::BEFORE_ALL);
-                let after = Division::new(before.by, to);
-                let key = self.key(self.topics[topic].topic);
-                bus.replace_segments(key, &leases, place, [before, after])
-            }
+        let replaced = match self.take_all(bus, look, stop_at, &mut leases) {
+            Ok(true) => self.replace_under(bus, look, &leases, to),
             other => other,
         };
+        if matches!(replaced, Ok(true)) {
+            info!(
+                messaging.consumer.group.name = self.name,
+                segments = to,
+                at = stop_at.get(),
+                "number of segments changed"
+            );
+            return Ok(());
+        }
+        let released = leases.iter().flatten().map(|lease| bus.release(lease));
+        let released = released.fold(Ok(()), Result::and);
         match replaced {
-            Ok(true) => {
-                info!(
-                    messaging.consumer.group.name = self.name,
-                    messaging.destination.name = self.topics[topic].topic,
-                    segments = to,
-                    at = end.position.get(),
-                    "number of segments changed"
-                );
-                Ok(())
-            }
-            replaced => {
-                let released = leases.iter().map(|lease| bus.release(lease));
-                let released = released.fold(Ok(()), Result::and);
-                match replaced {
-                    Err(error) if error.is_lease_held() => released,
-                    Err(error) => Err(error),
-                    Ok(_) => released,
-                }
-            }
+            Err(error) if error.is_lease_held() => released,
+            Err(error) => Err(error),
+            Ok(_) => released,
         }
     }
 
-    /// Takes the leases of all segments. Returns whether all stand at the position.
-    fn replace_under<B>(
+    /// Takes the leases of all segments, topic by topic. Returns whether all stand at the position.
+    ///
+    /// The owner is another one than that of this process's threads, because an owner can take its own
+    /// leases again: a thread can have begun to work on a segment since the look.
+    fn take_all<B>(
         &self,
         bus: &mut B,
-        before: Division,
-        topic: usize,
-        leases: &mut Vec<Lease>,
-        stands_there: impl Fn(&Lease) -> bool,
+        look: &Look,
+        stop_at: Position,
+        leases: &mut Vec<Vec<Lease>>,
     ) -> Result<bool, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
-        for segment in before.all(&self.name) {
-            let request = LeaseRequest {
-                segment: Some(&segment),
-                ..self.request(self.topics[topic].topic)
-            };
-            let lease = bus.acquire(&request)?;
-            let is_there = stands_there(&lease);
-            leases.push(lease);
-            if !is_there {
-                return Ok(false);
+        let owner = format!("{} changes the number of segments", self.owner);
+        for (reader, end) in self.topics.iter().zip(&look.ends.heads) {
+            leases.push(Vec::new());
+            for Seen { segment, .. } in &look.segments {
+                let request = LeaseRequest {
+                    segment: Some(segment),
+                    owner: &owner,
+                    ..self.request(reader.topic)
+                };
+                let lease = bus.acquire(&request)?;
+                let stands_at = lease.place().position();
+                if let Some(of_topic) = leases.last_mut() {
+                    of_topic.push(lease);
+                }
+                if !(end.position..=stop_at).contains(&stands_at) {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
+    }
+
+    fn replace_under<B>(
+        &self,
+        bus: &mut B,
+        look: &Look,
+        leases: &[Vec<Lease>],
+        to: u16,
+    ) -> Result<bool, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let topics = self.topics.iter().zip(&look.ends.heads).zip(leases);
+        let changes = topics.map(|((reader, end), leases)| SegmentChange {
+            key: self.key(reader.topic),
+            before: look.division,
+            after: Division::new(look.division.by, to),
+            leases: leases.clone(),
+            place: end.place_after(Place::BEFORE_ALL),
+        });
+        bus.replace_segments(&changes.collect::<Vec<_>>())
     }
 }
 

@@ -61,9 +61,7 @@ where
                 .begin_segment(job.segment, job.memory, job.ends);
             self.consumer.fit(&self.fitting);
             let mut outcome = self.handle();
-            // The right to work alone belongs to this thread, so it keeps the segment until it has
-            // given that back.
-            while self.consumer.keeps_turn() {
+            while self.consumer.keeps_segment() {
                 self.rest(&outcome);
                 if !self.connect() {
                     break;

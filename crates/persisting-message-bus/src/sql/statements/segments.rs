@@ -11,11 +11,10 @@ use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::{SegmentNames, TableSchema};
 use crate::sql::statements::consumers::{OF_SEGMENT, failed, stored_consumer};
-use crate::store::consumer_state::{ConsumerRow, SegmentRow};
+use crate::store::consumer_state::{ConsumerRow, SegmentChange, SegmentRow};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::Lease;
 use crate::store::part::SlotRange;
-use crate::store::place::Place;
 use crate::store::segment::{Division, Segment};
 
 /// The segments follow the consumer, so its own lease is released.
@@ -246,44 +245,81 @@ where
 pub(in crate::sql) fn replace<C>(
     connection: &mut C,
     schema: &TableSchema,
-    key: ConsumerKey<'_>,
-    (leases, place): (&[Lease], Place),
-    [before, after]: [Division; 2],
+    changes: &[SegmentChange<'_>],
 ) -> Result<bool, Error>
 where
     C: LoadConnection + 'static,
     C::Backend: Dialect,
 {
+    let replaced = connection.transaction(|connection| {
+        for change in changes {
+            if !replace_on(connection, schema, change)? {
+                return Err(NotReplaced::OtherDivision);
+            }
+        }
+        Ok(())
+    });
+    match replaced {
+        Ok(()) => Ok(true),
+        Err(NotReplaced::OtherDivision) => Ok(false),
+        Err(NotReplaced::Failed(error)) => Err(error),
+    }
+}
+
+/// Why nothing was replaced.
+enum NotReplaced {
+    OtherDivision,
+    Failed(Error),
+}
+
+impl From<Error> for NotReplaced {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<DieselError> for NotReplaced {
+    fn from(cause: DieselError) -> Self {
+        Self::Failed(cause.into())
+    }
+}
+
+/// Replaces the segments on one topic.
+fn replace_on<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    change: &SegmentChange<'_>,
+) -> Result<bool, Error>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect,
+{
+    let key = change.key;
     let failed = |cause| failed(key, "replacing the segments", cause);
-    let Some(latest) = leases.iter().max_by_key(|lease| lease.epoch) else {
+    let Some(latest) = change.leases.iter().max_by_key(|lease| lease.epoch) else {
         return Ok(false);
     };
+    if !change_division(connection, schema, key, [change.before, change.after])? {
+        return Ok(false);
+    }
+    for lease in &change.leases {
+        let held = [lease.row_name(), &lease.topic, &lease.owner].map(Text);
+        let held = held.into_iter().chain([Number(lease.epoch)]);
+        let remove = Statement::new(REMOVE, &schema.segments, held);
+        let removed = connection.execute_returning_count(&remove);
+        if removed.map_err(failed)? != 1 {
+            return Err(Error::lease_lost(lease));
+        }
+    }
     let new = Lease {
         segment: None,
         epoch: latest.epoch + 1,
-        cursor: place.cursor,
-        anchor: place.anchor,
+        cursor: change.place.cursor,
+        anchor: change.place.anchor,
         ..latest.clone()
     };
-    connection.transaction(|connection| {
-        if !change_division(connection, schema, key, [before, after])? {
-            return Ok(false);
-        }
-        for lease in leases {
-            let held = [lease.row_name(), &lease.topic, &lease.owner].map(Text);
-            let held = held.into_iter().chain([Number(lease.epoch)]);
-            let remove = Statement::new(REMOVE, &schema.segments, held);
-            if connection
-                .execute_returning_count(&remove)
-                .map_err(failed)?
-                != 1
-            {
-                return Err(Error::lease_lost(lease));
-            }
-        }
-        insert(connection, schema, &new, after).map_err(failed)?;
-        Ok(true)
-    })
+    insert(connection, schema, &new, change.after).map_err(failed)?;
+    Ok(true)
 }
 
 /// Returns the condition that a failure belongs to the lease's segment, with its values.
