@@ -29,6 +29,7 @@ fn stored<'a>(message_type: &'a str, payload: &'a str) -> StoredMessage<'a> {
 #[test]
 fn a_topic_lists_its_messages_in_the_order_of_the_variants() {
     let message = |name, aliases| MessageDescriptor {
+        key: None,
         name,
         aliases,
         version: 1,

@@ -7,6 +7,7 @@ mod errors;
 mod expand;
 mod input;
 mod kind;
+mod message_key;
 mod other_kind;
 mod payload;
 mod validate;
@@ -38,6 +39,12 @@ use crate::kind::Kind;
 ///
 /// - `name = "orders"`: the name of the topic, at most 255 characters. Required. Names cannot have
 ///   control characters or invisible format characters.
+/// - `key = order_id`: the field that has the key of each message, such as the id of the order that it
+///   belongs to. `key = order.id` is a field of a field, and `key = fn key_of` a function that takes a
+///   reference to the message and returns the key. The type of the key implements `MessageKey`. An
+///   `Option` of it is `None` for a message without a key. All keys of the topic have one type. Write
+///   it as `key = order_id: OrderId` if an event set takes messages of several topics by key, because
+///   a derive cannot see the types of fields.
 /// - `retired = "CouponUsed"`: a message type that the topic once had, and that no program
 ///   dispatches any more. Consumers do not select stored messages of that type. It can be repeated.
 ///   No variant can have that name or alias.
@@ -58,6 +65,7 @@ use crate::kind::Kind;
 ///   stored message is read as the struct of its version. `From` converts that struct into the
 ///   struct of the next version, and so on. `1 = json(upcast)` reads the message as JSON instead;
 ///   `fn upcast(Value) -> Result<Value, E>` converts it into the JSON of the next version.
+/// - `key = id`: the field or function that has the key of this message, in place of the topic's.
 /// - `unknown`, alone: the variant for messages that the enum does not know. It holds a
 ///   `RawMessage`, or a `Box` of it. It receives messages of other types, and messages of versions
 ///   that are newer than the code, but no messages of retired types. An enum with such a variant
@@ -65,7 +73,7 @@ use crate::kind::Kind;
 ///
 /// The derive implements `Topic`, `EventSet` and `MessageOf` for the enum, so a topic does not derive
 /// `EventSet`. For each message, it implements `MessageOf`, `Into` the enum, and `TryFrom` the enum,
-/// whose error is the enum.
+/// whose error is the enum. A topic with a key is `Keyed`.
 ///
 /// Deprecated structs and functions cause the compiler's warning. To allow them, write
 /// `#[allow(deprecated)]` on the enum or on the variant.
@@ -95,8 +103,20 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// `#[message(unknown)]` marks the variant for messages that the topics do not know, as in a topic.
 /// The variant holds a `RawMessage`. It receives no messages of retired types.
 ///
-/// The derive implements `EventSet` for the enum.
+/// The derive implements `EventSet` for the enum. If all its topics have keys of the same type, the
+/// enum is `Keyed`. For several topics, each of them must write that type:
+/// `#[topic(name = "orders", key = order_id: OrderId)]`.
 #[proc_macro_derive(EventSet, attributes(event_set, message, topic))]
 pub fn derive_event_set(input: TokenStream) -> TokenStream {
     expand(input.into(), Kind::EventSet).into()
+}
+
+/// Derives `MessageKey` for a struct with one field: its key is that of the field.
+///
+/// `#[message_key(crate = path::to::persisting_message_bus)]` sets the path of the library, for crates
+/// that re-export the whole library, or rename it in `Cargo.toml`. Default:
+/// `::persisting_message_bus`.
+#[proc_macro_derive(MessageKey, attributes(message_key))]
+pub fn derive_message_key(input: TokenStream) -> TokenStream {
+    message_key::expand(input.into()).into()
 }

@@ -134,6 +134,7 @@ pub use crate::consume::start_at::StartAt;
 pub use crate::consume::unknown::OnUnknown;
 pub use crate::error::Error;
 pub use crate::message::headers::Headers;
+pub use crate::message::key::{Keyed, MessageKey, UnnamedKeyOf};
 pub use crate::message::topic::{EventSet, Topic};
 pub use crate::message::typed::Message;
 pub use crate::position::Position;
@@ -206,6 +207,52 @@ pub mod handler {
 ///
 /// assert_eq!(Orders::NAME, "orders");
 /// assert_eq!(Orders::MESSAGES[1].name, "OrderShipped");
+/// ```
+///
+/// A topic with a key, which the messages of an order have in different places:
+///
+/// ```
+/// use persisting_message_bus::Topic;
+/// use persisting_message_bus::backend::MessageOf;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {
+///     order_id: u64,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderShipped {
+///     order: Order,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Order {
+///     id: u64,
+/// }
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct NewsletterSent {
+///     about: Option<Order>,
+/// }
+///
+/// fn order_of(sent: &NewsletterSent) -> Option<u64> {
+///     sent.about.as_ref().map(|order| order.id)
+/// }
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders", key = order_id)]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+///     #[message(key = order.id)]
+///     OrderShipped(OrderShipped),
+///     #[message(key = fn order_of)]
+///     NewsletterSent(NewsletterSent),
+/// }
+///
+/// assert_eq!(OrderPlaced { order_id: 7 }.key().as_deref(), Some("7"));
+/// assert_eq!(OrderShipped { order: Order { id: 7 } }.key().as_deref(), Some("7"));
+/// assert_eq!(NewsletterSent { about: None }.key(), None);
 /// ```
 ///
 /// A message whose struct has changed:
@@ -301,6 +348,31 @@ pub use persisting_message_bus_derive::Topic;
 ///
 pub use persisting_message_bus_derive::EventSet;
 
+/// ```
+/// use persisting_message_bus::{Keyed, MessageKey, Topic};
+/// use persisting_message_bus::backend::MessageOf;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, MessageKey)]
+/// struct OrderId(u64);
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlaced {
+///     order_id: OrderId,
+/// }
+///
+/// #[derive(Topic)]
+/// #[topic(name = "orders", key = order_id)]
+/// enum Orders {
+///     OrderPlaced(OrderPlaced),
+/// }
+///
+/// let placed = OrderPlaced { order_id: OrderId(7) };
+/// assert_eq!(placed.key().as_deref(), Some("7"));
+/// ```
+///
+pub use persisting_message_bus_derive::MessageKey;
+
 /// The connection to the program's tracing.
 pub mod tracing {
     pub use crate::observe::trace::{TraceContext, TraceContextIsSet, set_trace_context};
@@ -311,6 +383,8 @@ pub mod tracing {
 pub mod __private {
     pub use crate::error::Error;
     pub use crate::message::derived::*;
+    pub use crate::message::derived_keys::*;
+    pub use crate::message::key::{Keyed, MessageKey, UnnamedKeyOf};
     pub use crate::message::raw::StoredMessage;
     pub use crate::message::topic::{
         EventSet, MessageDescriptor, MessageOf, Topic, TopicFilter, WantedMessages,

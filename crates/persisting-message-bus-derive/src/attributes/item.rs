@@ -20,7 +20,7 @@ impl Item<'_> {
     }
 
     /// Returns an error at the next token, or at the key if there is none.
-    fn error_at_value(&self, message: impl std::fmt::Display) -> syn::Error {
+    pub(super) fn error_at_value(&self, message: impl std::fmt::Display) -> syn::Error {
         if self.input.is_empty() {
             self.error(message)
         } else {
@@ -89,7 +89,7 @@ impl Item<'_> {
         self.ends(&format!("`{key}` has no value: write only `{key}`"))
     }
 
-    fn equals(&self, fix: &str) -> syn::Result<()> {
+    pub(super) fn equals(&self, fix: &str) -> syn::Result<()> {
         if self.input.peek(Token![=]) && !self.input.peek(Token![=>]) {
             self.input.parse::<Token![=]>()?;
             return Ok(());
@@ -98,7 +98,7 @@ impl Item<'_> {
     }
 
     /// Checks that the item ends. A word after it is the next item, whose comma is missing.
-    fn ends(&self, message: &str) -> syn::Result<()> {
+    pub(super) fn ends(&self, message: &str) -> syn::Result<()> {
         let is_next = self.input.peek(Ident::peek_any);
         if self.input.is_empty() || self.input.peek(Token![,]) || is_next {
             Ok(())

@@ -2,14 +2,14 @@ use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, LitInt, LitStr, Path, Token, parenthesized, token};
 
 use super::item::Item;
+use super::key::Key;
 use super::list::for_each;
 use super::on_enum::topic;
 use super::previous::Previous;
 use crate::errors::Errors;
 use crate::kind::Kind;
 
-const EXPECTED: &str =
-    "`name = \"...\"`, `alias = \"...\"`, `version = ...`, `previous(...)` or `unknown`";
+const EXPECTED: &str = "`name = \"...\"`, `alias = \"...\"`, `version = ...`, `previous(...)`, `key = ...` or `unknown`";
 
 /// The attributes on a variant.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(crate) struct MessageAttributes {
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) version: Option<LitInt>,
     pub(crate) previous: Vec<Previous>,
+    /// `key = order_id`.
+    pub(crate) key: Option<Key>,
     /// `unknown`.
     pub(crate) unknown: Option<Ident>,
     /// `#[event_set(topic = Payments)]`, in an event set.
@@ -69,6 +71,8 @@ impl MessageAttributes {
             let versions = Punctuated::<_, Token![,]>::parse_terminated(&versions)?;
             self.previous.extend(versions);
             Ok(())
+        } else if item.is("key") {
+            item.set_once(&mut self.key, Key::parse(item)?)
         } else if item.is("unknown") {
             item.set_once(&mut self.unknown, item.key.clone())?;
             item.stands_alone()

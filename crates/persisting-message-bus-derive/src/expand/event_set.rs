@@ -2,6 +2,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Ident;
 
+use super::keys;
 use super::of_topic::{OfTopic, by_topic};
 use super::scope::Scope;
 use super::topic::decoded;
@@ -12,6 +13,7 @@ pub(super) fn impls(event_set: &MessageEnum<'_>, scope: &mut Scope) {
     let ident = &event_set.ident;
     let topics = by_topic(event_set);
     scope.add_for_enum(topics_are_different(ident, &topics));
+    scope.add_for_enum(keys::of_event_set(ident, &topics));
     scope.add(messages_are_different(ident, &topics));
     scope.add(event_set_impl(event_set, &topics));
 }

@@ -3,6 +3,7 @@ use quote::{quote, quote_spanned};
 use syn::Ident;
 
 use super::at;
+use super::keys;
 use super::versions;
 use crate::ast::{Message, MessageEnum};
 
@@ -10,7 +11,7 @@ use crate::ast::{Message, MessageEnum};
 pub(super) fn impls(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>) -> TokenStream {
     let ident = &topic.ident;
     let registered = registered(ident, index, message);
-    let message_of = message_of(ident, index, message);
+    let message_of = message_of(topic, index, message);
     let from = from(ident, message);
     let try_from = try_from(topic, message);
     quote! {
@@ -38,9 +39,11 @@ fn registered(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
     }
 }
 
-fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream {
+fn message_of(topic: &MessageEnum<'_>, index: usize, message: &Message<'_>) -> TokenStream {
     let payload = &message.alias;
     let json = versions::json(payload);
+    let key = keys::of_message(topic);
+    let topic = &topic.ident;
     quote_spanned! {at(payload)=>
         #[automatically_derived]
         impl __bus::MessageOf<#topic> for #payload {
@@ -51,6 +54,8 @@ fn message_of(topic: &Ident, index: usize, message: &Message<'_>) -> TokenStream
             fn to_payload(&self) -> __bus::EncodedPayload {
                 (#json.encode)(self)
             }
+
+            #key
         }
     }
 }
@@ -101,7 +106,9 @@ fn try_from(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
 
 /// Returns the impl that makes the topic's enum a message of the topic, too: the message in its
 /// variant.
-pub(super) fn of_topic_itself(topic: &Ident, messages: &[Message<'_>]) -> TokenStream {
+pub(super) fn of_topic_itself(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream {
+    let key = keys::of_topic_itself(topic, messages);
+    let topic = &topic.ident;
     let idents: Vec<_> = messages.iter().map(|message| message.ident).collect();
     let indices = 0..messages.len();
     quote! {
@@ -117,6 +124,8 @@ pub(super) fn of_topic_itself(topic: &Ident, messages: &[Message<'_>]) -> TokenS
             fn to_payload(&self) -> __bus::EncodedPayload {
                 <Self as __bus::Topic>::encode(self)
             }
+
+            #key
         }
     }
 }

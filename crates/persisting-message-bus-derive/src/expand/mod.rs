@@ -1,6 +1,7 @@
 //! The generated code. It uses only names of `::core` and of the library's `__private`.
 
 mod event_set;
+mod keys;
 mod message;
 mod of_topic;
 mod scope;

@@ -14,7 +14,12 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
     let ident = &topic.ident;
     let (impl_generics, type_generics, where_clause) = topic.original.generics.split_for_impl();
     let stub = stub();
-    let event_set = event_set(topic);
+    let event_set = as_event_set(topic);
+    // A key that is itself the mistake is no second one. Without its attribute, the enum may be an
+    // event set, whose stub has a key.
+    let attributes = &topic.original.attrs;
+    let is_topic = attributes.iter().any(|it| it.path().is_ident("topic"));
+    let keyed = is_topic.then(|| keyed(topic));
     let messages = messages(topic);
     // As in the correct impls, two topics that both have errors must have different names.
     let name = topic
@@ -24,7 +29,8 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
         .map_or_else(|| ident.to_string(), LitStr::value);
     let descriptors = topic.messages().map(|message| {
         let name = message.name();
-        quote!(__bus::MessageDescriptor { name: #name, aliases: &[], version: 1 })
+        let key = quote!(::core::option::Option::None);
+        quote!(__bus::MessageDescriptor { name: #name, aliases: &[], version: 1, key: #key })
     });
     quote! {
         impl #impl_generics __bus::Topic for #ident #type_generics #where_clause {
@@ -42,11 +48,28 @@ pub(super) fn topic(topic: &MessageEnum<'_>) -> TokenStream {
             }
         }
         #event_set
+        #keyed
         #messages
     }
 }
 
 pub(super) fn event_set(event_set: &MessageEnum<'_>) -> TokenStream {
+    let keyed = keyed(event_set);
+    let event_set = as_event_set(event_set);
+    quote!(#event_set #keyed)
+}
+
+fn keyed(of: &MessageEnum<'_>) -> TokenStream {
+    let ident = &of.ident;
+    let (impl_generics, type_generics, where_clause) = of.original.generics.split_for_impl();
+    quote! {
+        impl #impl_generics __bus::Keyed for #ident #type_generics #where_clause {
+            type Key = ::core::primitive::str;
+        }
+    }
+}
+
+fn as_event_set(event_set: &MessageEnum<'_>) -> TokenStream {
     let stub = stub();
     let ident = &event_set.ident;
     let (impl_generics, type_generics, where_clause) = event_set.original.generics.split_for_impl();

@@ -2,7 +2,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::scope::Scope;
-use super::{message, unknown};
+use super::{keys, message, unknown};
 use crate::ast::{Message, MessageEnum};
 
 pub(super) fn impls(topic: &MessageEnum<'_>, scope: &mut Scope) {
@@ -12,7 +12,10 @@ pub(super) fn impls(topic: &MessageEnum<'_>, scope: &mut Scope) {
     // An unknown message cannot be dispatched, so an enum that may hold one cannot be dispatched
     // either.
     if topic.unknown().is_none() {
-        scope.add(message::of_topic_itself(&topic.ident, &messages));
+        scope.add(message::of_topic_itself(topic, &messages));
+    }
+    if let Some(keyed) = keys::of_topic(topic, &messages) {
+        scope.add(keyed);
     }
     for (index, message) in messages.iter().enumerate() {
         scope.add_for(message.variant, message::impls(topic, index, message));
@@ -22,7 +25,7 @@ pub(super) fn impls(topic: &MessageEnum<'_>, scope: &mut Scope) {
 fn topic_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStream {
     let ident = &topic.ident;
     let name = &topic.attributes.name;
-    let descriptors = messages.iter().map(descriptor);
+    let descriptors = messages.iter().map(|message| descriptor(topic, message));
     let indices = 0..messages.len();
     let patterns = messages.iter().map(pattern);
     let idents = messages.iter().map(|message| message.ident);
@@ -105,12 +108,18 @@ fn event_set_impl(topic: &MessageEnum<'_>, messages: &[Message<'_>]) -> TokenStr
     }
 }
 
-fn descriptor(message: &Message<'_>) -> TokenStream {
+fn descriptor(topic: &MessageEnum<'_>, message: &Message<'_>) -> TokenStream {
     let name = message.name();
     let aliases = message.aliases();
     let version = message.version();
+    let key = keys::in_descriptor(topic, message);
     quote! {
-        __bus::MessageDescriptor { name: #name, aliases: &[#(#aliases),*], version: #version }
+        __bus::MessageDescriptor {
+            name: #name,
+            aliases: &[#(#aliases),*],
+            version: #version,
+            key: #key,
+        }
     }
 }
 

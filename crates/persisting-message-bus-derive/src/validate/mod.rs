@@ -1,5 +1,6 @@
 //! The rules for topics and event sets. Rules that need types are left to the compiler.
 
+mod keys;
 mod names;
 mod payloads;
 mod placement;
@@ -26,6 +27,7 @@ pub(crate) fn topic(input: &MessageEnum<'_>, errors: &mut Errors) {
     }
     names::retired_are_allowed(input, errors);
     names::are_unique(input, errors);
+    keys::belong_to_a_keyed_topic(input, errors);
 }
 
 pub(crate) fn event_set(input: &MessageEnum<'_>, errors: &mut Errors) {
@@ -40,7 +42,7 @@ pub(crate) fn event_set(input: &MessageEnum<'_>, errors: &mut Errors) {
         } else if let Some(attribute) = &variant.attributes.first {
             errors.at(
                 attribute,
-                "names, aliases and versions belong to the topic: move this to the variant there",
+                "names, aliases, versions and keys belong to the topic: move this to the variant there",
             );
         }
     }

@@ -6,10 +6,11 @@ use crate::errors::Errors;
 pub(super) fn is_nothing_else(variant: &Variant<'_>, errors: &mut Errors) {
     let attributes = &variant.attributes;
     let named = attributes.name.is_some() || !attributes.aliases.is_empty();
-    if named || attributes.version.is_some() || !attributes.previous.is_empty() {
+    let versioned = attributes.version.is_some() || !attributes.previous.is_empty();
+    if named || versioned || attributes.key.is_some() {
         errors.at(
             &attributes.first,
-            "the variant for unknown messages cannot have a name or a version: keep only `unknown`",
+            "the variant for unknown messages cannot have a name, a version or a key: keep only `unknown`",
         );
     }
 }

@@ -2,11 +2,13 @@
 //! nor consumers, and no place where messages are kept.
 
 pub(crate) mod derived;
+pub(crate) mod derived_keys;
 pub(crate) mod descriptor;
 pub(crate) mod errors;
 pub(crate) mod flow_id;
 pub(crate) mod headers;
 pub(crate) mod json;
+pub(crate) mod key;
 pub(crate) mod name;
 pub(crate) mod plain_json;
 pub(crate) mod raw;

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
 
@@ -41,6 +43,9 @@ pub struct MessageDescriptor {
     pub aliases: &'static [&'static str],
     /// The schema version of new messages; the first is 1.
     pub version: u32,
+    /// The field or function that has its key, as the topic writes it: `order_id`, `order.id` or
+    /// `fn key_of_order`. `None` if the topic has no key.
+    pub key: Option<&'static str>,
 }
 
 impl MessageDescriptor {
@@ -68,6 +73,12 @@ pub trait MessageOf<T: Topic> {
     ///
     /// If its `Serialize` fails, or if it has a map whose keys JSON cannot express.
     fn to_payload(&self) -> Result<String, serde_json::Error>;
+
+    /// Returns the text of the message's key: see [`MessageKey`](crate::MessageKey). `None` for a
+    /// message without a key.
+    fn key(&self) -> Option<Cow<'_, str>> {
+        None
+    }
 }
 
 impl<T: Topic, M: MessageOf<T> + ?Sized> MessageOf<T> for &M {
@@ -77,6 +88,10 @@ impl<T: Topic, M: MessageOf<T> + ?Sized> MessageOf<T> for &M {
 
     fn to_payload(&self) -> Result<String, serde_json::Error> {
         (**self).to_payload()
+    }
+
+    fn key(&self) -> Option<Cow<'_, str>> {
+        (**self).key()
     }
 }
 

@@ -1,0 +1,25 @@
+use persisting_message_bus::Topic;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct OrderPlaced {
+    order_id: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OrderShipped {
+    order: u64,
+}
+
+#[derive(Topic)]
+#[topic(name = "orders", key = order_id)]
+enum Orders {
+    OrderPlaced(OrderPlaced),
+    OrderShipped(OrderShipped),
+}
+
+fn main() {
+    let mut bus = persisting_message_bus::memory::InMemoryMessageBus::default();
+    let orders = persisting_message_bus::MessageDispatcher::<Orders>::new();
+    let _ = orders.dispatch(&mut bus, &OrderPlaced { order_id: 1 });
+}

@@ -1,0 +1,22 @@
+use persisting_message_bus::{MessageKey, Topic};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, MessageKey)]
+struct OrderId(u64);
+
+#[derive(Serialize, Deserialize)]
+pub struct OrderPlaced {
+    order_id: OrderId,
+}
+
+#[derive(Topic)]
+#[topic(name = "orders", key = order_id: OrderId)]
+pub enum Orders {
+    OrderPlaced(OrderPlaced),
+}
+
+fn main() {
+    let mut bus = persisting_message_bus::memory::InMemoryMessageBus::default();
+    let orders = persisting_message_bus::MessageDispatcher::<Orders>::new();
+    let _ = orders.dispatch(&mut bus, &OrderPlaced { order_id: OrderId(1) });
+}
