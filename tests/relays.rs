@@ -16,6 +16,7 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::consume;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
+use persisting_message_bus_tests::topics::parcels::{ParcelSent, Parcels, VanLeft};
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders, Paid, Payments, retired};
 use persisting_message_bus_tests::waiting::wait_until;
 
@@ -26,6 +27,7 @@ macro_rules! relays_between {
 
             relays_between! { @cases $from $to
                 messages_arrive_unchanged,
+                keys_arrive_unchanged,
                 unknown_messages_are_relayed_too,
                 messages_of_retired_types_are_relayed_too,
                 relaying_twice_changes_nothing,
@@ -114,6 +116,38 @@ fn messages_arrive_unchanged<F: Database, T: Database>() {
     let arrived = stored(&mut to.connect());
     assert_eq!(arrived, stored(&mut from.connect()));
     assert_eq!(arrived[20].correlation_id.as_deref(), Some("request 4711"));
+}
+
+fn keys_arrive_unchanged<F: Database, T: Database>() {
+    let (from, to) = (F::create(), T::create());
+    let left = VanLeft {
+        parcels: Vec::new(),
+    };
+    let mut batch: Vec<Parcels> = vec![left.into()];
+    batch.extend(["1", "2", "1"].map(|key| ParcelSent::with_key(key).into()));
+    MessageDispatcher::<Parcels>::new()
+        .dispatch_batch(&mut from.connect(), &batch)
+        .unwrap();
+    let mut relay = relay::<Parcels, T::Bus>("to centre");
+    assert_eq!(relay.handle_page(&mut both(&from, &to)).unwrap(), 4);
+    let slots = to.key_slots();
+    assert_eq!(slots, from.key_slots());
+    assert!(
+        slots[0] == -1 && slots[1] >= 0 && slots[1] == slots[3],
+        "{slots:?}"
+    );
+    let keys = |database: &T| {
+        let mut keys = Vec::new();
+        let mut all = MessageConsumer::<Parcels>::external("all", |it: &Message<Parcels>| {
+            keys.push(it.key().map(String::from));
+            Ok(())
+        });
+        all.handle_new_messages(&mut database.connect()).unwrap();
+        drop(all);
+        keys
+    };
+    let expected = [None, Some("1"), Some("2"), Some("1")];
+    assert!(keys(&to).iter().map(Option::as_deref).eq(expected));
 }
 
 fn unknown_messages_are_relayed_too<F: Database, T: Database>() {

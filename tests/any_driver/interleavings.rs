@@ -110,7 +110,7 @@ pub fn a_client_and_the_library_share_a_transaction<D: Beside>() {
     let mut reader = Reader::new(database.connect());
     let call = |order: u64| {
         let payload = format!(r#"'orders', 'OrderPlaced', 1, '{{"order":{order},"note":""}}'"#);
-        D::call(&format!("{payload}, NULL, NULL, NULL, NULL, NULL"))
+        D::call(&format!("{payload}, NULL, NULL, NULL, NULL, NULL, NULL"))
     };
     D::begin_with(&mut shared, LEVELS[1]);
     shared.batch_execute(&call(1)).unwrap();

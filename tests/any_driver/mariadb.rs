@@ -40,7 +40,8 @@ fn a_session_that_is_not_strict_stores_no_converted_values() {
         ("1", "'x'"),
         ("1", "'2026-02-30'"),
     ] {
-        let arguments = format!("'orders', 'K', {version}, '{{}}', NULL, NULL, {time}, NULL, NULL");
+        let arguments =
+            format!("'orders', 'K', {version}, '{{}}', NULL, NULL, {time}, NULL, NULL, NULL");
         let error = client.execute(&Mariadb::call(&arguments)).unwrap_err();
         assert!(error.contains("is not"), "{version}, {time}: {error}");
     }
@@ -51,7 +52,7 @@ fn a_time_can_end_with_z_and_is_cut_to_microseconds() {
     let database = Mariadb::create();
     let mut client = database.sqlx();
     for time in ["2026-03-01 12:00:00.1234569", "2026-03-01T12:00:00.123456Z"] {
-        let arguments = format!("'orders', 'K', 1, '{{}}', NULL, NULL, '{time}', NULL, NULL");
+        let arguments = format!("'orders', 'K', 1, '{{}}', NULL, NULL, '{time}', NULL, NULL, NULL");
         client.execute(&Mariadb::call(&arguments)).unwrap();
     }
     let times = "SELECT concat(published_at) FROM public_messages";

@@ -1,5 +1,6 @@
 //! Wrong arguments.
 
+use persisting_message_bus::backend::Slot;
 use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{Headers, MessageDispatcher};
 use persisting_message_bus_tests::hostile;
@@ -14,12 +15,12 @@ const COUNT: &str = "SELECT concat(count(*), '') FROM public_messages";
 /// Headers that serde_json cannot read, and that SQL cannot tell from others.
 const UNNOTICED: &str = r#"{"a":1e400}"#;
 
-/// The values of the nine arguments, as SQL.
+/// The values of the ten arguments, as SQL.
 #[derive(Clone)]
-struct Arguments([String; 9]);
+struct Arguments([String; 10]);
 
 impl Arguments {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "topic",
         "message_type",
         "version",
@@ -29,11 +30,12 @@ impl Arguments {
         "recorded_at",
         "correlation_id",
         "causation_id",
+        "key",
     ];
 
     fn right() -> Self {
         let values = ["'orders'", "'OrderShipped'", "1", "'{\"order\":1}'"];
-        let mut arguments = [(); 9].map(|()| "NULL".to_owned());
+        let mut arguments = [(); 10].map(|()| "NULL".to_owned());
         for (argument, value) in arguments.iter_mut().zip(values) {
             value.clone_into(argument);
         }
@@ -53,7 +55,7 @@ pub fn a_wrong_argument_is_named<D: Beside>() {
     let call = |arguments: Arguments| D::call(&arguments.0.join(", "));
     let long = format!("'{}'", "\u{1f980}".repeat(256));
     let mut wrong = Vec::new();
-    for name in ["topic", "message_type", "correlation_id"] {
+    for name in ["topic", "message_type", "correlation_id", "key"] {
         for (value, problem) in [
             (&*long, "has more than 255 characters"),
             ("'a\nb'", "contains a control character"),
@@ -74,6 +76,7 @@ pub fn a_wrong_argument_is_named<D: Beside>() {
         wrong.extend([(name, "NULL", "is NULL"), (name, "''", "is empty")]);
     }
     wrong.extend([
+        ("key", "''", "is empty"),
         ("version", "NULL", "is not from 1 to 2147483647"),
         ("version", "0", "is not from 1 to 2147483647"),
         ("version", "2147483648", "is not from 1 to 2147483647"),
@@ -107,12 +110,14 @@ pub fn the_function_refuses_the_messages_that_the_library_refuses<D: Beside>() {
     let database = with_topic::<D>();
     let mut client = database.sqlx();
     for (message, problem) in hostile::refused() {
+        // The function computes the slot.
+        let has_slot = message.key_slot != Slot::NONE || message.headers.contains("__message_key");
         // An empty correlation id starts a flow.
         let is_without_flow = message.correlation_id.as_deref() == Some("");
         let call = D::call(&arguments_of::<D>(&message));
         let refused = client.execute(&call).is_err();
         let is_unnoticed = message.headers == UNNOTICED;
-        if !refused && !is_without_flow && !is_unnoticed {
+        if !refused && !is_without_flow && !is_unnoticed && !has_slot {
             panic!("accepted, although {problem}: {message:?}");
         }
     }
@@ -145,7 +150,7 @@ pub fn a_failure_leaves_the_transaction_of_the_caller_as_it_was<D: Beside>() {
     let database = with_topic::<D>();
     for mut client in database.clients() {
         let mut reader = Reader::new(database.connect());
-        let failing = D::call("'', 'OrderPlaced', 1, '{}', NULL, NULL, NULL, NULL, NULL");
+        let failing = D::call("'', 'OrderPlaced', 1, '{}', NULL, NULL, NULL, NULL, NULL, NULL");
         client.execute("BEGIN").unwrap();
         client.publish(1).unwrap();
         client.execute("SAVEPOINT before_failure").unwrap();

@@ -12,11 +12,12 @@ use persisting_message_bus::sql::{Database as Kind, TableSchema};
 use persisting_message_bus_tests::databases::{Database, Sqlite};
 use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::topics::invoices::Invoices;
+use persisting_message_bus_tests::topics::parcels::Parcels;
 
 use crate::beside::dispatch;
 use crate::clients::{Client, SqlxSqlite};
 use crate::reader::Reader;
-use crate::stored::{ROWS, all_headers, sent};
+use crate::stored::{ROWS, all_headers, all_keys, sent};
 
 #[test]
 fn a_statement_stores_the_row_of_a_dispatch_on_sqlite() {
@@ -32,9 +33,18 @@ fn a_statement_stores_the_row_of_a_dispatch_on_sqlite() {
         let statement = invoices.statement_with(Kind::Sqlite, &schema, &sent(), headers);
         client.run(&statement.unwrap()).unwrap();
     }
+    let parcels = MessageDispatcher::<Parcels>::new();
+    for (parcel, headers) in all_keys() {
+        parcels
+            .dispatch_with(&mut bus, &parcel, headers.clone())
+            .unwrap();
+        let schema = TableSchema::default();
+        let statement = parcels.statement_with(Kind::Sqlite, &schema, &parcel, headers);
+        client.run(&statement.unwrap()).unwrap();
+    }
     let rows = |connection: &mut _| sql::<Text>(ROWS).load::<String>(connection).unwrap();
     let expected = rows(&mut bus);
-    assert_eq!(expected.len(), all_headers().len());
+    assert_eq!(expected.len(), all_headers().len() + all_keys().len());
     assert_eq!(rows(&mut by_client.connect()), expected);
 }
 

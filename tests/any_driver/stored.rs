@@ -1,12 +1,13 @@
 //! What the function stores.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::backend::{MAX_NAME_LENGTH, MessageRepository};
 use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{Headers, Message, MessageConsumer, MessageDispatcher, OnDuplicate};
 use persisting_message_bus_tests::hostile;
 use persisting_message_bus_tests::topics::Orders;
 use persisting_message_bus_tests::topics::invoices::{InvoiceSent, Invoices};
+use persisting_message_bus_tests::topics::parcels::{ParcelSent, Parcels, VanLeft};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,12 +15,12 @@ use crate::beside::{Beside, arguments_of, with_topic};
 
 /// All columns of all messages.
 pub const ROWS: &str = "SELECT concat_ws('|', id, message_id, topic, message_type, message_version,
-    coalesce(correlation_id, 'NULL'), payload, headers, published_at)
+    coalesce(correlation_id, 'NULL'), key_slot, payload, headers, published_at)
     FROM public_messages ORDER BY id";
 
 /// The columns that do not depend on the id of a message.
 const CONTENTS: &str = "SELECT concat_ws('|', topic, message_type, message_version,
-    coalesce(correlation_id, 'NULL'), payload, published_at) FROM public_messages ORDER BY id";
+    coalesce(correlation_id, 'NULL'), key_slot, payload, published_at) FROM public_messages ORDER BY id";
 
 pub fn all_headers() -> Vec<Headers> {
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
@@ -56,6 +57,24 @@ pub fn sent() -> InvoiceSent {
     }
 }
 
+/// Returns messages with keys, and one without.
+pub fn all_keys() -> Vec<(Parcels, Headers)> {
+    let longest = "\u{1f980}".repeat(MAX_NAME_LENGTH);
+    let keys = ["7", "4294967295", "Z\u{fc}rich", "a \"b\" \\ 'c'", &longest];
+    let sent = keys.map(|key| ParcelSent::with_key(key).into());
+    let left = VanLeft {
+        parcels: Vec::new(),
+    };
+    let time: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().unwrap();
+    let parcels = sent.into_iter().chain([left.into()]);
+    parcels
+        .map(|parcel| {
+            let headers = Headers::new().with_message_id(Uuid::now_v7());
+            (parcel, headers.with_recorded_at(time))
+        })
+        .collect()
+}
+
 pub fn a_statement_stores_the_row_of_a_dispatch<D: Beside>() {
     let (by_library, by_client) = (D::create(), D::create());
     let invoices = MessageDispatcher::<Invoices>::new();
@@ -67,8 +86,16 @@ pub fn a_statement_stores_the_row_of_a_dispatch<D: Beside>() {
         let statement = invoices.statement_with(D::KIND, &TableSchema::default(), &sent(), headers);
         client.run(&statement.unwrap()).unwrap();
     }
+    let parcels = MessageDispatcher::<Parcels>::new();
+    for (parcel, headers) in all_keys() {
+        parcels
+            .dispatch_with(&mut bus, &parcel, headers.clone())
+            .unwrap();
+        let statement = parcels.statement_with(D::KIND, &TableSchema::default(), &parcel, headers);
+        client.run(&statement.unwrap()).unwrap();
+    }
     let expected = D::texts(&mut bus, ROWS);
-    assert_eq!(expected.len(), all_headers().len());
+    assert_eq!(expected.len(), all_headers().len() + all_keys().len());
     assert_eq!(D::texts(&mut by_client.connect(), ROWS), expected);
 }
 
@@ -78,7 +105,8 @@ pub fn defaults_are_an_id_of_version_7_and_the_current_time<D: Beside>() {
     for mut client in database.clients() {
         client.publish(1).unwrap();
     }
-    let call = D::call("'orders', 'OrderShipped', 1, '{\"order\":2}', NULL, NULL, NULL, '', NULL");
+    let call =
+        D::call("'orders', 'OrderShipped', 1, '{\"order\":2}', NULL, NULL, NULL, '', NULL, NULL");
     database.sqlx().execute(&call).unwrap();
     let seconds = TimeDelta::seconds(1);
     let mut ids = Vec::new();

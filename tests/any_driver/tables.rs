@@ -20,7 +20,7 @@ pub fn the_migration_has_the_text_of_the_call<D: Beside>() {
 pub fn the_migration_can_be_reverted_and_repeated<D: Beside>() {
     let database = D::create();
     let (mut connection, mut client) = (database.connect(), database.sqlx());
-    let right = "'orders', 'OrderShipped', 1, '{\"order\":1}', NULL, NULL, NULL, NULL, NULL";
+    let right = "'orders', 'OrderShipped', 1, '{\"order\":1}', NULL, NULL, NULL, NULL, NULL, NULL";
     connection.batch_execute(D::REVERSION).unwrap();
     let error = client.execute(&D::call(right)).unwrap_err();
     let is_missing = error.contains("message_bus_publish") && error.contains("does not exist");

@@ -1,6 +1,6 @@
 use chrono::Utc;
 use persisting_message_bus::backend::{
-    CursorUpdate, MessageConsumerState, MessageRepository, MessageSource, Place, RawMessage,
+    CursorUpdate, MessageConsumerState, MessageRepository, MessageSource, Place, RawMessage, Slot,
 };
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{
@@ -221,6 +221,7 @@ pub fn raw(message_type: &'static str, payload: &str) -> RawMessage {
         headers: "{}".to_owned(),
         published_at: Utc::now(),
         correlation_id: None,
+        key_slot: Slot::NONE,
     }
 }
 

@@ -12,6 +12,7 @@ mod helpers;
 mod hindered;
 mod hostile;
 mod inbox;
+mod keys;
 mod late_failures;
 mod leases;
 mod limits;
@@ -171,6 +172,11 @@ macro_rules! conformance_on {
                 malformed_flow_headers_do_not_break_a_flow,
                 a_page_handler_chooses_the_causing_message,
                 a_handler_sees_the_flow_of_its_message,
+            ]
+            keys: [
+                a_dispatched_message_has_its_key_in_the_header_and_the_slot,
+                the_messages_of_a_batch_have_their_keys_whatever_its_size,
+                a_key_that_cannot_be_stored_is_refused,
             ]
             pausing: [
                 a_paused_consumer_handles_nothing_until_it_is_resumed,

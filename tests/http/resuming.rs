@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use persisting_message_bus::backend::MessageRepository;
+use persisting_message_bus::backend::{MessageRepository, Slot};
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{Message, MessageBus, MessageConsumer, MessageDispatcher};
 use persisting_message_bus_http::{HttpSource, Limits};
@@ -197,6 +197,7 @@ fn topic_names_are_percent_encoded() {
     for topic in topics {
         let raw = persisting_message_bus::backend::RawMessage {
             correlation_id: None,
+            key_slot: Slot::NONE,
             message_id: Uuid::now_v7(),
             topic: topic.into(),
             message_type: "Strange".into(),

@@ -8,7 +8,7 @@ use std::thread;
 use chrono::{DateTime, Utc};
 use diesel::SqliteConnection;
 use persisting_message_bus::backend::{
-    MessageRepository, MessageSource, PageRequest, RawMessage, TypeFilter,
+    MessageRepository, MessageSource, PageRequest, RawMessage, Slot, TypeFilter,
 };
 use persisting_message_bus::{
     Error, EventSet, Headers, Message, MessageBus, MessageConsumer, MessageDispatcher, OnDuplicate,
@@ -134,6 +134,7 @@ pub fn publish_strange_things(bus: &mut impl MessageRepository) {
     let old: DateTime<Utc> = "1999-12-31T23:59:59.000001Z".parse().unwrap();
     let raw = RawMessage {
         correlation_id: None,
+        key_slot: Slot::NONE,
         message_id: Uuid::from_u128(u128::MAX / 3),
         topic: "invoices".into(),
         message_type: "InvoiceSent".into(),

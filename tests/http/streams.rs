@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use persisting_message_bus::OnDuplicate;
-use persisting_message_bus::backend::{MessageRepository, RawMessage};
+use persisting_message_bus::backend::{MessageRepository, RawMessage, Slot};
 use persisting_message_bus_http::{Feed, Limits};
 use persisting_message_bus_tests::databases::{Database, Memory, PooledSqlite};
 use serde_json::Value;
@@ -87,6 +87,7 @@ fn white_space_in_a_payload_does_not_end_an_event() {
     let database = Arc::new(Memory::create());
     let raw = RawMessage {
         correlation_id: None,
+        key_slot: Slot::NONE,
         message_id: Uuid::now_v7(),
         topic: "orders".into(),
         message_type: "OrderShipped".into(),

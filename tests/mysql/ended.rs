@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::BigInt;
-use persisting_message_bus::backend::{MessageRepository, RawMessage, TransactionControl};
+use persisting_message_bus::backend::{MessageRepository, RawMessage, Slot, TransactionControl};
 use persisting_message_bus::{Error, OnDuplicate};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::OrderPlaced;
@@ -36,6 +36,7 @@ fn persist_on(bus: &mut MysqlConnection, topics: &[&'static str]) -> Result<(), 
         headers: "{}".to_owned(),
         published_at: chrono::Utc::now(),
         correlation_id: None,
+        key_slot: Slot::NONE,
     };
     let messages: Vec<_> = topics.iter().map(message).collect();
     bus.persist(&messages, OnDuplicate::Fail).map(drop)

@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use persisting_message_bus::backend::{
     CursorUpdate, LeaseRequest, MessageConsumerState, MessageRepository, MessageSource, Place,
-    RawMessage, TransactionControl,
+    RawMessage, Slot, TransactionControl,
 };
 use persisting_message_bus::{Error, OnDuplicate, Position};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
@@ -88,6 +88,7 @@ fn raw(message_id: Uuid) -> RawMessage {
         headers: "{}".to_owned(),
         published_at: Utc::now(),
         correlation_id: None,
+        key_slot: Slot::NONE,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage};
+use persisting_message_bus::backend::{MessageRepository, MessageSource, RawMessage, Slot};
 use persisting_message_bus::{OnDuplicate, Position};
 use persisting_message_bus_http::{Feed, HttpSource};
 use persisting_message_bus_tests::databases::{Database, Memory};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 fn message(topic: &str) -> RawMessage {
     RawMessage {
         correlation_id: None,
+        key_slot: Slot::NONE,
         message_id: Uuid::now_v7(),
         topic: topic.to_owned().into(),
         message_type: "Strange".into(),

@@ -1,7 +1,7 @@
 //! Messages from outside with values that some database could not keep, or could change.
 
 use chrono::{DateTime, Utc};
-use persisting_message_bus::backend::{MAX_NAME_LENGTH, RawMessage};
+use persisting_message_bus::backend::{MAX_NAME_LENGTH, RawMessage, Slot};
 use uuid::Uuid;
 
 /// The maximum nesting of JSON.
@@ -18,6 +18,7 @@ pub fn harmless() -> RawMessage {
         headers: "{}".to_owned(),
         published_at: time("2026-03-01T12:00:00.000001Z"),
         correlation_id: None,
+        key_slot: Slot::NONE,
     }
 }
 
@@ -41,6 +42,14 @@ fn headers(headers: impl Into<String>) -> RawMessage {
     RawMessage {
         headers: headers.into(),
         ..harmless()
+    }
+}
+
+/// Returns a message with any key, even one that no dispatch accepts.
+fn keyed(key: &str) -> RawMessage {
+    RawMessage {
+        key_slot: Slot::of(key),
+        ..headers(serde_json::json!({ "__message_key": key }).to_string())
     }
 }
 
@@ -95,6 +104,19 @@ pub fn refused() -> Vec<(RawMessage, &'static str)> {
             "arrays and objects in its headers nest",
         ),
     ];
+    for (key_slot, headers) in [
+        (Slot::of("a"), "{}"),
+        (Slot::of("a"), r#"{"__message_key":"b"}"#),
+        (Slot::NONE, r#"{"__message_key":"a"}"#),
+    ] {
+        let headers = headers.to_owned();
+        let message = RawMessage {
+            key_slot,
+            headers,
+            ..harmless()
+        };
+        refused.push((message, "its key slot is "));
+    }
     for name in ["", "a\0b", "a\nb", " a", "a ", &long] {
         refused.push((named(name, "OrderShipped", None), "the topic \""));
         refused.push((named("orders", name, None), "the message type \""));
@@ -162,6 +184,10 @@ pub fn accepted() -> Vec<(RawMessage, RawMessage)> {
         named("orders", &longest, None),
         headers(format!("{{\"__correlation_id\":\"{longest}\"}}")),
         headers(r#"{"__correlation_id":7,"__causation_id":"no","traceparent":[]}"#),
+        headers(r#"{"__message_key":7}"#),
+        headers(r#"{"__message_key":""}"#),
+        keyed(" \u{fc} \0"),
+        keyed(&longest.repeat(2)),
         headers(r#" { "a" : "\u0000\ud83e\udd80" , "a" : -0.0 } "#),
         headers(format!("{{\"a\":{}}}", nested(MAX_DEPTH - 1))),
         payload(nested(MAX_DEPTH)),
@@ -198,7 +224,10 @@ pub fn accepted() -> Vec<(RawMessage, RawMessage)> {
         .into_iter()
         .map(|mut message| {
             // A repository returns the id of the headers.
-            let flow = message.headers.contains(&longest).then(|| longest.clone());
+            let flow = message
+                .headers
+                .contains("_id\":\"\u{1f980}")
+                .then(|| longest.clone());
             message.correlation_id = flow;
             (message.clone(), message)
         })

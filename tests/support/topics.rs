@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use persisting_message_bus::backend::RawMessage;
+use persisting_message_bus::backend::{RawMessage, Slot};
 use persisting_message_bus::{EventSet, Topic};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
@@ -52,6 +52,7 @@ pub fn raw_message(topic: &str, payload: String) -> RawMessage {
         headers: "{}".to_owned(),
         published_at: chrono::Utc::now(),
         correlation_id: None,
+        key_slot: Slot::NONE,
     }
 }
 
@@ -213,6 +214,45 @@ pub mod invoices {
     #[event_set(topic = Invoices)]
     pub enum Sent {
         InvoiceSent(InvoiceSent),
+    }
+}
+
+/// A topic with a key.
+pub mod parcels {
+    use super::*;
+    use persisting_message_bus::MessageKey;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, MessageKey)]
+    pub struct ParcelId(pub String);
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct ParcelSent {
+        pub parcel: ParcelId,
+    }
+
+    /// Not every van has a parcel in it.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct VanLeft {
+        pub parcels: Vec<ParcelId>,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Topic)]
+    #[topic(name = "parcels", key = parcel: ParcelId)]
+    pub enum Parcels {
+        ParcelSent(ParcelSent),
+        #[message(key = fn first_in_van)]
+        VanLeft(VanLeft),
+    }
+
+    fn first_in_van(van: &VanLeft) -> Option<&ParcelId> {
+        van.parcels.first()
+    }
+
+    impl ParcelSent {
+        pub fn with_key(key: &str) -> Self {
+            let parcel = ParcelId(key.to_owned());
+            Self { parcel }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ SET @persisting_message_bus_modes = @@sql_mode,
 
 CREATE /*M! OR REPLACE */ PROCEDURE `message_bus_publish`(
     topic LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, version LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, payload LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, headers LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
-    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    message_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, recorded_at LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, correlation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, causation_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, message_key LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
 ) MODIFIES SQL DATA SQL SECURITY INVOKER
 BEGIN
     DECLARE in_transaction BOOLEAN DEFAULT TRUE;
@@ -34,6 +34,9 @@ BEGIN
     DECLARE new_version INT;
     DECLARE times VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
         DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
+    DECLARE key_slot SMALLINT DEFAULT -1;
+    DECLARE key_bytes LONGBLOB;
+    DECLARE key_hash BIGINT UNSIGNED DEFAULT 2166136261;
     DECLARE own_slot INT DEFAULT connection_id() % 64;
     DECLARE taken INT;
     DECLARE marks INT;
@@ -72,28 +75,38 @@ BEGIN
     IF problem IS NULL THEN
         SET new_version = version, header_names = json_keys(headers);
     END IF;
-    WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
-        SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
-            json_unquote(json_extract(header_names, concat('$[', number - 4, ']'))));
+    WHILE problem IS NULL AND number <= 4 + json_length(header_names) DO
+        SET name = if(number <= 4, elt(number, topic, message_type, correlation_id, message_key),
+            json_unquote(json_extract(header_names, concat('$[', number - 5, ']'))));
         SET problem = CASE
             WHEN name IS NULL THEN if(number < 3, 'is NULL; pass a name', NULL)
             WHEN char_length(name) = 0 THEN 'is empty; pass a name'
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
-            WHEN number <= 3 AND name REGEXP '[\\x{FDD0}-\\x{FDEF}\\x{0FFFE}\\x{0FFFF}\\x{1FFFE}\\x{1FFFF}\\x{2FFFE}\\x{2FFFF}\\x{3FFFE}\\x{3FFFF}\\x{4FFFE}\\x{4FFFF}\\x{5FFFE}\\x{5FFFF}\\x{6FFFE}\\x{6FFFF}\\x{7FFFE}\\x{7FFFF}\\x{8FFFE}\\x{8FFFF}\\x{9FFFE}\\x{9FFFF}\\x{AFFFE}\\x{AFFFF}\\x{BFFFE}\\x{BFFFF}\\x{CFFFE}\\x{CFFFF}\\x{DFFFE}\\x{DFFFF}\\x{EFFFE}\\x{EFFFF}\\x{FFFFE}\\x{FFFFF}\\x{10FFFE}\\x{10FFFF}]'
+            WHEN number <= 4 AND name REGEXP '[\\x{FDD0}-\\x{FDEF}\\x{0FFFE}\\x{0FFFF}\\x{1FFFE}\\x{1FFFF}\\x{2FFFE}\\x{2FFFF}\\x{3FFFE}\\x{3FFFF}\\x{4FFFE}\\x{4FFFF}\\x{5FFFE}\\x{5FFFF}\\x{6FFFE}\\x{6FFFF}\\x{7FFFE}\\x{7FFFF}\\x{8FFFE}\\x{8FFFF}\\x{9FFFE}\\x{9FFFF}\\x{AFFFE}\\x{AFFFF}\\x{BFFFE}\\x{BFFFF}\\x{CFFFE}\\x{CFFFF}\\x{DFFFE}\\x{DFFFF}\\x{EFFFE}\\x{EFFFF}\\x{FFFFE}\\x{FFFFF}\\x{10FFFE}\\x{10FFFF}]'
                 THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
-            WHEN number > 3 AND left(name, 2) = '__'
+            WHEN number > 4 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
         END;
-        SET problem = concat(elt(least(number, 4),
-            'topic', 'message_type', 'correlation_id', 'a name in headers'), ' ', problem);
+        SET problem = concat(elt(least(number, 5),
+            'topic', 'message_type', 'correlation_id', 'key', 'a name in headers'), ' ', problem);
         SET number = number + 1;
     END WHILE;
     IF problem IS NOT NULL THEN
         SET problem = concat('publishing a message failed: ', problem);
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = problem;
+    END IF;
+    IF message_key IS NOT NULL THEN
+        SET key_bytes = cast(message_key AS BINARY), number = 1;
+        WHILE number <= length(key_bytes) DO
+            SET key_hash = (key_hash ^ ascii(substr(key_bytes, number, 1))) * 16777619 & 4294967295,
+                number = number + 1;
+        END WHILE;
+        SET key_hash = (key_hash ^ (key_hash >> 16)) * 2246822507 & 4294967295;
+        SET key_hash = (key_hash ^ (key_hash >> 13)) * 3266489909 & 4294967295;
+        SET key_slot = (key_hash ^ (key_hash >> 16)) & 32767;
     END IF;
     SET new_topic = topic, new_id = coalesce(message_id, lower(concat(
         lpad(hex(millis DIV 65536), 8, '0'), '-', lpad(hex(millis % 65536), 4, '0'),
@@ -102,6 +115,7 @@ BEGIN
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
         if(new_version > 1, concat(',"__message_version":', new_version), ''),
+        coalesce(concat(',"__message_key":', json_quote(message_key)), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
@@ -165,15 +179,15 @@ BEGIN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
             'inserting a message failed: its topic lacks rows in the table of slots; insert them';
     END IF;
-        INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-            VALUES (new_id, new_topic, message_type, new_version, correlation_id, payload, headers, new_time);
+        INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `key_slot`, `payload`, `headers`, `published_at`)
+            VALUES (new_id, new_topic, message_type, new_version, correlation_id, key_slot, payload, headers, new_time);
     ELSE
         BEGIN
             DECLARE EXIT HANDLER FOR 1442
             BEGIN
                 SET @persisting_message_bus_topic = new_topic, @persisting_message_bus_rows = -1;
-                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
-                    VALUES (new_id, nullif(new_topic, new_topic), message_type, new_version, correlation_id, payload, headers, new_time);
+                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `key_slot`, `payload`, `headers`, `published_at`)
+                    VALUES (new_id, nullif(new_topic, new_topic), message_type, new_version, correlation_id, key_slot, payload, headers, new_time);
             END;
             DECLARE EXIT HANDLER FOR 1690
             BEGIN
@@ -186,13 +200,13 @@ BEGIN
                     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT =
                         'publishing a message failed: its topic lacks rows in the table of slots; insert them';
                 END;
-                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+                INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `key_slot`, `payload`, `headers`, `published_at`)
                     VALUES (new_id, coalesce(
                 (SELECT new_topic FROM `message_publisher_slots` AS mine
                     WHERE mine.`topic` = new_topic AND mine.`slot` = own_slot FOR UPDATE),
-                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, key_slot, payload, headers, new_time);
             END;
-            INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `payload`, `headers`, `published_at`)
+            INSERT INTO `public_messages` (`message_id`, `topic`, `message_type`, `message_version`, `correlation_id`, `key_slot`, `payload`, `headers`, `published_at`)
                 VALUES (new_id, coalesce(
                 (SELECT new_topic FROM `message_publisher_slots` AS mine
                     WHERE mine.`topic` = new_topic AND mine.`slot` >= own_slot
@@ -201,7 +215,7 @@ BEGIN
                     WHERE below.`topic` = new_topic
                         AND below.`slot` >= 0 AND below.`slot` < own_slot
                     ORDER BY below.`slot` LIMIT 1 FOR UPDATE SKIP LOCKED),
-                9223372036854775807 + 1), message_type, new_version, correlation_id, payload, headers, new_time);
+                9223372036854775807 + 1), message_type, new_version, correlation_id, key_slot, payload, headers, new_time);
         END;
     END IF;
     SET @message_bus_id = new_id;

@@ -89,7 +89,7 @@ CREATE INDEX message_inbox_received_at ON message_inbox (consumer, source, recei
 CREATE OR REPLACE FUNCTION "message_bus_publish"(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
-    correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
+    correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL, key text DEFAULT NULL
 ) RETURNS uuid LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -100,13 +100,14 @@ DECLARE
     new_time timestamptz := coalesce($7, clock_timestamp());
     new_headers text := coalesce($5, '{}');
     flow text := nullif($8, '');
-    names text[] := ARRAY[$1, $2, flow];
+    names text[] := ARRAY[$1, $2, flow, $10];
     argument text;
     problem text;
     json_text text;
     brackets text;
     name bytea := pg_catalog.convert_to($1, 'UTF8');
     hash bigint := 2166136261;
+    slot smallint := -1;
     blank text := E'[\\u0009-\\u000D\\u0020\\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028-\\u2029\\u202F\\u205F\\u3000]';
     invisible text := E'[\\u0001-\\u001F\\u007F-\\u009F\\u00AD\\u0600-\\u0605\\u061C\\u06DD\\u070F\\u0890-\\u0891\\u08E2\\u180E\\u200B-\\u200F\\u2028-\\u202E\\u2060-\\u2064\\u2066-\\u206F\\uFEFF\\uFFF9-\\uFFFB\\U000110BD\\U000110CD\\U00013430-\\U0001343F\\U0001BCA0-\\U0001BCA3\\U0001D173-\\U0001D17A\\U000E0001\\U000E0020-\\U000E007F]';
     noncharacter text := E'[\\uFDD0-\\uFDEF\\uFFFE-\\uFFFF\\U0001FFFE-\\U0001FFFF\\U0002FFFE-\\U0002FFFF\\U0003FFFE-\\U0003FFFF\\U0004FFFE-\\U0004FFFF\\U0005FFFE-\\U0005FFFF\\U0006FFFE-\\U0006FFFF\\U0007FFFE-\\U0007FFFF\\U0008FFFE-\\U0008FFFF\\U0009FFFE-\\U0009FFFF\\U000AFFFE-\\U000AFFFF\\U000BFFFE-\\U000BFFFF\\U000CFFFE-\\U000CFFFF\\U000DFFFE-\\U000DFFFF\\U000EFFFE-\\U000EFFFF\\U000FFFFE-\\U000FFFFF\\U0010FFFE-\\U0010FFFF]';
@@ -151,15 +152,15 @@ BEGIN
             WHEN length(names[i]) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN names[i] ~ invisible
                 THEN 'contains a control character or an invisible one; remove it'
-            WHEN i <= 3 AND names[i] ~ noncharacter
+            WHEN i <= 4 AND names[i] ~ noncharacter
                 THEN 'contains a noncharacter of Unicode; remove it'
             WHEN names[i] ~ concat('^', blank, '|', blank, '$')
                 THEN 'starts or ends with white space; remove it'
-            WHEN i > 3 AND left(names[i], 2) = '__'
+            WHEN i > 4 AND left(names[i], 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
         END;
         IF problem IS NOT NULL THEN
-            argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id'])[i],
+            argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id', 'key'])[i],
                 concat('the name "', left(names[i], 255), '" in headers'));
             doing := CASE WHEN i = 1 THEN 'publishing a message failed: ' ELSE doing END;
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -175,6 +176,25 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = concat(doing, problem);
     END IF;
+    IF $10 IS NOT NULL THEN
+        name := pg_catalog.convert_to($10, 'UTF8');
+        FOR i IN 0 .. pg_catalog.length(name) OPERATOR(pg_catalog.-) 1 LOOP
+            hash := ((hash OPERATOR(pg_catalog.#) pg_catalog.get_byte(name, i)::bigint)
+                OPERATOR(pg_catalog.*) 16777619::bigint) OPERATOR(pg_catalog.&) 4294967295;
+        END LOOP;
+        hash := hash OPERATOR(pg_catalog.#) (hash OPERATOR(pg_catalog.>>) 16);
+        hash := (((hash OPERATOR(pg_catalog.&) 65535) OPERATOR(pg_catalog.*) 2246822507::bigint)
+            OPERATOR(pg_catalog.+) ((((hash OPERATOR(pg_catalog.>>) 16) OPERATOR(pg_catalog.*) 2246822507::bigint)
+            OPERATOR(pg_catalog.&) 65535) OPERATOR(pg_catalog.<<) 16)) OPERATOR(pg_catalog.&) 4294967295;
+        hash := hash OPERATOR(pg_catalog.#) (hash OPERATOR(pg_catalog.>>) 13);
+        hash := (((hash OPERATOR(pg_catalog.&) 65535) OPERATOR(pg_catalog.*) 3266489909::bigint)
+            OPERATOR(pg_catalog.+) ((((hash OPERATOR(pg_catalog.>>) 16) OPERATOR(pg_catalog.*) 3266489909::bigint)
+            OPERATOR(pg_catalog.&) 65535) OPERATOR(pg_catalog.<<) 16)) OPERATOR(pg_catalog.&) 4294967295;
+        hash := hash OPERATOR(pg_catalog.#) (hash OPERATOR(pg_catalog.>>) 16);
+        slot := hash OPERATOR(pg_catalog.&) 32767;
+        name := pg_catalog.convert_to($1, 'UTF8');
+        hash := 2166136261;
+    END IF;
     FOR i IN 0 .. pg_catalog.length(name) OPERATOR(pg_catalog.-) 1 LOOP
             hash := ((hash OPERATOR(pg_catalog.#) pg_catalog.get_byte(name, i)::bigint)
                 OPERATOR(pg_catalog.*) 16777619::bigint) OPERATOR(pg_catalog.&) 4294967295;
@@ -182,15 +202,16 @@ BEGIN
     new_headers := concat(
         '{"__message_id":"', new_id, '","__message_type":', to_json($2),
         CASE WHEN $3 > 1 THEN concat(',"__message_version":', $3) END,
+        ',"__message_key":' || to_json($10)::text,
         ',"__message_topic":', to_json($1), ',"__time_of_recording":"',
         CASE WHEN new_time < '0001-01-01 00:00:00Z' THEN '0000'
             ELSE to_char(new_time AT TIME ZONE 'UTC', 'YYYY') END,
         to_char(new_time AT TIME ZONE 'UTC', '-MM-DD"T"HH24:MI:SS.US"Z"'), '"',
         ',"__correlation_id":' || to_json(flow)::text, ',"__causation_id":"' || $9::text || '"',
         ',' || nullif(regexp_replace(new_headers, E'^\\s*\\{\\s*|\\s*\\}\\s*$', '', 'g'), ''), '}');
-    INSERT INTO "public_messages" ("id", "message_id", "topic", "message_type", "message_version", "correlation_id", "payload", "headers", "published_at")
+    INSERT INTO "public_messages" ("id", "message_id", "topic", "message_type", "message_version", "correlation_id", "key_slot", "payload", "headers", "published_at")
     OVERRIDING SYSTEM VALUE
-    SELECT pg_catalog.nextval(fence.id), new_id, $1, $2, $3::integer, flow, $4::json, new_headers::json, new_time
+    SELECT pg_catalog.nextval(fence.id), new_id, $1, $2, $3::integer, flow, slot, $4::json, new_headers::json, new_time
     FROM (
         SELECT id, of_table, topic,
             topic OPERATOR(pg_catalog.#) (id::pg_catalog.oid::bigint OPERATOR(pg_catalog.<<) 40) AS key,
@@ -232,7 +253,7 @@ $$;
 
 DO $$
 BEGIN
-    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid) '
+    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid, text) '
         'SET search_path = %I, pg_temp', current_schema(), E'message_bus_publish', current_schema());
 END
 $$;

@@ -46,7 +46,7 @@ pub trait Beside: Server<Plain: SimpleConnection> {
     fn sqlx(&self) -> Box<dyn Client>;
     /// Returns the statements that begin a transaction.
     fn begin(level: &str) -> Vec<String>;
-    /// Returns the statement that publishes by hand, with nine literals as its arguments.
+    /// Returns the statement that publishes by hand, with ten literals as its arguments.
     fn call(arguments: &str) -> String;
     /// Returns the statements that create the function.
     fn statements(schema: &TableSchema) -> Vec<String>;
@@ -80,6 +80,7 @@ pub fn arguments_of<D: Beside>(message: &RawMessage) -> String {
         // No leap second, and no more than microseconds.
         D::time(DateTime::from_timestamp_micros(message.published_at.timestamp_micros()).unwrap()),
         flow.map_or_else(|| "NULL".to_owned(), D::literal),
+        "NULL".to_owned(),
         "NULL".to_owned(),
     ]
     .join(", ")

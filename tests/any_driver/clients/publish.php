@@ -6,7 +6,7 @@ $place = "host={$url['host']};port={$url['port']};dbname=" . substr($url['path']
 $isMysql = $url['scheme'] === 'mysql';
 if ($isMysql) {
     $dsn = "mysql:$place";
-    $call = "CALL message_bus_publish('orders', 'OrderPlaced', 1, ?, NULL, NULL, NULL, NULL, NULL)";
+    $call = "CALL message_bus_publish('orders', 'OrderPlaced', 1, ?, NULL, NULL, NULL, NULL, NULL, NULL)";
 } else {
     parse_str($url['query'], $query);
     $dsn = "pgsql:$place;options='{$query['options']}'";

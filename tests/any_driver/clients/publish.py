@@ -11,7 +11,7 @@ if url.scheme == "mysql":
     connection = pymysql.connect(
         host=url.hostname, port=url.port, user=url.username, database=url.path[1:], autocommit=True
     )
-    call = "CALL message_bus_publish('orders', 'OrderPlaced', 1, %s, NULL, NULL, NULL, NULL, NULL)"
+    call = "CALL message_bus_publish('orders', 'OrderPlaced', 1, %s, NULL, NULL, NULL, NULL, NULL, NULL)"
 else:
     import psycopg
 

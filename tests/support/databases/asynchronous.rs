@@ -50,12 +50,16 @@ impl Database for AsyncPostgres {
     fn connect(&self) -> Self::Bus {
         opened(AsyncPgConnection::establish(&self.0.url()))
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.0.key_slots()
+    }
 }
 
 /// A schema on the tests' PostgreSQL server, with async connections from a deadpool.
 pub struct PooledAsyncPostgres {
     pool: Pool<AsyncPgConnection>,
-    _schema: Postgres,
+    schema: Postgres,
 }
 
 impl Database for PooledAsyncPostgres {
@@ -67,12 +71,16 @@ impl Database for PooledAsyncPostgres {
         let pool = Pool::builder(manager).max_size(64).build();
         Self {
             pool: pool.expect("a pool"),
-            _schema: schema,
+            schema,
         }
     }
 
     fn connect(&self) -> Self::Bus {
         opened(self.pool.get())
+    }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.schema.key_slots()
     }
 }
 
@@ -89,6 +97,10 @@ impl Database for AsyncMariadb {
     fn connect(&self) -> Self::Bus {
         opened(AsyncMysqlConnection::establish(&self.0.url()))
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.0.key_slots()
+    }
 }
 
 /// A SQLite file, with async connections.
@@ -104,5 +116,9 @@ impl Database for AsyncSqlite {
     fn connect(&self) -> Self::Bus {
         let connection = super::connect_sqlite(&self.0.path());
         opened(async { Ok::<_, diesel::ConnectionError>(SyncConnectionWrapper::new(connection)) })
+    }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.0.key_slots()
     }
 }

@@ -33,6 +33,12 @@ impl Database for Mariadb {
     fn connect(&self) -> MysqlConnection {
         Self::connect_to(&self.url())
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        diesel::dsl::sql::<diesel::sql_types::SmallInt>(super::KEY_SLOTS)
+            .load(&mut self.connect())
+            .expect("the slots")
+    }
 }
 
 impl Server for Mariadb {
@@ -78,7 +84,7 @@ impl Drop for Mariadb {
 /// A database on the tests' MariaDB server, with connections from an r2d2 pool.
 pub struct PooledMariadb {
     pool: Pool<ConnectionManager<MysqlConnection>>,
-    _database: Mariadb,
+    database: Mariadb,
 }
 
 impl Database for PooledMariadb {
@@ -91,13 +97,14 @@ impl Database for PooledMariadb {
             .min_idle(Some(1))
             .build(ConnectionManager::new(database.url()))
             .expect("a pool");
-        Self {
-            pool,
-            _database: database,
-        }
+        Self { pool, database }
     }
 
     fn connect(&self) -> Self::Bus {
         self.pool.get().expect("a connection")
+    }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.database.key_slots()
     }
 }

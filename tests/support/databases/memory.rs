@@ -17,4 +17,12 @@ impl Database for Memory {
     fn connect(&self) -> InMemoryMessageBus {
         self.0.clone()
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        let messages = self.0.messages.messages();
+        messages
+            .iter()
+            .map(|message| message.key_slot.get())
+            .collect()
+    }
 }

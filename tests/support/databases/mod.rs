@@ -36,7 +36,13 @@ pub trait Database: Sized + Sync {
     fn create() -> Self;
 
     fn connect(&self) -> Self::Bus;
+
+    /// Returns the stored slots of all messages, in the order of their positions.
+    fn key_slots(&self) -> Vec<i16>;
 }
+
+/// Selects the slots of all messages.
+const KEY_SLOTS: &str = "SELECT key_slot FROM public_messages ORDER BY id";
 
 /// A database on a server, where several publishers can have open transactions at once.
 pub trait Server: Database<Bus = <Self as Server>::Plain> {

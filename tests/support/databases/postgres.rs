@@ -39,6 +39,12 @@ impl Database for Postgres {
         connection.batch_execute(&set).expect("a search path");
         connection
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        diesel::dsl::sql::<diesel::sql_types::SmallInt>(super::KEY_SLOTS)
+            .load(&mut self.connect())
+            .expect("the slots")
+    }
 }
 
 impl Server for Postgres {
@@ -159,6 +165,12 @@ impl Database for OwnPostgres {
         let url = format!("{server}/{}", self.name);
         PgConnection::establish(&url).expect("a connection to PostgreSQL")
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        diesel::dsl::sql::<diesel::sql_types::SmallInt>(super::KEY_SLOTS)
+            .load(&mut self.connect())
+            .expect("the slots")
+    }
 }
 
 impl Drop for OwnPostgres {
@@ -173,7 +185,7 @@ impl Drop for OwnPostgres {
 /// A schema on the tests' PostgreSQL server, with connections from an r2d2 pool.
 pub struct PooledPostgres {
     pool: Pool<ConnectionManager<PgConnection>>,
-    _schema: Postgres,
+    schema: Postgres,
 }
 
 #[derive(Debug)]
@@ -198,13 +210,14 @@ impl Database for PooledPostgres {
             .connection_customizer(Box::new(InSchema(schema.schema.clone())))
             .build(ConnectionManager::new(postgres_url()))
             .expect("a pool");
-        Self {
-            pool,
-            _schema: schema,
-        }
+        Self { pool, schema }
     }
 
     fn connect(&self) -> Self::Bus {
         self.pool.get().expect("a connection")
+    }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.schema.key_slots()
     }
 }

@@ -1,5 +1,5 @@
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
-use diesel::{Connection, SqliteConnection};
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use persisting_message_bus::sql::migrate;
 use persisting_message_bus::sql::sqlite::{Durability, Settings};
 use tempfile::TempDir;
@@ -47,12 +47,18 @@ impl Database for Sqlite {
     fn connect(&self) -> SqliteConnection {
         connect_sqlite(&self.path())
     }
+
+    fn key_slots(&self) -> Vec<i16> {
+        diesel::dsl::sql::<diesel::sql_types::SmallInt>(super::KEY_SLOTS)
+            .load(&mut self.connect())
+            .expect("the slots")
+    }
 }
 
 /// A SQLite file, with connections from an r2d2 pool.
 pub struct PooledSqlite {
     pool: Pool<ConnectionManager<SqliteConnection>>,
-    _file: Sqlite,
+    file: Sqlite,
 }
 
 impl Database for PooledSqlite {
@@ -66,10 +72,14 @@ impl Database for PooledSqlite {
             .connection_customizer(Box::new(settings()))
             .build(ConnectionManager::new(file.path()))
             .expect("a pool");
-        Self { pool, _file: file }
+        Self { pool, file }
     }
 
     fn connect(&self) -> Self::Bus {
         self.pool.get().expect("a connection")
+    }
+
+    fn key_slots(&self) -> Vec<i16> {
+        self.file.key_slots()
     }
 }

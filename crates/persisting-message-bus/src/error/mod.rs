@@ -129,7 +129,7 @@ impl Error {
     }
 
     /// Returns `true` if a name cannot be stored: that of a topic, message type, consumer or header,
-    /// or a correlation id.
+    /// a correlation id or a key.
     #[must_use]
     pub fn is_invalid_name(&self) -> bool {
         matches!(

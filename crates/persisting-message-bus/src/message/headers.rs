@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -15,6 +17,7 @@ const MESSAGE_TYPE: &str = "__message_type";
 const MESSAGE_VERSION: &str = "__message_version";
 const CORRELATION_ID: &str = "__correlation_id";
 const CAUSATION_ID: &str = "__causation_id";
+const MESSAGE_KEY: &str = "__message_key";
 const MESSAGE_TOPIC: &str = "__message_topic";
 const TIME_OF_RECORDING: &str = "__time_of_recording";
 
@@ -36,6 +39,7 @@ pub struct Headers {
     topic: &'static str,
     message_type: &'static str,
     message_version: u32,
+    key: Option<String>,
     correlation_id: Option<String>,
     causation_id: Option<Uuid>,
     custom: Map<String, Value>,
@@ -70,6 +74,13 @@ impl Headers {
     #[must_use]
     pub fn message_type(&self) -> &'static str {
         self.message_type
+    }
+
+    /// Returns the text of the message's key; `None` before the dispatch, and for a message without a
+    /// key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Returns the id of the flow that the message belongs to; `None` if it starts a flow.
@@ -139,10 +150,31 @@ impl Headers {
         self
     }
 
-    pub(crate) fn address(&mut self, topic: &'static str, descriptor: &'static MessageDescriptor) {
+    pub(crate) fn address(
+        &mut self,
+        topic: &'static str,
+        descriptor: &'static MessageDescriptor,
+        key: Option<Cow<'_, str>>,
+    ) {
         self.topic = topic;
         self.message_type = descriptor.name;
         self.message_version = descriptor.version;
+        self.key = key.map(Cow::into_owned);
+    }
+
+    /// Checks the text of the key. `source` is the field or function that has it.
+    pub(crate) fn validate_key(&self, source: Option<&str>) -> Result<(), Error> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let Some(problem) = name::name_problem(key) else {
+            return Ok(());
+        };
+        let problem = match source {
+            Some(source) => format!("of `{source}` {problem}"),
+            None => problem,
+        };
+        Err(Error::invalid_name("key", key, problem))
     }
 
     /// Checks the names of the custom headers.
@@ -188,6 +220,9 @@ impl Serialize for Headers {
         map.serialize_entry(MESSAGE_TYPE, self.message_type)?;
         if self.message_version > 1 {
             map.serialize_entry(MESSAGE_VERSION, &self.message_version)?;
+        }
+        if let Some(key) = &self.key {
+            map.serialize_entry(MESSAGE_KEY, key)?;
         }
         map.serialize_entry(MESSAGE_TOPIC, self.topic)?;
         if let Some(time) = self.recorded_at {

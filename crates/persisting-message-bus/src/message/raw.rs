@@ -3,7 +3,8 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::message::stored_headers::correlation_id;
+use crate::message::slot::Slot;
+use crate::message::stored_headers::StoredHeaders;
 use crate::position::Position;
 
 /// A message as it is persisted, before it has a position.
@@ -28,6 +29,9 @@ pub struct RawMessage {
     /// flow. It has at most [`MAX_NAME_LENGTH`](crate::backend::MAX_NAME_LENGTH) characters, none
     /// of which is a control character or an invisible format character.
     pub correlation_id: Option<String>,
+    /// The slot of its key, which is in the headers; [`Slot::NONE`] for a message without a key. A
+    /// repository refuses a message with the slot of another key.
+    pub key_slot: Slot,
 }
 
 /// A message as a source returns it: with its position, and with texts borrowed from the row.
@@ -54,9 +58,11 @@ pub struct StoredMessage<'a> {
 impl StoredMessage<'_> {
     /// Copies everything but the position, so that the message can be persisted elsewhere. The
     /// correlation id is that of the headers, in the form that
-    /// [`Correlation::of_flow`](crate::Correlation::of_flow) describes.
+    /// [`Correlation::of_flow`](crate::Correlation::of_flow) describes. The slot is that of the key in
+    /// the headers.
     #[must_use]
     pub fn to_raw(&self) -> RawMessage {
+        let mut headers = StoredHeaders::of(self.headers);
         RawMessage {
             message_id: self.message_id,
             topic: Cow::Owned(self.topic.to_owned()),
@@ -65,12 +71,18 @@ impl StoredMessage<'_> {
             payload: self.payload.to_owned(),
             headers: self.headers.to_owned(),
             published_at: self.published_at,
-            correlation_id: correlation_id(self.headers).map(Cow::into_owned),
+            correlation_id: headers.flow().map(Cow::into_owned),
+            key_slot: slot_of(headers.key()),
         }
     }
 }
 
 impl RawMessage {
+    /// Returns the slot of the key in the headers.
+    pub(crate) fn slot_of_headers(&self) -> Slot {
+        slot_of(StoredHeaders::of(&self.headers).key())
+    }
+
     /// Returns the message as a source that has it at `position` returns it.
     #[must_use]
     pub fn stored_at(&self, position: Position) -> StoredMessage<'_> {
@@ -85,4 +97,8 @@ impl RawMessage {
             published_at: self.published_at,
         }
     }
+}
+
+fn slot_of(key: Option<Cow<'_, str>>) -> Slot {
+    key.map_or(Slot::NONE, |key| Slot::of(&key))
 }

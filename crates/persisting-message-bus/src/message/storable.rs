@@ -84,7 +84,15 @@ fn check_texts(message: &RawMessage) -> Result<(), Error> {
     json::check_readable_object(&message.headers).map_err(|cause| {
         let problem = format!("its headers are not a JSON object that can be read: {cause}");
         Error::unstorable(message, problem)
-    })
+    })?;
+    let (slot, of_key) = (message.key_slot, message.slot_of_headers());
+    if slot == of_key {
+        return Ok(());
+    }
+    let problem = format!(
+        "its key slot is {slot}, but that of the key in its headers is {of_key}; set the slot with Slot::of"
+    );
+    Err(Error::unstorable(message, problem))
 }
 
 fn check_name(message: &RawMessage, what: &'static str, name: &str) -> Result<(), Error> {

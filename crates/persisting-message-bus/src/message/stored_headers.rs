@@ -8,9 +8,11 @@ use uuid::Uuid;
 
 use crate::message::{flow_id, traceparent};
 
-/// The flow of a message, as its stored headers name it.
+/// The key and the flow of a message, as its stored headers name them.
 #[derive(Default, Deserialize)]
 pub(crate) struct StoredHeaders<'a> {
+    #[serde(borrow, default, rename = "__message_key")]
+    key: Header<'a>,
     #[serde(borrow, default, rename = "__correlation_id")]
     correlation_id: Header<'a>,
     #[serde(borrow, default, rename = "__causation_id")]
@@ -54,6 +56,13 @@ impl<'a> StoredHeaders<'a> {
         }
     }
 
+    /// Returns the text of the key. An empty text counts as missing; any other text is a key, as the
+    /// writer of its slot has read it.
+    pub(crate) fn key(&mut self) -> Option<Cow<'a, str>> {
+        let key = std::mem::take(&mut self.key).text();
+        key.filter(|key| !key.is_empty())
+    }
+
     /// Returns the trace that the message is part of. An invalid one counts as missing.
     pub(crate) fn traceparent(self) -> Option<Cow<'a, str>> {
         let header = self.traceparent.text();
@@ -64,6 +73,11 @@ impl<'a> StoredHeaders<'a> {
 /// Returns the flow that the stored headers name; `None` if the message starts a flow.
 pub(crate) fn correlation_id(headers: &str) -> Option<Cow<'_, str>> {
     StoredHeaders::of(headers).flow()
+}
+
+/// Returns the text of the key that the stored headers name.
+pub(crate) fn key(headers: &str) -> Option<Cow<'_, str>> {
+    StoredHeaders::of(headers).key()
 }
 
 /// Returns the direct cause that the stored headers name.

@@ -126,6 +126,12 @@ impl<S> Message<S> {
         self.published_at
     }
 
+    /// Returns the text of its key; `None` for a message without a key.
+    #[must_use]
+    pub fn key(&self) -> Option<Cow<'_, str>> {
+        stored_headers::key(self.headers_json())
+    }
+
     /// Returns the id of the flow that it belongs to; its own id if it has started the flow.
     #[must_use]
     pub fn correlation_id(&self) -> Cow<'_, str> {

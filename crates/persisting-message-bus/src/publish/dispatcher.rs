@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::message::headers::Headers;
 use crate::message::json::is_too_deep;
 use crate::message::raw::RawMessage;
+use crate::message::slot::Slot;
 use crate::message::storable::Dispatched;
 use crate::message::topic::{MessageOf, Topic};
 use crate::observe;
@@ -109,6 +110,8 @@ impl<T: Topic> MessageDispatcher<T> {
     ///   then fail on the message.
     /// - No decorator set a message id or a time of recording ([`Error::is_missing_header`]).
     /// - The name of a custom header is not allowed ([`Error::is_invalid_name`]).
+    /// - The text of its key is not allowed ([`Error::is_invalid_name`]; see
+    ///   [`MessageKey::key_text`](crate::MessageKey::key_text)).
     /// - The message id was dispatched before ([`Error::is_duplicate`]; see
     ///   [`on_duplicate`](Self::on_duplicate)).
     /// - The message is larger than the repository can store ([`Error::is_too_large`]).
@@ -231,7 +234,7 @@ impl<T: Topic> MessageDispatcher<T> {
         M: MessageOf<T> + ?Sized,
     {
         let descriptor = message.descriptor();
-        headers.address(T::NAME, descriptor);
+        headers.address(T::NAME, descriptor, message.key());
         for decorator in &self.decorators {
             decorator.decorate(&mut headers);
         }
@@ -249,8 +252,10 @@ impl<T: Topic> MessageDispatcher<T> {
             headers: headers.to_json().map_err(encode)?,
             published_at,
             correlation_id: headers.correlation_id().map(str::to_owned),
+            key_slot: headers.key().map_or(Slot::NONE, Slot::of),
         };
-        if let Err(invalid) = headers.validate() {
+        let valid = headers.validate_key(descriptor.key);
+        if let Err(invalid) = valid.and_then(|()| headers.validate()) {
             return Err(Error::unstorable_name(&raw, &invalid));
         }
         // A payload that is nested too deeply is refused when it is stored.

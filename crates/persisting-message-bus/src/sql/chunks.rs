@@ -4,8 +4,8 @@ use crate::message::raw::RawMessage;
 /// once.
 pub(super) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The bytes that a row takes besides its texts, at most: id, version, time, and the length of each
-/// value.
+/// The bytes that a row takes besides its texts, at most: id, version, slot, time, and the length of
+/// each value.
 const AROUND_TEXTS: usize = 128;
 
 /// The maximum size of a statement.

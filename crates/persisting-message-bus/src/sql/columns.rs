@@ -6,7 +6,11 @@ use crate::sql::schema::MessageTable;
 
 /// Returns the columns of an inserted message, in the order of its values.
 pub(super) fn columns(table: &MessageTable) -> impl Iterator<Item = &str> {
-    let optional = [&table.message_version, &table.correlation_id];
+    let optional = [
+        &table.message_version,
+        &table.correlation_id,
+        &table.key_slot,
+    ];
     [&table.message_id, &table.topic, &table.message_type]
         .into_iter()
         .chain(optional.into_iter().flatten())

@@ -1,13 +1,14 @@
 //! The call by which any program publishes: the name of the function or procedure, and the
 //! arguments of a message.
 
+use std::borrow::Cow;
 use std::slice;
 
 use crate::error::Error;
 use crate::message::headers::Headers;
 use crate::message::plain_json::plain;
 use crate::message::raw::RawMessage;
-use crate::message::stored_headers::causation_id;
+use crate::message::stored_headers::{causation_id, key};
 use crate::sql::hash::hash_of;
 use crate::sql::publish_errors::persisting;
 use crate::sql::publish_statement::StatementValue;
@@ -67,5 +68,6 @@ pub(super) fn arguments(
         StatementValue::Text(recorded_at),
         StatementValue::optional(message.correlation_id.clone()),
         StatementValue::optional(causation_id),
+        StatementValue::optional(key(&message.headers).map(Cow::into_owned)),
     ])
 }

@@ -44,6 +44,7 @@ pub(super) struct Row<'a, DB: RowDialect> {
     pub(super) message: &'a RawMessage,
     pub(super) converted: DB::Converted<'a>,
     version: i64,
+    key_slot: i64,
 }
 
 impl<'a, DB> Row<'a, DB>
@@ -58,6 +59,7 @@ where
             message,
             converted: DB::convert(message),
             version: i64::from(message.message_version),
+            key_slot: i64::from(message.key_slot.get()),
         }
     }
 
@@ -80,6 +82,10 @@ where
         if table.correlation_id.is_some() {
             out.push_sql(", ");
             out.push_bind_param::<Nullable<Text>, Option<String>>(&self.message.correlation_id)?;
+        }
+        if table.key_slot.is_some() {
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, i64>(&self.key_slot)?;
         }
         out.push_sql(", ");
         DB::push_content(self, out)

@@ -11,7 +11,7 @@ use benchmark_rows::topic::Orders;
 use chrono::Utc;
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
-use persisting_message_bus::backend::{MessageRepository, RawMessage};
+use persisting_message_bus::backend::{MessageRepository, RawMessage, Slot};
 use persisting_message_bus::{Message, MessageConsumer, OnDuplicate, Runner};
 use uuid::Uuid;
 
@@ -112,6 +112,7 @@ fn publish_for<B: WithDriver>(bus: &mut B::Connection, duration: Duration) -> Re
             headers: "{}".to_owned(),
             published_at: Utc::now(),
             correlation_id: None,
+            key_slot: Slot::NONE,
         };
         bus.persist(&[message], OnDuplicate::Fail)?;
         due += Duration::from_secs(1) / PACE;

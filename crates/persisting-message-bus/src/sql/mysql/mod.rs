@@ -43,6 +43,7 @@ mod dialect;
 mod free_slots;
 pub(crate) mod guard;
 pub(crate) mod high_water_mark;
+mod key_slot;
 pub(crate) mod last;
 pub(crate) mod leases;
 pub(crate) mod migrations;

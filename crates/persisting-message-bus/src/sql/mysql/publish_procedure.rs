@@ -9,6 +9,7 @@ use crate::sql::fill::fill;
 use crate::sql::mysql::database::quoted;
 use crate::sql::mysql::free_slots::LACKS_SLOTS;
 use crate::sql::mysql::guard::{MODES, MODES_AS_BEFORE};
+use crate::sql::mysql::key_slot::{KEY_SLOT_VARIABLES, SLOT_OF_KEY};
 use crate::sql::mysql::slot_in_program::{
     SLOT_VARIABLES, create_slots, take_slot, topic_from_awaited_slot, topic_from_free_slot,
 };
@@ -19,7 +20,7 @@ use crate::sql::schema::{MessageTable, TableSchema};
 /// modes and character set the session and the database have.
 const SIGNATURE: &str = "CREATE /*M! OR REPLACE */ PROCEDURE {procedure}(
     topic {text}, message_type {text}, version {text}, payload {text}, headers {text},
-    message_id {text}, recorded_at {text}, correlation_id {text}, causation_id {text}
+    message_id {text}, recorded_at {text}, correlation_id {text}, causation_id {text}, message_key {text}
 ) MODIFIES SQL DATA SQL SECURITY INVOKER\n";
 
 /// Only MySQL drops the procedure, because the rights of callers are dropped with it. MariaDB runs the
@@ -72,6 +73,7 @@ const BODY: &str = r#"BEGIN
     DECLARE new_version INT;
     DECLARE times {pattern}
         DEFAULT '^[0-9]{4}(-[0-9]{2}){2}([ T][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]+)?Z?)?\\z';
+    {key_slot_variables}
     {slot_variables}
     SET @message_bus_id = NULL, headers = coalesce(headers, '{}'),
         correlation_id = nullif(correlation_id, ''),
@@ -108,29 +110,30 @@ const BODY: &str = r#"BEGIN
     IF problem IS NULL THEN
         SET new_version = version, header_names = json_keys(headers);
     END IF;
-    WHILE problem IS NULL AND number <= 3 + json_length(header_names) DO
-        SET name = if(number <= 3, elt(number, topic, message_type, correlation_id),
-            json_unquote(json_extract(header_names, concat('$[', number - 4, ']'))));
+    WHILE problem IS NULL AND number <= 4 + json_length(header_names) DO
+        SET name = if(number <= 4, elt(number, topic, message_type, correlation_id, message_key),
+            json_unquote(json_extract(header_names, concat('$[', number - 5, ']'))));
         SET problem = CASE
             WHEN name IS NULL THEN if(number < 3, 'is NULL; pass a name', NULL)
             WHEN char_length(name) = 0 THEN 'is empty; pass a name'
             WHEN char_length(name) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN name REGEXP '[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]'
                 THEN 'contains a control character or an invisible one; remove it'
-            WHEN number <= 3 AND name REGEXP '{noncharacter}'
+            WHEN number <= 4 AND name REGEXP '{noncharacter}'
                 THEN 'contains a noncharacter of Unicode; remove it'
             WHEN name REGEXP '^\\p{Z}|\\p{Z}\\z' THEN 'starts or ends with white space; remove it'
-            WHEN number > 3 AND left(name, 2) = '__'
+            WHEN number > 4 AND left(name, 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
         END;
-        SET problem = concat(elt(least(number, 4),
-            'topic', 'message_type', 'correlation_id', 'a name in headers'), ' ', problem);
+        SET problem = concat(elt(least(number, 5),
+            'topic', 'message_type', 'correlation_id', 'key', 'a name in headers'), ' ', problem);
         SET number = number + 1;
     END WHILE;
     IF problem IS NOT NULL THEN
         SET problem = concat('publishing a message failed: ', problem);
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = problem;
     END IF;
+    {slot_of_key}
     SET new_topic = topic, new_id = coalesce(message_id, lower(concat(
         lpad(hex(millis DIV 65536), 8, '0'), '-', lpad(hex(millis % 65536), 4, '0'),
         '-7', substr(digest, 1, 3), '-', elt(1 + floor(rand() * 4), '8', '9', 'a', 'b'),
@@ -138,6 +141,7 @@ const BODY: &str = r#"BEGIN
     SET headers = concat(
         '{"__message_id":"', new_id, '","__message_type":', json_quote(message_type),
         if(new_version > 1, concat(',"__message_version":', new_version), ''),
+        coalesce(concat(',"__message_key":', json_quote(message_key)), ''),
         ',"__message_topic":', json_quote(topic),
         ',"__time_of_recording":"', date_format(new_time, '%Y-%m-%dT%H:%i:%s.%fZ'), '"',
         coalesce(concat(',"__correlation_id":', json_quote(correlation_id)), ''),
@@ -224,6 +228,8 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
         "slots.topic" => quoted(&slots.topic),
         "slot" => quoted(&slots.slot),
         "lacks_slots" => LACKS_SLOTS.to_owned(),
+        "key_slot_variables" => KEY_SLOT_VARIABLES.to_owned(),
+        "slot_of_key" => SLOT_OF_KEY.to_owned(),
         "slot_variables" => SLOT_VARIABLES.to_owned(),
         "create_slots" => create_slots(slots),
         "take_slot" => take_slot(slots),
@@ -248,5 +254,6 @@ fn values(table: &MessageTable, topic: &str) -> String {
         .correlation_id
         .as_ref()
         .map_or("", |_| ", correlation_id");
-    format!("new_id, {topic}, message_type{version}{flow}, payload, headers, new_time")
+    let slot = table.key_slot.as_ref().map_or("", |_| ", key_slot");
+    format!("new_id, {topic}, message_type{version}{flow}{slot}, payload, headers, new_time")
 }

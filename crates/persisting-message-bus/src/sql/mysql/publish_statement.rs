@@ -14,7 +14,7 @@ pub(in crate::sql) fn call(
     message: &RawMessage,
 ) -> Result<(String, Vec<StatementValue>), Error> {
     let procedure = quoted(&publish_name(schema));
-    let sql = format!("CALL {procedure}(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let sql = format!("CALL {procedure}(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     let recorded_at = time::storable(message.published_at).format("%Y-%m-%d %H:%M:%S%.6f");
     Ok((sql, arguments(message, recorded_at.to_string())?))
 }

@@ -10,7 +10,7 @@ use crate::message::raw::RawMessage;
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 const NO_FLAGS: i32 = 0;
 const NO_EXTENSION: i32 = 0;
-const COLUMNS: i16 = 8;
+const COLUMNS: i16 = 9;
 const NULL: i32 = -1;
 const END: i16 = -1;
 
@@ -18,7 +18,7 @@ const END: i16 = -1;
 /// the beginning of 1970.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// Writes the messages: id, topic, type, version, correlation id, payload, headers, time.
+/// Writes the messages: id, topic, type, version, correlation id, key slot, payload, headers, time.
 pub(super) fn write_rows(messages: &[RawMessage], out: &mut impl Write) -> Result<()> {
     out.write_all(SIGNATURE)?;
     out.write_all(&NO_FLAGS.to_be_bytes())?;
@@ -40,6 +40,7 @@ fn write_row(message: &RawMessage, out: &mut impl Write) -> Result<()> {
         Some(flow) => write_value(flow.as_bytes(), out)?,
         None => out.write_all(&NULL.to_be_bytes())?,
     }
+    write_value(&message.key_slot.get().to_be_bytes(), out)?;
     write_value(message.payload.as_bytes(), out)?;
     write_value(message.headers.as_bytes(), out)?;
     write_value(&since_epoch(message.published_at).to_be_bytes(), out)

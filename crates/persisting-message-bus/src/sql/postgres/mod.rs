@@ -25,6 +25,7 @@ pub(crate) mod fence;
 mod fitness;
 pub(crate) mod guard;
 pub(crate) mod json;
+mod key_slot;
 pub(crate) mod leases;
 mod left_out;
 pub(crate) mod locks;

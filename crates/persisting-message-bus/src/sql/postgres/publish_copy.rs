@@ -28,6 +28,7 @@ diesel::table! {
         message_type -> Text,
         message_version -> Integer,
         correlation_id -> Nullable<Text>,
+        key_slot -> SmallInt,
         // The types do not matter, because the rows are written elsewhere.
         payload -> Text,
         headers -> Text,
@@ -73,6 +74,7 @@ fn copy(connection: &mut PgConnection, messages: &[RawMessage]) -> QueryResult<u
         table::message_type,
         table::message_version,
         table::correlation_id,
+        table::key_slot,
         table::payload,
         table::headers,
         table::published_at,

@@ -5,6 +5,7 @@ use crate::message::name::is_invisible;
 use crate::message::plain_json::is_noncharacter;
 use crate::sql::columns::columns;
 use crate::sql::fill::fill;
+use crate::sql::postgres::key_slot::{SLOT_VARIABLE, slot_of_key};
 use crate::sql::postgres::publish_one::{FENCE, POSITION, SEQUENCE};
 use crate::sql::postgres::quoting::{quoted, quoted_text};
 use crate::sql::postgres::topic_hash::HASH_NAME;
@@ -15,14 +16,14 @@ use crate::sql::schema::TableSchema;
 const SIGNATURE: &str = "CREATE OR REPLACE FUNCTION {function}(
     topic text, message_type text, version bigint, payload text, headers text DEFAULT '{}',
     message_id uuid DEFAULT NULL, recorded_at timestamptz DEFAULT NULL,
-    correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL
+    correlation_id text DEFAULT NULL, causation_id uuid DEFAULT NULL, key text DEFAULT NULL
 ) RETURNS uuid LANGUAGE plpgsql VOLATILE AS ";
 
 /// Lets the function find the table in the schema in which it was created, for every caller. The
 /// current `search_path` would not do: it often contains `"$user"`, which is the caller's schema.
 const SET_PATH: &str = "
 BEGIN
-    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid) '
+    EXECUTE format('ALTER FUNCTION %I.%I(text, text, bigint, text, text, uuid, timestamptz, text, uuid, text) '
         'SET search_path = %I, pg_temp', current_schema(), {name}, current_schema());
 END
 ";
@@ -41,7 +42,7 @@ END
 /// The server cannot read the character 0 in JSON, so the names of headers are read with another control
 /// character in its place.
 ///
-/// The row is inserted by the statement of `publish_one.rs`, with the same fence. From the topic to
+/// The row is inserted by the statement of `publish_one.rs`, with the same fence. From the key to
 /// the fence, functions and operators are qualified, as in `topic_hash.rs`.
 const BODY: &str = r#"
 #variable_conflict use_column
@@ -53,13 +54,14 @@ DECLARE
     new_time timestamptz := coalesce($7, clock_timestamp());
     new_headers text := coalesce($5, '{}');
     flow text := nullif($8, '');
-    names text[] := ARRAY[$1, $2, flow];
+    names text[] := ARRAY[$1, $2, flow, $10];
     argument text;
     problem text;
     json_text text;
     brackets text;
     name bytea := pg_catalog.convert_to($1, 'UTF8');
     hash bigint := 2166136261;
+    {slot_variable}
     blank text := {blank};
     invisible text := {invisible};
     noncharacter text := {noncharacter};
@@ -104,15 +106,15 @@ BEGIN
             WHEN length(names[i]) > 255 THEN 'has more than 255 characters; pass a shorter name'
             WHEN names[i] ~ invisible
                 THEN 'contains a control character or an invisible one; remove it'
-            WHEN i <= 3 AND names[i] ~ noncharacter
+            WHEN i <= 4 AND names[i] ~ noncharacter
                 THEN 'contains a noncharacter of Unicode; remove it'
             WHEN names[i] ~ concat('^', blank, '|', blank, '$')
                 THEN 'starts or ends with white space; remove it'
-            WHEN i > 3 AND left(names[i], 2) = '__'
+            WHEN i > 4 AND left(names[i], 2) = '__'
                 THEN 'begins with "__", which is reserved; rename it'
         END;
         IF problem IS NOT NULL THEN
-            argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id'])[i],
+            argument := coalesce((ARRAY['topic', 'message_type', 'correlation_id', 'key'])[i],
                 concat('the name "', left(names[i], 255), '" in headers'));
             doing := CASE WHEN i = 1 THEN 'publishing a message failed: ' ELSE doing END;
             RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -128,10 +130,12 @@ BEGIN
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = concat(doing, problem);
     END IF;
+    {slot_of_key}
     {hash_name}
     new_headers := concat(
         '{"__message_id":"', new_id, '","__message_type":', to_json($2),
         CASE WHEN $3 > 1 THEN concat(',"__message_version":', $3) END,
+        ',"__message_key":' || to_json($10)::text,
         ',"__message_topic":', to_json($1), ',"__time_of_recording":"',
         CASE WHEN new_time < '0001-01-01 00:00:00Z' THEN '0000'
             ELSE to_char(new_time AT TIME ZONE 'UTC', 'YYYY') END,
@@ -196,12 +200,15 @@ fn value_of(schema: &TableSchema, key: &str) -> Option<String> {
                 .as_ref()
                 .map_or("", |_| ", $3::integer");
             let flow = table.correlation_id.as_ref().map_or("", |_| ", flow");
-            format!("new_id, $1, $2{version}{flow}, $4::json, new_headers::json, new_time")
+            let slot = table.key_slot.as_ref().map_or("", |_| ", slot");
+            format!("new_id, $1, $2{version}{flow}{slot}, $4::json, new_headers::json, new_time")
         }
         "position" => POSITION.to_owned(),
         "sequence" => SEQUENCE.to_owned(),
         "fence" => FENCE.to_owned(),
         "hash_name" => HASH_NAME.to_owned(),
+        "slot_variable" => SLOT_VARIABLE.to_owned(),
+        "slot_of_key" => slot_of_key(),
         "invisible" => quoted_text(&class_of(is_invisible)),
         "noncharacter" => quoted_text(&class_of(is_noncharacter)),
         "blank" => quoted_text(&class_of(char::is_whitespace)),

@@ -16,7 +16,7 @@ use crate::sql::schema::TableSchema;
 
 /// The casts tell a driver that all values are texts, except for one integer.
 const ARGUMENTS: &str = "$1::text, $2::text, $3::bigint, $4::text, $5::text, $6::text::uuid, \
-    $7::text::timestamptz, $8::text, $9::text::uuid";
+    $7::text::timestamptz, $8::text, $9::text::uuid, $10::text";
 
 pub(in crate::sql) fn select(
     schema: &TableSchema,

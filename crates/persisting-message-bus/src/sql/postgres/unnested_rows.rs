@@ -90,14 +90,17 @@ pub(super) fn insert_messages<'a>(
 ) -> Statement<'a, Column<'a>> {
     let version = table.message_version.as_ref();
     let flow = table.correlation_id.as_ref();
+    let slot = table.key_slot.as_ref();
     let columns: Vec<_> = columns(messages)
         .into_iter()
         .chain(version.map(|_| versions(messages)))
         .chain(flow.map(|_| flows(messages)))
+        .chain(slot.map(|_| slots(messages)))
         .collect();
     let selected: Vec<_> = columns.iter().map(Column::sql).collect();
     let version = version.map_or("", |_| ", {message_version}");
     let flow = flow.map_or("", |_| ", {correlation_id}");
+    let slot = slot.map_or("", |_| ", {key_slot}");
     let conflict = if leave_out_taken {
         "ON CONFLICT ({message_id}) DO NOTHING"
     } else {
@@ -106,7 +109,7 @@ pub(super) fn insert_messages<'a>(
     let fence = fence(use_of);
     let sql = format!(
         "{fence} INSERT INTO {{table}} ({{id}}, {{message_id}}, {{topic}}, {{message_type}}, \
-         {{payload}}, {{headers}}, {{published_at}}{version}{flow}) OVERRIDING SYSTEM VALUE \
+         {{payload}}, {{headers}}, {{published_at}}{version}{flow}{slot}) OVERRIDING SYSTEM VALUE \
          SELECT {POSITION}, rows.* FROM (SELECT {} {AFTER_FENCE}) AS rows {conflict}",
         selected.join(", ")
     );
@@ -171,6 +174,12 @@ fn flows(messages: &[RawMessage]) -> Column<'_> {
     let flows = messages.iter();
     let flows = flows.map(|message| message.correlation_id.as_deref());
     same_or_each(flows, Column::OptionalText, Column::OptionalTexts)
+}
+
+fn slots(messages: &[RawMessage]) -> Column<'_> {
+    let slots = messages.iter();
+    let slots = slots.map(|message| i64::from(message.key_slot.get()));
+    same_or_each(slots, Column::Number, Column::Numbers)
 }
 
 /// Returns one value for all rows if they have the same. It is sent once, and costs the server

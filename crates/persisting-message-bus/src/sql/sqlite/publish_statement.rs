@@ -31,6 +31,13 @@ pub(in crate::sql) fn insert(
     ];
     values.extend(version.map(|_| StatementValue::Integer(i64::from(message.message_version))));
     values.extend(flow.map(|_| StatementValue::optional(message.correlation_id.clone())));
+    let slot = i64::from(message.key_slot.get());
+    values.extend(
+        table
+            .key_slot
+            .as_ref()
+            .map(|_| StatementValue::Integer(slot)),
+    );
     values.extend([
         StatementValue::text(&*message.payload),
         StatementValue::text(&*message.headers),
