@@ -1,6 +1,7 @@
 //! The helpers for tests of applications: they must find the mistakes that they promise to find.
 
 mod golden;
+mod golden_keys;
 mod sales;
 mod scenarios;
 mod unreadable;

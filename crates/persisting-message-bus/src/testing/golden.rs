@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
@@ -21,9 +22,12 @@ const UPDATE: &str = "UPDATE_GOLDEN";
 
 /// The wire form of a topic, kept in a file.
 ///
-/// The file lists the topic's messages, with names, aliases, versions and samples. Any change of
-/// these fails the check, which prints the changed lines. Run the test once with `UPDATE_GOLDEN=1`
-/// to accept the change and write the file.
+/// The file lists the topic's messages, with names, aliases, versions, samples and their keys. Any
+/// change of these fails the check, which prints the changed lines. Run the test once with
+/// `UPDATE_GOLDEN=1` to accept the change and write the file.
+///
+/// Messages with the same key keep their order, so a message must not get another key. To notice such
+/// a change, choose samples in which no other field has the value of the key.
 ///
 /// The file then keeps the previous wire form as *former*, and every former wire form must decode
 /// for ever. A rename without an alias, or a changed field without a new version, can therefore not
@@ -87,7 +91,13 @@ struct Form {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     aliases: Vec<String>,
     version: u32,
+    /// The field or function that has the key, as the topic writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     sample: Value,
+    /// The text of the sample's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_of_sample: Option<String>,
     /// The payload of which the sample was made, with all digits of its numbers.
     #[serde(skip)]
     payload: Option<String>,
@@ -100,7 +110,11 @@ impl PartialEq for Form {
             (&self.name, &self.aliases, self.version),
             (&other.name, &other.aliases, other.version),
         );
-        own == others && are_same(&self.sample, &other.sample)
+        let (key, others_key) = (
+            (&self.key, &self.key_of_sample),
+            (&other.key, &other.key_of_sample),
+        );
+        own == others && key == others_key && are_same(&self.sample, &other.sample)
     }
 }
 
@@ -123,7 +137,8 @@ impl<T: Topic> Golden<T> {
     /// If the message cannot be written as JSON.
     pub fn sample<M: MessageOf<T>>(mut self, message: &M) -> Self {
         let payload = message.to_payload().map_err(|error| error.to_string());
-        let form = payload.and_then(|payload| Form::new(message.descriptor(), payload));
+        let key = message.key().map(Cow::into_owned);
+        let form = payload.and_then(|payload| Form::new(message.descriptor(), payload, key));
         match form {
             Ok(form) => self.samples.push(form),
             Err(error) => panic!("a sample cannot be written: {error}"),
@@ -213,8 +228,8 @@ impl<T: Topic> Golden<T> {
         assert!(
             kept == found,
             "the wire form of topic \"{}\" differs from that in {}. Running programs might fail to \
-             read it: keep the name or add an alias, and keep the fields or add a version. \
-             Then {accept} to accept the change.\n{}",
+             read it: keep the name or add an alias, keep the fields or add a version, and keep the \
+             key. Then {accept} to accept the change.\n{}",
             T::NAME,
             self.path.display(),
             difference(&kept.to_text(), &found.to_text())
@@ -275,7 +290,11 @@ impl File {
 }
 
 impl Form {
-    fn new(message: &MessageDescriptor, payload: String) -> Result<Self, String> {
+    fn new(
+        message: &MessageDescriptor,
+        payload: String,
+        key_of_sample: Option<String>,
+    ) -> Result<Self, String> {
         let sample = serde_json::from_str(&payload);
         let mut sample: Value = sample.map_err(|error| format!("{error} in {payload}"))?;
         sample.sort_all_objects();
@@ -284,7 +303,9 @@ impl Form {
             name: message.name.to_owned(),
             aliases: aliases.map(|&alias| alias.to_owned()).collect(),
             version: message.version,
+            key: message.key.map(str::to_owned),
             sample,
+            key_of_sample,
             payload: Some(payload),
         })
     }
@@ -293,7 +314,7 @@ impl Form {
         self.aliases.iter().chain([&self.name])
     }
 
-    /// Returns `true` if this form contains everything that the other form says of the message.
+    /// Returns `true` if this form contains everything by which the other form is decoded.
     fn covers(&self, other: &Self) -> bool {
         let (own, others) = (&self.aliases, &other.aliases);
         (&self.name, self.version) == (&other.name, other.version)
