@@ -9,6 +9,7 @@ mod connections;
 mod correlation;
 mod hostile;
 mod instances;
+mod keys;
 mod last_position;
 mod malformed_responses;
 mod mounting;

@@ -115,7 +115,8 @@
 //! | `topic`, `messageversion` | topic, version |
 //! | `sequence` | position, with leading zeros to 20 digits |
 //! | `correlationid` | the flow that it belongs to; its own id if its headers name no flow |
-//! | `causationid`, `traceparent`, `partitionkey` | headers of these names, if it has them and CloudEvents permits their values |
+//! | `causationid`, `traceparent` | headers of these names, if it has them and CloudEvents permits their values |
+//! | `partitionkey` | key; for a message without a key, the header of this name. In both cases only if CloudEvents permits the value |
 //! | `headers` | all headers: a JSON object as a text, without white space between tokens, and with control characters escaped |
 //! | `storedheaders` | the text of the headers as stored, as a JSON text, if it differs from `headers` |
 //!

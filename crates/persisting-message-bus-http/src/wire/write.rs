@@ -65,6 +65,8 @@ struct Named<'a> {
     causation: Option<&'a RawValue>,
     #[serde(borrow, default)]
     traceparent: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "__message_key")]
+    key: Option<&'a RawValue>,
     #[serde(borrow, default)]
     partitionkey: Option<&'a RawValue>,
 }
@@ -109,7 +111,11 @@ pub(crate) fn event(
         },
         causationid: named.causation.filter(is_attribute),
         traceparent: named.traceparent.filter(is_attribute),
-        partitionkey: named.partitionkey.filter(is_attribute),
+        partitionkey: named
+            .key
+            .filter(is_text)
+            .or(named.partitionkey)
+            .filter(is_attribute),
         storedheaders: as_stored(message.headers, &headers)?,
         headers,
         data: serde_json::from_str(message.payload)?,
