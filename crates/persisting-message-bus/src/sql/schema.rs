@@ -57,7 +57,7 @@ table_names! {
         /// that has no such column: its flows cannot be read.
         correlation_id: OptionalName = "correlation_id",
         /// An integer from -1 to 32,767, by default -1, `key_slot`. `None` for a table that has no
-        /// such column: its messages have no key slots.
+        /// such column: the slots of its messages are not stored.
         key_slot: OptionalName = "key_slot",
         /// A text, `payload`.
         payload: Name = "payload",
