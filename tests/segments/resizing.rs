@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use persisting_message_bus::backend::{DividedBy, Division, LeaseRequest, MessageSource};
+use persisting_message_bus::backend::{
+    DividedBy, Division, LeaseRequest, MessageConsumerState, MessageSource,
+};
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, ParallelConsumer};
 use persisting_message_bus_tests::databases::Database;
