@@ -61,9 +61,9 @@ pub trait Dialect: Backend {
     /// The database and the schemas in which the session finds tables, for errors.
     const PLACE: &'static str;
     /// `{segments_of}`: the current rows of a consumer's segments on a topic. Its values are the number
-    /// of the last segment, the consumer's name and the topic.
+    /// of segments, the consumer's name and the topic.
     const SEGMENTS_OF: &'static str = "
-        {table} WHERE ? >= 0 AND {of_consumer} = ? AND {topic} = ?";
+        {table} WHERE ? > 0 AND {of_consumer} = ? AND {topic} = ?";
     /// Whether the library needs the table of publishers' slots.
     const HAS_SLOTS: bool = false;
 

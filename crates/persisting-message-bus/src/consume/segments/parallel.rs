@@ -58,7 +58,7 @@ pub struct ParallelConsumer<S, H> {
     pub(crate) threads: usize,
     /// The consumer with which [`handle_new_messages`](Self::handle_new_messages) works, and what it
     /// remembers of each segment.
-    own: Option<(MessageConsumer<S, H>, HashMap<u16, Memory>)>,
+    own: Option<(MessageConsumer<S, H>, HashMap<String, Memory>)>,
 }
 
 impl<S: EventSet, H> ParallelConsumer<S, H> {
@@ -132,7 +132,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
 
     /// Returns the consumer for what happens on the calling thread, and what it remembers of each
     /// segment.
-    pub(super) fn own(&mut self) -> (&mut MessageConsumer<S, H>, &mut HashMap<u16, Memory>) {
+    pub(super) fn own(&mut self) -> (&mut MessageConsumer<S, H>, &mut HashMap<String, Memory>) {
         let own = self
             .own
             .get_or_insert_with(|| ((self.make)(), HashMap::new()));
@@ -160,8 +160,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         match look {
             Some(look) => {
                 self.check_kind(look.division.by, wanted.by)?;
-                self.go_on_resizing(bus, &look)?;
-                Ok(Some(look))
+                let is_stale = self.go_on_resizing(bus, &look)?;
+                Ok((!is_stale).then_some(look))
             }
             None => {
                 self.agree_on_resizing(bus)?;
@@ -177,7 +177,7 @@ const MAX_RESIZING: u32 = 10;
 /// Handles what there is, one segment after the other, until no segment has more.
 fn handle_all<S, H, B>(
     consumer: &mut MessageConsumer<S, H>,
-    memories: &mut HashMap<u16, Memory>,
+    memories: &mut HashMap<String, Memory>,
     bus: &mut B,
     wanted: Division,
 ) -> Result<usize, Error>
@@ -206,10 +206,10 @@ where
         }
         let before = all;
         for Seen { segment, .. } in &look.segments {
-            let memory = memories.remove(&segment.number).unwrap_or_default();
+            let memory = memories.remove(&segment.name).unwrap_or_default();
             consumer.begin_segment(segment.clone(), memory, look.ends.clone());
             let handled = consumer.handle_new_messages(bus);
-            memories.insert(segment.number, consumer.end_segment());
+            memories.insert(segment.name.clone(), consumer.end_segment());
             match handled {
                 Ok(handled) => all += handled,
                 Err(error) => failed = failed.or(Some(error)),

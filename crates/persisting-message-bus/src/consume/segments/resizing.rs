@@ -85,13 +85,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Continues a change of the number of segments, if there is one: raises the position at which
-    /// they stop, or replaces them.
-    pub(crate) fn go_on_resizing<B>(&mut self, bus: &mut B, look: &Look) -> Result<(), Error>
+    /// they stop, or replaces them. Returns whether the look does not hold any more.
+    pub(crate) fn go_on_resizing<B>(&mut self, bus: &mut B, look: &Look) -> Result<bool, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
         let Some(Resize { to, stop_at }) = look.division.resize else {
-            return Ok(());
+            return Ok(false);
         };
         let highest = highest_cursor(look);
         if highest > stop_at {
@@ -103,15 +103,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 resize,
                 ..look.division
             };
-            return self.change_division(bus, look.division, raised);
+            self.change_division(bus, look.division, raised)?;
+            return Ok(true);
         }
         let is_there = |seen: &Seen| has_stopped(seen, look);
         // The mark is capped at the position, so it shows that nothing before can still be committed.
         let is_complete = look.ends.high_water_mark == stop_at;
-        if is_complete && look.segments.iter().all(|it| it.is_free() && is_there(it)) {
-            self.replace(bus, look)?;
+        let all_are_there = look.segments.iter().all(|it| it.is_free() && is_there(it));
+        if is_complete && all_are_there {
+            self.replace(bus, look)
+        } else {
+            Ok(false)
         }
-        Ok(())
     }
 
     /// Lets all topics agree on a change that a process has stored on some of them only.
@@ -140,13 +143,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
-    /// Replaces the segments on all topics, if all stand at the position and are free.
-    fn replace<B>(&mut self, bus: &mut B, look: &Look) -> Result<(), Error>
+    /// Replaces the segments on all topics, if all stand at the position and are free. Returns whether
+    /// they did.
+    fn replace<B>(&mut self, bus: &mut B, look: &Look) -> Result<bool, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
         let Some(Resize { to, stop_at }) = look.division.resize else {
-            return Ok(());
+            return Ok(false);
         };
         let mut leases = Vec::new();
         let replaced = match self.take_all(bus, look, stop_at, &mut leases) {
@@ -160,14 +164,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 at = stop_at.get(),
                 "number of segments changed"
             );
-            return Ok(());
+            return Ok(true);
         }
         let released = leases.iter().flatten().map(|lease| bus.release(lease));
         let released = released.fold(Ok(()), Result::and);
-        match replaced {
-            Err(error) if error.is_lease_held() => released,
-            Err(error) => Err(error),
-            Ok(_) => released,
+        match (replaced, released) {
+            (Err(error), released) if error.is_lease_held() => released.map(|()| false),
+            (Err(error), Err(second)) => Err(error.followed_by(second)),
+            (replaced, released) => released.and(replaced),
         }
     }
 

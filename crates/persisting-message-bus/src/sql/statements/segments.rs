@@ -120,9 +120,9 @@ where
     let failed = |cause| failed(key, "reading the segments", cause);
     let sql = format!("SELECT {OF_SEGMENT}, {{consumer}} FROM {{segments_of}}");
     let failures = [key.consumer, key.topic].repeat(2).into_iter().map(Text);
-    let last = Number(i64::from(division.segments) - 1);
+    let total = Number(division.segments.into());
     let names = [Text(key.consumer), Text(key.topic)];
-    let values = failures.chain([last]).chain(names);
+    let values = failures.chain([total]).chain(names);
     let names = SegmentNames(schema);
     let read = |connection: &mut C| {
         let rows = connection.load(Statement::new(sql, &names, values))?;
