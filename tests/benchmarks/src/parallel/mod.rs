@@ -111,10 +111,11 @@ fn measure<B: WithDriver>(
     let database = Database::create(backend, &run.name_of_database())?;
     let messages = settings.messages(run.sizes.parallel_for);
     keys::fill(&database, settings.keys, messages)?;
+    let until = (run.sizes.parallel_for, messages);
     let (mut by_hand, mut library) = (Vec::new(), Vec::new());
     for _ in 0..run.sizes.rounds {
         for (way, rates) in [(by_hand::WAY, &mut by_hand), (library::WAY, &mut library)] {
-            let rate = processes::rate::<B>(&database, way, settings, run.sizes.parallel_for)?;
+            let rate = processes::rate::<B>(&database, way, settings, until)?;
             rates.push(rate);
         }
     }

@@ -56,6 +56,11 @@ impl Settings {
         (most_per_second as f64 * seconds) as u64
     }
 
+    /// Returns whether a handler is so fast that all messages can be handled before the time is over.
+    pub fn is_fast(&self) -> bool {
+        !matches!(self.load, Load::External { millis: 1.. })
+    }
+
     /// Returns the settings as an argument of a process.
     pub fn to_argument(self) -> Result<String, Failure> {
         Ok(serde_json::to_string(&self)?)
