@@ -8,7 +8,7 @@ use persisting_message_bus::asynchronous::MessageConsumer;
 use persisting_message_bus::backend::MessageConsumerState;
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::operate::{ConsumerKey, FailedMessagesRequest, MessageFailures};
-use persisting_message_bus::{FailurePolicy, Message, RetryPolicy};
+use persisting_message_bus::{FailurePolicy, Message, ParallelConsumer, RetryPolicy};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::Orders;
 use tokio::sync::mpsc;
@@ -39,6 +39,34 @@ fn effects_of_an_async_handler_happen_once_although_it_fails() {
             let running = shop.runner().consumer(consumer).start();
             running.caught_up_within(SOON).await.unwrap();
             assert_eq!(shop.effects().await, [0, 1, 2, 3, 4]);
+            let ended = running.stop_within(SOON).await.unwrap();
+            assert!(ended.iter().all(|exit| exit.error.is_none()), "{ended:?}");
+        });
+    }
+}
+
+/// Each thread of a consumer that is divided finds the runtime.
+#[test]
+fn async_handlers_work_on_many_threads() {
+    for runtime in [current_thread(), multi_thread()] {
+        runtime.block_on(async {
+            let shop = Shop::with_orders(20);
+            let make = || {
+                MessageConsumer::<Orders>::transactional(
+                    "writer",
+                    async |connection: &mut Pooled, message: &Message<Orders>| {
+                        sleep(Duration::from_millis(1)).await;
+                        write(connection, message.payload().order()).await?;
+                        Ok(())
+                    },
+                )
+            };
+            let consumer = ParallelConsumer::unordered(make).segments(8).threads(2);
+            let running = shop.runner().parallel(consumer).start();
+            running.caught_up_within(SOON).await.unwrap();
+            let mut effects = shop.effects().await;
+            effects.sort_unstable();
+            assert_eq!(effects, Vec::from_iter(0..20));
             let ended = running.stop_within(SOON).await.unwrap();
             assert!(ended.iter().all(|exit| exit.error.is_none()), "{ended:?}");
         });

@@ -10,6 +10,7 @@ use crate::asynchronous::running::Running;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::handler::PageHandler;
 use crate::consume::retry_policy::RetryPolicy;
+use crate::consume::segments::parallel::ParallelConsumer;
 use crate::message::topic::EventSet;
 use crate::run::Runner as Threads;
 use crate::run::handle::StopTimedOut;
@@ -159,6 +160,18 @@ where
         H: PageHandler<S, B> + Send + 'static,
     {
         self.threads = self.threads.consumer(consumer);
+        self
+    }
+
+    /// Adds a consumer that handles messages on many threads at once, with async handlers or without.
+    /// See [`Runner::parallel`](crate::Runner::parallel).
+    #[must_use]
+    pub fn parallel<S, H>(mut self, consumer: ParallelConsumer<S, H>) -> Self
+    where
+        S: EventSet + 'static,
+        H: PageHandler<S, B> + Send + 'static,
+    {
+        self.threads = self.threads.parallel(consumer);
         self
     }
 

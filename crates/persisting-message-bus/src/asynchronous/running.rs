@@ -18,6 +18,7 @@ use crate::asynchronous::waiting::{ENDED, WatchedRuntime};
 use crate::error::Error;
 use crate::run::arrival::{self, Arrivals, NotCaughtUp};
 use crate::run::handle::StopTimedOut;
+use crate::run::inside::Inside;
 use crate::run::thread::ConsumerExit;
 use crate::run::{Body, Runner};
 use crate::signals::Signals;
@@ -50,6 +51,14 @@ impl Running {
         let signals = runner.shutdown().0;
         let (exited, exits) = mpsc::unbounded_channel();
         let watched = runtime.map(|runtime| watched(runtime, &signals));
+        let of_runner = watched.as_ref().map(|(runtime, _)| runtime.clone());
+        let inside = of_runner.map(|runtime| {
+            Inside::of(move |body| {
+                let _entered = runtime.occupy_thread();
+                body();
+            })
+        });
+        let inside = inside.unwrap_or_default();
         let around = move |body: Body| {
             let exit = match &watched {
                 Some((runtime, _alive)) => run_in(runtime, body),
@@ -60,7 +69,7 @@ impl Running {
             let _unheard = exited.send(exit);
         };
         let arrivals = runner.arrivals();
-        runner.start_threads(around);
+        runner.start_threads(inside, around);
         Self {
             signals,
             arrivals,

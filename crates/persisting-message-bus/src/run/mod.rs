@@ -6,6 +6,7 @@ pub(crate) mod connecting;
 pub(crate) mod handle;
 pub(crate) mod heartbeat;
 pub(crate) mod holder;
+pub(crate) mod inside;
 pub(crate) mod refusing;
 pub(crate) mod segments;
 pub(crate) mod step;
@@ -21,10 +22,11 @@ use crate::consume::retry_policy::RetryPolicy;
 use crate::consume::segments::parallel::ParallelConsumer;
 use crate::message::topic::EventSet;
 use crate::panics::{catch, catch_panic};
-use crate::run::added::Added;
+use crate::run::added::{Added, Surroundings};
 use crate::run::arrival::{Arrival, Arrivals};
 use crate::run::connecting::Connect;
 use crate::run::handle::{RunHandle, Threads};
+use crate::run::inside::Inside;
 use crate::run::refusing::Refused;
 use crate::run::step::Pace;
 use crate::run::thread::ConsumerExit;
@@ -202,7 +204,7 @@ where
         let arrival = Arc::<Arrival>::default();
         let arriving = Arc::clone(&arrival);
         let run =
-            move |pace, needed| thread::run(consumer, &connect, &signals, &arriving, &pace, needed);
+            move |with: Surroundings| thread::run(consumer, &connect, &signals, &arriving, &with);
         self.consumers.push(Added {
             name,
             arrival,
@@ -229,9 +231,8 @@ where
         let arriving = Arc::clone(&arrival);
         let renewing = if H::NEEDS_HEARTBEAT { 2 } else { 0 };
         let connections = consumer.threads + 1 + renewing;
-        let run = move |pace, needed| {
-            segments::run(&consumer, &connect, &signals, &arriving, pace, needed)
-        };
+        let run =
+            move |with: Surroundings| segments::run(&consumer, &connect, &signals, &arriving, with);
         self.consumers.push(Added {
             name,
             arrival,
@@ -256,7 +257,7 @@ where
     pub fn start(self) -> RunHandle {
         let signals = Arc::clone(&self.signals);
         let arrivals = self.arrivals();
-        let threads = self.start_threads(|run| run());
+        let threads = self.start_threads(Inside::default(), |run| run());
         RunHandle {
             signals,
             arrivals,
@@ -272,22 +273,26 @@ where
     }
 
     /// Starts the threads. Each calls `around`, which calls the body of the thread. The body does not
-    /// panic.
+    /// panic. `inside` surrounds the threads that a consumer starts.
     pub(crate) fn start_threads<T: Send + 'static>(
         self,
+        inside: Inside,
         around: impl Fn(Body) -> T + Clone + Send + 'static,
     ) -> Threads<T> {
-        let pace = self.pace;
         let refused = Refused::of(&self.consumers, self.pool_size, self.problem);
-        let needed = refusing::connections(&self.consumers);
+        let with = Surroundings {
+            pace: self.pace,
+            needed: refusing::connections(&self.consumers),
+            inside,
+        };
         let start = |added: Added| {
             let Added {
                 name, arrival, run, ..
             } = added;
             let refused = refused.reason(&name);
             let refused = refused.map(|reason| ConsumerExit::refused(&name, reason));
-            let (around, of_panic) = (around.clone(), name.clone());
-            let run = move || catch(move || refused.unwrap_or_else(|| run(pace, needed)));
+            let (around, of_panic, with) = (around.clone(), name.clone(), with.clone());
+            let run = move || catch(move || refused.unwrap_or_else(|| run(with)));
             let body = move || {
                 let exit = run().unwrap_or_else(|text| ConsumerExit::by_panic(of_panic, text));
                 arrival.ended(exit.error.as_ref());

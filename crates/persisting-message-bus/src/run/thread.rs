@@ -9,6 +9,7 @@ use crate::consume::handler::PageHandler;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::panics::catch;
+use crate::run::added::Surroundings;
 use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connect, Connector, abandon, on_useful_connection};
 use crate::run::heartbeat::Heartbeat;
@@ -81,8 +82,7 @@ pub(super) fn run<B, S, H>(
     connect: &Arc<Connect<B>>,
     signals: &Signals,
     arrival: &Arrival,
-    pace: &Pace,
-    needed: usize,
+    with: &Surroundings,
 ) -> ConsumerExit
 where
     B: MessageSource + MessageConsumerState + Send + 'static,
@@ -90,8 +90,8 @@ where
     H: PageHandler<S, B>,
 {
     let pace = Pace {
-        retry: consumer.retry_or(pace.retry),
-        ..*pace
+        retry: consumer.retry_or(with.pace.retry),
+        ..with.pace
     };
     info!(
         messaging.consumer.group.name = consumer.name(),
@@ -101,7 +101,7 @@ where
         let (held, lease_duration) = consumer.held_leases();
         Heartbeat::start(vec![Arc::clone(held)], lease_duration, Arc::clone(connect))
     });
-    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, needed);
+    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, with.needed);
     let mut bus = None;
     let mut progress = Progress::default();
     let mut error = None;

@@ -19,6 +19,7 @@ use crate::consume::segments::parallel::ParallelConsumer;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::panics::catch;
+use crate::run::added::Surroundings;
 use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connect, Connector};
 use crate::run::heartbeat::Heartbeat;
@@ -37,8 +38,7 @@ pub(super) fn run<B, S, H>(
     connect: &Arc<Connect<B>>,
     signals: &Arc<Signals>,
     arrival: &Arrival,
-    pace: Pace,
-    needed: usize,
+    with: Surroundings,
 ) -> ConsumerExit
 where
     B: MessageSource + MessageConsumerState + Send + 'static,
@@ -50,8 +50,8 @@ where
         .collect();
     let mut looking = (parallel.make)().stopped_by(Arc::clone(signals));
     let pace = Pace {
-        retry: looking.retry_or(pace.retry),
-        ..pace
+        retry: looking.retry_or(with.pace.retry),
+        ..with.pace
     };
     for consumer in &mut consumers {
         consumer.retry_or(pace.retry);
@@ -68,12 +68,13 @@ where
         let (_, lease_duration) = looking.held_leases();
         Heartbeat::start(held.collect(), lease_duration, Arc::clone(connect))
     });
-    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, needed);
+    let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, with.needed);
     let board = Board::new(Arc::clone(signals), Own::of(&looking));
     let error = thread::scope(|scope| {
         for consumer in consumers {
             let worker = Worker::new(consumer, &board, &connector, &pace);
-            scope.spawn(move || worker.run());
+            let inside = with.inside.clone();
+            scope.spawn(move || inside.run(|| worker.run()));
         }
         let waits = (&**signals, arrival, &pace);
         let mut coordinator =
