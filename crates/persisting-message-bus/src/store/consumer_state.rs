@@ -74,8 +74,9 @@ pub trait MessageConsumerState: MessageFailures {
     fn release(&mut self, lease: &Lease) -> Result<(), Error>;
 
     /// Ends the lease of any holder, as if it expired now, and increments the epoch, which fences
-    /// the holder. Keeps the work that the holder has noted. Returns `false` if no holder has a
-    /// lease, expired or not.
+    /// the holder. Keeps the work that the holder has noted. If the consumer is divided, the leases of
+    /// all its segments end, one after the other. Returns `false` if no holder has a lease, expired or
+    /// not.
     ///
     /// # Errors
     ///
