@@ -62,7 +62,12 @@ impl Consumers {
         };
         row.division = Some(division);
         row.give_back();
+        let failures = std::mem::take(&mut row.failures);
         self.insert(lease, division);
+        // As in a database, where failures without a slot belong to the first segment.
+        if let Some(first) = self.row(lease.key(), Some(&division.segment(&lease.consumer, 0))) {
+            first.failures = failures;
+        }
         Ok(())
     }
 
