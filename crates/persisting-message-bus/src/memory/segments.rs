@@ -189,7 +189,10 @@ impl Consumers {
             .map(|(key, _)| key.clone())
             .collect();
         for key in &keys {
-            self.segments[key].check_free(key)?;
+            let number = key.0.strip_prefix(from).unwrap_or_default();
+            let number = number.trim_start_matches('/').parse().ok();
+            let free = self.segments[key].check_free(&(from.to_owned(), key.1.clone()));
+            free.map_err(|held| held.of_segment(number))?;
         }
         for key in keys {
             if let Some(mut row) = self.segments.remove(&key) {

@@ -101,7 +101,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         after: &str,
     ) -> Result<bool, Error> {
         on_tables(self, |connection, schema| {
-            consumers::replace_event_set(connection, &schema.consumer_state, key, [before, after])
+            consumers::replace_event_set(connection, schema, key, [before, after])
         })
     }
 
