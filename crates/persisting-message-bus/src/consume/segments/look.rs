@@ -168,7 +168,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 }
 
 /// Returns the division, if it is the same on all topics.
-fn common_division(rows: &[Option<ConsumerRow>]) -> Option<Division> {
+pub(super) fn common_division(rows: &[Option<ConsumerRow>]) -> Option<Division> {
     let mut divisions = rows.iter().map(|row| row.as_ref()?.division);
     let first = divisions.next()??;
     divisions.all(|other| other == Some(first)).then_some(first)
