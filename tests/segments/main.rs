@@ -1,6 +1,10 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod event_sets;
 mod handling;
+mod operating;
+mod parking;
+mod renaming;
 mod resizing;
 mod running;
 mod topic;
@@ -43,6 +47,29 @@ on_each_database! {
         a_program_that_does_not_divide_is_refused,
         a_division_of_another_kind_is_refused,
         a_segment_that_fails_keeps_only_its_messages,
+    ]
+    event_sets: [
+        an_unwanted_type_is_removed_from_all_segments,
+        a_narrowed_event_set_is_that_of_all_segments,
+    ]
+    operating: [
+        all_segments_move_to_one_place,
+        a_reset_moves_no_segment_when_one_is_held,
+        a_reset_is_refused_while_the_number_of_segments_changes,
+        a_reset_before_the_first_run_moves_the_start,
+        an_undivided_program_cannot_move_a_divided_consumer,
+        a_source_is_accepted_for_all_segments,
+        all_leases_of_segments_are_ended,
+    ]
+    parking: [
+        a_parked_message_is_redriven_and_handled_once,
+        a_message_that_was_parked_before_the_division_is_redriven,
+        a_parked_message_can_be_discarded,
+    ]
+    renaming: [
+        a_renamed_consumer_keeps_its_segments_and_failures,
+        a_consumer_with_a_held_segment_is_not_renamed,
+        a_name_with_a_slash_is_not_a_segment,
     ]
     resizing: [
         segments_are_replaced_where_they_meet,
