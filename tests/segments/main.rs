@@ -7,6 +7,7 @@ mod parking;
 mod renaming;
 mod resizing;
 mod running;
+mod status;
 mod topic;
 
 use std::sync::Arc;
@@ -80,6 +81,12 @@ on_each_database! {
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
+    ]
+    status: [
+        the_status_counts_the_messages_of_each_segment,
+        a_segment_with_most_messages_widens_the_spread,
+        a_failing_segment_is_the_condition_of_the_consumer,
+        a_pause_and_a_broken_cursor_are_those_of_the_whole_consumer,
     ]
 }
 
