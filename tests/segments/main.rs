@@ -66,6 +66,8 @@ on_each_database! {
         a_parked_message_is_redriven_and_handled_once,
         a_message_that_was_parked_before_the_division_is_redriven,
         a_parked_message_can_be_discarded,
+        a_message_that_failed_before_the_division_fails_in_its_segment,
+        a_consumer_with_a_final_message_is_not_divided,
     ]
     renaming: [
         a_renamed_consumer_keeps_its_segments_and_failures,

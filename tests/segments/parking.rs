@@ -4,8 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use persisting_message_bus::backend::{
+    LeaseRequest, MessageConsumerState, MessageSource, NewFailure,
+};
 use persisting_message_bus::handler::{External, HandlerError};
-use persisting_message_bus::operate::{FailedMessagesRequest, MessageFailures, ParkedSelector};
+use persisting_message_bus::operate::{
+    ConsumerStatus, FailedMessagesRequest, FailureState, MessageFailures, ParkedSelector,
+};
 use persisting_message_bus::{
     FailurePolicy, Message, MessageConsumer, ParallelConsumer, RetryPolicy,
 };
@@ -70,6 +75,15 @@ pub fn parking(
     ParallelConsumer::by_key(move || failing(name, &poisoned, FailurePolicy::Park)).segments(8)
 }
 
+/// Returns a consumer in eight segments, of which one stops before the poisonous message.
+fn stopping(
+    name: &'static str,
+    poisoned: &Poisoned,
+) -> ParallelConsumer<Orders, External<Handler>> {
+    let poisoned = poisoned.clone();
+    ParallelConsumer::by_key(move || failing(name, &poisoned, FailurePolicy::Stop)).segments(8)
+}
+
 pub fn a_parked_message_is_redriven_and_handled_once<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
@@ -129,4 +143,61 @@ pub fn a_parked_message_can_be_discarded<D: Database>() {
     assert_eq!(bus.count_parked(key("all")).unwrap(), 0);
     assert_eq!(bus.redrive(key("all"), ParkedSelector::All).unwrap(), 0);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+}
+
+pub fn a_message_that_failed_before_the_division_fails_in_its_segment<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..MESSAGES);
+    let poisoned = Poisoned::new();
+    let mut whole = failing("all", &poisoned, FailurePolicy::Stop);
+    whole.handle_new_messages(&mut bus).unwrap_err();
+    let mut consumer = stopping("all", &poisoned);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_handler_failure(), "{error}");
+    let status = ConsumerStatus::read(&mut bus, key("all")).unwrap();
+    let failing = status.segments.iter().filter(|it| it.failure.is_some());
+    let failing: Vec<_> = failing.collect();
+    assert_eq!(failing.len(), 1, "{status:#?}");
+    assert!(failing[0].lag_messages > 0);
+    assert_eq!(failing[0].failure, status.failure);
+    poisoned.cure();
+    consumer.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(poisoned.numbers(), Vec::from_iter(0..MESSAGES));
+}
+
+pub fn a_consumer_with_a_final_message_is_not_divided<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..MESSAGES);
+    let poisoned = Poisoned::new();
+    let lease = bus
+        .acquire(&LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            segment: None,
+            owner: "another process",
+            duration: Duration::from_secs(60),
+            identity: Default::default(),
+        })
+        .unwrap();
+    let failure = NewFailure {
+        position: bus.current_head("orders").unwrap(),
+        message_id: None,
+        message_type: None,
+        error: "the transaction has ended",
+        extend_lease: Duration::from_secs(60),
+        state: FailureState::Final,
+    };
+    bus.record_failure(&lease, &failure).unwrap();
+    bus.release(&lease).unwrap();
+    let mut consumer = stopping("all", &poisoned);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("is not attempted again"),
+        "{error:#}"
+    );
+    let row = bus.stored_consumer(key("all")).unwrap().unwrap();
+    assert_eq!((row.division, row.lease_owner), (None, None));
+    assert_eq!(poisoned.numbers(), [0; 0]);
 }

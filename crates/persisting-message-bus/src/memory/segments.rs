@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::memory::state::{Consumers, State, state_key};
 use crate::store::consumer_state::SegmentRow;
+use crate::store::failures::FailureState;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::part::{Part, SlotRange};
@@ -62,12 +63,16 @@ impl Consumers {
         };
         row.division = Some(division);
         row.give_back();
-        let failures = std::mem::take(&mut row.failures);
+        let mut row = State {
+            failures: std::mem::take(&mut row.failures),
+            ..State::default()
+        };
+        // The others fail again, in their segments.
+        row.failures.retain(|_, failed| {
+            matches!(failed.state, FailureState::Parked | FailureState::Redriven)
+        });
         self.insert(lease, division);
-        // As in a database, where failures without a slot belong to the first segment.
-        if let Some(first) = self.row(lease.key(), Some(&division.segment(&lease.consumer, 0))) {
-            first.failures = failures;
-        }
+        self.keep_failures(lease.key(), row, division);
         Ok(())
     }
 
@@ -157,7 +162,8 @@ impl Consumers {
     }
 
     /// Gives the failures of a segment to the new segments. Memory does not know the slot of a
-    /// message, so all failures follow the segment's first slot.
+    /// message, so all failures follow the segment's first slot, as those of a consumer that was not
+    /// divided follow the first segment.
     fn keep_failures(&mut self, key: ConsumerKey<'_>, row: State, division: Division) {
         for (position, failed) in row.failures {
             let first = row.slots.map_or(-1, |slots| slots.from);
