@@ -51,7 +51,7 @@ impl Poisoned {
     }
 }
 
-/// Returns a consumer that gives up a message after its first failure.
+/// Returns a consumer whose failure policy applies after the first failure.
 pub fn failing(
     name: &'static str,
     poisoned: &Poisoned,
