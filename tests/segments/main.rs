@@ -1,8 +1,13 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod event_sets;
 mod handling;
+mod operating;
+mod parking;
+mod renaming;
 mod resizing;
 mod running;
+mod status;
 mod topic;
 
 use std::sync::Arc;
@@ -44,6 +49,31 @@ on_each_database! {
         a_division_of_another_kind_is_refused,
         a_segment_that_fails_keeps_only_its_messages,
     ]
+    event_sets: [
+        an_unwanted_type_is_removed_from_all_segments,
+        a_narrowed_event_set_is_that_of_all_segments,
+    ]
+    operating: [
+        all_segments_move_to_one_place,
+        a_reset_moves_no_segment_when_one_is_held,
+        a_reset_is_refused_while_the_number_of_segments_changes,
+        a_reset_before_the_first_run_moves_the_start,
+        an_undivided_program_cannot_move_a_divided_consumer,
+        a_source_is_accepted_for_all_segments,
+        all_leases_of_segments_are_ended,
+    ]
+    parking: [
+        a_parked_message_is_redriven_and_handled_once,
+        a_message_that_was_parked_before_the_division_is_redriven,
+        a_parked_message_can_be_discarded,
+        a_message_that_failed_before_the_division_fails_in_its_segment,
+        a_consumer_with_a_final_message_is_not_divided,
+    ]
+    renaming: [
+        a_renamed_consumer_keeps_its_segments_and_failures,
+        a_consumer_with_a_held_segment_is_not_renamed,
+        a_name_with_a_slash_is_not_a_segment,
+    ]
     resizing: [
         segments_are_replaced_where_they_meet,
         a_segment_of_another_size_is_not_taken,
@@ -55,6 +85,12 @@ on_each_database! {
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
+    ]
+    status: [
+        the_status_counts_the_messages_of_each_segment,
+        a_segment_with_most_messages_widens_the_spread,
+        a_failing_segment_is_the_condition_of_the_consumer,
+        a_pause_and_a_broken_cursor_are_those_of_the_whole_consumer,
     ]
 }
 

@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use tracing::info;
 
 use crate::consume::consumer::MessageConsumer;
-use crate::consume::moving::{Move, MoveTo};
+use crate::consume::moving::{Move, MoveTo, Rows};
 use crate::consume::reset::place_at;
 use crate::error::Error;
 use crate::message::topic::EventSet;
@@ -51,16 +54,31 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///   changed.
     /// - [`Error::is_broken_cursor`]: the cursor is after the last position of the source. Nothing
     ///   was changed.
+    /// - The consumer is divided into segments: call
+    ///   [`ParallelConsumer::accept_source`](crate::ParallelConsumer::accept_source) instead.
     /// - When the bus cannot be read or written.
     pub fn accept_source<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
-        let accepted = self.move_topics(bus, |consumer, bus, _, lease| {
+        self.accept_rows(bus, Rows::Whole)
+    }
+
+    pub(super) fn accept_rows<B>(&mut self, bus: &mut B, rows: Rows) -> Result<(), Error>
+    where
+        B: MessageSource + MessageConsumerState + TransactionControl,
+    {
+        // Most segments have the same cursor.
+        let mut places = HashMap::new();
+        let accepted = self.move_rows(bus, rows, |consumer, bus, index, lease| {
+            let place = match places.entry((index, lease.cursor)) {
+                Entry::Occupied(place) => *place.get(),
+                Entry::Vacant(unknown) => *unknown.insert(same_cursor(bus, lease)?),
+            };
             let stored = lease.identity.event_set.as_ref();
             Ok(Move {
                 event_set: stored.unwrap_or(&consumer.event_set.text).clone(),
-                to: MoveTo::SameCursor(same_cursor(bus, lease)?),
+                to: MoveTo::SameCursor(place),
             })
         });
         accepted.map_err(|error| error.of_consumer(&self.name))?;

@@ -1,6 +1,8 @@
 //! Changes the consumer's rows on all topics or on none, for operators.
 
 use crate::consume::consumer::MessageConsumer;
+use crate::consume::leases::Leases;
+use crate::consume::topic_reader::TopicReader;
 use crate::error::Error;
 use crate::message::name;
 use crate::message::topic::EventSet;
@@ -26,11 +28,22 @@ pub(super) enum MoveTo {
     SameCursor(Place),
 }
 
+/// Which rows of a consumer change.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rows {
+    /// Its own, on each topic. Fails if it is divided into segments.
+    Whole,
+    /// Those of its segments, on each topic. If it is not divided yet, its own.
+    Segments,
+}
+
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Takes the leases, decides what each row stores, and stores it for all topics or for none.
-    pub(super) fn move_topics<B>(
+    /// `decide` receives the index of the topic.
+    pub(super) fn move_rows<B>(
         &mut self,
         bus: &mut B,
+        rows: Rows,
         mut decide: impl FnMut(&mut Self, &mut B, usize, &Lease) -> Result<Move, Error>,
     ) -> Result<(), Error>
     where
@@ -38,10 +51,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         name::validate("consumer", &self.name)?;
         self.source = bus.source_name();
-        let mut leases = self.acquire(bus)?;
+        let mut leases = match rows {
+            Rows::Whole => self.hold_whole(bus)?,
+            Rows::Segments => self.hold_segments(bus)?,
+        };
         leases.leases.iter_mut().for_each(include_backfilled);
-        let decided = leases.leases.iter().enumerate();
-        let decided = decided.map(|(index, lease)| decide(self, bus, index, lease));
+        let decided = leases.leases.iter().map(|lease| {
+            let is_its = |reader: &TopicReader| reader.topic == lease.topic;
+            let index = self.topics.iter().position(is_its).unwrap_or_default();
+            decide(self, bus, index, lease)
+        });
         let moved = decided.collect::<Result<Vec<_>, _>>().and_then(|decided| {
             bus.in_transaction(|bus| {
                 let mut moves = leases.leases.iter().zip(&decided);
@@ -59,6 +78,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             (Err(error), Err(second)) => Err(error.followed_by(second)),
             (moved, released) => moved.and(released),
         }
+    }
+
+    /// Takes the leases on all topics, or none. Fails if the consumer is divided, because its own
+    /// cursor is not used then.
+    pub(super) fn hold_whole<B>(&self, bus: &mut B) -> Result<Leases, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        let stored = self.whole_rows(bus)?;
+        self.check_undivided(&stored)?;
+        let leases = self.acquire(bus)?;
+        self.leave_divided(bus, leases, &stored)
     }
 }
 

@@ -1,7 +1,7 @@
 use tracing::info;
 
 use crate::consume::consumer::MessageConsumer;
-use crate::consume::moving::{Move, MoveTo};
+use crate::consume::moving::{Move, MoveTo, Rows};
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::MessageConsumerState;
@@ -60,12 +60,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///   changed.
     /// - [`Error::is_event_set_conflict`]: this program reads a type that the stored event set does
     ///   not have. Nothing was changed.
+    /// - The consumer is divided into segments: call
+    ///   [`ParallelConsumer::narrow_event_set`](crate::ParallelConsumer::narrow_event_set) instead.
     /// - When the bus cannot be read or written.
     pub fn narrow_event_set<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
-        let narrowed = self.move_topics(bus, |consumer, _, index, lease| {
+        self.narrow_rows(bus, Rows::Whole)
+    }
+
+    pub(super) fn narrow_rows<B>(&mut self, bus: &mut B, rows: Rows) -> Result<(), Error>
+    where
+        B: MessageSource + MessageConsumerState + TransactionControl,
+    {
+        let narrowed = self.move_rows(bus, rows, |consumer, _, index, lease| {
             consumer.compare(index, &lease.identity, lease.place())?;
             Ok(Move {
                 event_set: consumer.event_set.text.clone(),

@@ -1,7 +1,10 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use tracing::info;
 
 use crate::consume::consumer::MessageConsumer;
-use crate::consume::moving::{Move, MoveTo};
+use crate::consume::moving::{Move, MoveTo, Rows};
 use crate::consume::start_at::StartAt;
 use crate::consume::topic_reader::TopicReader;
 use crate::error::Error;
@@ -57,28 +60,43 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     ///   Nothing was moved.
     /// - [`Error::is_retryable`]: publishers had transactions in flight all the time, so the end of
     ///   the topic is unknown. Nothing was moved.
+    /// - The consumer is divided into segments: call
+    ///   [`ParallelConsumer::reset`](crate::ParallelConsumer::reset) instead. Nothing was moved.
     /// - When the bus cannot be read or written.
     pub fn reset<B>(&mut self, bus: &mut B, to: StartAt) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
-        self.reset_topics(bus, to)
-            .map_err(|error| error.of_consumer(&self.name))?;
-        info!(messaging.consumer.group.name = self.name, to = ?to, "consumer reset");
-        Ok(())
+        self.reset_rows(bus, to, Rows::Whole)
     }
 
-    fn reset_topics<B>(&mut self, bus: &mut B, to: StartAt) -> Result<(), Error>
+    pub(super) fn reset_rows<B>(
+        &mut self,
+        bus: &mut B,
+        to: StartAt,
+        rows: Rows,
+    ) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + TransactionControl,
     {
-        self.move_topics(bus, |consumer, bus, index, lease| {
+        // All segments of a topic move to one place.
+        let mut places = HashMap::new();
+        let moved = self.move_rows(bus, rows, |consumer, bus, index, lease| {
+            let event_set = consumer.event_set_after_reset(lease)?;
+            let place = match places.entry(index) {
+                Entry::Occupied(place) => *place.get(),
+                Entry::Vacant(unknown) => {
+                    *unknown.insert(place_for(bus, &mut consumer.topics[index], to)?)
+                }
+            };
             Ok(Move {
-                event_set: consumer.event_set_after_reset(lease)?,
-                to: MoveTo::Again(place_for(bus, &mut consumer.topics[index], to)?),
+                event_set,
+                to: MoveTo::Again(place),
             })
-        })?;
+        });
+        moved.map_err(|error| error.of_consumer(&self.name))?;
         self.memory.waiting = None;
+        info!(messaging.consumer.group.name = self.name, to = ?to, "consumer reset");
         Ok(())
     }
 }

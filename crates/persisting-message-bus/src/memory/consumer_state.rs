@@ -138,18 +138,17 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
 
     fn pause(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
         self.consumers.write(|consumers| {
-            let rows = consumers.of_mut(key);
-            Ok(rows
+            let row = consumers.row(key, None);
+            Ok(row
                 .map(|state| state.paused_at.get_or_insert_with(Utc::now))
-                .count()
-                > 0)
+                .is_some())
         })
     }
 
     fn resume(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
         self.consumers.write(|consumers| {
-            let rows = consumers.of_mut(key);
-            Ok(rows.map(|state| state.paused_at = None).count() > 0)
+            let row = consumers.row(key, None);
+            Ok(row.map(|state| state.paused_at = None).is_some())
         })
     }
 

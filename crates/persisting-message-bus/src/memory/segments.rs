@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::memory::state::{Consumers, State, state_key};
 use crate::store::consumer_state::{SegmentChange, SegmentRow};
+use crate::store::failures::FailureState;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::part::{Part, SlotRange};
@@ -61,7 +62,16 @@ impl Consumers {
         };
         row.division = Some(division);
         row.give_back();
+        let mut row = State {
+            failures: std::mem::take(&mut row.failures),
+            ..State::default()
+        };
+        // The others fail again, in their segments.
+        row.failures.retain(|_, failed| {
+            matches!(failed.state, FailureState::Parked | FailureState::Redriven)
+        });
         self.insert(lease, division);
+        self.keep_failures(lease.key(), row, division);
         Ok(())
     }
 
@@ -157,7 +167,8 @@ impl Consumers {
     }
 
     /// Gives the failures of a segment to the new segments. Memory does not know the slot of a
-    /// message, so all failures follow the segment's first slot.
+    /// message, so all failures follow the segment's first slot, as those of a consumer that was not
+    /// divided follow the first segment.
     fn keep_failures(&mut self, key: ConsumerKey<'_>, row: State, division: Division) {
         for (position, failed) in row.failures {
             let first = row.slots.map_or(-1, |slots| slots.from);
@@ -189,7 +200,10 @@ impl Consumers {
             .map(|(key, _)| key.clone())
             .collect();
         for key in &keys {
-            self.segments[key].check_free(key)?;
+            let number = key.0.strip_prefix(from).unwrap_or_default();
+            let number = number.trim_start_matches('/').parse().ok();
+            let free = self.segments[key].check_free(&(from.to_owned(), key.1.clone()));
+            free.map_err(|held| held.of_segment(number))?;
         }
         for key in keys {
             if let Some(mut row) = self.segments.remove(&key) {

@@ -5,7 +5,8 @@ use crate::store::consumer_state::MessageConsumerState;
 use crate::store::key::ConsumerKey;
 
 /// Ends the lease of a consumer on a topic, for any holder, and however late it ends. Returns
-/// `false` if no holder has a lease. A consumer of several topics has a lease on each.
+/// `false` if no holder has a lease. A consumer of several topics has a lease on each. If the consumer
+/// is divided into segments, the leases of all segments end.
 ///
 /// A lease ends by itself after its duration. If the clock of the database was wrong when the lease
 /// was written, that can be years later. Call this function when the holder has ended. If the holder
@@ -41,7 +42,8 @@ use crate::store::key::ConsumerKey;
 ///
 /// If the state cannot be written. On PostgreSQL, if a transaction of the holder stays open for 5
 /// seconds; on MySQL and MariaDB, for `innodb_lock_wait_timeout`. A retry can then succeed
-/// ([`Error::is_retryable`]).
+/// ([`Error::is_retryable`]). Segments are ended one after the other, so the leases of some can have
+/// ended before the error.
 pub fn end_lease<B>(bus: &mut B, key: ConsumerKey<'_>) -> Result<bool, Error>
 where
     B: MessageConsumerState + ?Sized,

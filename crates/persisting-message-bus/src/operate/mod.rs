@@ -1,12 +1,16 @@
 //! Tools for operators: the state of consumers, failed messages, and the flow of causes.
 
+mod counted;
 mod end_lease;
+mod failing;
 mod flow;
+mod segments;
 mod status;
 mod wanted;
 
 pub use crate::operate::end_lease::end_lease;
 pub use crate::operate::flow::Flow;
+pub use crate::operate::segments::SegmentStatus;
 pub use crate::operate::status::{ConsumerCondition, ConsumerStatus};
 pub use crate::operate::wanted::stop_wanting;
 pub use crate::run::arrival::NotCaughtUp;

@@ -5,15 +5,18 @@ use serde::Serialize;
 
 use crate::consume::recognise::{check_page, check_place};
 use crate::error::Error;
+use crate::operate::counted::Counted;
+use crate::operate::segments::{self, SegmentStatus};
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
-use crate::store::event_set::{Backfill, EventSetRecord};
-use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailureState};
+use crate::store::failures::{FailedMessage, FailureState};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::ends_late;
 use crate::store::place::MessageAt;
+use crate::store::segment::Division;
+use crate::store::segment_rows::read_with_segments;
 use crate::store::slot_observations::SlotObservations;
-use crate::store::source::{Backlog, MessageSource};
+use crate::store::source::MessageSource;
 
 /// The state of a consumer on one topic, for operators and for programs that monitor it.
 ///
@@ -37,17 +40,19 @@ pub struct ConsumerStatus {
     pub topic: String,
     /// Its condition.
     pub condition: ConsumerCondition,
-    /// The position up to which it has finished; `None` while it has not left the start.
+    /// The position up to which it has finished; `None` while it has not left the start. If it is
+    /// divided, the lowest cursor of its segments: it has handled everything up to there.
     pub cursor: Option<Position>,
     /// The topic's head. `None` if it is unknown because publishers are in flight.
     pub head: Option<Position>,
-    /// The number of the topic's messages after the cursor, of all types.
+    /// The number of the topic's messages after the cursor, of all types. If it is divided, those after
+    /// the cursors of their segments.
     pub lag_messages: u64,
-    /// The age of the first message after the cursor, in seconds since it was recorded; zero if
-    /// there is none. The clock is that of the consumer state, or of this process if the consumer
+    /// The age of the first of these messages, in seconds since it was recorded; zero if there is none. The clock is that of the consumer state, or of this process if the consumer
     /// never ran.
     pub lag_seconds: f64,
-    /// The lease holder, or the last one if the lease has expired; `None` after a release.
+    /// The lease holder, or the last one if the lease has expired; `None` after a release. If it is
+    /// divided, the holder of the segment whose lease expires last.
     pub lease_owner: Option<String>,
     /// The time at which the lease expires or has expired.
     pub lease_expires_at: Option<DateTime<Utc>>,
@@ -60,12 +65,24 @@ pub struct ConsumerStatus {
     pub paused_at: Option<DateTime<Utc>>,
     /// The reason why its cursor does not count in this source; `None` if it does.
     pub problem: Option<String>,
-    /// The message on which it fails, with the last error; `None` if it does not fail.
+    /// The message on which it fails, with the last error; `None` if it does not fail. If several
+    /// segments fail, the first message whose state is the worst: it has stopped, or else it fails, or
+    /// else its type is unknown.
     pub failure: Option<FailedMessage>,
     /// The number of parked messages.
     pub parked_messages: u64,
     /// The number of redriven messages, which wait to be handled again.
     pub redriven_messages: u64,
+    /// How it is divided into segments; `None` if it is not. In JSON, a text such as `key 64`.
+    pub division: Option<Division>,
+    /// The highest number of waiting messages of a segment, minus the lowest; zero if it is not
+    /// divided. A high number shows a segment that is stuck, or whose keys have most of the messages.
+    ///
+    /// The cursors do not show that: the cursor of a segment without messages follows up to a minute
+    /// later.
+    pub lag_spread: u64,
+    /// Its segments, lowest number first; empty if it is not divided.
+    pub segments: Vec<SegmentStatus>,
 }
 
 /// The condition of a consumer. The first variant that applies is used.
@@ -131,7 +148,8 @@ const RECENT: TimeDelta = TimeDelta::seconds(10);
 impl ConsumerStatus {
     /// Reads the status without disturbing the consumer.
     ///
-    /// The cost of counting grows with the number of messages after the cursor.
+    /// The cost of counting grows with the number of messages after the cursor. If the consumer is
+    /// divided, their positions and slots are read, 10,000 at a time.
     ///
     /// # Errors
     ///
@@ -141,104 +159,57 @@ impl ConsumerStatus {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let stored = bus.stored_consumer(key)?;
-        let cursor = stored.as_ref().and_then(|stored| stored.cursor);
-        let after = cursor.unwrap_or_default();
-        let backfill = stored.as_ref().and_then(backfill_of);
-        let failure = failure_after(bus, key, after, backfill.as_ref())?;
-        let (head, problem) = head_and_problem(bus, key.topic, stored.as_ref())?;
-        // A cursor that does not count has no messages after it.
-        let backlog = match problem {
-            Some(_) => Backlog::default(),
-            None => bus.backlog(key.topic, after)?,
+        let (stored, segments) = read_with_segments(bus, key)?;
+        let division = stored.as_ref().and_then(|stored| stored.division);
+        // The cursor and the lease of a consumer that is divided are those of its segments.
+        let rows: Vec<_> = match division {
+            Some(_) => segments.iter().map(|segment| &segment.row).collect(),
+            None => stored.iter().collect(),
+        };
+        let cursor = rows.iter().map(|row| row.cursor).min().flatten();
+        let (head, problem) = head_and_problem(bus, key.topic, &rows)?;
+        let counted = match division {
+            Some(division) => {
+                Counted::of_segments(bus, key, division, &segments, problem.is_some())?
+            }
+            None => Counted::of_whole(bus, key, stored.as_ref(), problem.is_some())?,
         };
         let now = stored.as_ref().map_or_else(Utc::now, |stored| stored.now);
-        let age = backlog.oldest.map(|oldest| now - oldest);
+        let age = counted.backlog.oldest.map(|oldest| now - oldest);
         let age = age.and_then(|age| age.to_std().ok()).unwrap_or_default();
         let redriven_messages = bus.count_failed(key, FailureState::Redriven)?;
-        let waiting = backlog.messages + redriven_messages;
+        let waiting = counted.backlog.messages + redriven_messages;
+        let paused_at = stored.as_ref().and_then(|stored| stored.paused_at);
         let condition = match problem {
             Some(_) => ConsumerCondition::BrokenCursor,
-            None => condition(stored.as_ref(), failure.as_ref(), waiting),
+            None if stored.is_none() => ConsumerCondition::NeverRan,
+            None if paused_at.is_some() => ConsumerCondition::Paused,
+            None => condition(&rows, counted.failure.as_ref(), waiting),
         };
-        let lease_problem = stored.as_ref().and_then(lease_problem);
-        let cursor_moved_at = stored.as_ref().and_then(|stored| stored.cursor_moved_at);
-        let (lease_owner, lease_expires_at, paused_at) = stored
-            .map(|stored| {
-                (
-                    stored.lease_owner,
-                    stored.lease_expires_at,
-                    stored.paused_at,
-                )
-            })
-            .unwrap_or_default();
+        let held = rows.iter().filter(|row| row.lease_owner.is_some());
+        let held = held.max_by_key(|row| row.lease_expires_at);
         Ok(Self {
             consumer: key.consumer.to_owned(),
             topic: key.topic.to_owned(),
             condition,
             cursor,
             head,
-            lag_messages: backlog.messages,
+            lag_messages: counted.backlog.messages,
             lag_seconds: age.as_secs_f64(),
-            lease_owner,
-            lease_expires_at,
-            lease_problem,
-            cursor_moved_at,
+            lease_owner: held.and_then(|row| row.lease_owner.clone()),
+            lease_expires_at: held.and_then(|row| row.lease_expires_at),
+            lease_problem: rows.iter().find_map(|row| lease_problem(row)),
+            cursor_moved_at: rows.iter().filter_map(|row| row.cursor_moved_at).max(),
             paused_at,
             problem,
-            failure,
+            failure: counted.failure,
             parked_messages: bus.count_parked(key)?,
             redriven_messages,
+            division,
+            lag_spread: segments::lag_spread(&counted.segments),
+            segments: counted.segments,
         })
     }
-}
-
-/// Returns the message on which the consumer fails. Only messages after the cursor count, because
-/// the state keeps overcome failures until the next failure.
-fn failure_after<B>(
-    bus: &mut B,
-    key: ConsumerKey<'_>,
-    after: Position,
-    backfill: Option<&Backfill>,
-) -> Result<Option<FailedMessage>, Error>
-where
-    B: MessageConsumerState + ?Sized,
-{
-    for state in [
-        FailureState::Stopped,
-        FailureState::Failing,
-        FailureState::Unknown,
-        FailureState::Final,
-    ] {
-        let mut after = after;
-        while let Some(failed) = first_failed(bus, key, state, after)? {
-            if !backfill.is_some_and(|backfill| was_overcome(backfill, &failed)) {
-                return Ok(Some(failed));
-            }
-            after = failed.position;
-        }
-    }
-    Ok(None)
-}
-
-fn first_failed<B>(
-    bus: &mut B,
-    key: ConsumerKey<'_>,
-    state: FailureState,
-    after: Position,
-) -> Result<Option<FailedMessage>, Error>
-where
-    B: MessageConsumerState + ?Sized,
-{
-    let failed = bus.failed_messages(&FailedMessagesRequest {
-        consumer: key.consumer,
-        topic: key.topic,
-        state,
-        slots: None,
-        after,
-        limit: 1,
-    })?;
-    Ok(failed.into_iter().next())
 }
 
 /// Returns what is unusual about the end of the lease.
@@ -255,24 +226,12 @@ fn lease_problem(stored: &ConsumerRow) -> Option<String> {
     })
 }
 
-fn backfill_of(stored: &ConsumerRow) -> Option<Backfill> {
-    let text = stored.identity.event_set.as_deref()?;
-    EventSetRecord::from_stored(text)?.backfill
-}
-
-/// Returns whether the consumer has passed the failed message: a backfill is before it, and handles
-/// other types.
-fn was_overcome(backfill: &Backfill, failed: &FailedMessage) -> bool {
-    let is_other = |name: &str| !backfill.types.include(name);
-    failed.position <= backfill.until() && failed.message_type.as_deref().is_some_and(is_other)
-}
-
-/// Returns the topic's head, if it is known, and what is wrong with the cursor. These are the
-/// checks that the consumer makes.
+/// Returns the topic's head, if it is known, and what is wrong with a cursor. These are the checks
+/// that the consumer makes.
 fn head_and_problem<B>(
     bus: &mut B,
     topic: &str,
-    stored: Option<&ConsumerRow>,
+    rows: &[&ConsumerRow],
 ) -> Result<(Option<Position>, Option<String>), Error>
 where
     B: MessageSource + ?Sized,
@@ -281,13 +240,17 @@ where
     let high_water_mark = bus.high_water_mark(topic, &mut observations)?;
     let head = bus.head(topic, high_water_mark)?;
     let is_complete = observations.is_complete();
-    let problem = match stored {
-        Some(stored) => check_source(bus, topic, stored, head, is_complete),
-        None => Ok(()),
-    };
-    let problem = match problem {
+    // Most segments have the same cursor.
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| row.cursor);
+    rows.dedup_by(|one, other| {
+        one.place() == other.place() && one.identity.source == other.identity.source
+    });
+    let mut rows = rows.into_iter();
+    let checked = rows.try_for_each(|row| check_source(bus, topic, row, head, is_complete));
+    let problem = match checked {
         Err(error) if error.is_broken_cursor() => Some(format!("{error}")),
-        problem => problem.map(|()| None)?,
+        checked => checked.map(|()| None)?,
     };
     Ok((is_complete.then_some(head.position), problem))
 }
@@ -318,22 +281,23 @@ where
 }
 
 fn condition(
-    stored: Option<&ConsumerRow>,
+    rows: &[&ConsumerRow],
     failure: Option<&FailedMessage>,
     waiting: u64,
 ) -> ConsumerCondition {
-    let Some(stored) = stored else {
-        return ConsumerCondition::NeverRan;
+    let is_held =
+        |row: &&&ConsumerRow| row.lease_owner.is_some() && row.lease_expires_at > Some(row.now);
+    let has_moved = |row: &&ConsumerRow| {
+        let progress = row.cursor_moved_at.map(|moved_at| row.now - moved_at);
+        progress.is_some_and(|since| since < RECENT)
     };
-    let is_held = stored.lease_owner.is_some() && stored.lease_expires_at > Some(stored.now);
-    let progress = stored.cursor_moved_at.map(|moved_at| stored.now - moved_at);
-    let has_moved = progress.is_some_and(|since| since < RECENT);
+    let mut held = rows.iter().filter(is_held).peekable();
+    let is_held = held.peek().is_some();
     match failure.map(|failure| failure.state) {
-        _ if stored.paused_at.is_some() => ConsumerCondition::Paused,
         Some(FailureState::Stopped | FailureState::Final) => ConsumerCondition::Stopped,
         Some(FailureState::Unknown) => ConsumerCondition::UnknownType,
         Some(_) => ConsumerCondition::Failing,
-        None if is_held && has_moved => ConsumerCondition::Working,
+        None if held.any(has_moved) => ConsumerCondition::Working,
         None if is_held => ConsumerCondition::Held,
         None if waiting > 0 => ConsumerCondition::Lagging,
         None => ConsumerCondition::CaughtUp,

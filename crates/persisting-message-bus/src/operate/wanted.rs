@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
+
 use crate::error::Error;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::event_set::EventSetRecord;
 use crate::store::key::ConsumerKey;
+use crate::store::segment_rows::read_with_segments;
 
 /// Stores that a consumer does not want a message type any more. Returns `false` if the consumer
 /// does not exist, or did not want the type.
@@ -53,32 +56,39 @@ pub fn stop_wanting<B>(bus: &mut B, key: ConsumerKey<'_>, message_type: &str) ->
 where
     B: MessageConsumerState + ?Sized,
 {
-    let Some((_, record)) = stored_event_set(bus, key)? else {
-        return Ok(false);
-    };
+    let stored = stored_event_sets(bus, key)?;
+    let topics = stored.into_iter().flat_map(|(_, record)| record.topics);
+    let topics: BTreeSet<_> = topics.map(|(topic, _)| topic).collect();
     let mut was_wanted = false;
     // Each row of the consumer stores the event set on all of its topics.
-    for topic in record.topics.keys() {
+    for topic in &topics {
         let row = ConsumerKey { topic, ..key };
         was_wanted |= remove(bus, row, key.topic, message_type)?;
     }
     Ok(was_wanted)
 }
 
-/// Returns the event set of a row, as it is stored and as it is read.
-fn stored_event_set<B>(
+/// Returns the event sets of a consumer's row and of its segments, as they are stored and as they
+/// are read. Segments are changed one after the other, so their event sets can differ.
+fn stored_event_sets<B>(
     bus: &mut B,
     key: ConsumerKey<'_>,
-) -> Result<Option<(String, EventSetRecord)>, Error>
+) -> Result<Vec<(String, EventSetRecord)>, Error>
 where
     B: MessageConsumerState + ?Sized,
 {
-    let stored = bus.stored_consumer(key)?;
-    let text = stored.and_then(|stored| stored.identity.event_set);
-    Ok(text.and_then(|text| EventSetRecord::from_stored(&text).map(|record| (text, record))))
+    let (stored, segments) = read_with_segments(bus, key)?;
+    let rows = stored
+        .into_iter()
+        .chain(segments.into_iter().map(|it| it.row));
+    let texts: BTreeSet<_> = rows.filter_map(|row| row.identity.event_set).collect();
+    let records = texts
+        .into_iter()
+        .filter_map(|text| EventSetRecord::from_stored(&text).map(|record| (text, record)));
+    Ok(records.collect())
 }
 
-/// Removes the type from the event set of one row.
+/// Removes the type from the event sets on one topic.
 fn remove<B>(
     bus: &mut B,
     row: ConsumerKey<'_>,
@@ -88,22 +98,25 @@ fn remove<B>(
 where
     B: MessageConsumerState + ?Sized,
 {
-    // A newer program can change the row meanwhile, which happens only a few times in a row.
+    let mut was_wanted = false;
+    // A newer program can change a row meanwhile, which happens only a few times in a row.
     for _ in 0..10 {
-        let Some((before, mut record)) = stored_event_set(bus, row)? else {
-            return Ok(false);
-        };
-        if !record.remove(topic, message_type) {
-            return Ok(false);
+        let mut is_wanted = false;
+        for (before, mut record) in stored_event_sets(bus, row)? {
+            if !record.remove(topic, message_type) {
+                continue;
+            }
+            is_wanted = true;
+            // Its earlier messages need not be replayed either.
+            if let Some(backfill) = &mut record.backfill
+                && row.topic == topic
+            {
+                backfill.types.remove(message_type);
+            }
+            was_wanted |= bus.replace_event_set(row, &before, &record.to_stored())?;
         }
-        // Its earlier messages need not be replayed either.
-        if let Some(backfill) = &mut record.backfill
-            && row.topic == topic
-        {
-            backfill.types.remove(message_type);
-        }
-        if bus.replace_event_set(row, &before, &record.to_stored())? {
-            return Ok(true);
+        if !is_wanted {
+            return Ok(was_wanted);
         }
     }
     let doing = format!("removing the type \"{message_type}\" from the stored event set");

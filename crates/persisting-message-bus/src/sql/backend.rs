@@ -19,6 +19,7 @@ use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
+use crate::store::segment::Segment;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::transactions::TransactionMark;
 
@@ -171,14 +172,16 @@ pub trait StoreBackend<C>: PublishBackend {
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error>;
 
+    /// Ends the lease of any holder, on the consumer's row or on that of a segment.
     fn end_lease(
         connection: &mut C,
         schema: &TableSchema,
         key: ConsumerKey<'_>,
+        segment: Option<&Segment>,
     ) -> Result<bool, Error>
     where
         C: LoadConnection<Backend = Self> + 'static,
     {
-        leases::end_any(connection, &schema.consumer_state, key, leases::END_ANY)
+        leases::end_any(connection, schema, key, segment, leases::END_ANY)
     }
 }

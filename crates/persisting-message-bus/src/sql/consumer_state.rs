@@ -18,6 +18,7 @@ use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Place;
 use crate::store::segment::{Division, Segment};
+use crate::store::segment_rows::read_with_segments;
 
 #[diagnostic::do_not_recommend]
 impl<T: ConsumerTables> MessageConsumerState for T {
@@ -66,9 +67,16 @@ impl<T: ConsumerTables> MessageConsumerState for T {
     }
 
     fn end_lease(&mut self, key: ConsumerKey<'_>) -> Result<bool, Error> {
-        on_tables(self, |connection, schema| {
-            T::Backend::end_lease(connection, schema, key)
-        })
+        let (_, segments) = read_with_segments(self, key)?;
+        let held = segments.iter().filter(|it| it.row.lease_owner.is_some());
+        let rows = std::iter::once(None).chain(held.map(|it| Some(&it.segment)));
+        let mut any = false;
+        for row in rows {
+            any |= on_tables(self, |connection, schema| {
+                T::Backend::end_lease(connection, schema, key, row)
+            })?;
+        }
+        Ok(any)
     }
 
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {
@@ -94,7 +102,7 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         after: &str,
     ) -> Result<bool, Error> {
         on_tables(self, |connection, schema| {
-            consumers::replace_event_set(connection, &schema.consumer_state, key, [before, after])
+            consumers::replace_event_set(connection, schema, key, [before, after])
         })
     }
 

@@ -74,8 +74,9 @@ pub trait MessageConsumerState: MessageFailures {
     fn release(&mut self, lease: &Lease) -> Result<(), Error>;
 
     /// Ends the lease of any holder, as if it expired now, and increments the epoch, which fences
-    /// the holder. Keeps the work that the holder has noted. Returns `false` if no holder has a
-    /// lease, expired or not.
+    /// the holder. Keeps the work that the holder has noted. If the consumer is divided, the leases of
+    /// all its segments end, one after the other. Returns `false` if no holder has a lease, expired or
+    /// not.
     ///
     /// # Errors
     ///
@@ -102,8 +103,8 @@ pub trait MessageConsumerState: MessageFailures {
     /// - If the state cannot be written.
     fn identify(&mut self, lease: &Lease, identity: ConsumerIdentity<'_>) -> Result<(), Error>;
 
-    /// Replaces the stored event set of a consumer, if it is still `before`. Returns `true` if it
-    /// was.
+    /// Replaces the stored event set of a consumer, if it is still `before`, and that of each segment
+    /// that still has `before`. Returns `true` if one of them was replaced.
     ///
     /// # Errors
     ///
@@ -115,15 +116,16 @@ pub trait MessageConsumerState: MessageFailures {
         after: &str,
     ) -> Result<bool, Error>;
 
-    /// Gives a consumer another name, with its cursors, failed messages and inbox. Returns `false`
-    /// if there is no consumer `from`. All changes take effect together.
+    /// Gives a consumer another name, with its cursors, segments, failed messages and inbox. Returns
+    /// `false` if there is no consumer `from`. All changes take effect together.
     ///
     /// A program that still uses the old name would start again at the start of its topics. Stop
     /// such programs before you call this.
     ///
     /// # Errors
     ///
-    /// - [`Error::is_lease_held`] if a consumer of that name is at work. Nothing was renamed.
+    /// - [`Error::is_lease_held`] if a consumer of that name, or one of its segments, is at work.
+    ///   Nothing was renamed.
     /// - If a consumer `to` exists, a name is invalid, or the state cannot be written.
     fn rename(&mut self, from: &str, to: &str) -> Result<bool, Error>;
 

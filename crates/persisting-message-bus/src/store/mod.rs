@@ -15,6 +15,7 @@ pub(crate) mod part;
 pub(crate) mod place;
 pub(crate) mod repository;
 pub(crate) mod segment;
+pub(crate) mod segment_rows;
 pub(crate) mod slot_observations;
 pub(crate) mod source;
 pub(crate) mod transactions;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::message::slot::Slot;
 use crate::position::Position;
 use crate::store::part::{Part, SLOTS, SlotRange};
@@ -87,7 +89,7 @@ impl Division {
 
     /// Returns the number of the segment that has a slot. Messages without a key belong to the first
     /// one.
-    pub(crate) fn number_of(&self, slot: Slot) -> u16 {
+    fn number_of(&self, slot: Slot) -> u16 {
         let slot = i64::from(slot.get().max(0));
         let number = slot * i64::from(self.segments) / SLOTS;
         let next_start = (number + 1) * SLOTS / i64::from(self.segments);
@@ -97,6 +99,14 @@ impl Division {
             number
         };
         u16::try_from(number).unwrap_or_default()
+    }
+
+    /// Returns the number of the segment to which a message belongs. `slot` is that of its key.
+    pub(crate) fn number_at(&self, position: Position, slot: Slot) -> u16 {
+        self.number_of(match self.by {
+            DividedBy::Key => slot,
+            DividedBy::Position => Part::slot_of(position),
+        })
     }
 
     /// Returns all segments, lowest number first.
@@ -143,6 +153,12 @@ impl fmt::Display for Division {
             Some(Resize { to, stop_at }) => write!(formatter, " to {to} at {stop_at}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Serialize for Division {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -97,8 +97,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         // Another process may have divided it before the lease was taken.
         let stored = bus.stored_consumer(self.key(&lease.topic))?;
-        if stored.and_then(|stored| stored.division).is_some() {
+        if stored
+            .as_ref()
+            .is_some_and(|stored| stored.division.is_some())
+        {
             return bus.release(lease);
+        }
+        // Its failure belongs to no segment, so a segment would attempt the message again.
+        if let Some(position) = stored.and_then(|stored| stored.first_final) {
+            let problem = format!(
+                "the message at position {position} is not attempted again, because some of its effects \
+                 may be committed; run the consumer without `ParallelConsumer` until its failure policy \
+                 was applied to this message"
+            );
+            let doing = format!("dividing the consumer on topic \"{}\"", lease.topic);
+            return Err(Error::permanent(doing, problem).of_consumer(&self.name));
         }
         let never_ran = row.is_none_or(|row| row.cursor.is_none() && row.cursor_moved_at.is_none());
         let start_at = match (is_added, self.settings.on_added) {

@@ -8,8 +8,7 @@ use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState, SegmentRow};
-use crate::store::part::Part;
-use crate::store::segment::{DividedBy, Division, Segment};
+use crate::store::segment::{Division, Segment};
 use crate::store::source::MessageSource;
 
 /// The state of a consumer that is divided.
@@ -145,10 +144,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Ok(None);
             }
             news.extend(slots.into_iter().map(|(position, slot)| News {
-                segment: look.division.number_of(match look.division.by {
-                    DividedBy::Key => slot,
-                    DividedBy::Position => Part::slot_of(position),
-                }),
+                segment: look.division.number_at(position, slot),
                 topic,
                 position,
             }));
@@ -168,7 +164,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 }
 
 /// Returns the division, if it is the same on all topics.
-fn common_division(rows: &[Option<ConsumerRow>]) -> Option<Division> {
+pub(super) fn common_division(rows: &[Option<ConsumerRow>]) -> Option<Division> {
     let mut divisions = rows.iter().map(|row| row.as_ref()?.division);
     let first = divisions.next()??;
     divisions.all(|other| other == Some(first)).then_some(first)

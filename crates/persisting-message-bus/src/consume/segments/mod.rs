@@ -11,6 +11,7 @@
 
 pub(crate) mod dividing;
 pub(crate) mod fitting;
+pub(crate) mod holding;
 pub(crate) mod look;
 pub(crate) mod operating;
 pub(crate) mod parallel;

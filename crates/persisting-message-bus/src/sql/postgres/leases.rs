@@ -20,6 +20,7 @@ use crate::sql::statements::segments;
 use crate::sql::statements::taking::take;
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
+use crate::store::segment::Segment;
 
 /// Takes the lease over. Returns no row if another owner holds the lease, or if the consumer does
 /// not exist. Does not wait for a holder whose transaction is open, even if that holder's lease has
@@ -77,16 +78,20 @@ pub(super) fn end_lease<C>(
     connection: &mut C,
     schema: &TableSchema,
     key: ConsumerKey<'_>,
+    segment: Option<&Segment>,
 ) -> Result<bool, Error>
 where
     C: LoadConnection<Backend = Pg> + 'static,
 {
     let begun = Instant::now();
     loop {
-        if end_any(connection, &schema.consumer_state, key, END_ANY)? {
+        if end_any(connection, schema, key, segment, END_ANY)? {
             return Ok(true);
         }
-        let held = now(status(&mut OnSync(connection), schema, key))?;
+        let held = match segment {
+            Some(segment) => segments::stored(connection, schema, key, segment)?,
+            None => now(status(&mut OnSync(connection), schema, key))?,
+        };
         if held.is_none_or(|held| held.lease_owner.is_none()) {
             return Ok(false);
         }

@@ -89,6 +89,7 @@ use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::page_request::PageRequest;
 use crate::store::repository::OnDuplicate;
+use crate::store::segment::Segment;
 use crate::store::slot_observations::SlotObservations;
 use crate::store::transactions::TransactionMark;
 
@@ -233,7 +234,8 @@ where
         connection: &mut C,
         schema: &TableSchema,
         key: ConsumerKey<'_>,
+        segment: Option<&Segment>,
     ) -> Result<bool, Error> {
-        leases::end_lease(connection, schema, key)
+        leases::end_lease(connection, schema, key, segment)
     }
 }

@@ -31,6 +31,10 @@ const RESUME: &str = "
 const REPLACE_EVENT_SET: &str = "
     UPDATE {table} SET {event_set} = ? WHERE {consumer} = ? AND {topic} = ? AND {event_set} = {text}";
 
+const REPLACE_OF_SEGMENTS: &str = "
+    UPDATE {table} SET {event_set} = ?
+    WHERE {of_consumer} = ? AND {topic} = ? AND {event_set} = {text}";
+
 /// Each subquery on the failures is a single index lookup.
 const STATUS: &str = "
     SELECT {cursor}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {paused_at},
@@ -81,10 +85,10 @@ where
         .map_err(|cause| failed(key, doing, cause))
 }
 
-/// Replaces the first text by the second.
+/// Replaces the first text by the second, in the row of the consumer and in those of its segments.
 pub(in crate::sql) fn replace_event_set<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     key: ConsumerKey<'_>,
     [before, after]: [&str; 2],
 ) -> Result<bool, Error>
@@ -93,10 +97,19 @@ where
     C::Backend: Dialect,
 {
     let values = [after, key.consumer, key.topic, before].map(Text);
-    connection
-        .execute_returning_count(&Statement::new(REPLACE_EVENT_SET, table, values))
-        .map(|updated| updated > 0)
-        .map_err(|cause| failed(key, "replacing the event set", cause))
+    let whole = Statement::new(REPLACE_EVENT_SET, &schema.consumer_state, values);
+    let of_segments = Statement::new(REPLACE_OF_SEGMENTS, &schema.segments, values);
+    let has_segments = schema.consumer_state.division.is_some();
+    let replaced = connection.transaction(|connection| {
+        let updated = connection.execute_returning_count(&whole)?;
+        let of_segments = if has_segments {
+            connection.execute_returning_count(&of_segments)?
+        } else {
+            0
+        };
+        Ok(updated + of_segments > 0)
+    });
+    replaced.map_err(|cause| failed(key, "replacing the event set", cause))
 }
 
 pub(in crate::sql) async fn status<A: Asked>(

@@ -36,12 +36,13 @@ const FORGET_VOID: &str = "
 
 const AGAIN: &str = "
     UPDATE {table}
-    SET {attempts} = {attempts} + ?, {state} = ?, {error} = ?, {last_failed_at} = {now}
+    SET {attempts} = {attempts} + ?, {state} = ?, {error} = ?, {key_slot} = ?,
+        {last_failed_at} = {now}
     WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
 
 const FIRST: &str = "
-    INSERT INTO {table} ({attempts}, {state}, {error}, {consumer}, {topic}, {position},
-        {message_id}, {message_type}, {key_slot}, {first_failed_at}, {last_failed_at})
+    INSERT INTO {table} ({attempts}, {state}, {error}, {key_slot}, {consumer}, {topic}, {position},
+        {message_id}, {message_type}, {first_failed_at}, {last_failed_at})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {now}, {now})";
 
 const ATTEMPTS: &str = "
@@ -111,19 +112,20 @@ where
     let table = &schema.failures;
     let key = key(lease, failure.position);
     let attempts = i64::from(failure.state != FailureState::Unknown);
+    // The consumer may have been divided since the last failure.
+    let slot = slot_of(connection, schema, lease, failure.position)?;
     let written = [
         Number(attempts),
         Text(failure.state.as_str()),
         Text(failure.error),
+        Number(slot.get().into()),
     ];
     let values = || written.into_iter().chain(key);
     execute_in(connection, table, FORGET_OVERCOME, key, lease)?;
     if execute(connection, table, AGAIN, values())? == 0 {
         let id = failure.message_id.map(|id| id.to_string());
         let message = [id.as_deref(), failure.message_type].map(OptionalText);
-        let slot = slot_of(connection, schema, lease, failure.position)?;
-        let values = values().chain(message).chain([Number(slot.get().into())]);
-        execute(connection, table, FIRST, values)?;
+        execute(connection, table, FIRST, values().chain(message))?;
     }
     let attempts = Statement::new(ATTEMPTS, table, key);
     first_row(connection, attempts, |[attempts]| count(attempts))?.ok_or(DieselError::NotFound)

@@ -12,7 +12,7 @@ use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
 use crate::sql::rows::ReadValue;
-use crate::sql::schema::{ConsumerStateTable, TableSchema};
+use crate::sql::schema::TableSchema;
 use crate::sql::statements::consumers::{failed, status};
 use crate::sql::statements::segments;
 use crate::store::consumer_state::{CursorUpdate, NoteWork};
@@ -177,8 +177,9 @@ where
 /// them. Returns whether there was one.
 pub(in crate::sql) fn end_any<C>(
     connection: &mut C,
-    table: &ConsumerStateTable,
+    schema: &TableSchema,
     key: ConsumerKey<'_>,
+    segment: Option<&Segment>,
     sql: &'static str,
 ) -> Result<bool, Error>
 where
@@ -186,8 +187,10 @@ where
     C::Backend: Dialect,
 {
     let keys = sql.matches('?').count() / 2;
-    let values = [key.consumer, key.topic].repeat(keys).into_iter().map(Text);
-    let ended = connection.execute_returning_count(&Statement::new(sql, table, values));
+    let row = segment.map_or(key.consumer, |segment| &segment.name);
+    let values = [row, key.topic].repeat(keys).into_iter().map(Text);
+    let statement = Statement::new(sql, schema.rows_of(segment), values);
+    let ended = connection.execute_returning_count(&statement);
     ended
         .map(|ended| ended > 0)
         .map_err(|cause| failed(key, "ending the lease", cause))

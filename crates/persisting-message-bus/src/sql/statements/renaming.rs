@@ -1,5 +1,6 @@
 //! The statements that give a consumer another name, in the form that every database understands.
 
+use chrono::{DateTime, Utc};
 use diesel::connection::LoadConnection;
 use diesel::result::{Error as DieselError, QueryResult};
 
@@ -7,7 +8,8 @@ use crate::error::Error;
 use crate::sql::dialect::Value::Text;
 use crate::sql::dialect::{Dialect, Names, Statement};
 use crate::sql::error::failed_while;
-use crate::sql::rows::{ReadValue, first_row};
+use crate::sql::prepared::loaded;
+use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::store::key::ConsumerKey;
 
@@ -20,6 +22,14 @@ const RENAME_FREE: &str = "
     WHERE {consumer} = ? AND ({lease_owner} IS NULL OR {lease_expires_at} <= {now})";
 
 const RENAME: &str = "UPDATE {table} SET {consumer} = ? WHERE {consumer} = ?";
+
+const SEGMENTS: &str = "SELECT {consumer}, {topic}, {lease_owner}, {lease_expires_at} FROM {table}
+    WHERE {of_consumer} = ?";
+
+/// Leaves the row if its lease is held.
+const RENAME_SEGMENT: &str = "
+    UPDATE {table} SET {consumer} = ?, {of_consumer} = ?
+    WHERE {consumer} = ? AND {topic} = ? AND ({lease_owner} IS NULL OR {lease_expires_at} <= {now})";
 
 pub(in crate::sql) fn rename<C>(
     connection: &mut C,
@@ -43,6 +53,9 @@ where
         let renamed = set_name(connection, table, RENAME_FREE, from, to).map_err(failed)?;
         if let Some(held) = holder(connection, table, from)? {
             return Err(held);
+        }
+        if table.division.is_some() {
+            rename_segments(connection, schema, from, to)?;
         }
         set_name(connection, &schema.failures, RENAME, from, to).map_err(failed)?;
         set_name(connection, &schema.inbox, RENAME, from, to).map_err(failed)?;
@@ -72,6 +85,77 @@ where
         ))
     });
     found.map_err(|cause| failed_while("renaming the consumer", cause).of_consumer(consumer))
+}
+
+/// Gives the segments the consumer's new name. A segment is named after its consumer. Fails if a
+/// lease is held.
+fn rename_segments<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    from: &str,
+    to: &str,
+) -> Result<(), Error>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    let failed =
+        |cause: DieselError| failed_while("renaming the segments", cause).of_consumer(from);
+    for segment in segments(connection, schema, from).map_err(failed)? {
+        let number = segment.name.strip_prefix(from).unwrap_or_default();
+        let name = format!("{to}{number}");
+        let values = [&name, to, &segment.name, &segment.topic].map(Text);
+        let renamed = Statement::new(RENAME_SEGMENT, &schema.segments, values);
+        let renamed = connection.execute_returning_count(&renamed);
+        if renamed.map_err(failed)? == 0 {
+            let key = ConsumerKey {
+                consumer: from,
+                topic: &segment.topic,
+            };
+            let held = Error::lease_held(key, segment.owner, segment.expires_at);
+            let number = number.trim_start_matches('/').split(' ').next();
+            return Err(held.of_segment(number.and_then(|number| number.parse().ok())));
+        }
+    }
+    Ok(())
+}
+
+/// The row of a segment.
+struct Row {
+    name: String,
+    topic: String,
+    owner: Option<String>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+fn segments<C>(connection: &mut C, schema: &TableSchema, consumer: &str) -> QueryResult<Vec<Row>>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    let statement = Statement::new(SEGMENTS, &schema.segments, [Text(consumer)]);
+    let read = |connection: &mut C| {
+        let rows = connection.load(statement)?;
+        let rows = rows.map(|row| with_columns(&row?, segment).map_err(broken));
+        rows.collect::<QueryResult<Vec<_>>>()
+    };
+    let rows = read(connection);
+    loaded(connection, rows)
+}
+
+fn broken(column: BrokenColumn) -> DieselError {
+    DieselError::DeserializationError(Box::new(column))
+}
+
+fn segment<DB: ReadValue>(
+    [name, topic, owner, expires_at]: &mut [Column<'_, DB>; 4],
+) -> Result<Row, BrokenColumn> {
+    Ok(Row {
+        name: name.text("segment")?.to_owned(),
+        topic: topic.text("topic")?.to_owned(),
+        owner: owner.optional_text("lease_owner")?.map(str::to_owned),
+        expires_at: expires_at.optional_time("lease_expires_at")?,
+    })
 }
 
 fn set_name<C>(

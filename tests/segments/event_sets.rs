@@ -1,0 +1,72 @@
+//! Message types that a divided consumer does not want any more.
+
+use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
+use persisting_message_bus::{
+    EventSet, MessageConsumer, MessageDispatcher, ParallelConsumer, Topic,
+};
+use persisting_message_bus_tests::databases::Database;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Placed {
+    number: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cancelled {
+    number: u32,
+}
+
+#[derive(Debug, Clone, Topic)]
+#[topic(name = "parcels")]
+pub enum Parcels {
+    Placed(Placed),
+    Cancelled(Cancelled),
+}
+
+/// What an older program reads.
+#[derive(Debug, Clone, EventSet)]
+#[event_set(topic = Parcels)]
+pub enum Older {
+    Placed(Placed),
+}
+
+/// Lets a newer program handle some messages, and places more for each segment.
+fn roll_back(bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState)) {
+    let parcels = MessageDispatcher::<Parcels>::new();
+    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
+    parcels.dispatch_batch(bus, placed(0..20)).unwrap();
+    let newer = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
+    let mut newer = ParallelConsumer::unordered(newer).segments(4);
+    assert_eq!(newer.handle_new_messages(bus).unwrap(), 20);
+    let cancelled = (0..20).map(|number| Cancelled { number });
+    parcels.dispatch_batch(bus, cancelled).unwrap();
+    parcels.dispatch_batch(bus, placed(20..50)).unwrap();
+}
+
+pub fn an_unwanted_type_is_removed_from_all_segments<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    roll_back(&mut bus);
+    let older = || MessageConsumer::<Older>::external("all", |_| Ok(()));
+    let mut older = ParallelConsumer::unordered(older).segments(4);
+    let error = older.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error}");
+    let key = ConsumerKey::on::<Parcels>("all");
+    assert!(stop_wanting(&mut bus, key, "Cancelled").unwrap());
+    assert!(!stop_wanting(&mut bus, key, "Cancelled").unwrap());
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 30);
+}
+
+pub fn a_narrowed_event_set_is_that_of_all_segments<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    roll_back(&mut bus);
+    let older = || MessageConsumer::<Older>::external("all", |_| Ok(()));
+    let mut older = ParallelConsumer::unordered(older).segments(4);
+    let error = older.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_unknown_message(), "{error}");
+    older.narrow_event_set(&mut bus).unwrap();
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 30);
+}
