@@ -443,6 +443,9 @@ pub mod guide {
     #[doc = include_str!("../docs/running-consumers.md")]
     pub mod running_consumers {}
 
+    #[doc = include_str!("../docs/many-handlers-at-once.md")]
+    pub mod many_handlers_at_once {}
+
     #[doc = include_str!("../docs/from-async-code.md")]
     pub mod from_async_code {}
 

@@ -18,7 +18,7 @@ use crate::asynchronous::waiting::{ENDED, WatchedRuntime};
 use crate::error::Error;
 use crate::run::arrival::{self, Arrivals, NotCaughtUp};
 use crate::run::handle::StopTimedOut;
-use crate::run::inside::Inside;
+use crate::run::surroundings::Inside;
 use crate::run::thread::ConsumerExit;
 use crate::run::{Body, Runner};
 use crate::signals::Signals;

@@ -277,7 +277,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: PageHandler<S, B>,
     {
-        let _span = observe::page(&self.name).entered();
+        let _span = observe::page(&self.name, self.segment_number()).entered();
         let begun = Instant::now();
         // This failure could not be noted on the lost connection: note it now, without an attempt.
         if let Some(message) = page.messages.first()
@@ -298,7 +298,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             leases.are_settled();
         }
         self.skipped += outcome.skipped as u64;
-        observe::page_handled(&self.name, outcome.handled, begun);
+        observe::page_handled(&self.name, self.segment_number(), outcome.handled, begun);
         let handled = outcome.handled;
         if let Some(final_up_to) = outcome.unstored {
             // The consumer keeps the leases until their cursors are stored.

@@ -14,16 +14,22 @@ use crate::position::Position;
 use crate::store::failures::FailurePolicy;
 use crate::store::lease::Lease;
 
-/// Creates the span of a page that a consumer handles.
-pub(crate) fn page(consumer: &str) -> Span {
-    info_span!("handle_page", messaging.consumer.group.name = consumer)
+/// Creates the span of a page that a consumer handles, with the number of its segment if it is
+/// divided. A segment is what OpenTelemetry calls a partition.
+pub(crate) fn page(consumer: &str, segment: Option<u16>) -> Span {
+    info_span!(
+        "handle_page",
+        messaging.consumer.group.name = consumer,
+        messaging.destination.partition.id = segment
+    )
 }
 
 /// Records the end of a page.
-pub(crate) fn page_handled(consumer: &str, messages: usize, begun: Instant) {
+pub(crate) fn page_handled(consumer: &str, segment: Option<u16>, messages: usize, begun: Instant) {
     let duration = begun.elapsed();
     debug!(
         messaging.consumer.group.name = consumer,
+        messaging.destination.partition.id = segment,
         messaging.batch.message_count = messages,
         duration_ms = duration.as_secs_f64() * 1_000.0,
         "page handled"
@@ -95,11 +101,17 @@ impl HandlerTimes {
     }
 }
 
+/// Returns the number of the lease's segment, if there is one.
+fn partition(lease: &Lease) -> Option<u16> {
+    lease.segment.as_ref().map(|segment| segment.number)
+}
+
 /// Records a failure of a message, with the number of failures so far.
 pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &str) {
     warn!(
         messaging.consumer.group.name = lease.consumer,
         messaging.destination.name = lease.topic,
+        messaging.destination.partition.id = partition(lease),
         messaging.message.position = position.get(),
         attempts,
         error,
@@ -114,6 +126,7 @@ pub(crate) fn waits_before_unknown(lease: &Lease, position: Position, error: &st
     warn!(
         messaging.consumer.group.name = lease.consumer,
         messaging.destination.name = lease.topic,
+        messaging.destination.partition.id = partition(lease),
         messaging.message.position = position.get(),
         error,
         "consumer waits before a message that its program does not know; a newer program of this \
@@ -131,6 +144,7 @@ pub(crate) fn gave_up(lease: &Lease, position: Position, then: FailurePolicy) {
     error!(
         messaging.consumer.group.name = lease.consumer,
         messaging.destination.name = lease.topic,
+        messaging.destination.partition.id = partition(lease),
         messaging.message.position = position.get(),
         then = ?then,
         "{outcome}"

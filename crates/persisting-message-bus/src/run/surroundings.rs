@@ -1,6 +1,18 @@
-//! What surrounds the bodies of a consumer's threads.
+//! What a runner gives to its consumers.
 
 use std::sync::Arc;
+
+use crate::run::step::Pace;
+
+/// What a consumer receives of its runner when it starts.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) pace: Pace,
+    /// The number of connections that all consumers of the runner need.
+    pub(super) needed: usize,
+    /// For the threads that the consumer starts.
+    pub(super) inside: Inside,
+}
 
 type Around = dyn Fn(&mut dyn FnMut()) + Send + Sync;
 
