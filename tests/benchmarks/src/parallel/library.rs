@@ -34,12 +34,6 @@ pub fn start<B: WithDriver>(
                     handled.fetch_add(1, Ordering::Relaxed);
                     Ok(())
                 })
-                .time_slice(Duration::from_millis(
-                    std::env::var("SLICE")
-                        .ok()
-                        .and_then(|it| it.parse().ok())
-                        .unwrap_or(200),
-                ))
             };
             let consumer = ParallelConsumer::by_key(make);
             runner.parallel(consumer.segments(settings.segments()).threads(threads))
