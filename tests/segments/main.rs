@@ -5,10 +5,12 @@ mod handling;
 mod operating;
 mod parking;
 mod renaming;
+mod replacements;
 mod resizing;
 mod running;
 mod status;
 mod topic;
+mod traces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +93,22 @@ on_each_database! {
         a_segment_with_most_messages_widens_the_spread,
         a_failing_segment_is_the_condition_of_the_consumer,
         a_pause_and_a_broken_cursor_are_those_of_the_whole_consumer,
+    ]
+    traces: [
+        a_segment_that_is_held_is_not_taken,
+        late_writes_of_the_same_owner_are_refused,
+        a_late_store_after_the_release_is_refused,
+        a_late_thread_of_an_expired_lease_is_refused,
+        a_renewal_keeps_only_the_lease_that_it_names,
+        a_release_stores_the_cursor_again,
+        a_reset_fences_a_holder_whose_lease_has_expired,
+    ]
+    replacements: [
+        epochs_of_new_segments_go_on,
+        segments_that_are_held_are_not_replaced,
+        the_stop_is_raised_to_a_cursor_after_it,
+        a_segment_that_was_taken_meanwhile_is_not_replaced,
+        segments_of_no_topic_are_replaced_if_one_is_held,
     ]
 }
 
