@@ -1,16 +1,23 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod changes;
 mod event_sets;
+mod fleet;
 mod handling;
 mod operating;
 mod parking;
+mod poisonous;
+mod processes;
+mod records;
 mod renaming;
 mod replacements;
 mod resizing;
 mod running;
+mod sql;
 mod status;
 mod topic;
 mod traces;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +116,35 @@ on_each_database! {
         the_stop_is_raised_to_a_cursor_after_it,
         a_segment_that_was_taken_meanwhile_is_not_replaced,
         segments_of_no_topic_are_replaced_if_one_is_held,
+    ]
+}
+
+/// Makes a test of every case on each database that processes can share.
+macro_rules! on_each_server {
+    ($($module:ident: [$($case:ident),* $(,)?])*) => {
+        on_each_server! { @databases [$($module: [$($case),*])*]
+            processes_on_sqlite: Sqlite, processes_on_postgres: Postgres, processes_on_mariadb: Mariadb
+        }
+    };
+    (@databases $cases:tt $($database:ident: $type:ty),*) => {
+        $(on_each_database! { @cases $cases $database: $type })*
+    };
+}
+
+on_each_server! {
+    processes: [
+        a_killed_process_is_replaced_and_only_its_messages_are_repeated,
+        a_frozen_process_ends_at_most_the_messages_that_it_had_begun,
+        processes_that_join_and_leave_repeat_nothing,
+        a_handler_that_never_returns_keeps_only_its_segment,
+    ]
+    changes: [
+        a_resize_at_work_repeats_nothing,
+        a_rolling_deployment_loses_and_repeats_nothing,
+    ]
+    poisonous: [
+        only_the_guilty_message_of_an_external_handler_is_parked,
+        only_the_guilty_message_of_a_transactional_handler_is_parked,
     ]
 }
 
