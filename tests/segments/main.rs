@@ -13,6 +13,7 @@ mod renaming;
 mod replacements;
 mod resizing;
 mod running;
+mod soak;
 mod sql;
 mod status;
 mod topic;
@@ -145,6 +146,9 @@ on_each_server! {
     poisonous: [
         only_the_guilty_message_of_an_external_handler_is_parked,
         only_the_guilty_message_of_a_transactional_handler_is_parked,
+    ]
+    soak: [
+        everything_committed_is_handled_in_the_order_of_its_keys,
     ]
 }
 

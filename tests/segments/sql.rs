@@ -24,6 +24,9 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
     /// The column that numbers effects in the order in which they were inserted.
     const PLACE: &'static str;
 
+    /// Whether all others wait for a process that writes.
+    const HAS_ONE_WRITER: bool;
+
     fn address(&self) -> String;
 
     fn connect_at(address: &str) -> Self::Connection;
@@ -54,10 +57,11 @@ pub fn effect(bus: &mut impl SimpleConnection, order: u64, number: u64) -> Query
 }
 
 macro_rules! sql {
-    ($($database:ident: $place:expr, $address:expr, $connect:expr;)*) => {$(
+    ($($database:ident: $place:expr, $one_writer:expr, $address:expr, $connect:expr;)*) => {$(
         impl Sql for $database {
             type Connection = <$database as Database>::Bus;
             const PLACE: &'static str = $place;
+            const HAS_ONE_WRITER: bool = $one_writer;
 
             fn address(&self) -> String {
                 $address(self)
@@ -83,7 +87,7 @@ macro_rules! sql {
 }
 
 sql! {
-    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", Sqlite::path, connect_sqlite;
-    Postgres: "bigserial PRIMARY KEY", Server::url, Postgres::connect_to;
-    Mariadb: "bigint AUTO_INCREMENT PRIMARY KEY", Server::url, Mariadb::connect_to;
+    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", true, Sqlite::path, connect_sqlite;
+    Postgres: "bigserial PRIMARY KEY", false, Server::url, Postgres::connect_to;
+    Mariadb: "bigint AUTO_INCREMENT PRIMARY KEY", false, Server::url, Mariadb::connect_to;
 }
