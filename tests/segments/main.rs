@@ -95,6 +95,7 @@ on_each_database! {
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
+        a_process_that_waits_for_the_division_ends_without_an_error,
     ]
     status: [
         the_status_counts_the_messages_of_each_segment,
