@@ -1,14 +1,24 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod changes;
 mod event_sets;
+mod fleet;
 mod handling;
 mod operating;
 mod parking;
+mod poisonous;
+mod processes;
+mod records;
 mod renaming;
+mod replacements;
 mod resizing;
 mod running;
+mod soak;
+mod sql;
 mod status;
 mod topic;
+mod traces;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,12 +95,61 @@ on_each_database! {
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
+        a_process_that_waits_for_the_division_ends_without_an_error,
     ]
     status: [
         the_status_counts_the_messages_of_each_segment,
         a_segment_with_most_messages_widens_the_spread,
         a_failing_segment_is_the_condition_of_the_consumer,
         a_pause_and_a_broken_cursor_are_those_of_the_whole_consumer,
+    ]
+    traces: [
+        a_segment_that_is_held_is_not_taken,
+        late_writes_of_the_same_owner_are_refused,
+        a_late_store_after_the_release_is_refused,
+        a_late_thread_of_an_expired_lease_is_refused,
+        a_renewal_keeps_only_the_lease_that_it_names,
+        a_release_stores_the_cursor_again,
+        a_reset_fences_a_holder_whose_lease_has_expired,
+    ]
+    replacements: [
+        epochs_of_new_segments_go_on,
+        segments_that_are_held_are_not_replaced,
+        the_stop_is_raised_to_a_cursor_after_it,
+        a_segment_that_was_taken_meanwhile_is_not_replaced,
+        segments_of_no_topic_are_replaced_if_one_is_held,
+    ]
+}
+
+/// Makes a test of every case on each database that processes can share.
+macro_rules! on_each_server {
+    ($($module:ident: [$($case:ident),* $(,)?])*) => {
+        on_each_server! { @databases [$($module: [$($case),*])*]
+            processes_on_sqlite: Sqlite, processes_on_postgres: Postgres, processes_on_mariadb: Mariadb
+        }
+    };
+    (@databases $cases:tt $($database:ident: $type:ty),*) => {
+        $(on_each_database! { @cases $cases $database: $type })*
+    };
+}
+
+on_each_server! {
+    processes: [
+        a_killed_process_is_replaced_and_only_its_messages_are_repeated,
+        a_frozen_process_ends_at_most_the_messages_that_it_had_begun,
+        processes_that_join_and_leave_repeat_nothing,
+        a_handler_that_never_returns_keeps_only_its_segment,
+    ]
+    changes: [
+        a_resize_at_work_repeats_nothing,
+        a_rolling_deployment_loses_and_repeats_nothing,
+    ]
+    poisonous: [
+        only_the_guilty_message_of_an_external_handler_is_parked,
+        only_the_guilty_message_of_a_transactional_handler_is_parked,
+    ]
+    soak: [
+        everything_committed_is_handled_in_the_order_of_its_keys,
     ]
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
@@ -179,6 +180,31 @@ pub fn a_segment_that_stops_does_not_stop_the_others<D: Database + Send + 'stati
     fails.store(false, Ordering::Relaxed);
     let key = key("all");
     assert!(!bus_is_held(&mut bus, key), "the leases are released");
+}
+
+/// Another process holds the consumer's lease, because it divides the consumer. So this one has not seen
+/// its segments when it stops.
+pub fn a_process_that_waits_for_the_division_ends_without_an_error<D: Database + Send + 'static>() {
+    let (database, connect) = connector::<D>();
+    let mut bus = database.connect();
+    let request = LeaseRequest {
+        consumer: "all",
+        topic: "orders",
+        segment: None,
+        owner: "another process",
+        duration: Duration::from_secs(60),
+        identity: Default::default(),
+    };
+    let lease = bus.acquire(&request).unwrap();
+    let running = start(connect.clone(), 2, |_| Ok(()));
+    let late = running.caught_up_within(Duration::from_millis(300));
+    let late = late.unwrap_err().to_string();
+    assert!(late.contains("another process"), "{late}");
+    has_ended_well(running);
+    bus.release(&lease).unwrap();
+    let running = start(connect, 2, |_| Ok(()));
+    running.caught_up_within(Duration::from_secs(60)).unwrap();
+    has_ended_well(running);
 }
 
 fn bus_is_held(

@@ -20,6 +20,49 @@ pub enum Orders {
     Step(Step),
 }
 
+/// An order comes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Returned {
+    pub order: u64,
+    pub number: u64,
+}
+
+/// The same topic in a program that knows one more message type.
+#[derive(Debug, Clone, PartialEq, Topic)]
+#[topic(name = "orders", key = order: u64)]
+pub enum Moves {
+    Step(Step),
+    Returned(Returned),
+}
+
+/// The event set of a program that does not want the added type yet.
+#[derive(Debug, Clone, PartialEq, EventSet)]
+#[event_set(topic = Moves)]
+pub enum Steps {
+    Step(Step),
+}
+
+/// A message with the number of its order, and its own.
+pub trait Numbered {
+    fn numbers(&self) -> (u64, u64);
+}
+
+impl Numbered for Moves {
+    fn numbers(&self) -> (u64, u64) {
+        match self {
+            Self::Step(step) => (step.order, step.number),
+            Self::Returned(returned) => (returned.order, returned.number),
+        }
+    }
+}
+
+impl Numbered for Steps {
+    fn numbers(&self) -> (u64, u64) {
+        let Self::Step(step) = self;
+        (step.order, step.number)
+    }
+}
+
 /// A payment of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Paid {

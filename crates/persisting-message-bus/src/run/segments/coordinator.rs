@@ -83,7 +83,9 @@ where
             let wakes = self.signals.wakes();
             let outcome = self.attempt(wakes);
             let next = self.progress.step(&outcome, self.pace);
-            if let Some(error) = outcome.error() {
+            // Another process divides the consumer at the moment.
+            let waits = outcome.error().is_some_and(Error::is_lease_held);
+            if let Some(error) = outcome.error().filter(|_| !waits) {
                 let failed_often = self.progress.failures() >= self.pace.retry.at_most();
                 log_failure(self.consumer.name(), error, failed_often, next);
             }
@@ -96,7 +98,7 @@ where
                 return None;
             }
             never_looked = match outcome.into_error() {
-                Some(error) if found.is_none() => Some(error),
+                Some(error) if found.is_none() && !waits => Some(error),
                 _ => None,
             };
         }
