@@ -97,6 +97,7 @@
     )
 ))]
 pub mod asynchronous;
+pub mod backend;
 mod backoff;
 mod bounded;
 mod bridge;
@@ -110,6 +111,7 @@ mod observe;
 pub mod operate;
 mod panics;
 mod position;
+pub mod prelude;
 mod publish;
 mod run;
 mod signals;
@@ -149,35 +151,6 @@ pub use crate::signals::Waker;
 pub use crate::store::failures::FailurePolicy;
 pub use crate::store::inbox::InboxKey;
 pub use crate::store::repository::OnDuplicate;
-
-/// The traits that a backend implements, and the types that they use.
-pub mod backend {
-    pub use crate::message::descriptor::TopicDescriptor;
-    pub use crate::message::name::{MAX_NAME_LENGTH, name_problem};
-    pub use crate::message::raw::{RawMessage, StoredMessage};
-    pub use crate::message::slot::Slot;
-    pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
-    pub use crate::publish::clock::{Clock, SystemClock};
-    pub use crate::store::consumer_state::{
-        ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentChange,
-        SegmentRow,
-    };
-    pub use crate::store::failures::NewFailure;
-    pub use crate::store::identity::{ConsumerIdentity, StoredIdentity};
-    pub use crate::store::inbox::{InboxEntry, MessageInbox};
-    pub use crate::store::lease::{Lease, LeaseRequest};
-    pub use crate::store::page_request::{PageRequest, TypeFilter};
-    pub use crate::store::part::{Part, SlotRange};
-    pub use crate::store::place::{Anchor, MessageAt, Place};
-    pub use crate::store::repository::MessageRepository;
-    pub use crate::store::segment::{DividedBy, Division, MAX_SEGMENTS, Resize, Segment};
-    pub use crate::store::slot_observations::SlotObservations;
-    pub use crate::store::source::{Backlog, MessageSource};
-    pub use crate::store::transactions::{
-        TransactionControl, TransactionControlOn, TransactionMark, TransactionState,
-    };
-    pub use crate::store::work::{Work, WorkMessages};
-}
 
 /// The kinds of handlers, which appear in the type of a consumer.
 pub mod handler {
@@ -396,65 +369,13 @@ pub mod __private {
     };
 }
 
-/// The names that most programs use: `use persisting_message_bus::prelude::*;`.
-///
-/// ```
-/// use persisting_message_bus::memory::InMemoryMessageBus;
-/// use persisting_message_bus::prelude::*;
-/// use serde::{Deserialize, Serialize};
-///
-/// #[derive(Serialize, Deserialize)]
-/// struct OrderPlaced {}
-///
-/// #[derive(Topic)]
-/// #[topic(name = "orders")]
-/// enum Orders {
-///     OrderPlaced(OrderPlaced),
-/// }
-///
-/// let mut bus = InMemoryMessageBus::default();
-/// MessageDispatcher::<Orders>::new().dispatch(&mut bus, &OrderPlaced {})?;
-/// let mut consumer = MessageConsumer::external("mailer", |_: &Message<Orders>| Ok(()));
-/// assert_eq!(consumer.handle_new_messages(&mut bus)?, 1);
-/// # Ok::<(), persisting_message_bus::Error>(())
-/// ```
-pub mod prelude {
-    pub use crate::handler::HandlerError;
-    pub use crate::{
-        Backoff, EventSet, FailurePolicy, Headers, Message, MessageConsumer, MessageDispatcher,
-        Position, RetryPolicy, Runner, Topic,
-    };
-}
-
-/// The manual.
 #[cfg(all(
     feature = "sqlite",
     feature = "postgres",
     feature = "r2d2",
     any(doc, doctest)
 ))]
-pub mod guide {
-    #[doc = include_str!("../docs/choosing-a-database.md")]
-    pub mod choosing_a_database {}
-
-    #[doc = include_str!("../docs/publishing-from-anywhere.md")]
-    pub mod publishing_from_anywhere {}
-
-    #[doc = include_str!("../docs/running-consumers.md")]
-    pub mod running_consumers {}
-
-    #[doc = include_str!("../docs/many-handlers-at-once.md")]
-    pub mod many_handlers_at_once {}
-
-    #[doc = include_str!("../docs/from-async-code.md")]
-    pub mod from_async_code {}
-
-    #[doc = include_str!("../docs/errors.md")]
-    pub mod errors {}
-
-    #[doc = include_str!("../docs/how-fast-and-why.md")]
-    pub mod how_fast_and_why {}
-}
+pub mod guide;
 
 /// Compiles and runs the code of the README, as part of the tests.
 #[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "r2d2"))]
