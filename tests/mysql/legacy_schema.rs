@@ -5,7 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use persisting_message_bus::backend::{MessageSource, PageRequest, TypeFilter};
 use persisting_message_bus::sql::TableSchema;
-use persisting_message_bus::{EventSet, Message, MessageConsumer, Position};
+use persisting_message_bus::{
+    EventSet, Message, MessageConsumer, ParallelConsumer, Position, Topic,
+};
 use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::topics::{Closed, OrderPlaced, OrderShipped, Orders};
 
@@ -124,6 +126,31 @@ fn the_php_package_and_the_library_publish_side_by_side() {
         seen.push(message.payload().order());
     });
     assert_eq!(seen, [1, 2, 3]);
+}
+
+#[derive(Debug, Topic)]
+#[topic(name = "orders", key = order)]
+enum KeyedOrders {
+    OrderPlaced(OrderPlaced),
+}
+
+#[test]
+fn a_table_without_the_column_for_slots_is_divided_without_order_only() {
+    let (_database, mut connection, schema) = create();
+    for order in 1..=20 {
+        let payload = format!(r#"{{"order":{order},"note":""}}"#);
+        publish(&mut connection, "orders", "OrderPlaced", &payload);
+    }
+    let make = || MessageConsumer::<KeyedOrders>::external("all", |_| Ok(()));
+    let mut bus = schema.bind(&mut connection);
+    let refused = ParallelConsumer::by_key(make).handle_new_messages(&mut bus);
+    let error = format!("{:#}", refused.unwrap_err());
+    assert!(
+        error.contains("\"messages\" has no column for the slots of keys: add it"),
+        "{error}"
+    );
+    let handled = ParallelConsumer::unordered(make).handle_new_messages(&mut bus);
+    assert_eq!(handled.unwrap(), 20);
 }
 
 #[derive(Debug, QueryableByName)]
