@@ -201,7 +201,8 @@ impl Consumers {
             .collect();
         for key in &keys {
             let number = key.0.strip_prefix(from).unwrap_or_default();
-            let number = number.trim_start_matches('/').parse().ok();
+            let mut words = number.trim_start_matches('/').split(' ');
+            let number = words.next().and_then(|it| it.parse().ok());
             let free = self.segments[key].check_free(&(from.to_owned(), key.1.clone()));
             free.map_err(|held| held.of_segment(number))?;
         }
