@@ -88,6 +88,8 @@ on_each_database! {
         segments_are_replaced_where_they_meet,
         a_segment_of_another_size_is_not_taken,
         segments_of_two_topics_are_replaced_together,
+        a_program_that_reads_less_does_not_change_the_number,
+        topics_are_divided_together,
     ]
     running: [
         threads_share_the_segments,
@@ -95,6 +97,7 @@ on_each_database! {
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
+        cursors_after_the_end_of_the_topic_are_told,
         a_process_that_waits_for_the_division_ends_without_an_error,
     ]
     status: [

@@ -7,11 +7,13 @@ use persisting_message_bus::backend::{
     DividedBy, Division, LeaseRequest, MessageConsumerState, MessageSource,
 };
 use persisting_message_bus::operate::ConsumerKey;
-use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, ParallelConsumer};
+use persisting_message_bus::{
+    Message, MessageConsumer, MessageDispatcher, ParallelConsumer, StartAt,
+};
 use persisting_message_bus_tests::databases::Database;
 
 use super::handling::place;
-use super::topic::{Both, KEYS, Orders, Paid, Payments};
+use super::topic::{Both, KEYS, Orders, Paid, Payments, Steps};
 use super::{division, segments};
 
 pub fn segments_are_replaced_where_they_meet<D: Database>() {
@@ -112,4 +114,63 @@ pub fn segments_of_two_topics_are_replaced_together<D: Database>() {
         let numbers = seen.iter().filter(|it| it.0 == order).map(|it| it.1);
         assert!(numbers.is_sorted(), "{order}: {seen:?}");
     }
+}
+
+/// A program that reads fewer topics would leave segments of another size on the topics that it does not
+/// know.
+pub fn a_program_that_reads_less_does_not_change_the_number<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..20);
+    let both = || MessageConsumer::<Both>::external("all", |_| Ok(()));
+    let mut wide = ParallelConsumer::by_key(both).segments(4);
+    assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 20);
+    let steps = || MessageConsumer::<Steps>::external("all", |_| Ok(()));
+    let mut narrow = ParallelConsumer::by_key(steps).segments(4);
+    let refused = format!("{:#}", narrow.resize(&mut bus, 8).unwrap_err());
+    assert!(refused.contains("this program reads"), "{refused}");
+
+    assert!(wide.resize(&mut bus, 8).unwrap());
+    narrow.handle_new_messages(&mut bus).unwrap();
+    for topic in ["orders", "payments"] {
+        let key = ConsumerKey {
+            consumer: "all",
+            topic,
+        };
+        let row = bus.stored_consumer(key).unwrap().unwrap();
+        assert_eq!(row.division.unwrap().segments, 4, "{topic}");
+    }
+    assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(
+        division(&mut bus, "all"),
+        Some(Division::new(DividedBy::Key, 8))
+    );
+}
+
+/// A consumer is divided on all topics or on none. So a topic whose lease another holder has does not
+/// look added afterwards.
+pub fn topics_are_divided_together<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..20);
+    let request = LeaseRequest {
+        consumer: "all",
+        topic: "payments",
+        segment: None,
+        owner: "another process",
+        duration: Duration::from_secs(60),
+        identity: Default::default(),
+    };
+    let held = bus.acquire(&request).unwrap();
+    let make = || MessageConsumer::<Both>::external("all", |_| Ok(())).start_at(StartAt::End);
+    let mut consumer = ParallelConsumer::by_key(make).segments(4);
+    let error = consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert!(error.is_lease_held(), "{error:#}");
+    assert_eq!(division(&mut bus, "all"), None);
+    bus.release(&held).unwrap();
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    assert_eq!(
+        division(&mut bus, "all"),
+        Some(Division::new(DividedBy::Key, 4))
+    );
 }

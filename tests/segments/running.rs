@@ -217,3 +217,43 @@ fn bus_is_held(
     };
     rows.iter().any(is_held)
 }
+
+/// As after a restore: the segments have cursors that were never assigned, and new messages come.
+pub fn cursors_after_the_end_of_the_topic_are_told<D: Database + Send + 'static>() {
+    use persisting_message_bus::backend::{
+        CursorUpdate, LeaseRequest, MessageConsumerState, Place,
+    };
+    let (database, connect) = connector::<D>();
+    let mut bus = database.connect();
+    place(&mut bus, 0..10);
+    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
+    let mut consumer = ParallelConsumer::unordered(make).segments(16);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    let division = super::division(&mut bus, "all").unwrap();
+    for segment in division.all("all") {
+        let request = LeaseRequest {
+            consumer: "all",
+            topic: "orders",
+            segment: Some(&segment),
+            owner: "a database that was replaced",
+            duration: LEASE,
+            identity: Default::default(),
+        };
+        let lease = bus.acquire(&request).unwrap();
+        let place = Place {
+            cursor: Some(persisting_message_bus::Position::new(1_000_000)),
+            anchor: None,
+        };
+        let update = CursorUpdate {
+            place,
+            extend_lease: None,
+        };
+        bus.store_cursor(&lease, &update).unwrap();
+    }
+    let running = start(connect, 2, |_| Ok(()));
+    wait_until("the broken cursors are told", || {
+        let late = running.caught_up_within(Duration::from_millis(50));
+        late.is_err_and(|late| late.to_string().contains("1000000"))
+    });
+    drop(running);
+}

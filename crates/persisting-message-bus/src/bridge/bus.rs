@@ -141,7 +141,7 @@ impl<M, S: MessageConsumerState> MessageConsumerState for MessageBus<M, S> {
         fn resume(key: ConsumerKey<'_>) -> Result<bool, Error>;
         fn abandon_state();
         fn stored_consumer(key: ConsumerKey<'_>) -> Result<Option<ConsumerRow>, Error>;
-        fn divide(lease: &Lease, division: Division) -> Result<(), Error>;
+        fn divide(leases: &[Lease], division: Division) -> Result<(), Error>;
         fn segments(key: ConsumerKey<'_>, division: Division) -> Result<Vec<SegmentRow>, Error>;
         fn stored_segment(key: ConsumerKey<'_>, segment: &Segment) -> Result<Option<ConsumerRow>, Error>;
         fn change_division(key: ConsumerKey<'_>, before: Division, after: Division) -> Result<bool, Error>;

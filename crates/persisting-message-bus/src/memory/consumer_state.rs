@@ -159,9 +159,9 @@ impl MessageConsumerState for InMemoryMessageConsumerState {
         }))
     }
 
-    fn divide(&mut self, lease: &Lease, division: Division) -> Result<(), Error> {
+    fn divide(&mut self, leases: &[Lease], division: Division) -> Result<(), Error> {
         self.consumers
-            .write(|consumers| consumers.divide(lease, division))
+            .write(|consumers| consumers.divide(leases, division))
     }
 
     fn segments(

@@ -55,10 +55,23 @@ impl Consumers {
         whole.chain(segments.map(|(_, row)| row))
     }
 
-    pub(super) fn divide(&mut self, lease: &Lease, division: Division) -> Result<(), Error> {
-        let row = self.row(lease.key(), None);
-        let Some(row) = row.filter(|row| row.is_held(lease)) else {
-            return Err(Error::lease_lost(lease));
+    pub(super) fn divide(&mut self, leases: &[Lease], division: Division) -> Result<(), Error> {
+        for lease in leases {
+            let row = self.row(lease.key(), None);
+            if row.is_none_or(|row| !row.is_held(lease)) {
+                return Err(Error::lease_lost(lease));
+            }
+        }
+        for lease in leases {
+            self.divide_on(lease, division);
+        }
+        Ok(())
+    }
+
+    /// Divides the consumer on one topic.
+    fn divide_on(&mut self, lease: &Lease, division: Division) {
+        let Some(row) = self.row(lease.key(), None) else {
+            return;
         };
         row.division = Some(division);
         row.give_back();
@@ -72,7 +85,6 @@ impl Consumers {
         });
         self.insert(lease, division);
         self.keep_failures(lease.key(), row, division);
-        Ok(())
     }
 
     /// Inserts the segments of a division. They begin where the lease's cursor stands, and the epochs
@@ -158,6 +170,7 @@ impl Consumers {
             epoch: latest.epoch + 1,
             cursor: change.place.cursor,
             anchor: change.place.anchor,
+            replay_until: change.replay_until(),
             ..latest.clone()
         };
         self.insert(&new, change.after);

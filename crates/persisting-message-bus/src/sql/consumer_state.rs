@@ -138,10 +138,10 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         })
     }
 
-    fn divide(&mut self, lease: &Lease, division: Division) -> Result<(), Error> {
+    fn divide(&mut self, leases: &[Lease], division: Division) -> Result<(), Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                segments::divide(connection, schema, lease, division)
+                segments::divide(connection, schema, leases, division)
             })
         })
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::position::Position;
 use crate::sql::backend::StoreBackend;
-use crate::sql::statements::{failures, parked};
+use crate::sql::statements::{failures, parked, recording};
 use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::store::failures::{
     FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, MessageFailures, NewFailure,
@@ -19,7 +19,7 @@ impl<T: ConsumerTables> MessageFailures for T {
     fn record_failure(&mut self, lease: &Lease, failure: &NewFailure<'_>) -> Result<u32, Error> {
         on_tables(self, |connection, schema| {
             T::Backend::write(connection, false, |connection| {
-                failures::record(connection, schema, lease, failure)
+                recording::record(connection, schema, lease, failure)
             })
         })
     }

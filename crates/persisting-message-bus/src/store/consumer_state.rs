@@ -177,8 +177,9 @@ pub trait MessageConsumerState: MessageFailures {
         Ok((self.stored_consumer(key)?, MarkBeyond::NotAsked))
     }
 
-    /// Divides a consumer into segments, which begin at its cursor, and releases its lease.
-    /// Afterwards, only the segments' leases can be taken for work. All changes take effect together.
+    /// Divides a consumer into segments on several topics, where they begin at its cursors, and releases
+    /// its leases. Afterwards, only the segments' leases can be taken for work. All changes take effect
+    /// together.
     ///
     /// The default implementations of this method and of the four below fail: a state need not keep
     /// segments.
@@ -187,8 +188,9 @@ pub trait MessageConsumerState: MessageFailures {
     ///
     /// - [`Error::is_lease_lost`] if another owner has taken the lease since. Nothing was divided.
     /// - If the state cannot be written, or does not keep segments.
-    fn divide(&mut self, lease: &Lease, _division: Division) -> Result<(), Error> {
-        Err(without_segments().of_consumer(&lease.consumer))
+    fn divide(&mut self, leases: &[Lease], _division: Division) -> Result<(), Error> {
+        let consumer = leases.first().map_or("", |lease| &lease.consumer);
+        Err(without_segments().of_consumer(consumer))
     }
 
     /// Returns all segments of a consumer that is divided so, lowest number first.
@@ -263,6 +265,18 @@ pub struct SegmentChange<'a> {
     pub leases: Vec<Lease>,
     /// The place at which the new segments begin.
     pub place: Place,
+}
+
+impl SegmentChange<'_> {
+    /// Returns the position up to which messages of the new segments are replays: the highest one of
+    /// the old segments.
+    #[must_use]
+    pub fn replay_until(&self) -> Option<Position> {
+        self.leases
+            .iter()
+            .filter_map(|lease| lease.replay_until)
+            .max()
+    }
 }
 
 /// Returns the error of a state that keeps no segments.

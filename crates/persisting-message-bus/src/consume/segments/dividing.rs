@@ -35,22 +35,46 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             return Err(Error::permanent("dividing the consumer", problem));
         }
         let rows = self.whole_rows(bus)?;
-        let known = rows.iter().flatten().find_map(|row| row.division);
-        if let Some(known) = known {
-            self.check_kind(known.by, wanted.by)?;
+        let known = self.known_division(&rows, wanted)?;
+        let is_undivided = |row: &Option<ConsumerRow>| division_of(row).is_none();
+        let topics = rows.iter().enumerate().filter(|(_, row)| is_undivided(row));
+        let undivided: Vec<_> = topics.map(|(topic, _)| topic).collect();
+        if undivided.is_empty() {
+            return Ok(());
         }
-        // A change of the number of segments that is in progress includes a topic that is new.
+        let mut leases = Vec::new();
         let division = known.unwrap_or(wanted);
-        for (index, row) in rows.iter().enumerate() {
-            match row.as_ref().and_then(|row| row.division) {
-                Some(_) => {}
-                None => {
-                    let is_added = known.is_some();
-                    self.divide_topic(bus, index, (row.as_ref(), is_added), division)?;
+        match self.divide_under(bus, &undivided, wanted, &mut leases) {
+            Ok(true) => {
+                info!(
+                    messaging.consumer.group.name = self.name,
+                    segments = division.segments,
+                    by = %division.by,
+                    "consumer divided into segments"
+                );
+                Ok(())
+            }
+            divided => {
+                let released = leases.iter().map(|lease| bus.release(lease));
+                match (divided, released.fold(Ok(()), Result::and)) {
+                    (Err(error), Err(second)) => Err(error.followed_by(second)),
+                    (divided, released) => released.and(divided.map(drop)),
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Returns how the consumer is divided on a topic, which must be in the way that is wanted.
+    fn known_division(
+        &self,
+        rows: &[Option<ConsumerRow>],
+        wanted: Division,
+    ) -> Result<Option<Division>, Error> {
+        let known = rows.iter().find_map(division_of);
+        match known {
+            Some(known) => self.check_kind(known.by, wanted.by).map(|()| Some(known)),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn check_kind(&self, known: DividedBy, wanted: DividedBy) -> Result<(), Error> {
@@ -64,55 +88,65 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Err(Error::permanent("dividing the consumer", problem).of_consumer(&self.name))
     }
 
-    fn divide_topic<B>(
-        &mut self,
-        bus: &mut B,
-        index: usize,
-        row: (Option<&ConsumerRow>, bool),
-        division: Division,
-    ) -> Result<(), Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-    {
-        let mut lease = bus.acquire(&self.request(self.topics[index].topic))?;
-        match self.divide_under(bus, index, row, &mut lease, division) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(match bus.release(&lease) {
-                Ok(()) => error,
-                Err(second) => error.followed_by(second),
-            }),
-        }
-    }
-
+    /// Takes the leases on these topics, and divides the consumer on all of them or on none. Otherwise
+    /// a process that ends between two topics would leave a topic that looks added. Returns `false` if
+    /// another process was faster.
     fn divide_under<B>(
         &mut self,
         bus: &mut B,
-        index: usize,
+        undivided: &[usize],
+        wanted: Division,
+        leases: &mut Vec<Lease>,
+    ) -> Result<bool, Error>
+    where
+        B: MessageSource + MessageConsumerState + ?Sized,
+    {
+        for topic in undivided {
+            leases.push(bus.acquire(&self.request(self.topics[*topic].topic))?);
+        }
+        // Another process may have divided it before the leases were taken.
+        let rows = self.whole_rows(bus)?;
+        let known = self.known_division(&rows, wanted)?;
+        if undivided
+            .iter()
+            .any(|topic| division_of(&rows[*topic]).is_some())
+        {
+            return Ok(false);
+        }
+        for (topic, lease) in undivided.iter().zip(&mut *leases) {
+            let row = rows[*topic].as_ref();
+            self.check_final(row, &lease.topic)?;
+            self.find_start(bus, *topic, (row, known.is_some()), lease)?;
+        }
+        // A change of the number of segments that is in progress includes a topic that is new.
+        bus.divide(leases, known.unwrap_or(wanted))?;
+        Ok(true)
+    }
+
+    /// Fails if a message is not attempted again. Its failure belongs to no segment, so a segment would
+    /// attempt the message again.
+    fn check_final(&self, row: Option<&ConsumerRow>, topic: &str) -> Result<(), Error> {
+        let Some(position) = row.and_then(|row| row.first_final) else {
+            return Ok(());
+        };
+        let problem = format!(
+            "the message at position {position} is not attempted again, because some of its effects may              be committed; run the consumer without `ParallelConsumer` until its failure policy was              applied to this message"
+        );
+        let doing = format!("dividing the consumer on topic \"{topic}\"");
+        Err(Error::permanent(doing, problem).of_consumer(&self.name))
+    }
+
+    /// Sets the place of the lease to where the consumer starts, if it has never run.
+    fn find_start<B>(
+        &mut self,
+        bus: &mut B,
+        topic: usize,
         (row, is_added): (Option<&ConsumerRow>, bool),
         lease: &mut Lease,
-        division: Division,
     ) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        // Another process may have divided it before the lease was taken.
-        let stored = bus.stored_consumer(self.key(&lease.topic))?;
-        if stored
-            .as_ref()
-            .is_some_and(|stored| stored.division.is_some())
-        {
-            return bus.release(lease);
-        }
-        // Its failure belongs to no segment, so a segment would attempt the message again.
-        if let Some(position) = stored.and_then(|stored| stored.first_final) {
-            let problem = format!(
-                "the message at position {position} is not attempted again, because some of its effects \
-                 may be committed; run the consumer without `ParallelConsumer` until its failure policy \
-                 was applied to this message"
-            );
-            let doing = format!("dividing the consumer on topic \"{}\"", lease.topic);
-            return Err(Error::permanent(doing, problem).of_consumer(&self.name));
-        }
         let never_ran = row.is_none_or(|row| row.cursor.is_none() && row.cursor_moved_at.is_none());
         let start_at = match (is_added, self.settings.on_added) {
             (true, Some(OnAdded::FromNow)) => Some(StartAt::End),
@@ -123,17 +157,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             && never_ran
             && lease.cursor.is_none()
         {
-            let place = place_for(bus, &mut self.topics[index], start_at)?;
+            let place = place_for(bus, &mut self.topics[topic], start_at)?;
             (lease.cursor, lease.anchor) = (place.cursor, place.anchor);
         }
-        bus.divide(lease, division)?;
-        info!(
-            messaging.consumer.group.name = self.name,
-            messaging.destination.name = lease.topic,
-            segments = division.segments,
-            by = %division.by,
-            "consumer divided into segments"
-        );
         Ok(())
     }
+}
+
+fn division_of(row: &Option<ConsumerRow>) -> Option<Division> {
+    row.as_ref().and_then(|row| row.division)
 }

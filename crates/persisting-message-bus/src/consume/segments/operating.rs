@@ -29,7 +29,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     }
 
     /// Pauses all segments, as [`MessageConsumer::pause`](crate::MessageConsumer::pause). Threads that
-    /// are at work end their time slices first.
+    /// are at work end their time slices first, and can begin others for half a second.
     ///
     /// # Errors
     ///

@@ -45,6 +45,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if look.division.segments == to {
             return Ok(false);
         }
+        if !self.has_settled(&look) {
+            let problem = format!(
+                "this program reads {}, and a segment was last handled by a program that reads something \
+                 else: run the consumer with this program until its segments have caught up, and try again",
+                self.event_set.record
+            );
+            return Err(self.cannot_resize(problem));
+        }
         let heads = look.ends.heads.iter().map(|head| head.position);
         let stop_at = heads.max().unwrap_or_default().max(highest_cursor(&look));
         let resize = Some(Resize { to, stop_at });
@@ -52,7 +60,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             resize,
             ..look.division
         };
-        self.change_division(bus, look.division, after)?;
+        if !self.change_division(bus, look.division, after)? {
+            let problem =
+                "another operator has changed the number of segments meanwhile: try again";
+            return Err(self.cannot_resize(problem.to_owned()));
+        }
         info!(
             messaging.consumer.group.name = self.name,
             segments = look.division.segments,
@@ -67,21 +79,29 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Error::transient("changing the number of segments", problem).of_consumer(&self.name)
     }
 
-    /// Replaces the division on the topics that still have the one before.
+    /// Replaces the division on the topics that still have the one before. Returns whether all had it.
     fn change_division<B>(
         &self,
         bus: &mut B,
         before: Division,
         after: Division,
-    ) -> Result<(), Error>
+    ) -> Result<bool, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
         let mut topics = self.topics.iter();
-        topics.try_for_each(|reader| {
-            bus.change_division(self.key(reader.topic), before, after)
-                .map(drop)
+        topics.try_fold(true, |all, reader| {
+            let changed = bus.change_division(self.key(reader.topic), before, after)?;
+            Ok(all && changed)
         })
+    }
+
+    /// Returns whether all segments were last handled by a program that reads what this one reads. Only
+    /// then, this program knows all their topics, and the segments do not differ in what they have
+    /// handled of a type that was added.
+    fn has_settled(&self, look: &Look) -> bool {
+        let mut rows = look.segments.iter().flat_map(|seen| &seen.rows);
+        rows.all(|row| row.identity.event_set.as_deref() == Some(self.event_set_text()))
     }
 
     /// Continues a change of the number of segments, if there is one: raises the position at which
@@ -110,7 +130,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         // The mark is capped at the position, so it shows that nothing before can still be committed.
         let is_complete = look.ends.high_water_mark == stop_at;
         let all_are_there = look.segments.iter().all(|it| it.is_free() && is_there(it));
-        if is_complete && all_are_there {
+        if is_complete && all_are_there && self.has_settled(look) {
             self.replace(bus, look)
         } else {
             Ok(false)
@@ -118,6 +138,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     }
 
     /// Lets all topics agree on a change that a process has stored on some of them only.
+    ///
+    /// # Errors
+    ///
+    /// When the topics are divided differently, and no change is in progress: a topic that the consumer
+    /// did not read for a while was left out of a change.
     pub(crate) fn agree_on_resizing<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -128,10 +153,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let resizes = divisions.iter().flatten().filter_map(|it| it.resize);
         // Two operators can have begun different changes at once: the one that stops later is kept.
         let Some(resize) = resizes.max_by_key(|resize| (resize.stop_at, resize.to)) else {
-            return Ok(());
+            return self.check_alike(&divisions);
         };
         for (reader, before) in self.topics.iter().zip(divisions) {
-            let Some(before) = before else { continue };
+            let Some(before) = before.filter(|before| before.segments != resize.to) else {
+                // The segments were replaced while the rows were read.
+                continue;
+            };
             let after = Division {
                 resize: Some(resize),
                 ..before
@@ -141,6 +169,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             }
         }
         Ok(())
+    }
+
+    fn check_alike(&self, divisions: &[Option<Division>]) -> Result<(), Error> {
+        let mut known = divisions.iter().flatten();
+        let Some(first) = known.next() else {
+            return Ok(());
+        };
+        match known.find(|other| *other != first) {
+            None => Ok(()),
+            Some(other) => {
+                let problem = format!(
+                    "it is divided into \"{first}\" on one topic and into \"{other}\" on another one, so \
+                     keys would lose their order: give the consumer another name"
+                );
+                Err(Error::permanent("dividing the consumer", problem).of_consumer(&self.name))
+            }
+        }
     }
 
     /// Replaces the segments on all topics, if all stand at the position and are free. Returns whether
@@ -200,10 +245,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 };
                 let lease = bus.acquire(&request)?;
                 let stands_at = lease.place().position();
-                if let Some(of_topic) = leases.last_mut() {
-                    of_topic.push(lease);
-                }
-                if !(end.position..=stop_at).contains(&stands_at) {
+                let Some(of_topic) = leases.last_mut() else {
+                    return Ok(false);
+                };
+                of_topic.push(lease);
+                // One row becomes several, so these must not differ in anything else.
+                let are_alike = of_topic
+                    .iter()
+                    .all(|it| it.identity == of_topic[0].identity);
+                if !are_alike || !(end.position..=stop_at).contains(&stands_at) {
                     return Ok(false);
                 }
             }

@@ -265,6 +265,7 @@ impl Inner {
     fn all_up_to(&mut self, look: &Look) {
         for seen in &look.segments {
             let desk = self.desks.entry(seen.segment.number).or_default();
+            desk.doubt(seen, &look.ends.heads);
             for (topic, head) in look.ends.heads.iter().enumerate() {
                 desk.learn(&News {
                     segment: seen.segment.number,
@@ -289,7 +290,9 @@ impl Inner {
             is_done = false;
             if desk.can_begin(now) && seen.is_free_for(&own.owner) {
                 ready.push(seen);
-            } else if let (true, Some(until)) = (desk.is_resting(), desk.rests_until) {
+            } else if let (true, Some(until)) = (desk.is_resting(), desk.rests_until)
+                && until > now
+            {
                 rests_until =
                     rests_until.map_or(Some(until), |first: Instant| Some(first.min(until)));
             }

@@ -24,6 +24,9 @@ use crate::store::source::MessageSource;
 /// segments are looked at.
 const MOST_SLOTS: usize = 10_000;
 
+/// The longest interval between looks while the threads have enough to do.
+const BUSY_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The interval at which all segments are looked at, so that the cursors of segments without messages
 /// follow, and nothing depends on what a process has noted.
 const LOOK_AT_ALL: Duration = Duration::from_secs(60);
@@ -110,7 +113,8 @@ where
         match next {
             // The threads have enough to do. Afterwards, the next look finds what is new.
             Next::GoOn => {
-                let longest = self.pace.idle_interval.max(Duration::from_millis(1));
+                // A pause, and messages of other segments, are noticed meanwhile.
+                let longest = self.pace.idle_interval.min(BUSY_INTERVAL);
                 self.signals
                     .wait_unless(longest, None, || board.is_used_up());
             }

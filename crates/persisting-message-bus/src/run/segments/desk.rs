@@ -1,6 +1,6 @@
 //! What a process knows of a segment, from one time slice to the next.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backoff::full_jitter;
 use crate::consume::memory::Memory;
@@ -8,6 +8,8 @@ use crate::consume::segments::look::{News, Seen};
 use crate::error::Error;
 use crate::position::Position;
 use crate::run::step::{Next, Outcome, Pace, Progress};
+use crate::store::consumer_state::ConsumerRow;
+use crate::store::place::{Anchor, MessageAt};
 
 /// What a process knows of a segment.
 #[derive(Debug, Default)]
@@ -23,7 +25,21 @@ pub(super) struct Desk {
     pub(super) failing: Option<String>,
     /// Whether this program has worked on the segment, and so settled what the two read.
     is_settled: bool,
+    /// Whether its cursor may not count in this source, which a thread must check.
+    is_doubted: bool,
+    /// How often in a row another process had its lease.
+    collisions: u32,
+    /// The first redriven messages that the last look has seen, and those that a thread has left.
+    redriven: Redriven,
+    left_redriven: Redriven,
 }
+
+/// The first redriven message of each topic.
+type Redriven = Vec<Option<Position>>;
+
+/// The first rest after another process had the lease, and how often it can double.
+const FIRST_REST: Duration = Duration::from_millis(10);
+const MOST_DOUBLINGS: u32 = 7;
 
 /// The state of a segment in a process.
 #[derive(Debug, Default)]
@@ -59,6 +75,7 @@ impl Desk {
     /// Notes what a look has seen. A segment that was not tried again is tried again when its cursors
     /// have moved: an operator, or another process, has got it past its message.
     pub(super) fn see(&mut self, seen: &Seen) {
+        self.redriven = seen.rows.iter().map(|row| row.first_redriven).collect();
         let DeskState::Stopped { cursors, .. } = &mut self.state else {
             return;
         };
@@ -75,12 +92,26 @@ impl Desk {
         }
     }
 
+    /// Notes that a thread must check the cursor, if it is after the end of the topic, or if another
+    /// message is at its position: the database may have been restored.
+    pub(super) fn doubt(&mut self, seen: &Seen, heads: &[MessageAt]) {
+        let is_doubted = |(row, head): (&ConsumerRow, &MessageAt)| {
+            let place = row.place();
+            let is_other = |anchor: &Anchor| {
+                anchor.position == head.position && Some(anchor.message_id) != head.message_id
+            };
+            place.position() > head.position || place.anchor.as_ref().is_some_and(is_other)
+        };
+        self.is_doubted |= seen.rows.iter().zip(heads).any(is_doubted);
+    }
+
     /// Returns whether the segment may have something to do.
     pub(super) fn has_work(&self, seen: &Seen, event_set: &str) -> bool {
         let has_messages = |(topic, up_to): (usize, &Position)| seen.cursor(topic) < *up_to;
         let has_other_set = |set: &Option<String>| set.as_deref() != Some(event_set);
         self.up_to.iter().enumerate().any(has_messages)
-            || seen.has_redriven()
+            || self.is_doubted
+            || seen.has_redriven() && self.redriven != self.left_redriven
             || !self.is_settled
                 && seen
                     .rows
@@ -111,13 +142,23 @@ impl Desk {
     pub(super) fn put_back(&mut self, memory: Memory, outcome: Outcome, next: Next) {
         self.memory = memory;
         self.state = DeskState::Resting;
+        let is_nothing = matches!(outcome, Outcome::Nothing(_));
         let error = outcome.into_error();
         if error.as_ref().is_some_and(Error::is_lease_held) {
-            // Another process has it. The next look shows when it is free.
-            (self.failing, self.rests_until) = (None, None);
+            // Another process has it. The rests grow, because a row can be locked although its lease
+            // has expired.
+            let rest = FIRST_REST * 2_u32.pow(self.collisions.min(MOST_DOUBLINGS));
+            self.collisions = self.collisions.saturating_add(1);
+            (self.failing, self.rests_until) = (None, Instant::now().checked_add(rest));
             return;
         }
-        self.is_settled |= error.is_none();
+        self.collisions = 0;
+        if error.is_none() {
+            (self.is_settled, self.is_doubted) = (true, false);
+        }
+        if is_nothing {
+            self.left_redriven.clone_from(&self.redriven);
+        }
         self.failing = error.as_ref().map(|error| format!("{error:#}"));
         let rest = match next {
             Next::GoOn => None,

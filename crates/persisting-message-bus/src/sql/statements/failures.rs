@@ -8,45 +8,25 @@ use diesel::result::{Error as DieselError, QueryResult};
 use crate::error::Error;
 use crate::message::slot::Slot;
 use crate::position::Position;
-use crate::sql::dialect::Value::{Number, OptionalText, Text};
+use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
 use crate::sql::prepared::loaded;
-use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
+use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::{FailureTable, TableSchema};
 use crate::sql::statements::consumers::failed;
 use crate::sql::statements::segments::of_slots;
 use crate::sql::statements::{leases, messages};
 use crate::store::consumer_state::CursorUpdate;
-use crate::store::failures::{
-    FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState, NewFailure,
-};
+use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState};
 use crate::store::lease::Lease;
 use crate::store::part::Part;
 use crate::store::place::{MessageAt, Place};
-
-const FORGET_OVERCOME: &str = "
-    DELETE FROM {table}
-    WHERE {consumer} = ? AND {topic} = ? AND {position} < ? AND {state} IN ('failing', 'stopped', 'unknown')";
 
 const FORGET_VOID: &str = "
     DELETE FROM {table}
     WHERE {consumer} = ? AND {topic} = ? AND ({position} > ? OR {state} IN
         ('failing', 'stopped', 'unknown', 'final'))";
-
-const AGAIN: &str = "
-    UPDATE {table}
-    SET {attempts} = {attempts} + ?, {state} = ?, {error} = ?, {key_slot} = ?,
-        {last_failed_at} = {now}
-    WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
-
-const FIRST: &str = "
-    INSERT INTO {table} ({attempts}, {state}, {error}, {key_slot}, {consumer}, {topic}, {position},
-        {message_id}, {message_type}, {first_failed_at}, {last_failed_at})
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {now}, {now})";
-
-const ATTEMPTS: &str = "
-    SELECT {attempts} FROM {table} WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
 
 const SET_STATE: &str = "
     UPDATE {table} SET {state} = ? WHERE {consumer} = ? AND {topic} = ? AND {position} = ?";
@@ -70,65 +50,12 @@ const LIST: &str = "
     WHERE {consumer} = ? AND {topic} = ? AND {state} = ? AND {position} > ?";
 
 /// Returns the key of a failed message.
-fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
+pub(super) fn key<'a>(lease: &'a Lease, position: Position) -> [Value<'a>; 3] {
     [
         Text(&lease.consumer),
         Text(&lease.topic),
         Number(position.get()),
     ]
-}
-
-/// Records a failure. Every writer locks the consumer's row first, which rules out deadlocks. A
-/// holder that has lost the lease fails there, before it changes anything else.
-pub(in crate::sql) fn record<C>(
-    connection: &mut C,
-    schema: &TableSchema,
-    lease: &Lease,
-    failure: &NewFailure<'_>,
-) -> Result<u32, Error>
-where
-    C: LoadConnection + 'static,
-    C::Backend: Dialect + ReadValue,
-{
-    connection.transaction(|connection| {
-        leases::renew(connection, schema, lease, failure.extend_lease)?;
-        note(connection, schema, lease, failure).map_err(|cause| {
-            let doing = format!("recording the failure at position {}", failure.position);
-            failed(lease.key(), &doing, cause)
-        })
-    })
-}
-
-fn note<C>(
-    connection: &mut C,
-    schema: &TableSchema,
-    lease: &Lease,
-    failure: &NewFailure<'_>,
-) -> QueryResult<u32>
-where
-    C: LoadConnection + 'static,
-    C::Backend: Dialect + ReadValue,
-{
-    let table = &schema.failures;
-    let key = key(lease, failure.position);
-    let attempts = i64::from(failure.state != FailureState::Unknown);
-    // The consumer may have been divided since the last failure.
-    let slot = slot_of(connection, schema, lease, failure.position)?;
-    let written = [
-        Number(attempts),
-        Text(failure.state.as_str()),
-        Text(failure.error),
-        Number(slot.get().into()),
-    ];
-    let values = || written.into_iter().chain(key);
-    execute_in(connection, table, FORGET_OVERCOME, key, lease)?;
-    if execute(connection, table, AGAIN, values())? == 0 {
-        let id = failure.message_id.map(|id| id.to_string());
-        let message = [id.as_deref(), failure.message_type].map(OptionalText);
-        execute(connection, table, FIRST, values().chain(message))?;
-    }
-    let attempts = Statement::new(ATTEMPTS, table, key);
-    first_row(connection, attempts, |[attempts]| count(attempts))?.ok_or(DieselError::NotFound)
 }
 
 pub(in crate::sql) fn give_up<C>(
@@ -328,7 +255,7 @@ fn failed_message<DB: ReadValue>(
 }
 
 /// Executes a statement on the failures of the lease's segment, or of the whole consumer.
-fn execute_in<'a, C>(
+pub(super) fn execute_in<'a, C>(
     connection: &mut C,
     table: &'a FailureTable,
     sql: &'static str,
@@ -348,7 +275,7 @@ where
 
 /// Returns the slot by which a message belongs to the lease's segment. If the row of the message is
 /// elsewhere, or another message is at its position here, this is the first slot of the segment.
-fn slot_of<C>(
+pub(super) fn slot_of<C>(
     connection: &mut C,
     schema: &TableSchema,
     lease: &Lease,
@@ -370,7 +297,7 @@ where
     }
 }
 
-fn execute<'a, C>(
+pub(super) fn execute<'a, C>(
     connection: &mut C,
     table: &'a FailureTable,
     sql: &'static str,
@@ -383,7 +310,7 @@ where
     connection.execute_returning_count(&Statement::new(sql, table, values))
 }
 
-fn count<DB: ReadValue>(attempts: &mut Column<'_, DB>) -> Result<u32, BrokenColumn> {
+pub(super) fn count<DB: ReadValue>(attempts: &mut Column<'_, DB>) -> Result<u32, BrokenColumn> {
     let found = attempts.integer("attempts")?;
     u32::try_from(found).map_err(|_| BrokenColumn::new("attempts", "a number from 0", found))
 }

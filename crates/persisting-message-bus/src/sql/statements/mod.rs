@@ -13,6 +13,7 @@ pub(super) mod leases;
 pub(super) mod messages;
 pub(super) mod parked;
 pub(super) mod passing;
+pub(super) mod recording;
 pub(super) mod renaming;
 pub(super) mod segments;
 #[cfg(any(feature = "sqlite", feature = "postgres_backend"))]

@@ -39,7 +39,7 @@ const REMOVE: &str = "
 pub(in crate::sql) fn divide<C>(
     connection: &mut C,
     schema: &TableSchema,
-    lease: &Lease,
+    leases: &[Lease],
     division: Division,
 ) -> Result<(), Error>
 where
@@ -49,23 +49,36 @@ where
     if schema.consumer_state.division.is_none() {
         let problem = "the table of consumers has no column for the division into segments";
         let doing = "dividing the consumer into segments";
-        return Err(Error::permanent(doing, problem).of_consumer(&lease.consumer));
+        return Err(Error::permanent(doing, problem));
     }
+    connection.transaction(|connection| {
+        let mut leases = leases.iter();
+        leases.try_for_each(|lease| divide_on(connection, schema, lease, division))
+    })
+}
+
+/// Divides the consumer on one topic.
+fn divide_on<C>(
+    connection: &mut C,
+    schema: &TableSchema,
+    lease: &Lease,
+    division: Division,
+) -> Result<(), Error>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect,
+{
     let doing = format!("dividing the consumer into {} segments", division.segments);
     let failed = |cause| failed(lease.key(), &doing, cause);
     let text = division.to_string();
     let held = [&*text, &lease.consumer, &lease.topic, &lease.owner].map(Text);
     let values = held.into_iter().chain([Number(lease.epoch)]);
-    connection.transaction(|connection| {
-        let divide = Statement::new(DIVIDE, &schema.consumer_state, values);
-        match connection
-            .execute_returning_count(&divide)
-            .map_err(failed)?
-        {
-            1 => insert(connection, schema, lease, division).map_err(failed),
-            _ => Err(Error::lease_lost(lease)),
-        }
-    })
+    let divide = Statement::new(DIVIDE, &schema.consumer_state, values);
+    let divided = connection.execute_returning_count(&divide);
+    match divided.map_err(failed)? {
+        1 => insert(connection, schema, lease, division).map_err(failed),
+        _ => Err(Error::lease_lost(lease)),
+    }
 }
 
 /// Inserts the segments of a division. They begin where the lease's cursor stands, and the epochs
@@ -316,6 +329,7 @@ where
         epoch: latest.epoch + 1,
         cursor: change.place.cursor,
         anchor: change.place.anchor,
+        replay_until: change.replay_until(),
         ..latest.clone()
     };
     insert(connection, schema, &new, change.after).map_err(failed)?;
