@@ -29,9 +29,10 @@ pub trait Tables: Database {
     }
 }
 
-const OF_ALL: [&str; 4] = [
+const OF_ALL: [&str; 5] = [
     "public_messages",
     "message_consumer_state",
+    "message_consumer_segments",
     "message_failures",
     "message_inbox",
 ];
@@ -66,6 +67,7 @@ tables_of!(
         OF_ALL[1],
         OF_ALL[2],
         OF_ALL[3],
+        OF_ALL[4],
         "message_publisher_slots"
     ]
 );
