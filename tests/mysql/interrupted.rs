@@ -26,8 +26,9 @@ fn a_statement_that_failed_while_its_rows_were_loaded_runs_again() {
     let database = Mariadb::create();
     let mut bus = database.connect();
     bus.batch_execute(
-        "INSERT INTO message_failures VALUES
-            ('all', 'orders', 1, NULL, NULL, 'parked', 1, 'why', now(), now());
+        "INSERT INTO message_failures (consumer, topic, position, state, attempts, error,
+                first_failed_at, last_failed_at)
+            VALUES ('all', 'orders', 1, 'parked', 1, 'why', now(), now());
          RENAME TABLE message_failures TO failures;
          CREATE VIEW message_failures AS
             SELECT consumer, topic, position, message_id, message_type, state,

@@ -33,7 +33,7 @@ fn many_processes_can_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, message_failures, message_inbox, message_publisher_slots,
+                "DROP TABLE public_messages, message_consumer_state, message_consumer_segments, message_failures, message_inbox, message_publisher_slots,
                     __diesel_schema_migrations",
             )
             .unwrap();
@@ -64,13 +64,14 @@ fn tables_and_columns_can_have_any_name() {
                 `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
                 `again?` bigint, `{rest}` datetime(6), `since?` datetime(6), `does` text,
                 `beware of` bigint, `anchor at` bigint, `anchor id` char(36), `from` text,
-                `reads what` text,
+                `reads what` text, `cut, into` text,
                 PRIMARY KEY (`name`, `stream`));
             CREATE TABLE `in; box` (`name` varchar(255), `from` varchar(255), `order` varchar(255), `at` datetime(6),
                 PRIMARY KEY (`name`, `from`, `order`));
             CREATE TABLE `too bad` (`name` varchar(255), `stream` varchar(255), `at` bigint,
                 `order` char(36), `Type` varchar(255), `is` varchar(16), `times` int, `why?` text,
-                `from` datetime(6), `to` datetime(6), PRIMARY KEY (`name`, `stream`, `at`));
+                `from` datetime(6), `to` datetime(6), `slot?` smallint,
+                PRIMARY KEY (`name`, `stream`, `at`));
             CREATE TABLE `who?` (`what` varchar(255), `number` int, PRIMARY KEY (`what`, `number`))"#,
         )
         .unwrap();

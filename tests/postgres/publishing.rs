@@ -146,7 +146,7 @@ fn a_recreated_table_has_its_own_fence() {
         other
             .batch_execute(
                 "DROP TABLE public_messages, message_consumer_state, message_failures,
-                 message_inbox, __diesel_schema_migrations",
+                 message_consumer_segments, message_inbox, __diesel_schema_migrations",
             )
             .unwrap();
         migrate(&mut other).unwrap();

@@ -33,7 +33,7 @@ fn many_processes_can_migrate_at_once() {
         database
             .connect()
             .batch_execute(
-                "DROP TABLE public_messages, message_consumer_state, message_failures, message_inbox, __diesel_schema_migrations",
+                "DROP TABLE public_messages, message_consumer_state, message_consumer_segments, message_failures, message_inbox, __diesel_schema_migrations",
             )
             .unwrap();
         let start = Barrier::new(8);
@@ -77,13 +77,13 @@ fn tables_and_columns_can_have_any_name() {
                 "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
                 "{rest}" timestamptz, "since?" timestamptz, "does" text,
                 "beware of" bigint, "anchor at" bigint, "anchor id" text, "from" text,
-                "reads what" text,
+                "reads what" text, "cut, into" text,
                 PRIMARY KEY ("name", "stream"));
             CREATE TABLE "in; box" ("name" text, "from" text, "order" text, "at" timestamptz,
                 PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" text, "stream" text, "at" bigint, "order" text,
                 "Type" text, "is" text, "times" bigint, "why?" text, "from" timestamptz,
-                "to" timestamptz, PRIMARY KEY ("name", "stream", "at"))"#,
+                "to" timestamptz, "slot?" smallint, PRIMARY KEY ("name", "stream", "at"))"#,
         )
         .unwrap();
     let schema = strange_names::schema();

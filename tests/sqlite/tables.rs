@@ -59,12 +59,12 @@ fn tables_and_columns_can_have_any_name() {
                 "times" INTEGER NOT NULL DEFAULT 0, "until" TEXT, "again?" INTEGER,
                 "{rest}" TEXT, "since?" TEXT, "does" TEXT, "beware of" INTEGER,
                 "anchor at" INTEGER, "anchor id" TEXT,
-                "from" TEXT, "reads what" TEXT, PRIMARY KEY ("name", "stream"));
+                "from" TEXT, "reads what" TEXT, "cut, into" TEXT, PRIMARY KEY ("name", "stream"));
             CREATE TABLE "in; box" ("name" TEXT, "from" TEXT, "order" TEXT, "at" TEXT,
                 PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" TEXT, "stream" TEXT, "at" INTEGER, "order" TEXT,
                 "Type" TEXT, "is" TEXT, "times" INTEGER, "why?" TEXT, "from" TEXT, "to" TEXT,
-                PRIMARY KEY ("name", "stream", "at"))"#,
+                "slot?" INTEGER, PRIMARY KEY ("name", "stream", "at"))"#,
         )
         .unwrap();
     let schema = strange_names::schema();

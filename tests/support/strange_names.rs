@@ -49,6 +49,7 @@ pub fn schema() -> TableSchema {
     consumers.anchor_id = "anchor id".into();
     consumers.source = "from".into();
     consumers.event_set = "reads what".into();
+    consumers.division = Some("cut, into".into());
     let failures = &mut schema.failures;
     failures.table = "too bad".into();
     failures.consumer = "name".into();
@@ -61,6 +62,7 @@ pub fn schema() -> TableSchema {
     failures.error = "why?".into();
     failures.first_failed_at = "from".into();
     failures.last_failed_at = "to".into();
+    failures.key_slot = "slot?".into();
     let inbox = &mut schema.inbox;
     inbox.table = "in; box".into();
     inbox.consumer = "name".into();
