@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use persisting_message_bus::backend::{DividedBy, Division, MessageRepository, Part};
+use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::{
     FailurePolicy, Message, MessageConsumer, MessageDispatcher, ParallelConsumer, Position,
     RetryPolicy,
@@ -21,12 +22,26 @@ pub fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
         .unwrap();
 }
 
+/// The result of a handler.
+type Noted = Result<(), HandlerError>;
+
 /// The handled messages: positions and numbers.
 pub type Handled = Arc<Mutex<Vec<(Position, u64)>>>;
 
 pub fn note(handled: &Handled, message: &Message<Orders>) {
     let mut handled = handled.lock().unwrap();
     handled.push((message.position(), message.payload().number()));
+}
+
+/// Returns a consumer that notes what it handles.
+fn noting(
+    handled: &Handled,
+) -> MessageConsumer<Orders, External<impl FnMut(&Message<Orders>) -> Noted + use<>>> {
+    let handled = Arc::clone(handled);
+    MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+        note(&handled, message);
+        Ok(())
+    })
 }
 
 pub fn numbers(handled: &Handled) -> Vec<u64> {
@@ -41,14 +56,7 @@ pub fn all_messages_are_handled_once_and_those_of_a_segment_in_order<D: Database
     place(&mut bus, 0..MESSAGES);
     let handled = Handled::default();
     let noted = Arc::clone(&handled);
-    let make = move || {
-        let noted = Arc::clone(&noted);
-        MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
-            note(&noted, message);
-            Ok(())
-        })
-        .page_size(7)
-    };
+    let make = move || noting(&noted).page_size(7);
     let mut consumer = ParallelConsumer::unordered(make).segments(8);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 100);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
@@ -82,14 +90,7 @@ pub fn messages_of_a_key_are_in_one_segment_and_in_order<D: Database>() {
     place(&mut bus, 0..MESSAGES);
     let handled = Handled::default();
     let noted = Arc::clone(&handled);
-    let make = move || {
-        let noted = Arc::clone(&noted);
-        MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
-            note(&noted, message);
-            Ok(())
-        })
-        .page_size(3)
-    };
+    let make = move || noting(&noted).page_size(3);
     let mut consumer = ParallelConsumer::by_key(make).segments(8);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 100);
     assert_eq!(numbers(&handled), Vec::from_iter(0..MESSAGES));

@@ -46,6 +46,7 @@ pub(crate) mod handler;
 pub(crate) mod handler_result;
 pub(crate) mod holding;
 pub(crate) mod identity;
+pub(crate) mod in_transaction;
 pub(crate) mod leases;
 pub(crate) mod memory;
 pub(crate) mod moving;

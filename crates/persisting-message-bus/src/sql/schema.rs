@@ -115,8 +115,8 @@ table_names! {
         /// The table, `message_consumer_segments`.
         table: Name = "message_consumer_segments",
         /// A text of up to 268 characters, `segment`: the consumer's name, a slash, the number of
-        /// the segment and how many there are. The primary key consists of segment and topic; on PostgreSQL, of segment,
-        /// topic and epoch.
+        /// the segment and how many there are. The primary key consists of segment and topic; on
+        /// PostgreSQL, of segment, topic and epoch.
         consumer: Name = "segment",
         /// A text, `topic`.
         topic: Name = "topic",
