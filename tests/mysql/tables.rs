@@ -66,6 +66,12 @@ fn tables_and_columns_can_have_any_name() {
                 `beware of` bigint, `anchor at` bigint, `anchor id` char(36), `from` text,
                 `reads what` text, `cut, into` text,
                 PRIMARY KEY (`name`, `stream`));
+            CREATE TABLE `parts; of` (`part` varchar(268), `stream` varchar(255),
+                `name?` varchar(255), `from {slot}` smallint, `to` smallint, `at` bigint,
+                `by` varchar(255), `times` bigint NOT NULL DEFAULT 0, `until` datetime(6),
+                `again?` bigint, `{rest}` datetime(6), `since?` datetime(6), `does` text,
+                `beware of` bigint, `anchor at` bigint, `anchor id` char(36), `from` text,
+                `reads what` text, PRIMARY KEY (`part`, `stream`));
             CREATE TABLE `in; box` (`name` varchar(255), `from` varchar(255), `order` varchar(255), `at` datetime(6),
                 PRIMARY KEY (`name`, `from`, `order`));
             CREATE TABLE `too bad` (`name` varchar(255), `stream` varchar(255), `at` bigint,

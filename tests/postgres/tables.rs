@@ -79,6 +79,12 @@ fn tables_and_columns_can_have_any_name() {
                 "beware of" bigint, "anchor at" bigint, "anchor id" text, "from" text,
                 "reads what" text, "cut, into" text,
                 PRIMARY KEY ("name", "stream"));
+            CREATE TABLE "parts; of" ("part" text, "stream" text, "name?" text,
+                "from {slot}" smallint, "to" smallint, "at" bigint, "by" text,
+                "times" bigint NOT NULL DEFAULT 0, "until" timestamptz, "again?" bigint,
+                "{rest}" timestamptz, "since?" timestamptz, "does" text, "beware of" bigint,
+                "anchor at" bigint, "anchor id" text, "from" text, "reads what" text,
+                PRIMARY KEY ("part", "stream"));
             CREATE TABLE "in; box" ("name" text, "from" text, "order" text, "at" timestamptz,
                 PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" text, "stream" text, "at" bigint, "order" text,

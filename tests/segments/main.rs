@@ -2,6 +2,7 @@
 
 mod changes;
 mod event_sets;
+mod failing;
 mod fleet;
 mod handling;
 mod operating;
@@ -63,6 +64,9 @@ on_each_database! {
         an_unwanted_type_is_removed_from_all_segments,
         a_narrowed_event_set_is_that_of_all_segments,
     ]
+    failing: [
+        first_failures_at_once_are_counted,
+    ]
     operating: [
         all_segments_move_to_one_place,
         a_reset_moves_no_segment_when_one_is_held,
@@ -90,6 +94,7 @@ on_each_database! {
         segments_of_two_topics_are_replaced_together,
         a_program_that_reads_less_does_not_change_the_number,
         topics_are_divided_together,
+        a_topic_that_was_left_out_of_a_change_is_told,
     ]
     running: [
         threads_share_the_segments,
@@ -98,6 +103,7 @@ on_each_database! {
         a_paused_consumer_rests_until_it_is_resumed,
         a_segment_that_stops_does_not_stop_the_others,
         cursors_after_the_end_of_the_topic_are_told,
+        another_message_at_the_cursors_is_told,
         a_process_that_waits_for_the_division_ends_without_an_error,
     ]
     status: [

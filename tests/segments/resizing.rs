@@ -147,6 +147,39 @@ pub fn a_program_that_reads_less_does_not_change_the_number<D: Database>() {
     );
 }
 
+/// A program that was told to read fewer topics changes the number of segments on these. One that reads
+/// the other topic again would handle keys of the same number in different segments.
+pub fn a_topic_that_was_left_out_of_a_change_is_told<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0..20);
+    let both = || MessageConsumer::<Both>::external("all", |_| Ok(()));
+    let mut wide = ParallelConsumer::by_key(both).segments(4);
+    assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 20);
+    let steps = || MessageConsumer::<Steps>::external("all", |_| Ok(()));
+    let mut narrow = ParallelConsumer::by_key(steps).segments(4);
+    narrow.narrow_event_set(&mut bus).unwrap();
+    assert!(narrow.resize(&mut bus, 8).unwrap());
+    assert_eq!(narrow.handle_new_messages(&mut bus).unwrap(), 0);
+
+    let error = wide.handle_new_messages(&mut bus).unwrap_err();
+    let told = format!("{error:#}");
+    for expected in [
+        "consumer \"all\"",
+        "by key into 8 segments on topic \"orders\"",
+        "by key into 4 on topic \"payments\"",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert!(!error.is_retryable(), "{told}");
+    place(&mut bus, 20..30);
+    assert_eq!(
+        narrow.handle_new_messages(&mut bus).unwrap(),
+        10,
+        "it goes on"
+    );
+}
+
 /// A consumer is divided on all topics or on none. So a topic whose lease another holder has does not
 /// look added afterwards.
 pub fn topics_are_divided_together<D: Database>() {

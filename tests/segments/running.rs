@@ -7,14 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
+use persisting_message_bus::backend::{
+    Anchor, CursorUpdate, LeaseRequest, MessageConsumerState, MessageSource, Place,
+};
 use persisting_message_bus::operate::RunHandle;
-use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, RetryPolicy, Runner};
+use persisting_message_bus::{
+    Message, MessageConsumer, ParallelConsumer, Position, RetryPolicy, Runner,
+};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::waiting::wait_until;
+use uuid::Uuid;
 
 use super::handling::{Handled, MESSAGES, note, numbers, place};
 use super::topic::Orders;
+use super::traces::take;
 use super::{LEASE, connector, key};
 
 const STOP: Duration = Duration::from_secs(30);
@@ -220,32 +226,43 @@ fn bus_is_held(
 
 /// As after a restore: the segments have cursors that were never assigned, and new messages come.
 pub fn cursors_after_the_end_of_the_topic_are_told<D: Database + Send + 'static>() {
-    use persisting_message_bus::backend::{
-        CursorUpdate, LeaseRequest, MessageConsumerState, Place,
+    let broken = |_head| Place {
+        cursor: Some(Position::new(1_000_000)),
+        anchor: None,
     };
+    cursors_are_told::<D>(broken, "1000000");
+}
+
+/// As after a restore: positions were assigned again, and now as many as before.
+pub fn another_message_at_the_cursors_is_told<D: Database + Send + 'static>() {
+    let other = Uuid::now_v7();
+    let broken = |head| Place {
+        cursor: Some(head),
+        anchor: Some(Anchor {
+            position: head,
+            message_id: other,
+        }),
+    };
+    cursors_are_told::<D>(broken, &other.to_string());
+}
+
+/// Stores a place for all segments, and runs the consumer until it tells the problem.
+fn cursors_are_told<D>(broken: impl Fn(Position) -> Place, told: &str)
+where
+    D: Database + Send + 'static,
+{
     let (database, connect) = connector::<D>();
     let mut bus = database.connect();
     place(&mut bus, 0..10);
     let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
     let mut consumer = ParallelConsumer::unordered(make).segments(16);
     assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
+    let head = bus.current_head("orders").unwrap();
     let division = super::division(&mut bus, "all").unwrap();
     for segment in division.all("all") {
-        let request = LeaseRequest {
-            consumer: "all",
-            topic: "orders",
-            segment: Some(&segment),
-            owner: "a database that was replaced",
-            duration: LEASE,
-            identity: Default::default(),
-        };
-        let lease = bus.acquire(&request).unwrap();
-        let place = Place {
-            cursor: Some(persisting_message_bus::Position::new(1_000_000)),
-            anchor: None,
-        };
+        let lease = take(&mut bus, &segment, "a database that was replaced", LEASE).unwrap();
         let update = CursorUpdate {
-            place,
+            place: broken(head),
             extend_lease: None,
         };
         bus.store_cursor(&lease, &update).unwrap();
@@ -253,7 +270,7 @@ pub fn cursors_after_the_end_of_the_topic_are_told<D: Database + Send + 'static>
     let running = start(connect, 2, |_| Ok(()));
     wait_until("the broken cursors are told", || {
         let late = running.caught_up_within(Duration::from_millis(50));
-        late.is_err_and(|late| late.to_string().contains("1000000"))
+        late.is_err_and(|late| late.to_string().contains(told))
     });
     drop(running);
 }

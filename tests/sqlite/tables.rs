@@ -60,6 +60,11 @@ fn tables_and_columns_can_have_any_name() {
                 "{rest}" TEXT, "since?" TEXT, "does" TEXT, "beware of" INTEGER,
                 "anchor at" INTEGER, "anchor id" TEXT,
                 "from" TEXT, "reads what" TEXT, "cut, into" TEXT, PRIMARY KEY ("name", "stream"));
+            CREATE TABLE "parts; of" ("part" TEXT, "stream" TEXT, "name?" TEXT,
+                "from {slot}" INTEGER, "to" INTEGER, "at" INTEGER, "by" TEXT,
+                "times" INTEGER NOT NULL DEFAULT 0, "until" TEXT, "again?" INTEGER, "{rest}" TEXT,
+                "since?" TEXT, "does" TEXT, "beware of" INTEGER, "anchor at" INTEGER,
+                "anchor id" TEXT, "from" TEXT, "reads what" TEXT, PRIMARY KEY ("part", "stream"));
             CREATE TABLE "in; box" ("name" TEXT, "from" TEXT, "order" TEXT, "at" TEXT,
                 PRIMARY KEY ("name", "from", "order"));
             CREATE TABLE "too bad" ("name" TEXT, "stream" TEXT, "at" INTEGER, "order" TEXT,

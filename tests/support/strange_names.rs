@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::{
     InboxEntry, MessageConsumerState, MessageInbox, MessageRepository, MessageSource,
+    TransactionControl,
 };
 use persisting_message_bus::operate::{
-    ConsumerKey, FailedMessagesRequest, FailureState, ParkedSelector,
+    ConsumerKey, ConsumerStatus, FailedMessagesRequest, FailureState, ParkedSelector,
 };
 use persisting_message_bus::sql::TableSchema;
 use persisting_message_bus::{
-    FailurePolicy, InboxKey, Message, MessageConsumer, MessageDispatcher, Position, RetryPolicy,
+    FailurePolicy, InboxKey, Message, MessageConsumer, MessageDispatcher, ParallelConsumer,
+    Position, RetryPolicy, StartAt,
 };
 
 use crate::consume;
@@ -50,6 +52,26 @@ pub fn schema() -> TableSchema {
     consumers.source = "from".into();
     consumers.event_set = "reads what".into();
     consumers.division = Some("cut, into".into());
+    let segments = &mut schema.segments;
+    segments.table = "parts; of".into();
+    segments.consumer = "part".into();
+    segments.topic = "stream".into();
+    segments.of_consumer = "name?".into();
+    segments.slot_from = "from {slot}".into();
+    segments.slot_to = "to".into();
+    segments.cursor = "at".into();
+    segments.lease_owner = "by".into();
+    segments.lease_epoch = "times".into();
+    segments.lease_expires_at = "until".into();
+    segments.replay_until = "again?".into();
+    segments.paused_at = "{rest}".into();
+    segments.cursor_moved_at = "since?".into();
+    segments.work = "does".into();
+    segments.suspect_until = "beware of".into();
+    segments.anchor_position = "anchor at".into();
+    segments.anchor_id = "anchor id".into();
+    segments.source = "from".into();
+    segments.event_set = "reads what".into();
     let failures = &mut schema.failures;
     failures.table = "too bad".into();
     failures.consumer = "name".into();
@@ -78,7 +100,13 @@ pub fn schema() -> TableSchema {
 
 /// Uses every table and every column.
 pub fn use_all(
-    bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState + MessageInbox),
+    bus: &mut (
+             impl MessageRepository
+             + MessageSource
+             + MessageConsumerState
+             + MessageInbox
+             + TransactionControl
+         ),
 ) {
     let batch = (0..3).map(OrderPlaced::number);
     MessageDispatcher::<Orders>::new()
@@ -148,4 +176,38 @@ pub fn use_all(
     assert_eq!(pruned.unwrap(), 1);
     assert!(failing.pause(bus).unwrap());
     assert!(failing.resume(bus).unwrap());
+    use_segments(bus);
+}
+
+/// Divides a consumer, which fails, is redriven, resized, reset and renamed.
+fn use_segments(bus: &mut (impl MessageSource + MessageConsumerState + TransactionControl)) {
+    let failing = || {
+        let handler = |_: &Message<Orders>| Err("no".into());
+        MessageConsumer::<Orders>::external("divided", handler).retry(
+            RetryPolicy::default()
+                .max_attempts(1)
+                .on_exhausted(FailurePolicy::Park),
+        )
+    };
+    let mut failing = ParallelConsumer::unordered(failing).segments(2);
+    let key = ConsumerKey::on::<Orders>("divided");
+    for _message in 0..3 {
+        // Each segment parks its first message.
+        if let Err(failed) = failing.handle_new_messages(bus) {
+            assert!(format!("{failed:#}").contains(": no"), "{failed:#}");
+        }
+    }
+    assert_eq!(failing.handle_new_messages(bus).unwrap(), 0);
+    assert_eq!(bus.count_parked(key).unwrap(), 3);
+    assert_eq!(ConsumerStatus::read(bus, key).unwrap().segments.len(), 2);
+    let orders = || MessageConsumer::<Orders>::external("divided", |_| Ok(()));
+    let mut orders = ParallelConsumer::unordered(orders).segments(2);
+    let redriven = bus.redrive(key, ParkedSelector::OfType("OrderPlaced"));
+    assert_eq!(redriven.unwrap(), 3);
+    assert_eq!(orders.handle_new_messages(bus).unwrap(), 3);
+    assert!(orders.resize(bus, 3).unwrap());
+    assert_eq!(orders.handle_new_messages(bus).unwrap(), 0);
+    orders.reset(bus, StartAt::Start).unwrap();
+    assert_eq!(orders.handle_new_messages(bus).unwrap(), 3);
+    assert_eq!(ConsumerStatus::read(bus, key).unwrap().segments.len(), 3);
 }

@@ -67,10 +67,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     fn is_divided(&self, division: Division) -> Error {
         let Division { by, segments, .. } = division;
         let problem = format!(
-            "it is divided by {by} into {segments} segments, so a program that handles one message at a \
-             time would handle messages again: run it with `ParallelConsumer`"
+            "it is divided by {by} into {segments} segments, so its own cursor is not used, and a program \
+             that handles one message at a time would handle messages again: run and reset it with \
+             `ParallelConsumer`"
         );
-        Error::permanent("polling", problem).of_consumer(&self.name)
+        Error::permanent("using the consumer's own cursor", problem).of_consumer(&self.name)
     }
 
     /// Releases leases that were taken after the consumer was divided. Another holder has divided it

@@ -60,10 +60,10 @@ pub trait Dialect: Backend {
     const COLUMNS: &'static str;
     /// The database and the schemas in which the session finds tables, for errors.
     const PLACE: &'static str;
-    /// `{segments_of}`: the current rows of a consumer's segments on a topic. Its values are the number
-    /// of segments, the consumer's name and the topic.
+    /// `{segments_of}`: the current rows of a consumer's segments on a topic, as `segment`. Its values
+    /// are the number of segments, the consumer's name and the topic.
     const SEGMENTS_OF: &'static str = "
-        {table} WHERE ? > 0 AND {of_consumer} = ? AND {topic} = ?";
+        {table} AS segment WHERE ? > 0 AND {of_consumer} = ? AND {topic} = ?";
     /// Whether the library needs the table of publishers' slots.
     const HAS_SLOTS: bool = false;
 

@@ -130,7 +130,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             return Ok(());
         };
         let problem = format!(
-            "the message at position {position} is not attempted again, because some of its effects may              be committed; run the consumer without `ParallelConsumer` until its failure policy was              applied to this message"
+            "the message at position {position} is not attempted again, because some of its effects may \
+             be committed; run the consumer without `ParallelConsumer` until its failure policy was \
+             applied to this message"
         );
         let doing = format!("dividing the consumer on topic \"{topic}\"");
         Err(Error::permanent(doing, problem).of_consumer(&self.name))

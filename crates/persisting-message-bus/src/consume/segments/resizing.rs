@@ -147,13 +147,17 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let rows = self.whole_rows(bus)?;
-        let divisions = rows.iter().map(|row| row.as_ref()?.division);
-        let divisions: Vec<_> = divisions.collect();
+        let divisions = self.divisions(bus)?;
         let resizes = divisions.iter().flatten().filter_map(|it| it.resize);
         // Two operators can have begun different changes at once: the one that stops later is kept.
         let Some(resize) = resizes.max_by_key(|resize| (resize.stop_at, resize.to)) else {
-            return self.check_alike(&divisions);
+            // Another process may have made a whole change between the reads of two topics.
+            let is_stable = self.divisions(bus)? == divisions;
+            return if is_stable {
+                self.check_alike(&divisions)
+            } else {
+                Ok(())
+            };
         };
         for (reader, before) in self.topics.iter().zip(divisions) {
             let Some(before) = before.filter(|before| before.segments != resize.to) else {
@@ -171,21 +175,34 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
+    /// Returns how the consumer is divided on each topic.
+    fn divisions<B>(&self, bus: &mut B) -> Result<Vec<Option<Division>>, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let rows = self.whole_rows(bus)?.into_iter();
+        Ok(rows.map(|row| row?.division).collect())
+    }
+
     fn check_alike(&self, divisions: &[Option<Division>]) -> Result<(), Error> {
-        let mut known = divisions.iter().flatten();
-        let Some(first) = known.next() else {
+        let topics = self.topics.iter().map(|reader| reader.topic);
+        let mut known = topics
+            .zip(divisions)
+            .filter_map(|(topic, division)| Some((topic, (*division)?)));
+        let Some((topic, first)) = known.next() else {
             return Ok(());
         };
-        match known.find(|other| *other != first) {
-            None => Ok(()),
-            Some(other) => {
-                let problem = format!(
-                    "it is divided into \"{first}\" on one topic and into \"{other}\" on another one, so \
-                     keys would lose their order: give the consumer another name"
-                );
-                Err(Error::permanent("dividing the consumer", problem).of_consumer(&self.name))
-            }
-        }
+        let Some((other_topic, other)) = known.find(|(_, other)| *other != first) else {
+            return Ok(());
+        };
+        let problem = format!(
+            "it is divided by {} into {} segments on topic \"{topic}\", and by {} into {} on topic \
+             \"{other_topic}\", which was left out of a change, so keys would lose their order: \
+             resize it on one of them with a program that reads only that topic, or give the consumer \
+             another name",
+            first.by, first.segments, other.by, other.segments
+        );
+        Err(Error::permanent("dividing the consumer", problem).of_consumer(&self.name))
     }
 
     /// Replaces the segments on all topics, if all stand at the position and are free. Returns whether

@@ -18,13 +18,14 @@ impl Dialect for Pg {
     /// Where many versions of the rows are kept, because a transaction stays open for long, each row's
     /// current version is found by itself.
     const SEGMENTS_OF: &'static str = "
-        (SELECT ? AS total) AS division
-        CROSS JOIN LATERAL pg_catalog.generate_series(1, total) AS numbers(next)
+        (SELECT latest.* FROM (SELECT ? AS total) AS division
+        CROSS JOIN LATERAL pg_catalog.generate_series(1, division.total) AS numbers(next)
         CROSS JOIN LATERAL (
-            SELECT * FROM {table}
-            WHERE {consumer} = pg_catalog.concat(?, '/', next OPERATOR(pg_catalog.-) 1, ' of ', total)
+            SELECT * FROM {table} AS version
+            WHERE {consumer} = pg_catalog.concat(
+                    ?, '/', numbers.next OPERATOR(pg_catalog.-) 1, ' of ', division.total)
                 AND {topic} = ?
-            ORDER BY {lease_epoch} DESC LIMIT 1) AS segments";
+            ORDER BY {lease_epoch} DESC LIMIT 1) AS latest) AS segment";
 
     const COLUMNS: &'static str = "SELECT attname::pg_catalog.text FROM pg_catalog.pg_attribute
         WHERE attrelid OPERATOR(pg_catalog.=)

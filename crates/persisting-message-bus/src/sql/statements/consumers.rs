@@ -49,15 +49,16 @@ const STATUS: &str = "
     ORDER BY {lease_epoch} DESC LIMIT 1";
 
 /// The columns of a segment's row, with those of `STATUS` first. The subqueries pass over the
-/// failures of the other segments in the same state.
+/// failures of the other segments in the same state. The row is that of `segment`, because the columns
+/// of both tables can have the same names.
 pub(in crate::sql) const OF_SEGMENT: &str = "{cursor}, {lease_owner}, {lease_epoch},
     {lease_expires_at}, {paused_at}, {cursor_moved_at}, {work}, {suspect_until}, {now},
-    (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+    (SELECT min({failures.position}) FROM {failures.table} AS failure WHERE {failures.consumer} = ?
         AND {failures.topic} = ? AND {failures.state} = 'redriven'
-        AND {failures.key_slot} BETWEEN {slot_from} AND {slot_to}),
-    (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
+        AND {failures.key_slot} BETWEEN segment.{slot_from} AND segment.{slot_to}),
+    (SELECT min({failures.position}) FROM {failures.table} AS failure WHERE {failures.consumer} = ?
         AND {failures.topic} = ? AND {failures.state} = 'final'
-        AND {failures.key_slot} BETWEEN {slot_from} AND {slot_to}),
+        AND {failures.key_slot} BETWEEN segment.{slot_from} AND segment.{slot_to}),
     {anchor_position}, {anchor_id}, {event_set}, {source}, NULL, {slot_from}, {slot_to}";
 
 pub(in crate::sql) fn set_paused<C>(

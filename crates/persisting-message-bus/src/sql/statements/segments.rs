@@ -200,7 +200,7 @@ where
     C::Backend: Dialect + ReadValue,
 {
     let sql = format!(
-        "SELECT {OF_SEGMENT} FROM {{table}} WHERE {{consumer}} = ? AND {{topic}} = ?
+        "SELECT {OF_SEGMENT} FROM {{table}} AS segment WHERE {{consumer}} = ? AND {{topic}} = ?
         ORDER BY {{lease_epoch}} DESC LIMIT 1"
     );
     let failures = [key.consumer, key.topic].repeat(2);
