@@ -59,6 +59,8 @@ pub enum Scenario {
     Scaling,
     /// The messages a second that many threads and processes handle for one consumer
     Parallel,
+    /// Async connections to PostgreSQL, beside tokio-postgres and beside sync ones
+    Awaited,
 }
 
 impl Arguments {

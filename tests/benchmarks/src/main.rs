@@ -6,6 +6,7 @@
 
 mod against;
 mod arguments;
+mod awaited;
 mod consume;
 mod environment;
 mod latency;

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::run::Run;
 use crate::sizes::Sizes;
 use crate::with_driver::WithDriver;
-use crate::{consume, latency, parallel, publish, report, scaling, servers, statements};
+use crate::{awaited, consume, latency, parallel, publish, report, scaling, servers, statements};
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sizes = arguments.sizes();
@@ -19,7 +19,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Chosen::Sqlite => on_sqlite(arguments, &mut run)?,
             Chosen::Postgres => {
                 let server = servers::postgres();
-                on(&Postgres(server.url()), arguments, &mut run)?;
+                on_postgres(&Postgres(server.url()), arguments, &mut run)?;
             }
             Chosen::Mariadb => {
                 let server = servers::mariadb();
@@ -45,6 +45,15 @@ fn on_sqlite(arguments: &Arguments, run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
+fn on_postgres(backend: &Postgres, arguments: &Arguments, run: &mut Run) -> Result<(), Failure> {
+    on(backend, arguments, run)?;
+    if arguments.includes(Scenario::Awaited) {
+        awaited::run(backend, run)?;
+        report::write(&run.results, &arguments.report)?;
+    }
+    Ok(())
+}
+
 fn on<B: WithDriver>(backend: &B, arguments: &Arguments, run: &mut Run) -> Result<(), Failure> {
     for scenario in arguments.scenarios() {
         match scenario {
@@ -54,6 +63,8 @@ fn on<B: WithDriver>(backend: &B, arguments: &Arguments, run: &mut Run) -> Resul
             Scenario::Latency => latency::run(backend, run)?,
             Scenario::Scaling => scaling::run(backend, run)?,
             Scenario::Parallel => parallel::run(backend, run)?,
+            // Only PostgreSQL has it.
+            Scenario::Awaited => {}
         }
         // The results are kept if a later scenario fails.
         report::write(&run.results, &arguments.report)?;
@@ -68,6 +79,9 @@ fn steps(arguments: &Arguments, sizes: &Sizes) -> usize {
             steps_on::<Sqlite<true>>(arguments, sizes) + publish::steps::<Sqlite<false>>(sizes)
         }
         Chosen::Sqlite => steps_on::<Sqlite<true>>(arguments, sizes),
+        Chosen::Postgres if arguments.includes(Scenario::Awaited) => {
+            steps_on::<Postgres>(arguments, sizes) + awaited::steps(sizes)
+        }
         Chosen::Postgres => steps_on::<Postgres>(arguments, sizes),
         Chosen::Mariadb => steps_on::<Mariadb>(arguments, sizes),
     });
@@ -83,6 +97,7 @@ fn steps_on<B: WithDriver>(arguments: &Arguments, sizes: &Sizes) -> usize {
         Scenario::Latency => latency::steps::<B>(sizes),
         Scenario::Scaling => scaling::steps(sizes),
         Scenario::Parallel => parallel::steps(sizes),
+        Scenario::Awaited => 0,
     });
     steps.sum()
 }

@@ -67,6 +67,7 @@ impl Sizes {
             messages_of_a_topic: 2_000,
             consumers: vec![1, 10, 50],
             paces: vec![
+                Pace::Even(1),
                 Pace::Random(10),
                 Pace::Even(50),
                 Pace::Even(200),

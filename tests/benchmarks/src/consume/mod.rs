@@ -113,13 +113,17 @@ where
 impl Wanted {
     /// Returns the position after which a consumer begins, so that `most` messages are left for it.
     fn before_the_last(self, most: usize, sizes: &Sizes) -> i64 {
-        let left = match self {
-            Self::Topic => most,
-            Self::OneInTen => 10 * most,
-        };
-        let after = sizes.consumed.saturating_sub(left as u64);
-        i64::try_from(after).unwrap_or(i64::MAX)
+        match self {
+            Self::Topic => before_the_last(most, sizes),
+            Self::OneInTen => before_the_last(10 * most, sizes),
+        }
     }
+}
+
+/// Returns the position after which so many messages are left.
+pub fn before_the_last(left: usize, sizes: &Sizes) -> i64 {
+    let after = sizes.consumed.saturating_sub(left as u64);
+    i64::try_from(after).unwrap_or(i64::MAX)
 }
 
 impl Load {

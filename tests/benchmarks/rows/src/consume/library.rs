@@ -38,7 +38,8 @@ where
     }
 }
 
-pub(super) fn until_done<S, C, H>(
+/// Lets the consumer handle what the task says.
+pub fn until_done<S, C, H>(
     connection: &mut C,
     task: Task,
     consumer: MessageConsumer<S, H>,
