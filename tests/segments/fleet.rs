@@ -14,7 +14,7 @@ use super::key;
 use super::records::{Published, Record, Verdict, add, assert_exactly_once, judge};
 use super::sql::Sql;
 use super::topic::{KEYS, Moves, Returned, Step};
-use super::worker::{TELLER, Task, Worker};
+use super::worker::{PAGE, TELLER, Task, Worker};
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,6 +56,7 @@ impl<D: Sql> Fleet<D> {
             threads: THREADS,
             segments,
             lease: LONG,
+            page: PAGE,
             pause: Duration::from_millis(1),
             is_wider: false,
             stuck_at: None,

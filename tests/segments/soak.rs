@@ -23,8 +23,33 @@ const LEASE: Duration = Duration::from_secs(3);
 /// The number of different keys.
 const KEYS: u64 = 50;
 
-/// While so many messages wait, no more are published.
-const MOST_WAITING: u64 = 3_000;
+/// How fast it goes.
+struct Rate {
+    /// The most messages of a transaction.
+    most_at_once: u64,
+    /// While so many messages wait, no more are published.
+    most_waiting: u64,
+    /// The largest page of a consumer.
+    page: usize,
+    /// The handlers of a process take no time, this long or twice that.
+    pause: Duration,
+}
+
+/// Many signals for each message.
+const SHORT: Rate = Rate {
+    most_at_once: 40,
+    most_waiting: 3_000,
+    page: PAGE,
+    pause: Duration::from_micros(500),
+};
+
+/// As many messages as possible.
+const LONG: Rate = Rate {
+    most_at_once: 1_000,
+    most_waiting: 20_000,
+    page: 200,
+    pause: Duration::from_micros(20),
+};
 
 /// The most processes at once.
 const MOST: usize = 4;
@@ -38,15 +63,15 @@ struct Soak<D: Sql> {
     /// The processes that were killed or frozen.
     disturbed: Vec<u32>,
     resizes: u32,
-    /// The most messages of a transaction.
-    most_at_once: u64,
+    rate: Rate,
 }
 
 pub fn everything_committed_is_handled_in_the_order_of_its_keys<D: Sql>() {
     let mut random = Rng::with_seed(seed());
     let least = env::var("SOAK_MESSAGES").map_or(0, |it| it.parse().expect("a number"));
     let mut fleet = Fleet::<D>::new(random.u16(1..24));
-    fleet.task.lease = LEASE;
+    let rate = if least > 0 { LONG } else { SHORT };
+    (fleet.task.lease, fleet.task.page) = (LEASE, rate.page);
     let mut soak = Soak {
         fleet,
         random,
@@ -54,7 +79,7 @@ pub fn everything_committed_is_handled_in_the_order_of_its_keys<D: Sql>() {
         frozen: None,
         disturbed: Vec::new(),
         resizes: 0,
-        most_at_once: if least > 0 { 500 } else { 40 },
+        rate,
     };
     soak.join();
     soak.join();
@@ -102,7 +127,7 @@ impl<D: Sql> Soak<D> {
 
     fn join(&mut self) {
         self.fleet.task.threads = self.random.usize(1..=THREADS);
-        self.fleet.task.pause = Duration::from_micros(self.random.u64(..3) * 500);
+        self.fleet.task.pause = self.rate.pause * self.random.u32(..3);
         let worker = self.fleet.start();
         self.workers.push(worker);
     }
@@ -128,12 +153,12 @@ impl<D: Sql> Soak<D> {
     /// Publishes some messages, unless many wait. So many were paid before.
     fn publish(&mut self, paid: u64) {
         let told = self.fleet.told();
-        if self.fleet.messages > told.min(paid) + MOST_WAITING {
+        if self.fleet.messages > told.min(paid) + self.rate.most_waiting {
             std::thread::sleep(Duration::from_millis(20));
             return;
         }
         let first = self.fleet.messages;
-        let numbers = first..first + self.random.u64(1..self.most_at_once);
+        let numbers = first..first + self.random.u64(1..self.rate.most_at_once);
         let steps = numbers.map(|number| Step {
             order: self.random.u64(..KEYS),
             number,
@@ -154,7 +179,10 @@ impl<D: Sql> Soak<D> {
         eprintln!("{messages} messages, {disturbed} disturbed, {resizes} resizes: {verdict:?}");
         // Each thread has handled a page at most without storing the cursor.
         let repeated: usize = verdict.repeated.values().sum();
-        assert!(repeated <= disturbed * THREADS * PAGE, "{verdict:?}");
+        assert!(
+            repeated <= disturbed * THREADS * self.rate.page,
+            "{verdict:?}"
+        );
         let late: usize = verdict.late.values().sum();
         assert!(late <= disturbed * THREADS, "{verdict:?}");
     }

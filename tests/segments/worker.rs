@@ -31,7 +31,7 @@ pub const TELLER: &str = "teller";
 /// The consumer with a transactional handler, which inserts an effect for each message.
 pub const PAYER: &str = "payer";
 
-/// The largest page of both consumers.
+/// The largest page of both consumers, unless a task says otherwise.
 pub const PAGE: usize = 20;
 
 /// Makes this process a worker, and tells it what to do.
@@ -50,6 +50,8 @@ pub struct Task {
     /// The number of segments, if the consumers are not divided yet.
     pub segments: u16,
     pub lease: Duration,
+    /// The largest page of both consumers.
+    pub page: usize,
     /// How long each handler takes.
     pub pause: Duration,
     /// Whether its event set has the added message type.
@@ -160,7 +162,7 @@ impl Task {
             .max_attempts(2)
             .on_exhausted(FailurePolicy::Park);
         consumer
-            .page_size(PAGE)
+            .page_size(self.page)
             .lease_duration(self.lease)
             .time_slice(Duration::from_millis(50))
             .on_added(OnAdded::FromNow)
