@@ -339,7 +339,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let topics = self.topics.iter().zip(&leases.leases).zip(heads);
         let read = topics.map(|((reader, lease), head)| {
-            let page = reader.read(bus, lease, *head, size, self.settings.unknown)?;
+            let under = (lease, leases.token());
+            let page = reader.read(bus, under, *head, size, self.settings.unknown)?;
             Ok((reader.topic, lease.place(), page))
         });
         let read = read.collect::<Result<_, Error>>()?;

@@ -242,6 +242,13 @@ impl Leases {
         self.leases.iter().any(|lease| lease.cursor.is_some())
     }
 
+    /// Returns the fencing token: the highest epoch. Each holder takes all leases of its predecessor, so
+    /// it has a higher one, also for a topic whose own epochs are lower because it was added later.
+    pub(super) fn token(&self) -> i64 {
+        let epochs = self.leases.iter().map(|lease| lease.epoch);
+        epochs.max().unwrap_or_default()
+    }
+
     /// Returns the lowest cursor.
     pub(super) fn cursor(&self) -> Position {
         let cursors = self.leases.iter().map(|lease| lease.cursor);

@@ -152,7 +152,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 &Error::counted(lease, position, owed),
             );
         }
-        let delivery = (lease.replay_until, lease.epoch);
+        let delivery = (lease.replay_until, leases.token());
         let result = match self.topics[index].read_one(bus, delivery, position) {
             // After a database was restored, another message can have the position.
             Ok(Some(message)) if failed.is_of_another_than(message.message_id()) => {

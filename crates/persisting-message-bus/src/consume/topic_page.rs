@@ -55,7 +55,7 @@ impl TopicReader {
     pub(super) fn read<S, B>(
         &self,
         bus: &mut B,
-        lease: &Lease,
+        (lease, token): (&Lease, i64),
         head: MessageAt,
         size: usize,
         unknown: OnUnknown,
@@ -80,7 +80,7 @@ impl TopicReader {
             headers: TextArena::default(),
             room: Settings::PAGE_BYTES,
             replay_until: lease.replay_until.filter(|_| !is_backfill),
-            epoch: lease.epoch,
+            token,
             unknown,
         };
         // A cursor after the head comes from a holder that has read further meanwhile, or from a
@@ -118,7 +118,7 @@ struct Filling<'a, S> {
     /// The number of bytes that the page can still hold.
     room: usize,
     replay_until: Option<Position>,
-    epoch: i64,
+    token: i64,
     unknown: OnUnknown,
 }
 
@@ -226,7 +226,7 @@ impl<S: EventSet> Filling<'_, S> {
     fn add(&mut self, stored: &StoredMessage<'_>) -> ControlFlow<()> {
         let delivery = Delivery {
             is_replay: Some(stored.position) <= self.replay_until,
-            epoch: self.epoch,
+            token: self.token,
         };
         let page = &mut self.page;
         match self.reader.decode(stored, delivery, &mut self.headers) {

@@ -157,7 +157,7 @@ impl TopicReader {
     pub(super) fn read_one<S, B>(
         &self,
         bus: &mut B,
-        (replay_until, epoch): (Option<Position>, i64),
+        (replay_until, token): (Option<Position>, i64),
         position: Position,
     ) -> Result<Option<Message<S>>, Error>
     where
@@ -181,7 +181,7 @@ impl TopicReader {
         bus.read_page(&request, &mut |stored| {
             let delivery = Delivery {
                 is_replay: Some(position) <= replay_until,
-                epoch,
+                token,
             };
             read = Some(self.decode(stored, delivery, &mut headers));
             ControlFlow::Break(())

@@ -60,8 +60,8 @@ pub struct Message<S> {
 pub(crate) struct Delivery {
     /// Whether a reset caused the delivery.
     pub(crate) is_replay: bool,
-    /// The epoch of the lease under which it is delivered.
-    pub(crate) epoch: i64,
+    /// The fencing token of the leases under which it is delivered.
+    pub(crate) token: i64,
 }
 
 impl<S: EventSet> Message<S> {
@@ -190,11 +190,12 @@ impl<S> Message<S> {
     /// number that it has received with each key, and refuses lower ones. The lease alone protects
     /// only the tables that the consumer's own transaction changes.
     ///
-    /// The numbers of one holder can repeat. They never decrease, also not when the consumer is reset
-    /// or the number of its segments changes.
+    /// The numbers of one holder can repeat. They never decrease, also not when the consumer is reset,
+    /// the number of its segments changes, or a topic is added. They can decrease once when the consumer
+    /// stops to read a topic.
     #[must_use]
     pub fn fencing_token(&self) -> i64 {
-        self.delivery.epoch
+        self.delivery.token
     }
 
     /// Returns the payload.
