@@ -13,7 +13,8 @@ use crate::locks::{lock, unpoisoned};
 use crate::signals::Signals;
 
 /// How long a consumer waits for the other consumers: 30 seconds. It then works beside a handler
-/// that takes longer, and no message is blamed if the process ends meanwhile.
+/// that takes longer, and no message is blamed if the process ends meanwhile. It does not wait again
+/// for a handler that has taken so long already, which may never end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The interval at which a waiting consumer checks whether it must stop.
@@ -21,7 +22,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 static GATE: Gate = Gate {
     inside: Mutex::new(Inside {
-        together: 0,
+        together: Vec::new(),
+        passes: 0,
         alone: false,
         waiting: 0,
     }),
@@ -41,8 +43,10 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct Inside {
-    /// The number of consumers at work that are not suspect.
-    together: usize,
+    /// The consumers at work that are not suspect: their passes, and since when.
+    together: Vec<(u64, Instant)>,
+    /// The number of passes so far.
+    passes: u64,
     /// Whether a suspect consumer is at work.
     alone: bool,
     /// The number of waiting suspects. No other consumer begins meanwhile, so that their turn
@@ -58,7 +62,7 @@ pub(super) struct Pass {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Together,
+    Together(u64),
     Alone,
     /// Other consumers did not end in time, or this thread is already at work.
     Uncounted,
@@ -95,8 +99,8 @@ impl Drop for Pass {
         IS_INSIDE.set(false);
         let mut inside = GATE.lock();
         match self.kind {
-            Kind::Alone => inside.alone = false,
-            _ => inside.together -= 1,
+            Kind::Together(pass) => inside.together.retain(|(other, _)| *other != pass),
+            _ => inside.alone = false,
         }
         drop(inside);
         GATE.changed.notify_all();
@@ -110,17 +114,21 @@ impl Gate {
         if !is_free(&inside) {
             return Kind::Uncounted;
         }
-        inside.together += 1;
-        Kind::Together
+        inside.passes += 1;
+        let pass = inside.passes;
+        inside.together.push((pass, Instant::now()));
+        Kind::Together(pass)
     }
 
     fn enter_alone(&self, signals: &Signals) -> Kind {
-        let is_free = |inside: &Inside| !inside.alone && inside.together == 0;
+        let is_young = |(_, since): &(u64, Instant)| since.elapsed() < PATIENCE;
         let mut inside = self.lock();
         inside.waiting += 1;
-        let mut inside = self.wait(inside, signals, is_free);
+        let mut inside = self.wait(inside, signals, |inside| {
+            !inside.alone && !inside.together.iter().any(is_young)
+        });
         inside.waiting -= 1;
-        if !is_free(&inside) {
+        if inside.alone || !inside.together.is_empty() {
             drop(inside);
             // Consumers that waited for this suspect can begin.
             self.changed.notify_all();
