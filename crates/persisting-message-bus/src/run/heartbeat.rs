@@ -24,9 +24,9 @@ const MAX_HANGING: usize = 3;
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
 /// Each consumer has its own heartbeat, so that no consumer waits for another one.
 ///
-/// A connection that is cut without notice does not answer, and hangs. So each renewal has a
-/// deadline of one sixth of the lease duration. After the deadline, another thread renews the
-/// leases on another connection, before they expire.
+/// A connection that is cut without notice does not answer, and hangs. So each lease has a deadline of
+/// one sixth of the lease duration after the one before. After the deadline, another thread renews the
+/// remaining leases on another connection, before they expire.
 pub(super) struct Heartbeat {
     /// When this is dropped, the heartbeat ends at once.
     _ended: Sender<()>,
@@ -62,7 +62,7 @@ struct Beat<B> {
     hanging: Vec<Worker>,
 }
 
-/// A thread with a connection, which renews leases and reports when it has done so.
+/// A thread with a connection, which renews leases and reports each.
 struct Worker {
     leases: Sender<Vec<Lease>>,
     done: Receiver<()>,
@@ -98,18 +98,19 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
             warn_of(&leases, "the renewing thread panicked");
             return;
         }
-        match worker.done.recv_timeout(deadline) {
+        let (renewed, ended) = worker.wait(leases.len(), deadline);
+        match ended {
             Ok(()) => self.worker = Some(worker),
             Err(RecvTimeoutError::Timeout) => {
+                let leases = leases[renewed..].to_vec();
                 warn_of(
                     &leases,
                     "the connection did not answer in time; another connection is tried",
                 );
                 self.hanging.push(worker);
                 // The worker starts at once, because the next beat can be too late.
-                let worker = self.new_worker();
-                if worker.leases.send(leases).is_ok() && worker.done.recv_timeout(deadline).is_ok()
-                {
+                let (worker, number) = (self.new_worker(), leases.len());
+                if worker.leases.send(leases).is_ok() && worker.wait(number, deadline).1.is_ok() {
                     self.worker = Some(worker);
                 } else {
                     self.hanging.push(worker);
@@ -131,6 +132,16 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
 }
 
 impl Worker {
+    /// Waits until so many leases are renewed, each within the deadline. Returns how many are.
+    fn wait(&self, leases: usize, deadline: Duration) -> (usize, Result<(), RecvTimeoutError>) {
+        for renewed in 0..leases {
+            if let Err(ended) = self.done.recv_timeout(deadline) {
+                return (renewed, Err(ended));
+            }
+        }
+        (leases, Ok(()))
+    }
+
     /// Returns whether the worker has still not given its late answer.
     fn hangs(&self) -> bool {
         matches!(
@@ -151,9 +162,9 @@ fn work<B: MessageSource + MessageConsumerState>(
     while let Ok(leases) = asked.recv() {
         for lease in &leases {
             renew(lease, duration, &mut bus, connect);
-        }
-        if tell.send(()).is_err() {
-            return;
+            if tell.send(()).is_err() {
+                return;
+            }
         }
     }
 }
@@ -178,9 +189,13 @@ fn renew<B: MessageSource + MessageConsumerState>(
 
 fn warn_of(leases: &[Lease], error: &str) {
     for lease in leases {
+        let segment = lease.segment.as_ref().map(|segment| segment.number);
         warn!(
             messaging.consumer.group.name = lease.consumer,
-            error, "lease not renewed"
+            messaging.destination.name = lease.topic,
+            messaging.destination.partition.id = segment,
+            error,
+            "lease not renewed"
         );
     }
 }
