@@ -32,6 +32,17 @@ pub enum Older {
     Placed(Placed),
 }
 
+/// A newer program has retired a type.
+pub mod retired {
+    use super::*;
+
+    #[derive(Debug, Clone, Topic)]
+    #[topic(name = "parcels", retired = "Cancelled")]
+    pub enum Parcels {
+        Placed(Placed),
+    }
+}
+
 /// Lets a newer program handle some messages, and places more for each segment.
 fn roll_back(bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState)) {
     let parcels = MessageDispatcher::<Parcels>::new();
@@ -69,4 +80,47 @@ pub fn a_narrowed_event_set_is_that_of_all_segments<D: Database>() {
     assert!(error.is_unknown_message(), "{error}");
     older.narrow_event_set(&mut bus).unwrap();
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 30);
+}
+
+/// A type is retired by the deployment during which the number of segments changes.
+pub fn a_change_goes_on_when_a_type_is_retired<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let parcels = MessageDispatcher::<Parcels>::new();
+    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
+    parcels.dispatch_batch(&mut bus, placed(0..20)).unwrap();
+    let before = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
+    let mut before = ParallelConsumer::unordered(before).segments(4);
+    assert_eq!(before.handle_new_messages(&mut bus).unwrap(), 20);
+    assert!(before.resize(&mut bus, 8).unwrap());
+    parcels.dispatch_batch(&mut bus, placed(20..30)).unwrap();
+
+    let after = || MessageConsumer::<retired::Parcels>::external("all", |_| Ok(()));
+    let mut after = ParallelConsumer::unordered(after).segments(4);
+    assert_eq!(after.handle_new_messages(&mut bus).unwrap(), 10);
+    let key = ConsumerKey::on::<Parcels>("all");
+    let row = bus.stored_consumer(key).unwrap().unwrap();
+    assert_eq!(row.division.unwrap().to_string(), "position 8");
+    assert!(after.resize(&mut bus, 2).unwrap());
+}
+
+/// A program that reads less cannot complete a change that a wider one has begun, until it is told that
+/// nothing else reads.
+pub fn a_change_goes_on_when_the_event_set_is_narrowed<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let parcels = MessageDispatcher::<Parcels>::new();
+    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
+    parcels.dispatch_batch(&mut bus, placed(0..20)).unwrap();
+    let newer = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
+    let mut newer = ParallelConsumer::unordered(newer).segments(4);
+    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 20);
+    assert!(newer.resize(&mut bus, 8).unwrap());
+    parcels.dispatch_batch(&mut bus, placed(20..30)).unwrap();
+
+    let older = || MessageConsumer::<Older>::external("all", |_| Ok(()));
+    let mut older = ParallelConsumer::unordered(older).segments(4);
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 0);
+    older.narrow_event_set(&mut bus).unwrap();
+    assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 10);
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use persisting_message_bus::backend::{DividedBy, Division, MessageRepository, Part};
+use persisting_message_bus::backend::{
+    DividedBy, Division, MessageConsumerState, MessageRepository, Part,
+};
 use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::{
     FailurePolicy, Message, MessageConsumer, MessageDispatcher, ParallelConsumer, Position,
@@ -11,8 +13,9 @@ use persisting_message_bus::{
 };
 use persisting_message_bus_tests::databases::Database;
 
-use super::topic::{KEYS, Orders, Step};
-use super::{division, segments};
+use super::topic::{Both, KEYS, Orders, Paid, Payments, Step, Visit, Visits};
+use super::traces::take;
+use super::{LEASE, division, segments};
 
 pub const MESSAGES: u64 = 100;
 
@@ -180,4 +183,83 @@ pub fn a_segment_that_fails_keeps_only_its_messages<D: Database>() {
     assert_eq!(unfinished.len(), 1, "{unfinished:?}");
     let handled = numbers(&handled);
     assert!(handled.len() > 80 && !handled.contains(&41), "{handled:?}");
+}
+
+/// The topics of an event set can have taken their leases differently often. A resource that refuses lower
+/// tokens of a key must take the messages of all topics.
+pub fn tokens_never_decrease_from_topic_to_topic<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let tokens: Arc<Mutex<BTreeMap<u64, Vec<i64>>>> = Arc::default();
+    let noted = Arc::clone(&tokens);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        MessageConsumer::<Both>::external("all", move |message: &Message<Both>| {
+            let order = match message.payload() {
+                Both::Step(step) => step.order,
+                Both::Paid(paid) => paid.order,
+            };
+            let mut noted = noted.lock().unwrap();
+            noted
+                .entry(order)
+                .or_default()
+                .push(message.fencing_token());
+            Ok(())
+        })
+        .page_size(3)
+    };
+    let mut consumer = ParallelConsumer::by_key(make).segments(4);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 0);
+    let division = division(&mut bus, "all").unwrap();
+    for segment in division.all("all") {
+        for _take in 0..3 {
+            let lease = take(&mut bus, &segment, "another process", LEASE).unwrap();
+            bus.release(&lease).unwrap();
+        }
+    }
+    let payments = MessageDispatcher::<Payments>::new();
+    for number in (0..60).step_by(2) {
+        place(&mut bus, number..number + 1);
+        let paid = Paid {
+            order: number % KEYS,
+            number: number + 1,
+        };
+        payments.dispatch(&mut bus, &paid).unwrap();
+    }
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 60);
+    let tokens = tokens.lock().unwrap();
+    let tokens: Vec<_> = tokens.values().collect();
+    assert!(tokens.iter().all(|of_key| of_key.is_sorted()), "{tokens:?}");
+}
+
+/// Some messages of the topic have a key, and others have none.
+pub fn messages_without_a_key_keep_their_order<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let visits = (0..MESSAGES).map(|number| Visit {
+        customer: (number % 3 > 0).then_some(number % 7),
+        number,
+    });
+    MessageDispatcher::<Visits>::new()
+        .dispatch_batch(&mut bus, visits)
+        .unwrap();
+    let seen: Arc<Mutex<BTreeMap<Option<u64>, Vec<u64>>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        MessageConsumer::<Visits>::external("all", move |message: &Message<Visits>| {
+            let Visits::Visit(visit) = message.payload();
+            let mut noted = noted.lock().unwrap();
+            noted.entry(visit.customer).or_default().push(visit.number);
+            Ok(())
+        })
+        .page_size(7)
+    };
+    let mut consumer = ParallelConsumer::by_key(make).segments(8);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 100);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 8, "seven customers, and no customer");
+    assert!(seen.values().all(|numbers| numbers.is_sorted()), "{seen:?}");
+    let handled: usize = seen.values().map(Vec::len).sum();
+    assert_eq!(handled, 100);
 }

@@ -19,6 +19,7 @@ mod sql;
 mod status;
 mod topic;
 mod traces;
+mod troubled;
 mod worker;
 
 use std::sync::Arc;
@@ -59,10 +60,14 @@ on_each_database! {
         a_program_that_does_not_divide_is_refused,
         a_division_of_another_kind_is_refused,
         a_segment_that_fails_keeps_only_its_messages,
+        tokens_never_decrease_from_topic_to_topic,
+        messages_without_a_key_keep_their_order,
     ]
     event_sets: [
         an_unwanted_type_is_removed_from_all_segments,
         a_narrowed_event_set_is_that_of_all_segments,
+        a_change_goes_on_when_a_type_is_retired,
+        a_change_goes_on_when_the_event_set_is_narrowed,
     ]
     failing: [
         first_failures_at_once_are_counted,
@@ -70,7 +75,7 @@ on_each_database! {
     operating: [
         all_segments_move_to_one_place,
         a_reset_moves_no_segment_when_one_is_held,
-        a_reset_is_refused_while_the_number_of_segments_changes,
+        segments_are_reset_while_their_number_changes,
         a_reset_before_the_first_run_moves_the_start,
         an_undivided_program_cannot_move_a_divided_consumer,
         a_source_is_accepted_for_all_segments,
@@ -101,10 +106,17 @@ on_each_database! {
         new_messages_are_handled_when_all_threads_are_idle,
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
+        a_process_that_waits_for_the_division_ends_without_an_error,
+        a_change_that_waits_is_told,
+        consumers_of_several_names_are_refused,
+    ]
+    troubled: [
         a_segment_that_stops_does_not_stop_the_others,
+        a_handler_that_panics_keeps_only_its_message,
+        a_redriven_message_is_handled_while_all_threads_are_idle,
+        a_segment_that_has_stopped_continues_when_its_cursor_moves,
         cursors_after_the_end_of_the_topic_are_told,
         another_message_at_the_cursors_is_told,
-        a_process_that_waits_for_the_division_ends_without_an_error,
     ]
     status: [
         the_status_counts_the_messages_of_each_segment,

@@ -20,7 +20,7 @@ use super::handling::{Handled, MESSAGES, note, numbers, place};
 use super::topic::Orders;
 use super::{key, segments};
 
-type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError>>;
+type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
 
 /// A handler that fails on one message until it is cured.
 #[derive(Clone, Default)]

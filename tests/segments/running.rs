@@ -3,30 +3,26 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{
-    Anchor, CursorUpdate, LeaseRequest, MessageConsumerState, MessageSource, Place,
-};
+use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
 use persisting_message_bus::operate::RunHandle;
-use persisting_message_bus::{
-    Message, MessageConsumer, ParallelConsumer, Position, RetryPolicy, Runner,
-};
+use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::waiting::wait_until;
-use uuid::Uuid;
 
 use super::handling::{Handled, MESSAGES, note, numbers, place};
 use super::topic::Orders;
 use super::traces::take;
-use super::{LEASE, connector, key};
+use super::{LEASE, connector, division};
 
-const STOP: Duration = Duration::from_secs(30);
+pub const STOP: Duration = Duration::from_secs(30);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Starts a runner with a consumer of many threads, which calls this for each message.
-fn start<B>(
+pub fn start<B>(
     connect: impl Fn() -> B + Send + Sync + 'static,
     threads: usize,
     handle: impl Fn(&Message<Orders>) -> Result<(), persisting_message_bus::handler::HandlerError>
@@ -61,7 +57,7 @@ where
         .start()
 }
 
-fn has_ended_well(running: RunHandle) {
+pub fn has_ended_well(running: RunHandle) {
     let exits = running.stop_within(STOP).unwrap();
     assert!(exits.iter().all(|exit| exit.error.is_none()), "{exits:?}");
 }
@@ -156,36 +152,43 @@ pub fn a_paused_consumer_rests_until_it_is_resumed<D: Database + Send + 'static>
     assert_eq!(numbers(&handled), Vec::from_iter(0..10));
 }
 
-pub fn a_segment_that_stops_does_not_stop_the_others<D: Database + Send + 'static>() {
+/// A message that keeps failing holds up a change of the number of segments.
+pub fn a_change_that_waits_is_told<D: Database + Send + 'static>() {
     let (database, connect) = connector::<D>();
     let mut bus = database.connect();
+    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
+    let mut operator = ParallelConsumer::unordered(make).segments(16);
+    assert_eq!(operator.handle_new_messages(&mut bus).unwrap(), 0);
     place(&mut bus, 0..MESSAGES);
-    let handled = Handled::default();
-    let (noted, fails) = (Arc::clone(&handled), Arc::new(AtomicBool::new(true)));
-    let failing = Arc::clone(&fails);
-    let running = start(connect, 4, move |message| {
-        if message.payload().number() == 41 && failing.load(Ordering::Relaxed) {
-            return Err("a poisonous order".into());
-        }
-        note(&noted, message);
-        Ok(())
+    assert!(operator.resize(&mut bus, 4).unwrap());
+    let division = division(&mut bus, "all").unwrap();
+    let held = take(&mut bus, &division.segment("all", 3), "another", HOUR).unwrap();
+    let running = start(connect, 4, |_| Ok(()));
+    wait_until("the change is told", || {
+        let late = running.caught_up_within(Duration::from_millis(50));
+        late.is_err_and(|late| late.to_string().contains("changes to 4 segments"))
     });
-    wait_until("the other segments are handled", || {
-        let rows = super::segments_if_any(&mut bus, "all");
-        let end = persisting_message_bus::backend::MessageSource::current_head(&mut bus, "orders");
-        let end = Some(end.unwrap());
-        rows.iter().filter(|row| row.cursor >= end).count() == 15
-    });
-    let late = running
-        .caught_up_within(Duration::from_millis(200))
-        .unwrap_err();
-    assert!(late.to_string().contains("a poisonous order"), "{late}");
+    bus.release(&held).unwrap();
+    running.caught_up_within(Duration::from_secs(60)).unwrap();
+    has_ended_well(running);
+    assert_eq!(super::division(&mut bus, "all").unwrap().segments, 4);
+}
+
+/// The threads would work on the segments of different consumers.
+pub fn consumers_of_several_names_are_refused<D: Database + Send + 'static>() {
+    let (_database, connect) = connector::<D>();
+    let number = AtomicUsize::new(0);
+    let make = move || {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        MessageConsumer::<Orders>::external(format!("all {number}"), |_: &Message<Orders>| Ok(()))
+    };
+    let running = Runner::new(move || Ok::<_, io::Error>(connect()))
+        .parallel(ParallelConsumer::unordered(make).threads(2))
+        .start();
     let exits = running.stop_within(STOP).unwrap();
-    let error = exits[0].error.as_ref().expect("the segment has stopped");
-    assert!(error.to_string().contains("segment "), "{error}");
-    fails.store(false, Ordering::Relaxed);
-    let key = key("all");
-    assert!(!bus_is_held(&mut bus, key), "the leases are released");
+    let error = exits[0].error.as_ref().expect("it was not started");
+    let told = format!("{error:#}");
+    assert!(told.contains("of one name"), "{told}");
 }
 
 /// Another process holds the consumer's lease, because it divides the consumer. So this one has not seen
@@ -211,66 +214,4 @@ pub fn a_process_that_waits_for_the_division_ends_without_an_error<D: Database +
     let running = start(connect, 2, |_| Ok(()));
     running.caught_up_within(Duration::from_secs(60)).unwrap();
     has_ended_well(running);
-}
-
-fn bus_is_held(
-    bus: &mut impl persisting_message_bus::backend::MessageConsumerState,
-    key: persisting_message_bus::operate::ConsumerKey<'_>,
-) -> bool {
-    let rows = super::segments_if_any(bus, key.consumer);
-    let is_held = |row: &persisting_message_bus::backend::ConsumerRow| {
-        row.lease_owner.is_some() && row.lease_expires_at > Some(row.now)
-    };
-    rows.iter().any(is_held)
-}
-
-/// As after a restore: the segments have cursors that were never assigned, and new messages come.
-pub fn cursors_after_the_end_of_the_topic_are_told<D: Database + Send + 'static>() {
-    let broken = |_head| Place {
-        cursor: Some(Position::new(1_000_000)),
-        anchor: None,
-    };
-    cursors_are_told::<D>(broken, "1000000");
-}
-
-/// As after a restore: positions were assigned again, and now as many as before.
-pub fn another_message_at_the_cursors_is_told<D: Database + Send + 'static>() {
-    let other = Uuid::now_v7();
-    let broken = |head| Place {
-        cursor: Some(head),
-        anchor: Some(Anchor {
-            position: head,
-            message_id: other,
-        }),
-    };
-    cursors_are_told::<D>(broken, &other.to_string());
-}
-
-/// Stores a place for all segments, and runs the consumer until it tells the problem.
-fn cursors_are_told<D>(broken: impl Fn(Position) -> Place, told: &str)
-where
-    D: Database + Send + 'static,
-{
-    let (database, connect) = connector::<D>();
-    let mut bus = database.connect();
-    place(&mut bus, 0..10);
-    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
-    let mut consumer = ParallelConsumer::unordered(make).segments(16);
-    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 10);
-    let head = bus.current_head("orders").unwrap();
-    let division = super::division(&mut bus, "all").unwrap();
-    for segment in division.all("all") {
-        let lease = take(&mut bus, &segment, "a database that was replaced", LEASE).unwrap();
-        let update = CursorUpdate {
-            place: broken(head),
-            extend_lease: None,
-        };
-        bus.store_cursor(&lease, &update).unwrap();
-    }
-    let running = start(connect, 2, |_| Ok(()));
-    wait_until("the broken cursors are told", || {
-        let late = running.caught_up_within(Duration::from_millis(50));
-        late.is_err_and(|late| late.to_string().contains(told))
-    });
-    drop(running);
 }

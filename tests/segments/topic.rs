@@ -85,6 +85,19 @@ pub enum Both {
     Paid(Paid),
 }
 
+/// A visit of a customer, or of somebody unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Visit {
+    pub customer: Option<u64>,
+    pub number: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Topic)]
+#[topic(name = "visits", key = customer: u64)]
+pub enum Visits {
+    Visit(Visit),
+}
+
 impl Step {
     /// Returns the step of this number. Each order has one of `KEYS` steps.
     pub fn of(number: u64) -> Self {

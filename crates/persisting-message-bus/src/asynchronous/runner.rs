@@ -63,7 +63,9 @@ impl<C: AsyncBus> Runner<Blocking<C>> {
     /// takes one from a pool. It is called again when the connection is lost or of no use.
     ///
     /// The consumers keep their connections. A pool needs three connections for each external
-    /// consumer, and one for each other consumer: see [`pool_size`](Self::pool_size).
+    /// consumer, and one for each other consumer; a
+    /// [`ParallelConsumer`](crate::ParallelConsumer) one for each thread, one to look for work, and two
+    /// more if it is external: see [`pool_size`](Self::pool_size).
     ///
     /// SQLite's async connections hand each statement to another thread. A consumer is faster on a
     /// plain `SqliteConnection`: see [`on_sync_connections`](Self::on_sync_connections).

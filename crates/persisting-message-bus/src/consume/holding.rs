@@ -111,7 +111,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
 impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Returns whether there are unstored cursors of final effects.
     pub(crate) fn has_unstored(&self) -> bool {
-        self.memory.unstored.is_some()
+        self.memory.has_unstored()
     }
 
     /// Stores these cursors and releases the leases. After an error other than a lost lease, the

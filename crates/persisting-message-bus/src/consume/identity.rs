@@ -114,6 +114,19 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
+    /// Returns whether a row stores what this program reads, and no message of an added type is left to
+    /// replay.
+    pub(super) fn reads_what(&self, stored: &StoredIdentity) -> bool {
+        let Some(text) = &stored.event_set else {
+            return false;
+        };
+        let is_same = |record: EventSetRecord| {
+            record.backfill.is_none()
+                && self.event_set.record.relation_to(&record) == Relation::Same
+        };
+        *text == self.event_set.text || self.stored_record(text).is_ok_and(is_same)
+    }
+
     /// Returns the topics of a row that this program does not read.
     fn unread_of(&self, record: &EventSetRecord) -> Vec<(String, Types)> {
         let own = &self.event_set.record.topics;

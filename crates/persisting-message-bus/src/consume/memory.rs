@@ -33,3 +33,9 @@ pub(crate) struct Memory {
     /// The right to work alone, kept from one connection to the next.
     pub(super) turn: Option<Pass>,
 }
+
+impl Memory {
+    pub(crate) fn has_unstored(&self) -> bool {
+        self.unstored.is_some()
+    }
+}

@@ -81,7 +81,10 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         while !self.signals.is_stopping() {
             let request = PageRequest {
                 topic,
-                part: Part::Whole,
+                part: self
+                    .segment
+                    .as_ref()
+                    .map_or(Part::Whole, |segment| segment.part),
                 message_types: types.filter(&names),
                 after,
                 up_to: Position::LAST,

@@ -93,7 +93,8 @@ impl Kind {
             } => {
                 let pool = format!(
                     "if a pool hands out the connections, it may be too small: the consumers of this \
-                     runner need {needed} (3 for each external consumer, 1 for each other), besides \
+                     runner need {needed} (3 for each external consumer, 1 for each other; a \
+                     ParallelConsumer: its threads and 1, or 3 if it is external), besides \
                      those of the rest of the program"
                 );
                 return Some(pool.into());

@@ -43,12 +43,7 @@ impl Holder {
         let late = error.time_left().is_some_and(|time_left| time_left.is_late);
         match self.news(error, lease_duration, now) {
             None => {}
-            Some(News::Stuck) => warn!(
-                messaging.consumer.group.name = consumer,
-                holder = %error,
-                "lease lasts on although its holder does not renew it; if the holder has ended, call \
-                 operate::end_lease"
-            ),
+            Some(News::Stuck) => warn_of_stuck(consumer, error),
             Some(_) if late => warn!(
                 messaging.consumer.group.name = consumer,
                 holder = %error,
@@ -59,6 +54,19 @@ impl Holder {
                 holder = %error,
                 "standby waits for the lease holder"
             ),
+        }
+    }
+
+    /// Logs only that a lease lasts on although its holder does not renew it, once.
+    pub(super) fn tell_if_stuck(
+        &mut self,
+        consumer: &str,
+        error: &Error,
+        lease_duration: Duration,
+        now: Instant,
+    ) {
+        if self.news(error, lease_duration, now) == Some(News::Stuck) {
+            warn_of_stuck(consumer, error);
         }
     }
 
@@ -86,6 +94,15 @@ impl Holder {
         };
         (self.told < Some(news)).then(|| *self.told.insert(news))
     }
+}
+
+fn warn_of_stuck(consumer: &str, error: &Error) {
+    warn!(
+        messaging.consumer.group.name = consumer,
+        holder = %error,
+        "lease lasts on although its holder does not renew it; if the holder has ended, call \
+         operate::end_lease"
+    );
 }
 
 #[cfg(test)]

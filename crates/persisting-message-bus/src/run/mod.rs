@@ -105,7 +105,9 @@ where
     ///
     /// The consumers keep their connections. A pool needs three connections for each external
     /// consumer, and one for each other consumer. The second connection renews the lease while the
-    /// handler is slow. The third one does so if the second does not answer.
+    /// handler is slow. The third one does so if the second does not answer. A [`ParallelConsumer`]
+    /// needs one connection for each of its threads, one to look for work, and two more if it is
+    /// external.
     pub fn new<E>(connect: impl Fn() -> Result<B, E> + Send + Sync + 'static) -> Self
     where
         E: Into<Box<dyn StdError + Send + Sync>>,

@@ -42,7 +42,7 @@ fn too_small(consumers: &[Added], size: usize) -> Option<String> {
     (needed > size).then(|| {
         format!(
             "the consumers of this runner need {needed} connections (3 for each external consumer, 1 \
-             for each other), but the pool has at most {size}: set its max_size to {needed} plus the \
+             for each other; a ParallelConsumer: its threads and 1, or 3 if it is external), but the pool has at most {size}: set its max_size to {needed} plus the \
              number that the rest of the program needs at the same time"
         )
     })

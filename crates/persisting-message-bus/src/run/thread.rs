@@ -27,7 +27,8 @@ pub struct ConsumerExit {
     pub consumer: String,
     /// The error that stopped the consumer. After a shutdown, `None`, unless the consumer has not
     /// polled a single time, for example because a table is missing or the server was never
-    /// reached. Then it is the consumer's last error.
+    /// reached. Then it is the consumer's last error. Of a [`ParallelConsumer`](crate::ParallelConsumer),
+    /// it is also the error of a segment that has stopped.
     pub error: Option<Error>,
 }
 
@@ -150,7 +151,7 @@ where
     }
     let error = error.or(hindrance.last);
     if consumer.has_unstored() {
-        store_at_the_end(&mut consumer, &connector);
+        store_at_the_end(&mut consumer, &connector, &mut None);
     }
     let consumer = consumer.name().to_owned();
     match &error {
@@ -169,10 +170,11 @@ pub(super) fn log_stop(consumer: &str, error: &Error) {
 }
 
 /// Stores the cursors of final effects once more, so that the effects do not happen again. If no
-/// connection can be opened in time, the effects happen again.
+/// connection can be opened in time, the effects happen again, and there is no `bus` afterwards.
 pub(super) fn store_at_the_end<B, S, H>(
     consumer: &mut MessageConsumer<S, H>,
     connector: &Connector<B>,
+    bus: &mut Option<B>,
 ) where
     B: MessageSource + MessageConsumerState + Send + 'static,
     S: EventSet,
@@ -181,10 +183,11 @@ pub(super) fn store_at_the_end<B, S, H>(
     let signals = Signals::default();
     let stopped = || Err(Error::permanent("connecting", "a stop was requested"));
     let connect = || connector.connect(&signals).unwrap_or_else(stopped);
-    let stored = on_useful_connection(&mut None, connect, |bus| consumer.store_unstored(bus));
+    let stored = on_useful_connection(bus, connect, |bus| consumer.store_unstored(bus));
     if let Err(error) = stored {
         warn!(
             messaging.consumer.group.name = consumer.name(),
+            messaging.destination.partition.id = consumer.segment_number(),
             error = %format_args!("{error:#}"),
             "cursors of handled messages not stored: these messages will be handled again"
         );

@@ -68,7 +68,7 @@ pub use crate::sql::migrations::migrate;
 pub use crate::sql::publish_call::publish_name;
 pub use crate::sql::publish_statement::{PublishStatement, StatementValue};
 pub use crate::sql::schema::{
-    ConsumerStateTable, FailureTable, InboxTable, MessageTable, PublisherSlotsTable, TableSchema,
-    WithTables,
+    ConsumerStateTable, FailureTable, InboxTable, MessageTable, PublisherSlotsTable, SegmentTable,
+    TableSchema, WithTables,
 };
 pub use crate::sql::watch::StatementWatch;

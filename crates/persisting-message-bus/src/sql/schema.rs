@@ -120,7 +120,8 @@ table_names! {
         consumer: Name = "segment",
         /// A text, `topic`.
         topic: Name = "topic",
-        /// The consumer's name, a text, `consumer`.
+        /// The consumer's name, a text, `consumer`. SQLite, MySQL and MariaDB need an index on this
+        /// column and the topic, because each look for work reads the consumer's segments.
         of_consumer: Name = "consumer",
         /// An integer, `slot_from`.
         slot_from: Name = "slot_from",

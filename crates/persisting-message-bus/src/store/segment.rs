@@ -67,6 +67,11 @@ impl Division {
         }
     }
 
+    /// Returns whether both have the same segments, whatever they change to.
+    pub(crate) fn is_same_as(self, other: Self) -> bool {
+        (self.by, self.segments) == (other.by, other.segments)
+    }
+
     /// Returns a segment. Segments divide the slots evenly; messages without a key belong to the
     /// first one.
     #[must_use]

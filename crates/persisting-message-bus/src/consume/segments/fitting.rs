@@ -44,6 +44,12 @@ impl Fitting {
 }
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
+    /// Returns whether the threads of both can work on the same segments.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let lease_durations = [self, other].map(|it| it.settings.lease_duration);
+        self.name == other.name && lease_durations[0] == lease_durations[1]
+    }
+
     /// Returns the fitting for a new thread.
     pub(crate) fn fitting(&self) -> Fitting {
         Fitting::new(self.settings.page_size, self.settings.time_slice)

@@ -16,12 +16,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Takes the leases of all segments on all topics, or none. If the consumer is not divided yet,
     /// takes its own leases: its segments will begin at its cursor.
     ///
-    /// While all these leases are held, the segments cannot be replaced.
+    /// While all these leases are held, the segments cannot be replaced. So a change of their number can
+    /// be in progress: it goes on afterwards.
     pub(in crate::consume) fn hold_segments<B>(&self, bus: &mut B) -> Result<Leases, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
-        let Some(division) = self.settled_division(bus)? else {
+        let Some(division) = self.present_division(bus)? else {
             return self.hold_whole(bus);
         };
         let mut held = Leases::of(
@@ -31,8 +32,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         );
         let taken = self.take_segments(bus, division, &mut held).and_then(|()| {
             // The segments may have been replaced before all leases were taken.
-            match self.settled_division(bus)? {
-                Some(now) if now == division => Ok(()),
+            match self.present_division(bus)? {
+                Some(now) if now.is_same_as(division) => Ok(()),
                 _ => Err(self.is_changing("their number has just changed")),
             }
         });
@@ -68,18 +69,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         Ok(())
     }
 
-    /// Returns how the consumer is divided; `None` if it is not divided on any topic. Fails while that
-    /// changes.
-    fn settled_division<B>(&self, bus: &mut B) -> Result<Option<Division>, Error>
+    /// Returns how the consumer is divided; `None` if it is not divided on any topic. Fails while that is
+    /// not the same on all topics.
+    fn present_division<B>(&self, bus: &mut B) -> Result<Option<Division>, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
         let rows = self.whole_rows(bus)?;
         match common_division(&rows) {
-            Some(division) if division.resize.is_none() => Ok(Some(division)),
-            Some(division) => {
-                Err(self.is_changing(&format!("their number is changing: \"{division}\"")))
-            }
+            Some(division) => Ok(Some(division)),
             None if rows.iter().flatten().all(|row| row.division.is_none()) => Ok(None),
             None => Err(self.is_changing("they are not the same on all topics yet")),
         }

@@ -1,5 +1,7 @@
 //! What is read of a consumer that is divided, before its segments are worked on.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 
 use crate::consume::consumer::MessageConsumer;
@@ -8,12 +10,15 @@ use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState, SegmentRow};
+use crate::store::lease::LeaseRequest;
 use crate::store::segment::{Division, Segment};
 use crate::store::source::MessageSource;
 
 /// The state of a consumer that is divided.
 #[derive(Debug)]
 pub(crate) struct Look {
+    /// The time at which it began.
+    pub(crate) begun: Instant,
     pub(crate) division: Division,
     /// Where the topics end. Nothing after that is handled.
     pub(crate) ends: Ends,
@@ -85,6 +90,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + MessageConsumerState + ?Sized,
     {
+        let begun = Instant::now();
         self.source = bus.source_name();
         let mut high_water_mark = self.high_water_mark(bus)?;
         let rows = self.whole_rows(bus)?;
@@ -97,7 +103,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let heads = self.heads(bus, high_water_mark)?;
         let mut segments: Vec<Seen> = Vec::new();
         for reader in &self.topics {
-            let found = bus.segments(self.key(reader.topic), division)?;
+            let found = match bus.segments(self.key(reader.topic), division) {
+                Ok(found) => found,
+                // Another process has replaced the segments since the division was read.
+                Err(_) if common_division(&self.whole_rows(bus)?) != Some(division) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
             for (index, SegmentRow { segment, row }) in found.into_iter().enumerate() {
                 match segments.get_mut(index) {
                     Some(seen) => seen.rows.push(row),
@@ -110,6 +123,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
         let mut known = rows.iter().flatten();
         Ok(Some(Look {
+            begun,
             division,
             ends: Ends {
                 high_water_mark,
@@ -118,6 +132,23 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             is_paused: known.any(|row| row.paused_at.is_some()),
             segments,
         }))
+    }
+
+    /// Returns the error that another owner holds the lease of a segment, if one does.
+    pub(crate) fn held_by_another(&self, seen: &Seen) -> Option<Error> {
+        let mut rows = self.topics.iter().zip(&seen.rows);
+        let is_others = |row: &ConsumerRow| {
+            let owner = row.lease_owner.as_ref();
+            owner.is_some_and(|owner| *owner != self.owner) && row.lease_expires_at > Some(row.now)
+        };
+        let (reader, row) = rows.find(|(_, row)| is_others(row))?;
+        let request = LeaseRequest {
+            segment: Some(&seen.segment),
+            ..self.request(reader.topic)
+        };
+        let owner = row.lease_owner.clone();
+        let held = Error::requested_lease_held(&request, owner, row.lease_expires_at, row.now);
+        Some(held.of_segment(Some(seen.segment.number)))
     }
 
     /// Reads which segments have messages after the ends of an earlier look. Returns `None` if a topic

@@ -9,7 +9,8 @@
 //! So no protocol decides which process works on which segment, and a process that joins or leaves
 //! repeats nothing.
 
-pub(crate) mod dividing;
+mod agreeing;
+mod dividing;
 pub(crate) mod fitting;
 pub(crate) mod holding;
 pub(crate) mod look;

@@ -15,11 +15,15 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     ///
     /// The change takes effect while the consumer runs: all segments stop at one position, where they
     /// are replaced, and continue from there. So no key loses its order, and no message is handled
-    /// again. A segment that cannot get there, because its handler fails, holds up the others.
+    /// again. Until all are there, nothing after that position is handled: a segment that cannot get
+    /// there, because its handler fails, holds up the others. [`reset`](Self::reset) gets them past its
+    /// message.
     ///
     /// # Errors
     ///
     /// - When the consumer is not divided yet, or the number of its segments is changing.
+    /// - When a segment was last handled by a program that reads something else than this one.
+    /// - When another operator has changed the number at the same time.
     /// - When the bus cannot be read or written.
     pub fn resize<B>(&mut self, bus: &mut B, segments: u16) -> Result<bool, Error>
     where
@@ -90,7 +94,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     /// # Errors
     ///
     /// - [`Error::is_lease_held`]: another holder has the lease of a segment. Nothing was moved.
-    /// - [`Error::is_retryable`]: the number of segments is changing. Nothing was moved.
+    /// - [`Error::is_retryable`]: the segments have just been replaced. Nothing was moved.
     /// - Those of [`MessageConsumer::reset`](crate::MessageConsumer::reset).
     pub fn reset<B>(&mut self, bus: &mut B, to: StartAt) -> Result<(), Error>
     where
@@ -108,7 +112,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     /// # Errors
     ///
     /// - [`Error::is_lease_held`]: another holder has the lease of a segment. Nothing was changed.
-    /// - [`Error::is_retryable`]: the number of segments is changing. Nothing was changed.
+    /// - [`Error::is_retryable`]: the segments have just been replaced. Nothing was changed.
     /// - Those of [`MessageConsumer::narrow_event_set`](crate::MessageConsumer::narrow_event_set).
     pub fn narrow_event_set<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where
@@ -126,7 +130,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     /// # Errors
     ///
     /// - [`Error::is_lease_held`]: another holder has the lease of a segment. Nothing was changed.
-    /// - [`Error::is_retryable`]: the number of segments is changing. Nothing was changed.
+    /// - [`Error::is_retryable`]: the segments have just been replaced. Nothing was changed.
     /// - Those of [`MessageConsumer::accept_source`](crate::MessageConsumer::accept_source).
     pub fn accept_source<B>(&mut self, bus: &mut B) -> Result<(), Error>
     where

@@ -60,7 +60,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             resize,
             ..look.division
         };
-        if !self.change_division(bus, look.division, after)? {
+        // A process at work can have been faster to store the change on another topic.
+        if !self.change_division(bus, look.division, after)? && !self.all_change(bus, to)? {
             let problem =
                 "another operator has changed the number of segments meanwhile: try again";
             return Err(self.cannot_resize(problem.to_owned()));
@@ -101,7 +102,32 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// handled of a type that was added.
     fn has_settled(&self, look: &Look) -> bool {
         let mut rows = look.segments.iter().flat_map(|seen| &seen.rows);
-        rows.all(|row| row.identity.event_set.as_deref() == Some(self.event_set_text()))
+        rows.all(|row| self.reads_what(&row.identity))
+    }
+
+    /// Returns what a change of the number of segments waits for, if it cannot be completed now.
+    pub(crate) fn hinders_resizing(&self, look: &Look) -> Option<String> {
+        let Resize { to, stop_at } = look.division.resize?;
+        let waits = if !self.has_settled(look) {
+            format!(
+                "for segments that were last handled by a program that reads something else than this \
+                 one, which reads {}: end the deployment, or call ParallelConsumer::narrow_event_set if \
+                 nothing reads more",
+                self.event_set.record
+            )
+        } else if let Some(seen) = look.segments.iter().find(|seen| !has_stopped(seen, look)) {
+            let number = seen.segment.number;
+            format!("for segment {number}, which has messages up to there: see its failure")
+        } else {
+            let held = look.segments.iter().find(|seen| !seen.is_free())?;
+            let owner = held.rows.iter().find_map(|row| row.lease_owner.as_deref());
+            let (number, owner) = (held.segment.number, owner.unwrap_or_default());
+            format!("for the lease of segment {number}, which {owner} holds")
+        };
+        Some(format!(
+            "it changes to {to} segments at position {stop_at}, and handles nothing after it until then; \
+             it waits {waits}"
+        ))
     }
 
     /// Continues a change of the number of segments, if there is one: raises the position at which
@@ -135,74 +161,6 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         } else {
             Ok(false)
         }
-    }
-
-    /// Lets all topics agree on a change that a process has stored on some of them only.
-    ///
-    /// # Errors
-    ///
-    /// When the topics are divided differently, and no change is in progress: a topic that the consumer
-    /// did not read for a while was left out of a change.
-    pub(crate) fn agree_on_resizing<B>(&mut self, bus: &mut B) -> Result<(), Error>
-    where
-        B: MessageSource + MessageConsumerState + ?Sized,
-    {
-        let divisions = self.divisions(bus)?;
-        let resizes = divisions.iter().flatten().filter_map(|it| it.resize);
-        // Two operators can have begun different changes at once: the one that stops later is kept.
-        let Some(resize) = resizes.max_by_key(|resize| (resize.stop_at, resize.to)) else {
-            // Another process may have made a whole change between the reads of two topics.
-            let is_stable = self.divisions(bus)? == divisions;
-            return if is_stable {
-                self.check_alike(&divisions)
-            } else {
-                Ok(())
-            };
-        };
-        for (reader, before) in self.topics.iter().zip(divisions) {
-            let Some(before) = before.filter(|before| before.segments != resize.to) else {
-                // The segments were replaced while the rows were read.
-                continue;
-            };
-            let after = Division {
-                resize: Some(resize),
-                ..before
-            };
-            if before != after {
-                bus.change_division(self.key(reader.topic), before, after)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns how the consumer is divided on each topic.
-    fn divisions<B>(&self, bus: &mut B) -> Result<Vec<Option<Division>>, Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let rows = self.whole_rows(bus)?.into_iter();
-        Ok(rows.map(|row| row?.division).collect())
-    }
-
-    fn check_alike(&self, divisions: &[Option<Division>]) -> Result<(), Error> {
-        let topics = self.topics.iter().map(|reader| reader.topic);
-        let mut known = topics
-            .zip(divisions)
-            .filter_map(|(topic, division)| Some((topic, (*division)?)));
-        let Some((topic, first)) = known.next() else {
-            return Ok(());
-        };
-        let Some((other_topic, other)) = known.find(|(_, other)| *other != first) else {
-            return Ok(());
-        };
-        let problem = format!(
-            "it is divided by {} into {} segments on topic \"{topic}\", and by {} into {} on topic \
-             \"{other_topic}\", which was left out of a change, so keys would lose their order: \
-             resize it on one of them with a program that reads only that topic, or give the consumer \
-             another name",
-            first.by, first.segments, other.by, other.segments
-        );
-        Err(Error::permanent("dividing the consumer", problem).of_consumer(&self.name))
     }
 
     /// Replaces the segments on all topics, if all stand at the position and are free. Returns whether

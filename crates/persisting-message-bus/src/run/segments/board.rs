@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::ends::Ends;
 use crate::consume::memory::Memory;
@@ -187,6 +189,10 @@ impl Board {
         desks.find_map(|(_, desk)| desk.failing.clone())
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().has_ended
+    }
+
     /// Ends the threads after their time slices.
     pub(super) fn end(&self) {
         self.lock().has_ended = true;
@@ -201,7 +207,8 @@ impl Board {
         desks.into_iter().find_map(|(_, desk)| desk.take_error())
     }
 
-    /// Stores the cursors of final effects once more, at the end.
+    /// Stores the cursors of final effects once more, at the end, all on one connection. If none can be
+    /// opened in time, the rest is not tried, because each try would wait as long.
     pub(super) fn store_unstored<S, H, B>(
         &self,
         consumer: &mut MessageConsumer<S, H>,
@@ -210,10 +217,25 @@ impl Board {
         S: EventSet,
         B: MessageSource + MessageConsumerState + Send + 'static,
     {
-        for desk in self.lock().desks.values_mut() {
-            consumer.memory = std::mem::take(&mut desk.memory);
-            if consumer.has_unstored() {
-                store_at_the_end(consumer, connector);
+        let mut inner = self.lock();
+        let mut unstored: Vec<_> = inner
+            .desks
+            .values_mut()
+            .map(|desk| &mut desk.memory)
+            .collect();
+        unstored.retain(|memory| memory.has_unstored());
+        let (mut bus, number) = (None, unstored.len());
+        for (index, memory) in unstored.into_iter().enumerate() {
+            consumer.memory = std::mem::take(memory);
+            store_at_the_end(consumer, connector, &mut bus);
+            let left = number - index - 1;
+            if bus.is_none() && left > 0 {
+                warn!(
+                    messaging.consumer.group.name = consumer.name(),
+                    segments = left,
+                    "cursors of more segments not stored: their last messages will be handled again"
+                );
+                return;
             }
         }
     }
@@ -228,9 +250,8 @@ impl Inner {
         let segment = self.ready.pop_front()?;
         let ends = self.ends.clone()?;
         let desk = self.desks.entry(segment.number).or_default();
-        desk.state = DeskState::Working;
         Some(Job {
-            memory: std::mem::take(&mut desk.memory),
+            memory: desk.begin(),
             segment,
             ends,
             generation: self.generation,
@@ -246,9 +267,10 @@ impl Inner {
 
     /// Forgets all segments if there are others now.
     fn take_division(&mut self, division: Division) {
-        let is_same =
-            |known: Division| (known.by, known.segments) == (division.by, division.segments);
-        if !self.division.is_some_and(is_same) {
+        if !self
+            .division
+            .is_some_and(|known| known.is_same_as(division))
+        {
             self.generation += 1;
             self.desks.clear();
         }
@@ -282,7 +304,7 @@ impl Inner {
         let (mut ready, mut is_done, mut rests_until) = (Vec::new(), true, None);
         for seen in &look.segments {
             let desk = self.desks.entry(seen.segment.number).or_default();
-            desk.see(seen);
+            desk.see(seen, look.begun);
             if !desk.has_work(seen, &own.event_set) {
                 is_done &= desk.is_resting();
                 continue;

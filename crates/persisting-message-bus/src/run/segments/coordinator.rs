@@ -13,6 +13,7 @@ use crate::panics::catch;
 use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connector, abandon};
 use crate::run::segments::board::{Board, Found};
+use crate::run::segments::waits::Waits;
 use crate::run::step::{ChangeToken, Next, Outcome, Pace, Progress};
 use crate::run::thread::log_failure;
 use crate::signals::Signals;
@@ -26,6 +27,11 @@ const MOST_SLOTS: usize = 10_000;
 
 /// The longest interval between looks while the threads have enough to do.
 const BUSY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How much longer than a look the coordinator waits after it, while segments are worked on. A look
+/// reads a row of each segment. A thread may wait as long for its next segment.
+const PAUSE: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The interval at which all segments are looked at, so that the cursors of segments without messages
 /// follow, and nothing depends on what a process has noted.
@@ -47,6 +53,9 @@ pub(super) struct Coordinator<'a, S, H, B> {
     /// The division and the ends of the topics in the last look.
     seen: Option<(Division, Ends)>,
     looked_at_all: Option<Instant>,
+    /// The duration of the last look.
+    look_took: Duration,
+    waits: Waits,
 }
 
 impl<'a, S, H, B> Coordinator<'a, S, H, B>
@@ -75,6 +84,8 @@ where
             found: None,
             seen: None,
             looked_at_all: None,
+            look_took: Duration::ZERO,
+            waits: Waits::default(),
         }
     }
 
@@ -88,7 +99,9 @@ where
             let next = self.progress.step(&outcome, self.pace);
             // Another process divides the consumer at the moment.
             let waits = outcome.error().is_some_and(Error::is_lease_held);
-            if let Some(error) = outcome.error().filter(|_| !waits) {
+            if let Some(error) = outcome.error().filter(|_| waits) {
+                self.waits.for_division(self.consumer, error);
+            } else if let Some(error) = outcome.error() {
                 let failed_often = self.progress.failures() >= self.pace.retry.at_most();
                 log_failure(self.consumer.name(), error, failed_often, next);
             }
@@ -110,6 +123,11 @@ where
 
     fn wait(&mut self, next: Next, wakes: u64) {
         let board = self.board;
+        let is_busy = self.found.is_some_and(|found| !found.is_done);
+        if is_busy && matches!(next, Next::GoOn | Next::Poll(_)) {
+            let pause = self.look_took.saturating_mul(PAUSE);
+            self.signals.wait(pause.min(LONGEST_PAUSE), None);
+        }
         match next {
             // The threads have enough to do. Afterwards, the next look finds what is new.
             Next::GoOn => {
@@ -153,11 +171,13 @@ where
                 None => return Outcome::Unchanged,
             },
         };
+        let begun = Instant::now();
         let looked = catch(|| self.look(&mut bus, wakes)).unwrap_or_else(|text| {
             let panicked = format!("it panicked: {text}");
             Err(Error::permanent("looking at the segments", panicked))
         });
         self.bus = Some(bus);
+        self.look_took = begun.elapsed();
         looked.unwrap_or_else(|error| {
             let outcome = Outcome::Failed(error.of_consumer(self.consumer.name()));
             self.arrival.note(&outcome, None, false);
@@ -192,7 +212,13 @@ where
             self.arrival.note(&Outcome::Nothing(token), None, true);
         } else if let Some(error) = self.board.failing() {
             self.arrival.hindered(error);
+        } else if let Some(waits) = self.consumer.hinders_resizing(&look) {
+            self.waits.for_change(self.consumer, &waits);
+            self.arrival.hindered(waits);
+        } else {
+            self.waits.for_no_change();
         }
+        self.waits.for_holders(self.consumer, &look);
         Ok(outcome)
     }
 

@@ -29,8 +29,10 @@ pub(super) struct Desk {
     is_doubted: bool,
     /// How often in a row another process had its lease.
     collisions: u32,
-    /// The first redriven messages that the last look has seen, and those that a thread has left.
+    /// The first redriven messages: those that the last look has seen, those before the present time
+    /// slice, and those that a thread has left.
     redriven: Redriven,
+    redriven_before: Redriven,
     left_redriven: Redriven,
 }
 
@@ -53,8 +55,9 @@ pub(super) enum DeskState {
     /// This process does not try again, until the cursors are moved.
     Stopped {
         error: Option<Error>,
-        /// The cursors, as the first look afterwards has seen them.
+        /// The cursors, as the first look that began afterwards has seen them.
         cursors: Option<Vec<Position>>,
+        since: Instant,
     },
 }
 
@@ -72,13 +75,23 @@ impl Desk {
         }
     }
 
-    /// Notes what a look has seen. A segment that was not tried again is tried again when its cursors
+    /// Notes that a thread begins to work on it, and returns what is remembered of it.
+    pub(super) fn begin(&mut self) -> Memory {
+        self.state = DeskState::Working;
+        self.redriven_before.clone_from(&self.redriven);
+        std::mem::take(&mut self.memory)
+    }
+
+    /// Notes what a look has seen that began at this time. A segment that was not tried again is tried again when its cursors
     /// have moved: an operator, or another process, has got it past its message.
-    pub(super) fn see(&mut self, seen: &Seen) {
+    pub(super) fn see(&mut self, seen: &Seen, begun: Instant) {
         self.redriven = seen.rows.iter().map(|row| row.first_redriven).collect();
-        let DeskState::Stopped { cursors, .. } = &mut self.state else {
+        let DeskState::Stopped { cursors, since, .. } = &mut self.state else {
             return;
         };
+        if begun < *since {
+            return;
+        }
         let now: Vec<_> = (0..seen.rows.len())
             .map(|topic| seen.cursor(topic))
             .collect();
@@ -92,8 +105,9 @@ impl Desk {
         }
     }
 
-    /// Notes that a thread must check the cursor, if it is after the end of the topic, or if another
-    /// message is at its position: the database may have been restored.
+    /// Forgets which redriven messages a thread has left. Notes that a thread must check the cursor, if it
+    /// is after the end of the topic, or if another message is at its position: the database may have
+    /// been restored.
     pub(super) fn doubt(&mut self, seen: &Seen, heads: &[MessageAt]) {
         let is_doubted = |(row, head): (&ConsumerRow, &MessageAt)| {
             let place = row.place();
@@ -102,6 +116,7 @@ impl Desk {
             };
             place.position() > head.position || place.anchor.as_ref().is_some_and(is_other)
         };
+        self.left_redriven.clear();
         self.is_doubted |= seen.rows.iter().zip(heads).any(is_doubted);
     }
 
@@ -157,7 +172,8 @@ impl Desk {
             (self.is_settled, self.is_doubted) = (true, false);
         }
         if is_nothing {
-            self.left_redriven.clone_from(&self.redriven);
+            // A look can have seen others meanwhile, which the thread has not.
+            self.left_redriven.clone_from(&self.redriven_before);
         }
         self.failing = error.as_ref().map(|error| format!("{error:#}"));
         let rest = match next {
@@ -170,6 +186,7 @@ impl Desk {
                 self.state = DeskState::Stopped {
                     error,
                     cursors: None,
+                    since: Instant::now(),
                 };
                 None
             }
@@ -185,3 +202,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 mod board;
 mod coordinator;
 mod desk;
+mod waits;
 mod worker;
 
 use std::sync::Arc;
@@ -58,6 +59,19 @@ where
         consumer.works_with(&looking);
     }
     let name = looking.name().to_owned();
+    if let Some(other) = consumers.iter().find(|it| !it.is_alike(&looking)) {
+        let problem = format!(
+            "the closure of the ParallelConsumer must return consumers of one name and lease duration, and \
+             it has returned \"{name}\" and \"{}\": let it capture nothing that changes",
+            other.name()
+        );
+        let error = Error::permanent("starting the threads", problem).of_consumer(&name);
+        log_stop(&name, &error);
+        return ConsumerExit {
+            consumer: name,
+            error: Some(error),
+        };
+    }
     info!(
         messaging.consumer.group.name = name,
         threads = consumers.len(),
@@ -71,10 +85,17 @@ where
     let connector = Connector::new(Arc::clone(connect), pace.connect_timeout, with.needed);
     let board = Board::new(Arc::clone(signals), Own::of(&looking));
     let error = thread::scope(|scope| {
-        for consumer in consumers {
+        for (index, consumer) in consumers.into_iter().enumerate() {
             let worker = Worker::new(consumer, &board, &connector, &pace);
             let inside = with.inside.clone();
-            scope.spawn(move || inside.run(|| worker.run()));
+            let started = thread::Builder::new().spawn_scoped(scope, move || {
+                inside.run(|| worker.run());
+            });
+            if let Err(cause) = started {
+                board.end();
+                let doing = format!("starting thread {} of {}", index + 1, parallel.threads);
+                return Some(Error::permanent(doing, cause).of_consumer(&name));
+            }
         }
         let waits = (&**signals, arrival, &pace);
         let mut coordinator =

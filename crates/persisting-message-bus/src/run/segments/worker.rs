@@ -74,7 +74,7 @@ where
 
     /// Connects, unless it is connected. Returns `false` if the thread must end.
     fn connect(&mut self) -> bool {
-        while !self.consumer.is_stopping() {
+        while !self.consumer.is_stopping() && !self.board.has_ended() {
             if self.bus.is_some() {
                 return true;
             }

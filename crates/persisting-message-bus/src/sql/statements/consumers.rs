@@ -44,9 +44,9 @@ const STATUS: &str = "
         (SELECT min({failures.position}) FROM {failures.table} WHERE {failures.consumer} = ?
             AND {failures.topic} = ? AND {failures.state} = 'final'),
         {anchor_position}, {anchor_id}, {event_set}, {source}, {division}
-    FROM {table}
+    FROM {table} AS state
     WHERE {consumer} = ? AND {topic} = ?
-    ORDER BY {lease_epoch} DESC LIMIT 1";
+    ORDER BY state.{lease_epoch} DESC LIMIT 1";
 
 /// The columns of a segment's row, with those of `STATUS` first. The subqueries pass over the
 /// failures of the other segments in the same state. The row is that of `segment`, because the columns

@@ -201,7 +201,7 @@ where
 {
     let sql = format!(
         "SELECT {OF_SEGMENT} FROM {{table}} AS segment WHERE {{consumer}} = ? AND {{topic}} = ?
-        ORDER BY {{lease_epoch}} DESC LIMIT 1"
+        ORDER BY segment.{{lease_epoch}} DESC LIMIT 1"
     );
     let failures = [key.consumer, key.topic].repeat(2);
     let values = failures.into_iter().chain([&*segment.name, key.topic]);
