@@ -29,6 +29,9 @@ pub(crate) fn validate(what: &'static str, name: &str) -> Result<(), Error> {
 /// ```
 #[must_use]
 pub fn name_problem(name: &str) -> Option<String> {
+    if is_plain(name) {
+        return None;
+    }
     Some(if name.is_empty() {
         "is empty".to_owned()
     } else if let Some(length) = too_long(name) {
@@ -43,6 +46,11 @@ pub fn name_problem(name: &str) -> Option<String> {
     } else {
         return None;
     })
+}
+
+/// Returns `true` for most names: each dispatch checks several, so this is fast.
+fn is_plain(name: &str) -> bool {
+    (1..=MAX_NAME_LENGTH).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Returns `true` for a character that does not show: a control character, or one that formats text,

@@ -4,6 +4,8 @@
 //! is done when it is asked for, so that the first poll of such a function completes it ([`now`]). On
 //! an async connection, they are awaited.
 
+#[cfg(feature = "diesel-async-0_9-postgres")]
+pub(crate) mod batches;
 #[cfg(feature = "diesel-async-0_9")]
 pub(crate) mod on_async;
 pub(crate) mod on_sync;

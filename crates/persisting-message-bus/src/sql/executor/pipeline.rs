@@ -8,8 +8,10 @@ use diesel_async_0_9::async_connection_wrapper::AsyncConnectionWrapper;
 #[cfg(feature = "diesel-async-0_9-deadpool")]
 use diesel_async_0_9::pooled_connection::deadpool::Object;
 use diesel_async_0_9::{AsyncConnectionCore, AsyncPgConnection};
+use futures_util::Stream;
 
 use crate::sql::dialect::Statement;
+use crate::sql::executor::batches::PgRow;
 use crate::sql::executor::on_async::first_of;
 use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::sql::executor::{Asked, Step};
@@ -32,6 +34,17 @@ impl<'a> Pipeline<'a> {
         }
         let plain = connection.downcast_ref::<Blocking<AsyncPgConnection>>()?;
         Some(Self(plain))
+    }
+}
+
+impl Pipeline<'_> {
+    /// Returns the rows of a statement, as they arrive.
+    pub(super) async fn rows(
+        self,
+        statement: Statement<'_>,
+    ) -> QueryResult<impl Stream<Item = QueryResult<PgRow>> + Send + Unpin + use<>> {
+        let mut connection = self.0;
+        connection.load(statement).await
     }
 }
 

@@ -3,9 +3,8 @@
 
 use std::io::{Error, Result, Write};
 
-use chrono::{DateTime, Utc};
-
 use crate::message::raw::RawMessage;
+use crate::sql::postgres::binary_time::binary_time;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 const NO_FLAGS: i32 = 0;
@@ -13,10 +12,6 @@ const NO_EXTENSION: i32 = 0;
 const COLUMNS: i16 = 9;
 const NULL: i32 = -1;
 const END: i16 = -1;
-
-/// The moment from which the server counts, the beginning of the year 2000, in microseconds since
-/// the beginning of 1970.
-const EPOCH: i64 = 946_684_800_000_000;
 
 /// Writes the messages: id, topic, type, version, correlation id, key slot, payload, headers, time.
 pub(super) fn write_rows(messages: &[RawMessage], out: &mut impl Write) -> Result<()> {
@@ -43,15 +38,11 @@ fn write_row(message: &RawMessage, out: &mut impl Write) -> Result<()> {
     write_value(&message.key_slot.get().to_be_bytes(), out)?;
     write_value(message.payload.as_bytes(), out)?;
     write_value(message.headers.as_bytes(), out)?;
-    write_value(&since_epoch(message.published_at).to_be_bytes(), out)
+    write_value(&binary_time(message.published_at), out)
 }
 
 fn write_value(value: &[u8], out: &mut impl Write) -> Result<()> {
     let length = i32::try_from(value.len()).map_err(Error::other)?;
     out.write_all(&length.to_be_bytes())?;
     out.write_all(value)
-}
-
-fn since_epoch(time: DateTime<Utc>) -> i64 {
-    time.timestamp_micros() - EPOCH
 }

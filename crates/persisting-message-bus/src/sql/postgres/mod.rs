@@ -18,6 +18,8 @@
 //! - Rows that a trigger, a rule or a policy drops are an error. The message table must have a unique
 //!   index on the message id alone.
 
+mod arrays;
+mod binary_time;
 #[cfg(feature = "postgres")]
 pub(crate) mod copied_rows;
 mod dialect;
@@ -41,6 +43,7 @@ pub(crate) mod publish_many;
 pub(crate) mod publish_one;
 pub(crate) mod publish_statement;
 mod quoting;
+mod read_page;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod sequence;
@@ -50,15 +53,15 @@ mod unnested_rows;
 
 use std::ops::ControlFlow;
 
-use diesel::connection::{DefaultLoadingMode, LoadConnection};
+use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
 use diesel::pg::Pg;
-#[cfg(feature = "postgres")]
-use diesel::pg::{PgConnection, PgRowByRowLoadingMode};
 use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use futures_util::future::join;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
@@ -70,8 +73,6 @@ use crate::sql::executor::pipeline::Pipeline;
 use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::own_transactions::depth;
-#[cfg(feature = "postgres")]
-use crate::sql::plain::plain;
 pub use crate::sql::postgres::guard::guard_statements;
 #[cfg(any(feature = "postgres", feature = "diesel-async-0_9-postgres"))]
 pub use crate::sql::postgres::notifications::settings::Notifications;
@@ -82,7 +83,6 @@ use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use crate::sql::statements::consumers::status;
-use crate::sql::statements::messages;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
@@ -189,7 +189,7 @@ where
         key: ConsumerKey<'_>,
         after: Position,
     ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
-        let runtime = tokio::runtime::Handle::try_current();
+        let runtime = Handle::try_current();
         let (Some(pipeline), Ok(runtime)) = (Pipeline::of(connection), runtime) else {
             let stored = now(status(&mut OnSync(connection), schema, key))?;
             return Ok((stored, MarkBeyond::NotAsked));
@@ -205,21 +205,13 @@ where
         sequence::last_position(connection, &schema.messages)
     }
 
-    /// On Diesel's own connections, reads row by row: the rows are decoded while the server sends the
-    /// next ones, and a page that ends early is never in memory as a whole. Async connections always
-    /// read like this.
     fn read_page(
         connection: &mut C,
         schema: &TableSchema,
         request: &PageRequest<'_>,
         receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let table = &schema.messages;
-        #[cfg(feature = "postgres")]
-        if let Some(plain) = plain::<PgConnection, C>(connection) {
-            return messages::read_page::<PgRowByRowLoadingMode, _>(plain, table, request, receive);
-        }
-        messages::read_page::<DefaultLoadingMode, _>(connection, table, request, receive)
+        read_page::read(connection, &schema.messages, request, receive)
     }
 
     fn acquire(

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use uuid::Uuid;
 
 use crate::message::raw::RawMessage;
 use crate::message::time;
 use crate::sql::dialect::{BindTo, Statement};
+use crate::sql::postgres::arrays::Values;
+use crate::sql::postgres::binary_time::binary_time;
 use crate::sql::postgres::fence::key_of;
 use crate::sql::postgres::fitness::Use;
-use crate::sql::postgres::json::{Json, JsonText};
+use crate::sql::postgres::json::Json;
 use crate::sql::schema::MessageTable;
 
 /// The maximum number of rows of a statement.
@@ -73,11 +73,11 @@ pub(super) enum Column<'a> {
     OptionalText(Option<&'a str>),
     Number(i64),
     Numbers(Vec<i64>),
-    Uuids(Vec<Uuid>),
+    Uuids(Values<'a, &'a [u8; 16]>),
     Texts(Vec<&'a str>),
     OptionalTexts(Vec<Option<&'a str>>),
-    Json(Vec<JsonText<'a>>),
-    Times(Vec<DateTime<Utc>>),
+    Json(Values<'a, &'a str>),
+    Times(Values<'a, [u8; 8]>),
 }
 
 /// Builds the statement that inserts the messages. A message whose id is taken is left out, or
@@ -149,19 +149,17 @@ fn columns(messages: &[RawMessage]) -> [Column<'_>; 6] {
         let texts = messages.iter().map(text);
         same_or_each(texts, Column::Text, Column::Texts)
     };
-    let json = |text: fn(&RawMessage) -> &str| {
-        let texts = messages.iter().map(|message| JsonText(text(message)));
-        Column::Json(texts.collect())
-    };
-    let times = messages.iter();
-    let times = times.map(|message| time::storable(message.published_at));
+    let json = |text| Column::Json(Values::new(messages, text));
+    let time = |message: &RawMessage| binary_time(time::storable(message.published_at));
     [
-        Column::Uuids(messages.iter().map(|message| message.message_id).collect()),
+        Column::Uuids(Values::new(messages, |message| {
+            message.message_id.as_bytes()
+        })),
         texts(|message| &message.topic),
         texts(|message| &message.message_type),
         json(|message| &message.payload),
         json(|message| &message.headers),
-        Column::Times(times.collect()),
+        Column::Times(Values::new(messages, time)),
     ]
 }
 
@@ -213,7 +211,7 @@ impl BindTo<Pg> for Column<'_> {
             Self::OptionalText(text) => out.push_bind_param::<Nullable<Text>, _>(text),
             Self::Number(number) => out.push_bind_param::<BigInt, _>(number),
             Self::Numbers(numbers) => out.push_bind_param::<Array<BigInt>, _>(numbers),
-            Self::Uuids(uuids) => out.push_bind_param::<Array<SqlUuid>, _>(uuids),
+            Self::Uuids(ids) => out.push_bind_param::<Array<SqlUuid>, _>(ids),
             Self::Texts(texts) => out.push_bind_param::<Array<Text>, _>(texts),
             Self::OptionalTexts(texts) => out.push_bind_param::<Array<Nullable<Text>>, _>(texts),
             Self::Json(texts) => out.push_bind_param::<Array<Json>, _>(texts),

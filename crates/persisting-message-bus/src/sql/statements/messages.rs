@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use diesel::connection::LoadConnection;
 use diesel::result::{Error as DieselError, QueryResult};
+use diesel::row::Row;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -220,7 +221,7 @@ pub(in crate::sql) struct Select {
     pub(in crate::sql) from: &'static str,
 }
 
-const MESSAGES: Select = Select {
+pub(in crate::sql) const MESSAGES: Select = Select {
     columns: "{id}, {message_id}, {message_type}, {version}, {payload}, {headers}, {published_at}",
     from: "{messages}",
 };
@@ -242,15 +243,22 @@ where
     let failed = |cause| failed_reading(request, cause);
     let page = page::<C::Backend>(table, request, MESSAGES);
     for row in connection.load(page).map_err(failed)? {
-        let row = row.map_err(failed)?;
-        let next = with_columns(&row, |columns| {
-            message(request.topic, columns).map(|message| receive(&message))
-        });
-        if next?.is_break() {
+        if hand_over(request.topic, &row.map_err(failed)?, receive)?.is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// Calls `receive` with the message in a row.
+pub(in crate::sql) fn hand_over<'a, DB: ReadValue>(
+    topic: &str,
+    row: &impl Row<'a, DB>,
+    receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    with_columns(row, |columns| {
+        message(topic, columns).map(|message| receive(&message))
+    })
 }
 
 /// Returns `true` if the page is certain to be empty, so that no statement is needed. Not every
