@@ -9,19 +9,16 @@ use std::ops::ControlFlow;
 
 use diesel::result::QueryResult;
 use diesel::row::{Field, Row};
-use diesel_async_0_9::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::sql::dialect::Statement;
-use crate::sql::executor::pipeline::Pipeline;
+use crate::sql::executor::pipeline::{PgRow, Pipeline};
 
 /// The size of a batch, in bytes. The server sends the next rows while the thread handles some, so one
 /// batch for a whole page would be slower.
 const BATCH: usize = 64 * 1024;
-
-pub(crate) type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
 
 /// Rows until the first error.
 #[derive(Default)]

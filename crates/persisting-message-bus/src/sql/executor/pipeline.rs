@@ -11,11 +11,13 @@ use diesel_async_0_9::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::Stream;
 
 use crate::sql::dialect::Statement;
-use crate::sql::executor::batches::PgRow;
 use crate::sql::executor::on_async::first_of;
 use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::sql::executor::{Asked, Step};
 use crate::sql::rows::{BrokenColumn, Column};
+
+/// A row that owns its values.
+pub(super) type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static, 'static>;
 
 /// A connection that is asked several questions before it has answered the first one. The server
 /// answers them one after the other, in the order in which they were asked.
