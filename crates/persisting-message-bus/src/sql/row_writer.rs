@@ -13,6 +13,8 @@ use diesel::sql_types::{BigInt, HasSqlType, Nullable, Text};
 
 use crate::message::raw::RawMessage;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
+use crate::message::slot::Slot;
+#[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
 use crate::sql::columns::push_columns;
 use crate::sql::schema::MessageTable;
 #[cfg(any(feature = "sqlite", feature = "mysql_backend"))]
@@ -64,9 +66,12 @@ where
     }
 
     /// Writes the values in the order of the columns (see [`push_columns`](super::columns::push_columns)).
+    /// If `are_keyless`, no message of the statement has a key, and the slot is a constant, which costs
+    /// less than a value.
     pub(super) fn push_values<'b>(
         &'b self,
         table: &MessageTable,
+        are_keyless: bool,
         push_topic: impl FnOnce(&mut AstPass<'_, 'b, DB>) -> QueryResult<()>,
         out: &mut AstPass<'_, 'b, DB>,
     ) -> QueryResult<()> {
@@ -84,8 +89,12 @@ where
             out.push_bind_param::<Nullable<Text>, Option<String>>(&self.message.correlation_id)?;
         }
         if table.key_slot.is_some() {
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, i64>(&self.key_slot)?;
+            if are_keyless {
+                out.push_sql(", -1");
+            } else {
+                out.push_sql(", ");
+                out.push_bind_param::<BigInt, i64>(&self.key_slot)?;
+            }
         }
         out.push_sql(", ");
         DB::push_content(self, out)
@@ -144,6 +153,8 @@ where
 pub(super) struct InsertRows<'a, DB: RowDialect, T, const HAS_STATIC_ID: bool> {
     schema: &'a TableSchema,
     rows: Vec<Row<'a, DB>>,
+    /// Whether no message has a key, unless the text must be the same for all values.
+    are_keyless: bool,
     duplicates: OnDuplicate,
     first_topic: PhantomData<T>,
 }
@@ -161,9 +172,11 @@ where
         messages: &'a [RawMessage],
         duplicates: OnDuplicate,
     ) -> Self {
+        let is_keyless = |message: &RawMessage| message.key_slot == Slot::NONE;
         Self {
             schema,
             rows: messages.iter().map(Row::new).collect(),
+            are_keyless: !HAS_STATIC_ID && messages.iter().all(is_keyless),
             duplicates,
             first_topic: PhantomData,
         }
@@ -193,7 +206,7 @@ where
                 0 => T::push(self.schema, topic, self.rows.len(), out),
                 _ => T::push_other(topic, out),
             };
-            row.push_values(table, push_topic, &mut out)?;
+            row.push_values(table, self.are_keyless, push_topic, &mut out)?;
             out.push_sql(")");
         }
         // MySQL has no such clause, and is never asked for it.

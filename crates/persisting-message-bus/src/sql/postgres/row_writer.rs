@@ -81,6 +81,6 @@ impl<'a> NewRow<'a> {
         }
         let topic = &self.row.message.topic;
         let push_topic = |out: &mut AstPass<'_, 'b, Pg>| out.push_bind_param::<Text, str>(topic);
-        self.row.push_values(self.table, push_topic, out)
+        self.row.push_values(self.table, false, push_topic, out)
     }
 }
