@@ -2,9 +2,9 @@
 //!
 //! SQLite is left out because its clock is that of the process.
 
-use std::process::Command;
 use std::time::Duration;
 
+use persisting_message_bus_tests::clocks::{Hours, set_clock};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server};
 
 use super::lease_contender::{Contender, take};
@@ -13,26 +13,6 @@ use super::processes::{KILLED, MESSAGES, assert_other_takes_over};
 use super::worker::Worker;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// The error of a clock, in hours.
-pub type Hours = i64;
-
-/// Gives a process a wrong clock.
-pub fn set_clock(command: &mut Command, hours: Hours) {
-    // `faketime` prints the path of its library. It does not wrap the process, because it passes
-    // no signals on.
-    let output = Command::new("faketime")
-        .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime, which ./test installs");
-    assert!(output.status.success(), "{output:?}");
-    let library = String::from_utf8(output.stdout).unwrap();
-    command
-        .env("LD_PRELOAD", library.trim())
-        .env("FAKETIME", format!("{hours:+}h"))
-        // Only the time of day is wrong; durations are right.
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-}
 
 fn a_lease_ends_when_the_database_says_so<D: Server>(hours: Hours) {
     let database = D::create();

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
+use persisting_message_bus_tests::clocks::{Hours, set_clock};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Server};
-
-use super::clocks::{Hours, set_clock};
 
 const DATABASE: &str = "CONTENDER_DATABASE";
 

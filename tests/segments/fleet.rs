@@ -57,6 +57,7 @@ impl<D: Sql> Fleet<D> {
             segments,
             lease: LONG,
             page: PAGE,
+            clock: 0,
             pause: Duration::from_millis(1),
             is_wider: false,
             stuck_at: None,

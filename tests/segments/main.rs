@@ -1,5 +1,6 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod adverse;
 mod changes;
 mod event_sets;
 mod failing;
@@ -103,6 +104,7 @@ on_each_database! {
     ]
     running: [
         threads_share_the_segments,
+        more_messages_than_are_counted_are_handled,
         new_messages_are_handled_when_all_threads_are_idle,
         two_runners_share_the_segments,
         a_paused_consumer_rests_until_it_is_resumed,
@@ -171,6 +173,21 @@ on_each_server! {
     ]
     soak: [
         everything_committed_is_handled_in_the_order_of_its_keys,
+    ]
+}
+
+/// Makes a test of every case on each server.
+macro_rules! on_each_real_server {
+    ($($module:ident: [$($case:ident),* $(,)?])*) => {
+        on_each_database! { @cases [$($module: [$($case),*])*] adverse_on_postgres: Postgres }
+        on_each_database! { @cases [$($module: [$($case),*])*] adverse_on_mariadb: Mariadb }
+    };
+}
+
+on_each_real_server! {
+    adverse: [
+        work_goes_on_after_all_sessions_were_ended,
+        clocks_of_processes_do_not_matter,
     ]
 }
 

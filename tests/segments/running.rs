@@ -102,6 +102,22 @@ pub fn new_messages_are_handled_when_all_threads_are_idle<D: Database + Send + '
     assert_eq!(numbers(&handled), Vec::from_iter(0..5));
 }
 
+/// So many come at once that any segment may have some.
+pub fn more_messages_than_are_counted_are_handled<D: Database + Send + 'static>() {
+    let (database, connect) = connector::<D>();
+    let handled = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&handled);
+    let running = start(connect, 3, move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    });
+    running.caught_up_within(Duration::from_secs(60)).unwrap();
+    place(&mut database.connect(), 0..12_000);
+    running.caught_up_within(Duration::from_secs(60)).unwrap();
+    has_ended_well(running);
+    assert_eq!(handled.load(Ordering::Relaxed), 12_000);
+}
+
 pub fn two_runners_share_the_segments<D: Database + Send + 'static>() {
     let (database, connect) = connector::<D>();
     place(&mut database.connect(), 0..MESSAGES);

@@ -3,7 +3,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::result::QueryResult;
 use diesel::sql_types::BigInt;
-use diesel::{RunQueryDsl, dsl};
+use diesel::{PgConnection, RunQueryDsl, dsl};
 use persisting_message_bus::backend::{
     MessageConsumerState, MessageRepository, MessageSource, TransactionControlOn,
 };
@@ -27,6 +27,10 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
     /// Whether all others wait for a process that writes.
     const HAS_ONE_WRITER: bool;
 
+    /// Selects the ids of the other sessions of the database, and ends one of them. SQLite has no sessions.
+    const OTHER_SESSIONS: &'static str;
+    const END_SESSION: &'static str;
+
     fn address(&self) -> String;
 
     fn connect_at(address: &str) -> Self::Connection;
@@ -35,6 +39,9 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
     fn effects(bus: &mut Self::Connection) -> Vec<(u64, u64)>;
 
     fn count_effects(bus: &mut Self::Connection) -> u64;
+
+    /// Ends all other sessions of the database, and returns their number.
+    fn end_other_sessions(bus: &mut Self::Connection) -> usize;
 
     /// Creates a database with a table for effects.
     fn with_effects() -> (Self, Self::Connection) {
@@ -49,6 +56,15 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
     }
 }
 
+/// All tests use one database, each with a schema of its own.
+fn named_after_schema(address: &str) -> PgConnection {
+    let mut connection = Postgres::connect_to(address);
+    connection
+        .batch_execute("SELECT set_config('application_name', current_schema(), false)")
+        .unwrap();
+    connection
+}
+
 /// Inserts the effect of a message.
 pub fn effect(bus: &mut impl SimpleConnection, order: u64, number: u64) -> QueryResult<()> {
     bus.batch_execute(&format!(
@@ -57,11 +73,13 @@ pub fn effect(bus: &mut impl SimpleConnection, order: u64, number: u64) -> Query
 }
 
 macro_rules! sql {
-    ($($database:ident: $place:expr, $one_writer:expr, $address:expr, $connect:expr;)*) => {$(
+    ($($database:ident: $place:expr, $one_writer:expr, [$others:expr, $end:expr], $address:expr, $connect:expr;)*) => {$(
         impl Sql for $database {
             type Connection = <$database as Database>::Bus;
             const PLACE: &'static str = $place;
             const HAS_ONE_WRITER: bool = $one_writer;
+            const OTHER_SESSIONS: &'static str = $others;
+            const END_SESSION: &'static str = $end;
 
             fn address(&self) -> String {
                 $address(self)
@@ -78,6 +96,16 @@ macro_rules! sql {
                 numbers.map(|(order, number)| (order.unsigned_abs(), number.unsigned_abs())).collect()
             }
 
+            fn end_other_sessions(bus: &mut Self::Connection) -> usize {
+                let others: Vec<i64> = dsl::sql::<BigInt>(Self::OTHER_SESSIONS).load(bus).unwrap();
+                for session in &others {
+                    let end = Self::END_SESSION.replace("{}", &session.to_string());
+                    // It may have ended meanwhile.
+                    let _ended = bus.batch_execute(&end);
+                }
+                others.len()
+            }
+
             fn count_effects(bus: &mut Self::Connection) -> u64 {
                 let sql = "SELECT count(*) FROM effects";
                 dsl::sql::<BigInt>(sql).get_result::<i64>(bus).unwrap().unsigned_abs()
@@ -87,7 +115,15 @@ macro_rules! sql {
 }
 
 sql! {
-    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", true, Sqlite::path, connect_sqlite;
-    Postgres: "bigserial PRIMARY KEY", false, Server::url, Postgres::connect_to;
-    Mariadb: "bigint AUTO_INCREMENT PRIMARY KEY", false, Server::url, Mariadb::connect_to;
+    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", true, ["", ""], Sqlite::path, connect_sqlite;
+    Postgres: "bigserial PRIMARY KEY", false, [
+        "SELECT pid::bigint FROM pg_stat_activity
+        WHERE application_name = current_schema() AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend({})"
+    ], Server::url, named_after_schema;
+    Mariadb: "bigint AUTO_INCREMENT PRIMARY KEY", false, [
+        "SELECT CAST(id AS SIGNED) FROM information_schema.processlist
+        WHERE db = database() AND id <> connection_id()",
+        "KILL CONNECTION {}"
+    ], Server::url, Mariadb::connect_to;
 }

@@ -17,6 +17,7 @@ use persisting_message_bus::{
     EventSet, FailurePolicy, Keyed, Message, MessageConsumer, OnAdded, ParallelConsumer,
     RetryPolicy, Runner,
 };
+use persisting_message_bus_tests::clocks::{Hours, set_clock};
 use persisting_message_bus_tests::databases::{Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::waiting::wait_until;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub struct Task {
     pub lease: Duration,
     /// The largest page of both consumers.
     pub page: usize,
+    /// The error of the process's clock.
+    pub clock: Hours,
     /// How long each handler takes.
     pub pause: Duration,
     /// Whether its event set has the added message type.
@@ -194,15 +197,17 @@ pub struct Worker {
 
 impl Worker {
     pub fn start(task: &Task) -> Self {
-        let process = Command::new(env::current_exe().unwrap())
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
             .args(["worker::worker", "--exact", "--nocapture"])
             .env(TASK, serde_json::to_string(task).unwrap())
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::null());
+        if task.clock != 0 {
+            set_clock(&mut command, task.clock);
+        }
         Self {
-            process,
+            process: command.spawn().unwrap(),
             number: task.process,
         }
     }

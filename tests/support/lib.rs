@@ -1,6 +1,7 @@
 //! Shared parts of the tests: topics, databases, and their servers.
 
 pub mod catalogues;
+pub mod clocks;
 pub mod databases;
 mod forwarding;
 pub mod hostile;
