@@ -25,7 +25,7 @@ pub fn work_goes_on_after_all_sessions_were_ended<D: Sql>() {
     let verdict = fleet.finish(workers, &both);
     let repeated: usize = verdict.repeated.values().sum();
     assert!(repeated <= 3 * 2 * THREADS * PAGE, "{verdict:?}");
-    // All leases last on, so nobody has taken over.
+    // All leases last on, so no other process has taken over.
     assert!(verdict.late.is_empty(), "{verdict:?}");
 }
 

@@ -85,7 +85,7 @@ pub enum Both {
     Paid(Paid),
 }
 
-/// A visit of a customer, or of somebody unknown.
+/// A visit of a customer, or of an unknown person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
     pub customer: Option<u64>,

@@ -80,7 +80,7 @@ async fn send(mut rows: impl Stream<Item = QueryResult<PgRow>> + Unpin, to: Send
             return;
         }
     }
-    // Without a receiver, nobody waits for the rest.
+    // Without a receiver, the rest is not needed.
     let _unsent = to.send(batch).await;
 }
 
