@@ -84,22 +84,23 @@ fn turns(bus: &mut SqliteConnection, seconds: u64) -> Vec<Duration> {
     turns
 }
 
-/// SQLite's own wait takes a second and more in the median. On an idle machine, 50 ms in the median and
-/// 700 ms in 99 of 100 cases are promised. A busy machine can disturb a measurement, but not each.
+/// SQLite's own wait takes a second and more in the median.
 #[test]
 fn publishers_that_never_pause_do_not_starve_a_consumer() {
     let database = Sqlite::create();
     let mut bus = database.connect();
     let publishers = Publishers::start(&database.path());
-    let mut is_good = || {
-        let turns = turns(&mut bus, 4);
-        let at = |percent: usize| *turns.get(turns.len() * percent / 100).expect("a turn");
-        let (p50, p99) = (at(50), at(99));
-        eprintln!("{} turns, p50 {p50:?}, p99 {p99:?}", turns.len());
-        p50 < Duration::from_millis(400) && p99 < Duration::from_secs(3)
-    };
-    assert!((0..6).any(|_| is_good()), "the consumer waits too long");
-    eprintln!("{} messages published", publishers.stop());
+    let turns = turns(&mut bus, 5);
+    let published = publishers.stop();
+    let at = |percent: usize| turns.get(turns.len() * percent / 100).copied();
+    let (p50, p99) = (at(50), at(99));
+    eprintln!(
+        "{} turns, p50 {p50:?}, p99 {p99:?}, {published} messages published",
+        turns.len()
+    );
+    // Promised are 50 ms and 700 ms on an idle machine.
+    assert!(p50.expect("a turn") < Duration::from_millis(300), "{p50:?}");
+    assert!(p99.expect("a turn") < Duration::from_secs(3), "{p99:?}");
     assert_eq!(busy_timeout(&mut bus), 60_000);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -24,8 +24,8 @@ const MAX_HANGING: usize = 3;
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
 /// Each consumer has its own heartbeat, so that no consumer waits for another one.
 ///
-/// A connection that is cut without notice does not answer, and hangs. So each lease has a deadline of
-/// one sixth of the lease duration after the one before. After the deadline, another thread renews the
+/// A connection that is cut without notice does not answer, and hangs. So each renewal has a
+/// deadline of one sixth of the lease duration. After the deadline, another thread renews the
 /// remaining leases on another connection, before they expire.
 pub(super) struct Heartbeat {
     /// When this is dropped, the heartbeat ends at once.
@@ -132,10 +132,12 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
 }
 
 impl Worker {
-    /// Waits until so many leases are renewed, each within the deadline. Returns how many are.
+    /// Waits until so many leases are renewed, all within the deadline. Returns how many are.
     fn wait(&self, leases: usize, deadline: Duration) -> (usize, Result<(), RecvTimeoutError>) {
+        let begun = Instant::now();
         for renewed in 0..leases {
-            if let Err(ended) = self.done.recv_timeout(deadline) {
+            let left = deadline.saturating_sub(begun.elapsed());
+            if let Err(ended) = self.done.recv_timeout(left) {
                 return (renewed, Err(ended));
             }
         }

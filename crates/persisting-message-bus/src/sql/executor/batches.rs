@@ -7,7 +7,7 @@
 use std::mem;
 use std::ops::ControlFlow;
 
-use diesel::result::QueryResult;
+use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 use diesel::row::{Field, Row};
 use futures_util::{Stream, StreamExt};
 use tokio::runtime::Handle;
@@ -20,12 +20,22 @@ use crate::sql::executor::pipeline::{PgRow, Pipeline};
 /// batch for a whole page would be slower.
 const BATCH: usize = 64 * 1024;
 
-/// Rows until the first error.
+/// Some rows, and what follows them.
 #[derive(Default)]
 struct Batch {
     rows: Vec<PgRow>,
     bytes: usize,
-    error: Option<diesel::result::Error>,
+    then: Then,
+}
+
+/// What follows a batch. The end is said: a channel that is closed without it is that of a task that has
+/// ended with its runtime, and rows are missing.
+#[derive(Default)]
+enum Then {
+    #[default]
+    More,
+    End,
+    Failure(DieselError),
 }
 
 /// Calls `receive` with each row, until it breaks.
@@ -33,53 +43,55 @@ pub(crate) fn for_each_row<E>(
     pipeline: Pipeline<'_>,
     runtime: &Handle,
     statement: Statement<'_>,
-    failed: impl Fn(diesel::result::Error) -> E,
-    mut receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
+    failed: impl Fn(DieselError) -> E,
+    receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
     let rows = runtime
         .block_on(pipeline.rows(statement))
         .map_err(&failed)?;
-    let mut batches = gather(runtime, rows);
+    let (sender, batches) = channel(1);
+    runtime.spawn(send(rows, sender));
+    receive_all(batches, failed, receive)
+}
+
+fn receive_all<E>(
+    mut batches: Receiver<Batch>,
+    failed: impl Fn(DieselError) -> E,
+    mut receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
     while let Some(batch) = batches.blocking_recv() {
         for row in &batch.rows {
             if receive(row)?.is_break() {
                 return Ok(());
             }
         }
-        if let Some(error) = batch.error {
-            return Err(failed(error));
+        match batch.then {
+            Then::More => {}
+            Then::End => return Ok(()),
+            Then::Failure(cause) => return Err(failed(cause)),
         }
     }
-    Ok(())
-}
-
-fn gather<S>(runtime: &Handle, rows: S) -> Receiver<Batch>
-where
-    S: Stream<Item = QueryResult<PgRow>> + Send + Unpin + 'static,
-{
-    let (sender, batches) = channel(1);
-    runtime.spawn(send(rows, sender));
-    batches
+    let cause = "the tokio runtime has ended before all rows were read".to_owned();
+    let closed = DatabaseErrorKind::ClosedConnection;
+    Err(failed(DieselError::DatabaseError(closed, Box::new(cause))))
 }
 
 /// Sends all rows, until the receiver is gone.
 async fn send(mut rows: impl Stream<Item = QueryResult<PgRow>> + Unpin, to: Sender<Batch>) {
     let mut batch = Batch::default();
-    while let Some(row) = rows.next().await {
-        match row {
-            Ok(row) => {
+    batch.then = loop {
+        match rows.next().await {
+            Some(Ok(row)) => {
                 batch.bytes += size(&row);
                 batch.rows.push(row);
             }
-            Err(error) => {
-                batch.error = Some(error);
-                break;
-            }
+            Some(Err(cause)) => break Then::Failure(cause),
+            None => break Then::End,
         }
         if batch.bytes >= BATCH && to.send(mem::take(&mut batch)).await.is_err() {
             return;
         }
-    }
+    };
     // Without a receiver, the rest is not needed.
     let _unsent = to.send(batch).await;
 }
@@ -88,4 +100,34 @@ fn size(row: &PgRow) -> usize {
     let fields = (0..row.field_count()).filter_map(|index| row.get(index));
     let sizes = fields.map(|field| field.value().map_or(0, |value| value.as_bytes().len()));
     sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(batches: impl IntoIterator<Item = Then>) -> QueryResult<()> {
+        let (sender, receiver) = channel(8);
+        for then in batches {
+            let batch = Batch {
+                then,
+                ..Batch::default()
+            };
+            assert!(sender.try_send(batch).is_ok());
+        }
+        drop(sender);
+        receive_all(receiver, |cause| cause, |_| Ok(ControlFlow::Continue(())))
+    }
+
+    /// The rest of a page would be skipped if it looked like its end.
+    #[test]
+    fn rows_without_an_end_are_an_error() {
+        assert_eq!(receive([Then::More, Then::End]), Ok(()));
+        let not_found = Then::Failure(DieselError::NotFound);
+        assert_eq!(receive([not_found]), Err(DieselError::NotFound));
+        for incomplete in [vec![], vec![Then::More]] {
+            let error = receive(incomplete).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|text| text.contains("runtime has ended")));
+        }
+    }
 }
