@@ -8,7 +8,7 @@ impl Handling {
     pub(super) fn resets(&self, state: &State) -> Option<State> {
         let is_refused = state.segments().any(|row| !row.is_free());
         let is_locked = (0..SEGMENTS).any(|segment| state.is_locked(segment));
-        if is_refused || is_locked || state.header.target.is_some() || state.replacing {
+        if is_refused || is_locked || state.replacing {
             return None;
         }
         let mut next = *state;
