@@ -209,6 +209,28 @@ fn resizes() {
     continues("External, 2 segments become 1, 3 messages", &external);
 }
 
+/// A reset before, during and after a change of the number of segments.
+#[test]
+fn resets_and_resizes() {
+    all_hold("1 segment becomes 2, 2 messages, a reset", |it| Handling {
+        messages: 2,
+        published: 1,
+        slots: [0, 1, 0, 0],
+        resizes: &[2],
+        resets: 1,
+        takes: 5,
+        ..it
+    });
+    all_hold("2 segments become 1, 2 messages, a reset", |it| Handling {
+        messages: 2,
+        published: 1,
+        resizes: &[1],
+        resets: 1,
+        takes: 5,
+        ..with_two_segments(it)
+    });
+}
+
 /// A message of each segment, and a fault. Whether they continue is a run with larger bounds.
 #[test]
 fn resizes_with_faults() {
