@@ -82,18 +82,23 @@ pub fn a_narrowed_event_set_is_that_of_all_segments<D: Database>() {
     assert_eq!(older.handle_new_messages(&mut bus).unwrap(), 30);
 }
 
+/// Lets a program handle some messages and begin to change the number of segments, and places ten more.
+fn begin_change(bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState)) {
+    let parcels = MessageDispatcher::<Parcels>::new();
+    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
+    parcels.dispatch_batch(bus, placed(0..20)).unwrap();
+    let wider = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
+    let mut wider = ParallelConsumer::unordered(wider).segments(4);
+    assert_eq!(wider.handle_new_messages(bus).unwrap(), 20);
+    assert!(wider.resize(bus, 8).unwrap());
+    parcels.dispatch_batch(bus, placed(20..30)).unwrap();
+}
+
 /// A type is retired by the deployment during which the number of segments changes.
 pub fn a_change_goes_on_when_a_type_is_retired<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let parcels = MessageDispatcher::<Parcels>::new();
-    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
-    parcels.dispatch_batch(&mut bus, placed(0..20)).unwrap();
-    let before = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
-    let mut before = ParallelConsumer::unordered(before).segments(4);
-    assert_eq!(before.handle_new_messages(&mut bus).unwrap(), 20);
-    assert!(before.resize(&mut bus, 8).unwrap());
-    parcels.dispatch_batch(&mut bus, placed(20..30)).unwrap();
+    begin_change(&mut bus);
 
     let after = || MessageConsumer::<retired::Parcels>::external("all", |_| Ok(()));
     let mut after = ParallelConsumer::unordered(after).segments(4);
@@ -109,14 +114,7 @@ pub fn a_change_goes_on_when_a_type_is_retired<D: Database>() {
 pub fn a_change_goes_on_when_the_event_set_is_narrowed<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
-    let parcels = MessageDispatcher::<Parcels>::new();
-    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
-    parcels.dispatch_batch(&mut bus, placed(0..20)).unwrap();
-    let newer = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
-    let mut newer = ParallelConsumer::unordered(newer).segments(4);
-    assert_eq!(newer.handle_new_messages(&mut bus).unwrap(), 20);
-    assert!(newer.resize(&mut bus, 8).unwrap());
-    parcels.dispatch_batch(&mut bus, placed(20..30)).unwrap();
+    begin_change(&mut bus);
 
     let older = || MessageConsumer::<Older>::external("all", |_| Ok(()));
     let mut older = ParallelConsumer::unordered(older).segments(4);

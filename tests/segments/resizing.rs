@@ -6,15 +6,24 @@ use std::time::Duration;
 use persisting_message_bus::backend::{
     DividedBy, Division, LeaseRequest, MessageConsumerState, MessageSource,
 };
+use persisting_message_bus::handler::{External, HandlerError};
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus::{
-    Message, MessageConsumer, MessageDispatcher, ParallelConsumer, StartAt,
+    Keyed, Message, MessageConsumer, MessageDispatcher, OnAdded, ParallelConsumer, StartAt,
 };
 use persisting_message_bus_tests::databases::Database;
 
 use super::handling::place;
 use super::topic::{Both, KEYS, Orders, Paid, Payments, Steps};
 use super::{division, segments};
+
+type Handler<S> = fn(&Message<S>) -> Result<(), HandlerError>;
+
+/// Returns a consumer of this event set in four segments.
+fn reading<S: Keyed + 'static>() -> ParallelConsumer<S, External<Handler<S>>> {
+    let ignore: Handler<S> = |_| Ok(());
+    ParallelConsumer::by_key(move || MessageConsumer::<S>::external("all", ignore)).segments(4)
+}
 
 pub fn segments_are_replaced_where_they_meet<D: Database>() {
     let database = D::create();
@@ -122,11 +131,8 @@ pub fn a_program_that_reads_less_does_not_change_the_number<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     place(&mut bus, 0..20);
-    let both = || MessageConsumer::<Both>::external("all", |_| Ok(()));
-    let mut wide = ParallelConsumer::by_key(both).segments(4);
+    let (mut wide, mut narrow) = (reading::<Both>(), reading::<Steps>());
     assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 20);
-    let steps = || MessageConsumer::<Steps>::external("all", |_| Ok(()));
-    let mut narrow = ParallelConsumer::by_key(steps).segments(4);
     let refused = format!("{:#}", narrow.resize(&mut bus, 8).unwrap_err());
     assert!(refused.contains("this program reads"), "{refused}");
 
@@ -153,11 +159,8 @@ pub fn a_topic_that_was_left_out_of_a_change_is_told<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();
     place(&mut bus, 0..20);
-    let both = || MessageConsumer::<Both>::external("all", |_| Ok(()));
-    let mut wide = ParallelConsumer::by_key(both).segments(4);
+    let (mut wide, mut narrow) = (reading::<Both>(), reading::<Steps>());
     assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 20);
-    let steps = || MessageConsumer::<Steps>::external("all", |_| Ok(()));
-    let mut narrow = ParallelConsumer::by_key(steps).segments(4);
     narrow.narrow_event_set(&mut bus).unwrap();
     assert!(narrow.resize(&mut bus, 8).unwrap());
     assert_eq!(narrow.handle_new_messages(&mut bus).unwrap(), 0);
@@ -173,11 +176,22 @@ pub fn a_topic_that_was_left_out_of_a_change_is_told<D: Database>() {
     }
     assert!(!error.is_retryable(), "{told}");
     place(&mut bus, 20..30);
-    assert_eq!(
-        narrow.handle_new_messages(&mut bus).unwrap(),
-        10,
-        "it goes on"
-    );
+    let handled = narrow.handle_new_messages(&mut bus).unwrap();
+    assert_eq!(handled, 10, "it goes on");
+
+    // The way out that the error tells.
+    assert!(narrow.resize(&mut bus, 4).unwrap());
+    let waits = wide.handle_new_messages(&mut bus).unwrap_err();
+    assert!(waits.is_retryable(), "{waits:#}");
+    assert_eq!(narrow.handle_new_messages(&mut bus).unwrap(), 0);
+    place(&mut bus, 30..40);
+    let ignore: Handler<Both> = |_| Ok(());
+    let again = move || {
+        let consumer = MessageConsumer::<Both>::external("all", ignore);
+        consumer.on_added(OnAdded::FromNow)
+    };
+    let mut wide = ParallelConsumer::by_key(again).segments(4);
+    assert_eq!(wide.handle_new_messages(&mut bus).unwrap(), 10);
 }
 
 /// A consumer is divided on all topics or on none. So a topic whose lease another holder has does not

@@ -68,13 +68,8 @@ impl Poll {
     ) -> Result<(), Error> {
         for (reader, stored) in consumer.topics.iter().zip(&self.stored) {
             if let Some(stored) = stored
-                && let Some(owner) = &stored.lease_owner
-                && *owner != consumer.owner
-                && stored.lease_expires_at > Some(stored.now)
+                && let Some(held) = Error::held_by_another(&consumer.request(reader.topic), stored)
             {
-                let request = consumer.request(reader.topic);
-                let (owner, expires_at) = (Some(owner.clone()), stored.lease_expires_at);
-                let held = Error::requested_lease_held(&request, owner, expires_at, stored.now);
                 return Err(held);
             }
         }

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use crate::error::class::Class;
 use crate::error::kind::{Kind, TimeLeft};
 
+/// The numbers of connections that consumers need.
+pub(crate) const CONNECTIONS: &str = "3 for each external consumer, 1 for each other; a ParallelConsumer: \
+    its threads and 1, or 3 if it is external";
+
 impl Kind {
     /// Returns what to do next.
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
@@ -93,9 +97,7 @@ impl Kind {
             } => {
                 let pool = format!(
                     "if a pool hands out the connections, it may be too small: the consumers of this \
-                     runner need {needed} (3 for each external consumer, 1 for each other; a \
-                     ParallelConsumer: its threads and 1, or 3 if it is external), besides \
-                     those of the rest of the program"
+                     runner need {needed} ({CONNECTIONS}), besides those of the rest of the program"
                 );
                 return Some(pool.into());
             }

@@ -4,7 +4,7 @@ mod about;
 pub(crate) mod class;
 mod construct;
 mod display;
-mod hint;
+pub(crate) mod hint;
 pub(crate) mod kind;
 
 use std::error::Error as StdError;

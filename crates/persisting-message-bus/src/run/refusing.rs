@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::error::hint::CONNECTIONS;
 use crate::run::added::Added;
 
 /// The reasons why consumers are not started.
@@ -41,9 +42,9 @@ fn too_small(consumers: &[Added], size: usize) -> Option<String> {
     let needed = connections(consumers);
     (needed > size).then(|| {
         format!(
-            "the consumers of this runner need {needed} connections (3 for each external consumer, 1 \
-             for each other; a ParallelConsumer: its threads and 1, or 3 if it is external), but the pool has at most {size}: set its max_size to {needed} plus the \
-             number that the rest of the program needs at the same time"
+            "the consumers of this runner need {needed} connections ({CONNECTIONS}), but the pool has at most \
+             {size}: set its max_size to {needed} plus the number that the rest of the program needs at \
+             the same time"
         )
     })
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::kind::BoxError;
 use crate::error::kind::{Kind, TimeLeft};
 use crate::position::Position;
+use crate::store::consumer_state::ConsumerRow;
 use crate::store::event_set::EventSetRecord;
 use crate::store::failures::FailedMessage;
 use crate::store::key::ConsumerKey;
@@ -51,6 +52,16 @@ impl Error {
             });
         }
         error
+    }
+
+    /// Returns the error that another owner holds an unexpired lease in a row, if one does.
+    pub(crate) fn held_by_another(request: &LeaseRequest<'_>, row: &ConsumerRow) -> Option<Self> {
+        let owner = row.lease_owner.as_ref();
+        let owner = owner.filter(|owner| **owner != *request.owner)?.clone();
+        let lasts = row.lease_expires_at > Some(row.now);
+        lasts.then(|| {
+            Self::requested_lease_held(request, Some(owner), row.lease_expires_at, row.now)
+        })
     }
 
     /// Creates the error that another owner took the lease.

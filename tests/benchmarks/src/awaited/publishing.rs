@@ -21,38 +21,39 @@ pub fn ways(
     let mut connection = runtime.block_on(AsyncPgConnection::establish(library))?;
     let text = runtime.block_on(text_of_publishing(&mut connection, &messages))?;
     let mut bare = runtime.block_on(Bare::connect(bare, &text))?;
-    let by_hand = {
-        let (runtime, messages) = (Arc::clone(&runtime), Arc::clone(&messages));
-        move || {
-            runtime.block_on(async {
-                let begun = Instant::now();
-                let mut published = 0;
-                while begun.elapsed() < duration {
-                    bare.publish(&messages).await?;
-                    published += messages.len();
-                }
-                Ok(Done::since(begun, published))
-            })
-        }
-    };
-    let dispatched = move || {
+    let same = Arc::clone(&messages);
+    let same = async move || bare.publish(&same).await;
+    let dispatched = async move || Ok(publish(&mut connection, &messages).await?);
+    let each = (size, duration);
+    Ok(vec![
+        (
+            "the same statement on tokio-postgres",
+            over_and_over(Arc::clone(&runtime), each, same),
+        ),
+        (
+            "dispatch, awaited",
+            over_and_over(runtime, each, dispatched),
+        ),
+    ])
+}
+
+/// Publishes batches of a size repeatedly for some time.
+fn over_and_over(
+    runtime: Arc<Runtime>,
+    (size, duration): (usize, Duration),
+    mut publish: impl AsyncFnMut() -> Result<(), Failure> + 'static,
+) -> Way {
+    Box::new(move || {
         runtime.block_on(async {
             let begun = Instant::now();
             let mut published = 0;
             while begun.elapsed() < duration {
-                publish(&mut connection, &messages).await?;
-                published += messages.len();
+                publish().await?;
+                published += size;
             }
             Ok(Done::since(begun, published))
         })
-    };
-    Ok(vec![
-        (
-            "the same statement on tokio-postgres",
-            Box::new(by_hand) as Way,
-        ),
-        ("dispatch, awaited", Box::new(dispatched)),
-    ])
+    })
 }
 
 async fn publish(

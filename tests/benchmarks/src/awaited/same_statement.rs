@@ -7,12 +7,11 @@ use diesel::sql_types::{Array, Oid, Text as SqlText};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::AsyncPgConnection;
 use persisting_message_bus::Topic;
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 use uuid::Uuid;
 
-use crate::raw::NewRow;
+use crate::raw::{Json, NewRow};
 
 /// The text of a statement, with the types of its values.
 #[derive(QueryableByName)]
@@ -118,19 +117,3 @@ const NO_FLOW: Option<&str> = None;
 const NO_KEY: i64 = -1;
 /// The key of the topic's lock. It is another one than the library's, at the same cost.
 const LOCK: i64 = 4_711;
-
-/// JSON as text, which is not parsed here.
-#[derive(Debug)]
-struct Json<'a>(&'a str);
-
-impl ToSql for Json<'_> {
-    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
-        self.0.to_sql(of, out)
-    }
-
-    fn accepts(of: &Type) -> bool {
-        *of == Type::JSON
-    }
-
-    to_sql_checked!();
-}

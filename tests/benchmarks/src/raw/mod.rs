@@ -10,7 +10,7 @@ use benchmark_rows::Failure;
 
 pub use self::mariadb::Mariadb;
 pub use self::message::{Decode, NewRow, Row};
-pub use self::postgres::Postgres;
+pub use self::postgres::{Json, Postgres};
 pub use self::sqlite::Sqlite;
 
 /// A connection of the database's driver, with prepared statements.

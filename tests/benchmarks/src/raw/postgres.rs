@@ -173,7 +173,7 @@ impl RawDriver for Postgres {
 
 /// JSON as text, which is not parsed here.
 #[derive(Debug)]
-struct Json<'a>(&'a str);
+pub struct Json<'a>(pub &'a str);
 
 impl ToSql for Json<'_> {
     fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {

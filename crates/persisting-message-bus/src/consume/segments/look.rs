@@ -137,18 +137,14 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     /// Returns the error that another owner holds the lease of a segment, if one does.
     pub(crate) fn held_by_another(&self, seen: &Seen) -> Option<Error> {
         let mut rows = self.topics.iter().zip(&seen.rows);
-        let is_others = |row: &ConsumerRow| {
-            let owner = row.lease_owner.as_ref();
-            owner.is_some_and(|owner| *owner != self.owner) && row.lease_expires_at > Some(row.now)
-        };
-        let (reader, row) = rows.find(|(_, row)| is_others(row))?;
-        let request = LeaseRequest {
-            segment: Some(&seen.segment),
-            ..self.request(reader.topic)
-        };
-        let owner = row.lease_owner.clone();
-        let held = Error::requested_lease_held(&request, owner, row.lease_expires_at, row.now);
-        Some(held.of_segment(Some(seen.segment.number)))
+        let held = rows.find_map(|(reader, row)| {
+            let request = LeaseRequest {
+                segment: Some(&seen.segment),
+                ..self.request(reader.topic)
+            };
+            Error::held_by_another(&request, row)
+        });
+        Some(held?.of_segment(Some(seen.segment.number)))
     }
 
     /// Reads which segments have messages after the ends of an earlier look. Returns `None` if a topic

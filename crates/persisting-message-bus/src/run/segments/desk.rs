@@ -82,8 +82,8 @@ impl Desk {
         std::mem::take(&mut self.memory)
     }
 
-    /// Notes what a look has seen that began at this time. A segment that was not tried again is tried again when its cursors
-    /// have moved: an operator, or another process, has got it past its message.
+    /// Notes what a look has seen that began at this time. A segment that was not tried again is tried
+    /// again when its cursors have moved: an operator, or another process, has got it past its message.
     pub(super) fn see(&mut self, seen: &Seen, begun: Instant) {
         self.redriven = seen.rows.iter().map(|row| row.first_redriven).collect();
         let DeskState::Stopped { cursors, since, .. } = &mut self.state else {
