@@ -19,6 +19,9 @@ use crate::publish::correlation::Correlation;
 use crate::publish::decorator::{DefaultMessageDecorator, MessageDecorator};
 use crate::store::repository::{MessageRepository, OnDuplicate};
 
+/// The largest number of messages for which memory is reserved before they are there.
+const MOST_EXPECTED: usize = 4_096;
+
 /// Publishes messages on the topic `T`.
 ///
 /// It holds no connection: the caller passes the repository to each call. A Diesel connection that
@@ -201,9 +204,12 @@ impl<T: Topic> MessageDispatcher<T> {
     ) -> Result<Vec<RawMessage>, Error> {
         let cause = Correlation::of_dispatch();
         let messages = messages.into_iter();
-        messages
-            .map(|message| self.to_raw_caused_by(cause.as_ref(), &message, Headers::new()))
-            .collect()
+        // The number that an iterator announces may be any.
+        let mut batch = Vec::with_capacity(messages.size_hint().0.min(MOST_EXPECTED));
+        for message in messages {
+            batch.push(self.to_raw_caused_by(cause.as_ref(), &message, Headers::new())?);
+        }
+        Ok(batch)
     }
 
     fn persist<R>(&self, repository: &mut R, messages: &[RawMessage]) -> Result<usize, Error>
