@@ -2,6 +2,7 @@
 
 mod arriving;
 mod causes;
+mod dedicated;
 mod ending;
 mod handlers;
 mod migrating;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use diesel::{Connection, PgConnection};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use persisting_message_bus::asynchronous::Blocking;
+use persisting_message_bus::asynchronous::{Blocking, open_dedicated};
 use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
 use persisting_message_bus::operate::MessageFailures;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, StartAt};
@@ -125,6 +125,9 @@ fn a_look_takes_two_round_trips_on_async_connections() {
         .block_on(AsyncPgConnection::establish(&url))
         .unwrap();
     assert_eq!(of_empty_poll(&proxy, &mut Blocking::from(connection)), 2);
+
+    let mut dedicated = open_dedicated(async || AsyncPgConnection::establish(&url).await).unwrap();
+    assert_eq!(of_empty_poll(&proxy, &mut dedicated), 2);
 
     let mut sync = PgConnection::establish(&url).unwrap();
     assert_eq!(of_empty_poll(&proxy, &mut sync), 3);

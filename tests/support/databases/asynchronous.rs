@@ -7,7 +7,7 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
-use persisting_message_bus::asynchronous::Blocking;
+use persisting_message_bus::asynchronous::{Blocking, Dedicated, open_dedicated};
 use tokio::runtime::{EnterGuard, Runtime};
 
 use super::{Database, Mariadb, Postgres, Server, Sqlite};
@@ -37,18 +37,20 @@ fn opened<C: AsyncConnection, E: std::fmt::Debug>(
     Blocking::from(RUNTIME.block_on(connection).expect("a connection"))
 }
 
-/// A schema on the tests' PostgreSQL server, with async connections.
+/// A schema on the tests' PostgreSQL server, with async connections that their thread drives. Those from a
+/// pool are driven by a runtime.
 pub struct AsyncPostgres(Postgres);
 
 impl Database for AsyncPostgres {
-    type Bus = Blocking<AsyncPgConnection>;
+    type Bus = Dedicated<AsyncPgConnection>;
 
     fn create() -> Self {
         Self(Postgres::create())
     }
 
     fn connect(&self) -> Self::Bus {
-        opened(AsyncPgConnection::establish(&self.0.url()))
+        let url = self.0.url();
+        open_dedicated(async || AsyncPgConnection::establish(&url).await).expect("a connection")
     }
 
     fn key_slots(&self) -> Vec<i16> {

@@ -3,7 +3,9 @@
 use diesel_async_0_9::AsyncConnection;
 use diesel_async_0_9::async_connection_wrapper::AsyncConnectionWrapper;
 
+use crate::asynchronous::waiting::with_connection_of;
 use crate::sql::backend::StoreBackend;
+use crate::sql::executor::dedicated::{Dedicated, DedicatedConnection};
 use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::store::transactions::TransactionControlOn;
 
@@ -34,5 +36,21 @@ impl<C> AsyncBus for C where C: AsyncConnection<Backend: StoreBackend<Blocking<C
 impl<C: AsyncBus> TransactionControlOn<C> for Blocking<C> {
     fn connection(&mut self) -> &mut C {
         self
+    }
+}
+
+/// The handler receives the connection itself, and its future is awaited by the thread that drives it.
+#[diagnostic::do_not_recommend]
+impl<C> TransactionControlOn<C> for Dedicated<C>
+where
+    DedicatedConnection<C>: AsyncBus,
+{
+    fn connection(&mut self) -> &mut C {
+        self
+    }
+
+    fn lend<T>(&mut self, code: impl FnOnce(&mut C) -> T) -> T {
+        let thread = self.thread().clone();
+        with_connection_of(&thread, || code(self))
     }
 }

@@ -38,4 +38,5 @@ pub use crate::asynchronous::migrating::migrate;
 pub use crate::asynchronous::repository::MessageRepository;
 pub use crate::asynchronous::runner::Runner;
 pub use crate::asynchronous::running::Running;
+pub use crate::sql::executor::dedicated::{Dedicated, Driven, open_dedicated};
 pub use crate::sql::executor::on_this_thread::OnThisThread;

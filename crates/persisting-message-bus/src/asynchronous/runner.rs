@@ -16,6 +16,7 @@ use crate::run::Runner as Threads;
 use crate::run::handle::StopTimedOut;
 use crate::run::thread::ConsumerExit;
 use crate::signals::Shutdown;
+use crate::sql::executor::dedicated::{Dedicated, DedicatedConnection, Driven, open_dedicated};
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::source::MessageSource;
 
@@ -84,6 +85,50 @@ impl<C: AsyncBus> Runner<Blocking<C>> {
             None => Err(NO_RUNTIME.into()),
         };
         Self::with(connect, runtime)
+    }
+}
+
+impl<C: Driven> Runner<Dedicated<C>>
+where
+    DedicatedConnection<C>: AsyncBus,
+{
+    /// Creates a runner without consumers, each of which drives its connection on its own thread. This is
+    /// the fast way on PostgreSQL and MariaDB: a statement waits for no other thread of the program.
+    ///
+    /// As with [`new`](Self::new), `connect` opens a connection for each consumer. It is awaited outside
+    /// of the runtime, and should only open the connection: see [`open_dedicated`].
+    ///
+    /// Handlers are polled in the context of the runtime, as always. A transactional handler receives
+    /// the connection itself, and cannot use `tokio::task::block_in_place`.
+    #[cfg_attr(feature = "diesel-async-0_9-postgres", doc = "```no_run")]
+    #[cfg_attr(not(feature = "diesel-async-0_9-postgres"), doc = "```ignore")]
+    /// # extern crate diesel_async_0_9 as diesel_async;
+    /// use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+    /// use persisting_message_bus::asynchronous::{MessageConsumer, Runner};
+    /// use persisting_message_bus::{Message, Topic};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct OrderPlaced {}
+    /// # #[derive(Topic)]
+    /// # #[topic(name = "orders")]
+    /// # enum Orders { OrderPlaced(OrderPlaced) }
+    ///
+    /// # async fn start() {
+    /// let count = async |connection: &mut AsyncPgConnection, _: &Message<_>| {
+    ///     connection.batch_execute("UPDATE figures SET orders = orders + 1").await?;
+    ///     Ok(())
+    /// };
+    /// let counter = MessageConsumer::<Orders>::transactional("counter", count);
+    /// let connect = async || AsyncPgConnection::establish("postgres://localhost/shop").await;
+    /// let running = Runner::on_dedicated_connections(connect).consumer(counter).start();
+    /// # }
+    /// ```
+    pub fn on_dedicated_connections<E>(
+        connect: impl AsyncFn() -> Result<C, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        Self::with(move || open_dedicated(&connect), Handle::try_current().ok())
     }
 }
 

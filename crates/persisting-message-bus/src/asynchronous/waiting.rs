@@ -3,16 +3,37 @@
 use std::cell::RefCell;
 
 use futures_util::future::{Either, select};
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::watch;
 
 use crate::consume::errors::HandlerError;
 use crate::error::Error;
+use crate::sql::executor::on_this_thread::OnThisThread;
 
 thread_local! {
     /// The runtime of the runner whose consumer this thread runs.
     static RUNTIME: RefCell<Option<WatchedRuntime>> = const { RefCell::new(None) };
+
+    /// The way to wait for the dedicated connection that a handler has now.
+    static CONNECTION: RefCell<Option<OnThisThread>> = const { RefCell::new(None) };
+}
+
+/// Calls a handler that has a dedicated connection.
+pub(super) fn with_connection_of<T>(thread: &OnThisThread, handle: impl FnOnce() -> T) -> T {
+    let _others = Restored(CONNECTION.replace(Some(thread.clone())));
+    handle()
+}
+
+/// What `CONNECTION` was before, which a panicking handler restores too.
+struct Restored(Option<OnThisThread>);
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        CONNECTION.set(self.0.take());
+    }
 }
 
 /// A runtime whose end is noticed.
@@ -37,7 +58,7 @@ impl WatchedRuntime {
     /// Waits for the future or the end of the runtime, after which nothing may wake the future.
     fn wait<F: Future>(&mut self, future: F) -> Result<F::Output, Error> {
         let Self { handle, ended } = self;
-        let outcome = handle.block_on(async {
+        let outcome = wait_in(handle, async {
             match select(pin!(future), pin!(ended.wait_for(|ended| *ended))).await {
                 Either::Left((output, _)) => Some(output),
                 Either::Right(_) => None,
@@ -59,11 +80,31 @@ const NO_RUNTIME: &str = "there is no tokio runtime on this thread: run the cons
 pub(super) fn wait_for(
     handling: impl Future<Output = Result<(), HandlerError>>,
 ) -> Result<(), HandlerError> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Err(NO_RUNTIME.into());
+    };
+    let mut handling = pin!(handling);
+    // Many handlers end without waiting, and need no one to wake them.
+    let mut unheard = Context::from_waker(Waker::noop());
+    if let Poll::Ready(handled) = handling.as_mut().poll(&mut unheard) {
+        return handled;
+    }
     match RUNTIME.with_borrow(Clone::clone) {
         Some(mut runtime) => runtime.wait(handling)?,
-        None => match Handle::try_current() {
-            Ok(runtime) => runtime.block_on(handling),
-            Err(_) => Err(NO_RUNTIME.into()),
-        },
+        None => wait_in(&runtime, handling),
     }
+}
+
+/// Waits for a future in the context of a runtime. If the thread drives a connection that the future
+/// has, it drives that meanwhile.
+fn wait_in<F: Future>(runtime: &Handle, future: F) -> F::Output {
+    let Some(thread) = CONNECTION.with_borrow(Clone::clone) else {
+        return runtime.block_on(future);
+    };
+    // Dropped outside of the connection's runtime, as it is polled outside of it.
+    let mut future = pin!(future);
+    thread.wait(poll_fn(|context| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(context)
+    }))
 }

@@ -188,4 +188,8 @@ impl<M, S: TransactionControlOn<C>, C: ?Sized> TransactionControlOn<C> for Messa
     fn connection(&mut self) -> &mut C {
         self.state.connection()
     }
+
+    fn lend<T>(&mut self, code: impl FnOnce(&mut C) -> T) -> T {
+        self.state.lend(code)
+    }
 }

@@ -55,7 +55,8 @@ where
                 return Ok(offset);
             }
             let handled = call_handler(leases, &caused, message, || {
-                (self.0)(transaction.bus().connection(), message).into_result()
+                let handle = |connection: &mut C| (self.0)(connection, message).into_result();
+                transaction.bus().lend(handle)
             });
             judge(transaction, Some(offset), handled)?;
         }
@@ -82,8 +83,8 @@ where
         if let Some(last) = messages.last() {
             let alone = (messages.len() == 1).then_some(0);
             let _handling = observe::handling(&leases.handler_times, last);
-            let handled =
-                catch_panic(|| (self.0)(transaction.bus().connection(), messages).into_result());
+            let handle = |connection: &mut C| (self.0)(connection, messages).into_result();
+            let handled = catch_panic(|| transaction.bus().lend(handle));
             judge(transaction, alone, handled)?;
         }
         Ok(messages.len())

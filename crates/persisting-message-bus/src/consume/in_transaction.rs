@@ -30,7 +30,11 @@ impl<C: ?Sized, H> Transactional<C, H> {
         };
         let mut transaction = Guarded::begin(bus)?;
         leases.begin_work(transaction.bus())?;
-        let called = catch_panic(|| hook(transaction.bus().connection()));
+        let called = catch_panic(|| {
+            transaction
+                .bus()
+                .lend(|connection: &mut C| hook(connection))
+        });
         let state = transaction.state_at_end();
         if let Err(cause) = called {
             // Reading the error's text calls code of the application, so the transaction ends

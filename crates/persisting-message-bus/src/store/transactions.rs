@@ -108,6 +108,12 @@ pub trait TransactionControl {
 pub trait TransactionControlOn<C: ?Sized>: TransactionControl {
     /// Returns the connection on which the transactions are.
     fn connection(&mut self) -> &mut C;
+
+    /// Calls application code with the connection. By default, it only calls it; implement it if the
+    /// connection needs something around that code.
+    fn lend<T>(&mut self, code: impl FnOnce(&mut C) -> T) -> T {
+        code(self.connection())
+    }
 }
 
 /// The cause that is given for a transaction that has ended if its statements were not watched.

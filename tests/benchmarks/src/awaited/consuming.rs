@@ -5,35 +5,64 @@ use benchmark_rows::consume::{Kind, Task, consume, until_done};
 use benchmark_rows::topic::Orders;
 use benchmark_rows::{Done, Failure, Way};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
-use persisting_message_bus::asynchronous::{Blocking, MessageConsumer};
+use persisting_message_bus::asynchronous::{Blocking, MessageConsumer, open_dedicated};
+use persisting_message_bus::backend::{MessageConsumerState, MessageSource, TransactionControlOn};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
+
+/// What drives an async connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Drives {
+    /// The runtime of the application.
+    Runtime,
+    /// The consumer's thread.
+    Thread,
+}
 
 /// Returns the ways to consume: on a sync connection, and on an async one with an async handler.
 pub fn ways(
     database: &Database<'_, Postgres>,
     task: Task,
+    drives: Drives,
 ) -> Result<Vec<(&'static str, Way)>, Failure> {
     let mut connection = database.connect()?;
-    let runtime = Runtime::new()?;
-    let connecting = AsyncPgConnection::establish(&database.url);
-    let mut bus = {
-        let _entered = runtime.enter();
-        Blocking::from(runtime.block_on(connecting)?)
-    };
     let sync = move || consume::<Orders, _>(&mut connection, task);
-    let awaited = move || {
-        let _entered = runtime.enter();
-        consume_awaited(&mut bus, task)
+    let runtime = Runtime::new()?;
+    let url = database.url.clone();
+    let connecting = async move || AsyncPgConnection::establish(&url).await;
+    let awaited = match drives {
+        Drives::Runtime => {
+            let connection = runtime.block_on(connecting())?;
+            let _entered = runtime.enter();
+            awaited(Blocking::from(connection), task)
+        }
+        Drives::Thread => awaited(open_dedicated(connecting)?, task),
     };
     Ok(vec![
-        ("sync", Box::new(sync) as Way),
-        ("awaited", Box::new(awaited)),
+        ("sync", Box::new(sync)),
+        ("awaited", in_runtime(runtime, awaited)),
     ])
 }
 
+fn in_runtime(runtime: Runtime, mut way: Way) -> Way {
+    Box::new(move || {
+        let _entered = runtime.enter();
+        way()
+    })
+}
+
+fn awaited<B>(mut bus: B, task: Task) -> Way
+where
+    B: MessageSource + MessageConsumerState + TransactionControlOn<AsyncPgConnection> + 'static,
+{
+    Box::new(move || consume_awaited(&mut bus, task))
+}
+
 /// Consumes with a new consumer.
-fn consume_awaited(bus: &mut Blocking<AsyncPgConnection>, task: Task) -> Result<Done, Failure> {
+fn consume_awaited<B>(bus: &mut B, task: Task) -> Result<Done, Failure>
+where
+    B: MessageSource + MessageConsumerState + TransactionControlOn<AsyncPgConnection>,
+{
     let name = format!("awaited {}", Uuid::now_v7());
     match task.kind {
         Kind::External => {

@@ -10,16 +10,28 @@ use benchmark_rows::backends::{Backend, Database, Postgres};
 use benchmark_rows::consume::{Kind, Task};
 use benchmark_rows::fill::fill;
 
+use self::consuming::Drives;
 use crate::consume::before_the_last;
 use crate::results::Point;
 use crate::run::Run;
 use crate::sizes::Sizes;
 
-const KINDS: [(&str, Kind); 2] = [
-    ("consumed by an async external handler", Kind::External),
+const KINDS: [(&str, Kind, Drives); 4] = [
     (
-        "consumed by an async transactional handler",
+        "an async external handler, dedicated connection",
+        Kind::External,
+        Drives::Thread,
+    ),
+    ("an async external handler", Kind::External, Drives::Runtime),
+    (
+        "an async transactional handler, dedicated connection",
         Kind::Transactional,
+        Drives::Thread,
+    ),
+    (
+        "an async transactional handler",
+        Kind::Transactional,
+        Drives::Runtime,
     ),
 ];
 
@@ -40,14 +52,15 @@ pub fn run(backend: &Postgres, run: &mut Run) -> Result<(), Failure> {
     }
     let database = Database::create(backend, &run.name_of_database())?;
     fill(&database, run.sizes.consumed, 1)?;
-    for (series, kind) in KINDS {
+    for (handler, kind, drives) in KINDS {
         for page in run.sizes.pages.clone() {
             let task = Task {
                 after: before_the_last(run.sizes.most_in_a_turn(page), &run.sizes),
                 ..Task::handle_new_messages(kind, page)
             };
-            let ways = consuming::ways(&database, task)?;
-            run.compare(point(series.to_owned(), "messages in a page", page), ways)?;
+            let ways = consuming::ways(&database, task, drives)?;
+            let series = format!("consumed by {handler}");
+            run.compare(point(series, "messages in a page", page), ways)?;
         }
     }
     Ok(())

@@ -26,7 +26,8 @@ pub fn start(url: &str) -> Result<(Consumer, Receiver<Instant>), Failure> {
     });
     let url = url.to_owned();
     let connect = async move || AsyncPgConnection::establish(&url).await;
-    let running = Runner::new(connect.clone()).consumer(consumer).start();
+    let runner = Runner::on_dedicated_connections(connect.clone());
+    let running = runner.consumer(consumer).start();
     let settings = Notifications::default();
     let listener = Listener::start(settings.clone(), connect.clone(), running.waker());
     let notifier = Notifier::start(settings, connect);

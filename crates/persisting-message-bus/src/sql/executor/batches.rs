@@ -10,15 +10,18 @@ use std::ops::ControlFlow;
 use diesel::result::{DatabaseErrorKind, Error as DieselError, QueryResult};
 use diesel::row::{Field, Row};
 use futures_util::{Stream, StreamExt};
-use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::sql::dialect::Statement;
+use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::sql::executor::pipeline::{PgRow, Pipeline};
 
 /// The size of a batch, in bytes. The server sends the next rows while the thread handles some, so one
 /// batch for a whole page would be slower.
 const BATCH: usize = 64 * 1024;
+
+/// The largest number of rows that are taken from a packet at once.
+const MOST_ROWS: usize = 8;
 
 /// Some rows, and what follows them.
 #[derive(Default)]
@@ -40,18 +43,38 @@ enum Then {
 
 /// Calls `receive` with each row, until it breaks.
 pub(crate) fn for_each_row<E>(
-    pipeline: Pipeline<'_>,
-    runtime: &Handle,
+    pipeline: &Pipeline<'_>,
     statement: Statement<'_>,
     failed: impl Fn(DieselError) -> E,
     receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
-    let rows = runtime
-        .block_on(pipeline.rows(statement))
-        .map_err(&failed)?;
+    let thread = &pipeline.thread;
+    let rows = thread.wait(pipeline.rows(statement)).map_err(&failed)?;
+    let Some(runtime) = thread.shared() else {
+        return receive_packets(thread, rows, failed, receive);
+    };
     let (sender, batches) = channel(1);
     runtime.spawn(send(rows, sender));
     receive_all(batches, failed, receive)
+}
+
+/// Receives the rows on the thread that drives the connection. It waits once for each packet.
+fn receive_packets<E>(
+    thread: &OnThisThread,
+    rows: impl Stream<Item = QueryResult<PgRow>> + Unpin,
+    failed: impl Fn(DieselError) -> E,
+    mut receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
+    // The driver hands over one packet, and has no other one ready before it is polled again.
+    let mut packets = rows.ready_chunks(MOST_ROWS);
+    while let Some(packet) = thread.wait(packets.next()) {
+        for row in packet {
+            if receive(&row.map_err(&failed)?)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn receive_all<E>(

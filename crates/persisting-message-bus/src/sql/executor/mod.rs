@@ -7,6 +7,8 @@
 #[cfg(feature = "diesel-async-0_9-postgres")]
 pub(crate) mod batches;
 #[cfg(feature = "diesel-async-0_9")]
+pub(crate) mod dedicated;
+#[cfg(feature = "diesel-async-0_9")]
 pub(crate) mod on_async;
 pub(crate) mod on_sync;
 #[cfg(feature = "diesel-async-0_9")]

@@ -11,6 +11,7 @@ use diesel_async_0_9::{AsyncConnectionCore, AsyncPgConnection};
 use futures_util::Stream;
 
 use crate::sql::dialect::Statement;
+use crate::sql::executor::dedicated::Dedicated;
 use crate::sql::executor::on_async::first_of;
 use crate::sql::executor::on_this_thread::OnThisThread;
 use crate::sql::executor::{Asked, Step};
@@ -21,31 +22,41 @@ pub(super) type PgRow = <AsyncPgConnection as AsyncConnectionCore>::Row<'static,
 
 /// A connection that is asked several questions before it has answered the first one. The server
 /// answers them one after the other, in the order in which they were asked.
-#[derive(Clone, Copy)]
-pub(crate) struct Pipeline<'a>(&'a AsyncPgConnection);
+#[derive(Clone)]
+pub(crate) struct Pipeline<'a> {
+    connection: &'a AsyncPgConnection,
+    pub(crate) thread: OnThisThread,
+}
 
 impl<'a> Pipeline<'a> {
-    /// Returns the pipeline of a connection that blocks its thread, plain or from a deadpool. `None` for
-    /// every other connection.
+    /// Returns the pipeline of a connection that blocks its thread: plain, from a deadpool or dedicated.
+    /// `None` for every other connection, and outside of a runtime.
     pub(crate) fn of<C: 'static>(connection: &'a C) -> Option<Self> {
         type Blocking<C> = AsyncConnectionWrapper<C, OnThisThread>;
-        let connection: &dyn Any = connection;
-        #[cfg(feature = "diesel-async-0_9-deadpool")]
-        if let Some(pooled) = connection.downcast_ref::<Blocking<Object<AsyncPgConnection>>>() {
-            return Some(Self(pooled));
+        let bus: &dyn Any = connection;
+        if let Some(dedicated) = bus.downcast_ref::<Dedicated<AsyncPgConnection>>() {
+            let thread = dedicated.thread().clone();
+            let connection: &AsyncPgConnection = dedicated;
+            return Some(Self { connection, thread });
         }
-        let plain = connection.downcast_ref::<Blocking<AsyncPgConnection>>()?;
-        Some(Self(plain))
+        let thread = OnThisThread::of_context()?;
+        #[cfg(feature = "diesel-async-0_9-deadpool")]
+        if let Some(pooled) = bus.downcast_ref::<Blocking<Object<AsyncPgConnection>>>() {
+            let connection: &AsyncPgConnection = pooled;
+            return Some(Self { connection, thread });
+        }
+        let connection = bus.downcast_ref::<Blocking<AsyncPgConnection>>()?;
+        Some(Self { connection, thread })
     }
 }
 
 impl Pipeline<'_> {
     /// Returns the rows of a statement, as they arrive.
     pub(super) async fn rows(
-        self,
+        &self,
         statement: Statement<'_>,
     ) -> QueryResult<impl Stream<Item = QueryResult<PgRow>> + Send + Unpin + use<>> {
-        let mut connection = self.0;
+        let mut connection = self.connection;
         connection.load(statement).await
     }
 }
@@ -61,7 +72,7 @@ impl Asked for Pipeline<'_> {
     where
         T: Send + 's,
     {
-        let mut connection = self.0;
+        let mut connection = self.connection;
         let rows = connection.load(statement);
         Step::later(async move { first_of(rows.await?, read).await })
     }

@@ -60,8 +60,6 @@ use diesel::result::QueryResult;
 use diesel_migrations::MigrationHarness;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use futures_util::future::join;
-#[cfg(feature = "diesel-async-0_9-postgres")]
-use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::message::raw::{RawMessage, StoredMessage};
@@ -189,15 +187,14 @@ where
         key: ConsumerKey<'_>,
         after: Position,
     ) -> Result<(Option<ConsumerRow>, MarkBeyond), Error> {
-        let runtime = Handle::try_current();
-        let (Some(pipeline), Ok(runtime)) = (Pipeline::of(connection), runtime) else {
+        let Some(pipeline) = Pipeline::of(connection) else {
             let stored = now(status(&mut OnSync(connection), schema, key))?;
             return Ok((stored, MarkBeyond::NotAsked));
         };
-        let [mut one, mut other] = [pipeline; 2];
+        let [mut one, mut other] = [pipeline.clone(), pipeline.clone()];
         let stored = status(&mut one, schema, key);
         let mark = fence::high_water_mark_beyond(&mut other, schema, key.topic, after);
-        let (stored, mark) = runtime.block_on(join(stored, mark));
+        let (stored, mark) = pipeline.thread.wait(join(stored, mark));
         Ok((stored?, MarkBeyond::Asked(mark?)))
     }
 

@@ -6,8 +6,6 @@ use diesel::connection::{DefaultLoadingMode, LoadConnection};
 use diesel::pg::Pg;
 #[cfg(feature = "postgres")]
 use diesel::pg::{PgConnection, PgRowByRowLoadingMode};
-#[cfg(feature = "diesel-async-0_9-postgres")]
-use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::message::raw::StoredMessage;
@@ -38,16 +36,15 @@ where
         return messages::read_page::<PgRowByRowLoadingMode, _>(plain, table, request, receive);
     }
     #[cfg(feature = "diesel-async-0_9-postgres")]
-    if let (Some(pipeline), Ok(runtime)) = (Pipeline::of(connection), Handle::try_current()) {
-        return read_in_batches(pipeline, &runtime, table, request, receive);
+    if let Some(pipeline) = Pipeline::of(connection) {
+        return read_in_batches(&pipeline, table, request, receive);
     }
     messages::read_page::<DefaultLoadingMode, _>(connection, table, request, receive)
 }
 
 #[cfg(feature = "diesel-async-0_9-postgres")]
 fn read_in_batches(
-    pipeline: Pipeline<'_>,
-    runtime: &Handle,
+    pipeline: &Pipeline<'_>,
     table: &MessageTable,
     request: &PageRequest<'_>,
     receive: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
@@ -57,7 +54,7 @@ fn read_in_batches(
     }
     let failed = |cause| messages::failed_reading(request, cause);
     let page = messages::page::<Pg>(table, request, messages::MESSAGES);
-    for_each_row(pipeline, runtime, page, failed, |row| {
+    for_each_row(pipeline, page, failed, |row| {
         messages::hand_over::<Pg>(request.topic, row, receive)
     })
 }

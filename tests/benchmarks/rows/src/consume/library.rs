@@ -1,7 +1,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use persisting_message_bus::backend::{MessageConsumerState, MessageSource, TransactionControlOn};
+use persisting_message_bus::backend::{
+    MessageConsumerState, MessageSource, TransactionControl, TransactionControlOn,
+};
 use persisting_message_bus::handler::PageHandler;
 use persisting_message_bus::{EventSet, Message, MessageConsumer, Position, StartAt};
 use uuid::Uuid;
@@ -46,7 +48,7 @@ pub fn until_done<S, C, H>(
 ) -> Result<Done, Failure>
 where
     S: EventSet,
-    C: MessageSource + MessageConsumerState + TransactionControlOn<C>,
+    C: MessageSource + MessageConsumerState + TransactionControl,
     H: PageHandler<S, C>,
 {
     let mut consumer = consumer.page_size(task.page);
