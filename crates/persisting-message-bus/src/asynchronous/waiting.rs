@@ -1,11 +1,11 @@
 //! Threads that wait for a future of the application.
 
 use std::cell::RefCell;
-
-use futures_util::future::{Either, select};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+
+use futures_util::future::{Either, select};
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::watch;
 

@@ -119,7 +119,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             let number = seen.segment.number;
             format!("for segment {number}, which has messages up to there: see its failure")
         } else {
-            let held = look.segments.iter().find(|seen| !seen.is_free())?;
+            let own = self.owner_of_changes();
+            let held = look.segments.iter().find(|seen| !seen.is_free_for(&own))?;
             let owner = held.rows.iter().find_map(|row| row.lease_owner.as_deref());
             let (number, owner) = (held.segment.number, owner.unwrap_or_default());
             format!("for the lease of segment {number}, which {owner} holds")
@@ -152,11 +153,11 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             self.change_division(bus, look.division, raised)?;
             return Ok(true);
         }
-        let is_there = |seen: &Seen| has_stopped(seen, look);
+        let owner = self.owner_of_changes();
+        let can_be_replaced = |it: &Seen| it.is_free_for(&owner) && has_stopped(it, look);
         // The mark is capped at the position, so it shows that nothing before can still be committed.
         let is_complete = look.ends.high_water_mark == stop_at;
-        let all_are_there = look.segments.iter().all(|it| it.is_free() && is_there(it));
-        if is_complete && all_are_there && self.has_settled(look) {
+        if is_complete && look.segments.iter().all(can_be_replaced) && self.has_settled(look) {
             self.replace(bus, look)
         } else {
             Ok(false)
@@ -195,10 +196,16 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
-    /// Takes the leases of all segments, topic by topic. Returns whether all stand at the position.
+    /// Returns the owner of leases under which this process replaces segments.
     ///
-    /// The owner is another one than that of this process's threads, because an owner can take its own
-    /// leases again: a thread can have begun to work on a segment since the look.
+    /// It is another one than that of the process's threads, because an owner can take its own leases
+    /// again: a thread can have begun to work on a segment since the look. For the same reason, a lease
+    /// of which the process did not learn that it has it delays no change.
+    fn owner_of_changes(&self) -> String {
+        format!("{} changes the number of segments", self.owner)
+    }
+
+    /// Takes the leases of all segments, topic by topic. Returns whether all stand at the position.
     fn take_all<B>(
         &self,
         bus: &mut B,
@@ -209,7 +216,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageConsumerState + ?Sized,
     {
-        let owner = format!("{} changes the number of segments", self.owner);
+        let owner = self.owner_of_changes();
         for (reader, end) in self.topics.iter().zip(&look.ends.heads) {
             leases.push(Vec::new());
             for Seen { segment, .. } in &look.segments {

@@ -14,10 +14,6 @@ const DIMENSIONS: i32 = 1;
 const WITHOUT_NULLS: i32 = 0;
 const FIRST_INDEX: i32 = 1;
 
-/// The sizes of the numbers above, and of the length before each element.
-const HEADER: usize = 5 * PREFIX;
-const PREFIX: usize = size_of::<i32>();
-
 /// An array with the bytes of a value for each message.
 pub(super) struct Values<'a, T> {
     messages: &'a [RawMessage],
@@ -30,15 +26,6 @@ impl<'a, T> Values<'a, T> {
     }
 }
 
-impl<T: AsRef<[u8]>> Values<'_, T> {
-    /// Returns the size of the array, in bytes.
-    fn size(&self) -> usize {
-        let values = self.messages.iter().map(self.value);
-        let elements = values.map(|value| PREFIX + value.as_ref().len());
-        HEADER + elements.sum::<usize>()
-    }
-}
-
 impl<ST, T> ToSql<Array<ST>, Pg> for Values<'_, T>
 where
     Pg: HasSqlType<ST>,
@@ -47,20 +34,17 @@ where
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> Result {
         let element = Pg::metadata(out.metadata_lookup()).oid()?;
         let length = i32::try_from(self.messages.len())?;
-        // Diesel's own buffer grows and moves again and again, so the array is handed over as a whole.
-        let mut array = Vec::with_capacity(self.size());
-        array.extend_from_slice(&DIMENSIONS.to_be_bytes());
-        array.extend_from_slice(&WITHOUT_NULLS.to_be_bytes());
-        array.extend_from_slice(&element.to_be_bytes());
-        array.extend_from_slice(&length.to_be_bytes());
-        array.extend_from_slice(&FIRST_INDEX.to_be_bytes());
+        out.write_all(&DIMENSIONS.to_be_bytes())?;
+        out.write_all(&WITHOUT_NULLS.to_be_bytes())?;
+        out.write_all(&element.to_be_bytes())?;
+        out.write_all(&length.to_be_bytes())?;
+        out.write_all(&FIRST_INDEX.to_be_bytes())?;
         for message in self.messages {
             let value = (self.value)(message);
             let bytes = value.as_ref();
-            array.extend_from_slice(&i32::try_from(bytes.len())?.to_be_bytes());
-            array.extend_from_slice(bytes);
+            out.write_all(&i32::try_from(bytes.len())?.to_be_bytes())?;
+            out.write_all(bytes)?;
         }
-        out.write_all(&array)?;
         Ok(IsNull::No)
     }
 }
