@@ -1,11 +1,26 @@
 //! Consumers that are divided into segments, so that many threads and processes work for one name.
 
+mod added_topic;
 mod adverse;
+mod begun;
 mod changes;
+mod counted;
+mod deadlocks;
+mod deaths;
+mod disturbances;
+mod disturbed;
+mod dying;
 mod event_sets;
 mod failing;
 mod fleet;
 mod handling;
+mod held_slots;
+mod idle;
+mod interleaved;
+mod joining;
+mod late;
+mod leaving;
+mod open_snapshot;
 mod operating;
 mod parking;
 mod poisonous;
@@ -14,6 +29,7 @@ mod records;
 mod renaming;
 mod replacements;
 mod resizing;
+mod restarts;
 mod running;
 mod soak;
 mod sql;
@@ -54,6 +70,12 @@ macro_rules! on_each_database {
 }
 
 on_each_database! {
+    added_topic: [
+        a_topic_is_added_while_older_members_are_at_work,
+    ]
+    joining: [
+        eight_members_that_join_at_once_share_the_segments,
+    ]
     handling: [
         all_messages_are_handled_once_and_those_of_a_segment_in_order,
         messages_of_a_key_are_in_one_segment_and_in_order,
@@ -157,6 +179,9 @@ macro_rules! on_each_server {
 }
 
 on_each_server! {
+    leaving: [
+        segments_of_a_member_that_leaves_are_taken_within_two_looks,
+    ]
     processes: [
         a_killed_process_is_replaced_and_only_its_messages_are_repeated,
         a_frozen_process_ends_at_most_the_messages_that_it_had_begun,
@@ -166,6 +191,13 @@ on_each_server! {
     changes: [
         a_resize_at_work_repeats_nothing,
         a_rolling_deployment_loses_and_repeats_nothing,
+    ]
+    idle: [
+        looks_of_an_idle_consumer_cost_the_same,
+    ]
+    deaths: [
+        a_change_goes_on_after_a_death_before_any_statement,
+        a_raised_change_goes_on_after_a_death_before_any_statement,
     ]
     poisonous: [
         only_the_guilty_message_of_an_external_handler_is_parked,
@@ -189,7 +221,17 @@ on_each_real_server! {
         work_goes_on_after_all_sessions_were_ended,
         clocks_of_processes_do_not_matter,
     ]
+    interleaved: [
+        publishers_between_the_statements_of_segments_lose_nothing,
+        publishers_between_the_statements_of_transactional_segments_lose_nothing,
+    ]
+    deadlocks: [
+        threads_and_changes_of_segments_run_into_no_deadlock,
+    ]
 }
+
+on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_sqlite: Sqlite }
+on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_postgres: Postgres }
 
 const LEASE: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,231 @@
+//! Publishers that begin and commit between any two statements of a consumer that is divided by key.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use diesel::Connection;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use persisting_message_bus::backend::{
+    DividedBy, Division, MessageRepository, Part, Slot, TransactionControl,
+};
+use persisting_message_bus::handler::PageHandler;
+use persisting_message_bus::{
+    Error, Message, MessageConsumer, MessageDispatcher, ParallelConsumer,
+};
+use persisting_message_bus_tests::databases::{Database, Server, Sqlite};
+
+use super::topic::{Orders, Step};
+
+const SEGMENTS: u16 = 2;
+
+/// How many statements later the slow publisher commits.
+const LATER: [u32; 4] = [0, 1, 3, 9];
+
+/// A consumer with fewer statements would show that its statements are not seen.
+const AT_LEAST: u32 = 12;
+
+/// The numbers of the messages of each order, as they were handled.
+type Seen = Arc<Mutex<BTreeMap<u64, Vec<u64>>>>;
+
+fn note(seen: &Seen, message: &Message<Orders>) {
+    let Orders::Step(Step { order, number }) = *message.payload();
+    seen.lock().unwrap().entry(order).or_default().push(number);
+}
+
+/// Returns an order of each segment.
+fn orders() -> Vec<u64> {
+    let division = Division::new(DividedBy::Key, SEGMENTS);
+    let order_of = |part| {
+        let has = |order: &u64| {
+            let slot = Slot::of(&order.to_string());
+            matches!(part, Part::Keys(range) if range.contains(slot))
+        };
+        (0..).find(has).unwrap()
+    };
+    division.all("all").map(|it| order_of(it.part)).collect()
+}
+
+/// Publishes a message of this number for each order.
+fn place(bus: &mut impl MessageRepository, number: u64) -> Result<(), Error> {
+    let steps = orders().into_iter().map(|order| Step { order, number });
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(bus, steps)
+        .map(drop)
+}
+
+/// Handles what is new, and adds nothing else.
+fn read<B, H>(consumer: &mut ParallelConsumer<Orders, H>, bus: &mut B)
+where
+    B: persisting_message_bus::backend::MessageSource
+        + persisting_message_bus::backend::MessageConsumerState,
+    H: PageHandler<Orders, B>,
+{
+    consumer.handle_new_messages(bus).unwrap();
+}
+
+/// Checks that each order's messages were handled once and in their order, and forgets them.
+fn check(seen: &Seen, numbers: &[u64], when: &str) {
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let expected: BTreeMap<_, _> = orders()
+        .into_iter()
+        .map(|it| (it, numbers.to_vec()))
+        .collect();
+    assert_eq!(seen, expected, "{when}");
+}
+
+/// The statement of the consumer after which a slow publisher begins and a fast one overtakes it
+/// (`comes`), and the one after which the slow publisher commits (`goes`).
+struct Plan<C> {
+    slow: C,
+    fast: C,
+    statements: u32,
+    comes: u32,
+    goes: u32,
+}
+
+impl<C: MessageRepository + TransactionControl> Plan<C> {
+    fn a_statement_has_run(&mut self) {
+        self.statements += 1;
+        if self.statements == self.comes {
+            self.slow.begin().unwrap();
+            place(&mut self.slow, 2).unwrap();
+            place(&mut self.fast, 3).unwrap();
+        }
+        if self.statements == self.goes {
+            self.slow.commit().unwrap();
+        }
+    }
+}
+
+fn lose_nothing<D: Server, H: PageHandler<Orders, D::Plain>>(
+    seen: &Seen,
+    mut consumer: ParallelConsumer<Orders, H>,
+) {
+    let database = D::create();
+    let mut bus = database.connect();
+    place(&mut bus, 0).unwrap();
+    read(&mut consumer, &mut bus);
+    check(seen, &[0], "at first");
+    let plan = Arc::new(Mutex::new(Plan {
+        slow: database.connect(),
+        fast: database.connect(),
+        statements: 0,
+        comes: 0,
+        goes: 0,
+    }));
+    let watched = Arc::clone(&plan);
+    bus.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery { .. } = event {
+            watched.lock().unwrap().a_statement_has_run();
+        }
+    });
+    for comes in 1.. {
+        for goes in LATER.map(|later| comes + later) {
+            {
+                let mut plan = plan.lock().unwrap();
+                (plan.statements, plan.comes, plan.goes) = (u32::MAX / 2, comes, goes);
+                place(&mut plan.fast, 1).unwrap();
+                plan.statements = 0;
+            }
+            read(&mut consumer, &mut bus);
+            let ran = plan.lock().unwrap().statements;
+            // The consumer may have finished earlier.
+            while plan.lock().unwrap().statements < goes {
+                plan.lock().unwrap().a_statement_has_run();
+            }
+            read(&mut consumer, &mut bus);
+            check(seen, &[1, 2, 3], &format!("from {comes} to {goes}"));
+            if ran < comes {
+                assert!(comes > AT_LEAST, "only {ran} statements");
+                return;
+            }
+        }
+    }
+}
+
+pub fn publishers_between_the_statements_of_segments_lose_nothing<D: Server>() {
+    let seen = Seen::default();
+    let noted = Arc::clone(&seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
+            note(&noted, message);
+            Ok(())
+        })
+    };
+    lose_nothing::<D, _>(&seen, ParallelConsumer::by_key(make).segments(SEGMENTS));
+}
+
+pub fn publishers_between_the_statements_of_transactional_segments_lose_nothing<D: Server>() {
+    let seen = Seen::default();
+    let noted = Arc::clone(&seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        let handler = move |_: &mut D::Plain, message: &Message<Orders>| {
+            note(&noted, message);
+            Ok(())
+        };
+        MessageConsumer::<Orders>::transactional("all", handler)
+    };
+    lose_nothing::<D, _>(&seen, ParallelConsumer::by_key(make).segments(SEGMENTS));
+}
+
+/// SQLite has one writer at a time. So a publisher that meets a transaction of the consumer commits after
+/// a later statement.
+#[test]
+fn publishers_between_the_statements_of_segments_lose_nothing_on_sqlite() {
+    let database = Sqlite::create();
+    let (mut bus, mut publisher) = (database.connect(), database.connect());
+    publisher.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+    let seen = Seen::default();
+    let noted = Arc::clone(&seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        let handler = move |_: &mut diesel::SqliteConnection, message: &Message<Orders>| {
+            note(&noted, message);
+            Ok(())
+        };
+        MessageConsumer::<Orders>::transactional("all", handler)
+    };
+    let mut consumer = ParallelConsumer::by_key(make).segments(SEGMENTS);
+    place(&mut publisher, 0).unwrap();
+    read(&mut consumer, &mut bus);
+    check(&seen, &[0], "at first");
+    // The statements that the consumer has still to run before the publisher comes, and those that it
+    // has run.
+    let plan = Arc::new(Mutex::new((0_u32, 0_u32)));
+    let publisher = Arc::new(Mutex::new(publisher));
+    let (watched, publishes) = (Arc::clone(&plan), Arc::clone(&publisher));
+    bus.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        let InstrumentationEvent::FinishQuery { .. } = event else {
+            return;
+        };
+        let mut plan = watched.lock().unwrap();
+        plan.1 += 1;
+        plan.0 = match plan.0 {
+            1 => match place(&mut *publishes.lock().unwrap(), 2) {
+                Ok(()) => 0,
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error:#}");
+                    1
+                }
+            },
+            left => left.saturating_sub(1),
+        };
+    });
+    for comes in 1.. {
+        place(&mut *publisher.lock().unwrap(), 1).unwrap();
+        *plan.lock().unwrap() = (comes, 0);
+        read(&mut consumer, &mut bus);
+        let (left, ran) = std::mem::take(&mut *plan.lock().unwrap());
+        if left > 0 {
+            place(&mut *publisher.lock().unwrap(), 2).unwrap();
+        }
+        read(&mut consumer, &mut bus);
+        check(&seen, &[1, 2], &format!("after statement {comes}"));
+        if left > 1 {
+            assert!(comes > AT_LEAST, "only {ran} statements");
+            return;
+        }
+    }
+}
