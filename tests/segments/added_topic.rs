@@ -3,31 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
 use persisting_message_bus::operate::RunHandle;
-use persisting_message_bus::{
-    Keyed, Message, MessageConsumer, MessageDispatcher, OnAdded, ParallelConsumer, Runner,
-};
+use persisting_message_bus::{Keyed, MessageDispatcher, OnAdded, ParallelConsumer, Runner};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::waiting::{wait_until, wait_until_every};
 
-use super::begun::Log;
+use super::begun::{Log, member};
 use super::connector;
 use super::records::Record;
 use super::running::has_ended_well;
 use super::topic::{Both, KEYS, Numbered, Orders, Paid, Payments, Step, Steps};
-
-impl Numbered for Both {
-    fn numbers(&self) -> (u64, u64) {
-        match self {
-            Self::Step(step) => (step.order, step.number),
-            Self::Paid(paid) => (paid.order, paid.number),
-        }
-    }
-}
 
 /// Payments have odd numbers, and steps even ones.
 fn is_payment(record: &Record) -> bool {
@@ -45,16 +33,8 @@ where
 {
     let log = Arc::clone(log);
     let make = move || {
-        let log = Arc::clone(&log);
-        MessageConsumer::external("all", move |message: &Message<S>| {
-            log.note(own, message);
-            thread::sleep(Duration::from_millis(1));
-            Ok(())
-        })
-        .page_size(10)
-        .lease_duration(Duration::from_secs(120))
-        .time_slice(Duration::from_millis(20))
-        .on_added(OnAdded::Replay)
+        let member = member::<S>(&log, own, Duration::from_millis(1));
+        member.page_size(10).on_added(OnAdded::Replay)
     };
     Runner::new(move || Ok::<_, io::Error>(connect()))
         .idle_interval(Duration::from_millis(20))

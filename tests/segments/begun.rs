@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
-use persisting_message_bus::backend::{Division, MessageRepository, Part, Slot};
-use persisting_message_bus::{EventSet, Message, MessageDispatcher, Position};
+use persisting_message_bus::backend::{Division, MessageRepository};
+use persisting_message_bus::handler::External;
+use persisting_message_bus::{EventSet, Message, MessageConsumer, MessageDispatcher, Position};
 
+use super::handling::Noted;
+use super::has_order;
 use super::records::{Published, Record, add};
 use super::topic::{Numbered, Orders, Step};
 
@@ -80,6 +85,23 @@ impl Log {
     }
 }
 
+/// Returns the consumer "all" of a member, which notes what it begins. Each message takes it some time.
+/// Its leases do not expire in a test.
+pub fn member<S: EventSet + Numbered>(
+    log: &Arc<Log>,
+    own: u32,
+    pause: Duration,
+) -> MessageConsumer<S, External<impl FnMut(&Message<S>) -> Noted + use<S>>> {
+    let log = Arc::clone(log);
+    MessageConsumer::external("all", move |message: &Message<S>| {
+        log.note(own, message);
+        thread::sleep(pause);
+        Ok(())
+    })
+    .lease_duration(Duration::from_secs(120))
+    .time_slice(Duration::from_millis(20))
+}
+
 /// Publishes the steps of these numbers in one transaction, one after the other of so many orders.
 pub fn publish(bus: &mut impl MessageRepository, numbers: Range<u64>, orders: u64) {
     let steps = numbers.map(|number| Step {
@@ -100,10 +122,8 @@ pub fn published(messages: u64, orders: u64) -> Published {
 
 /// Returns the number of the segment to which the messages of an order belong.
 pub fn segment_of(division: Division, order: u64) -> u16 {
-    let slot = Slot::of(&order.to_string());
     let mut all = division.all("");
-    let is_in = |part: &Part| matches!(part, Part::Keys(range) if range.contains(slot));
-    all.find(|it| is_in(&it.part)).unwrap().number
+    all.find(|it| has_order(it.part, order)).unwrap().number
 }
 
 /// Returns the holder of each epoch of each segment, and checks that there is only one.

@@ -2,7 +2,7 @@
 
 use diesel::Connection;
 use persisting_message_bus::backend::{
-    CursorUpdate, DividedBy, Division, MessageConsumerState, MessageSource, Part, Slot,
+    CursorUpdate, DividedBy, Division, MessageConsumerState, MessageSource,
 };
 use persisting_message_bus::handler::PageHandler;
 use persisting_message_bus::operate::{ConsumerKey, end_lease};
@@ -12,9 +12,9 @@ use persisting_message_bus_tests::seed;
 use super::dying::run_until;
 use super::records::{Published, add, assert_exactly_once};
 use super::sql::{Sql, effect};
-use super::topic::{Both, Orders, Paid, Payments, Step};
+use super::topic::{Both, Numbered, Orders, Paid, Payments, Step};
 use super::traces::take;
-use super::{LEASE, division};
+use super::{LEASE, division, has_order};
 
 const TOPICS: [&str; 2] = ["orders", "payments"];
 
@@ -28,10 +28,7 @@ const STEPS: usize = 8;
 fn member<D: Sql>() -> ParallelConsumer<Both, impl PageHandler<Both, D::Connection>> {
     let make = || {
         let handler = |bus: &mut D::Connection, message: &Message<Both>| {
-            let (order, number) = match message.payload() {
-                Both::Step(step) => (step.order, step.number),
-                Both::Paid(paid) => (paid.order, paid.number),
-            };
+            let (order, number) = message.payload().numbers();
             effect(bus, order, number)?;
             Ok(())
         };
@@ -129,10 +126,7 @@ impl<D: Sql> Place<D> {
     /// change.
     fn pass_the_stop(&mut self) {
         let first = division(&mut self.bus, "all").unwrap().segment("all", 0);
-        let is_elsewhere = |order: &u64| {
-            let slot = Slot::of(&order.to_string());
-            matches!(first.part, Part::Keys(range) if !range.contains(slot))
-        };
+        let is_elsewhere = |order: &u64| !has_order(first.part, *order);
         self.publish(&[(0..).find(is_elsewhere).unwrap()]);
         let mut lease = take(&mut self.bus, &first, "a thread", LEASE).unwrap();
         lease.cursor = Some(self.bus.current_head("orders").unwrap());

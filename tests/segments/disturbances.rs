@@ -2,7 +2,7 @@
 //! consumer that is divided.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use persisting_message_bus::backend::MessageSource;
@@ -15,8 +15,9 @@ use persisting_message_bus::{
     Message, MessageBus, MessageConsumer, MessageDispatcher, ParallelConsumer, RetryPolicy, Runner,
 };
 
+use super::begun::Log;
 use super::disturbed::{Disturbance, DisturbedState, Plan};
-use super::records::{Published, Record, add, judge};
+use super::records::{Published, add, judge};
 use super::running::has_ended_well;
 use super::topic::{Orders, Step};
 use super::{division, key, segments};
@@ -37,22 +38,15 @@ const LEASE: Duration = Duration::from_secs(120);
 
 const PAGE: usize = 3;
 
-type Records = Arc<Mutex<Vec<Record>>>;
 type Handler = Box<dyn FnMut(&Message<Orders>) -> Result<(), HandlerError> + Send>;
 
 /// Returns the consumer "all" of a process, which records the messages that it begins.
-fn member(process: u32, records: &Records) -> ParallelConsumer<Orders, External<Handler>> {
-    let records = Arc::clone(records);
+fn member(process: u32, log: &Arc<Log>) -> ParallelConsumer<Orders, External<Handler>> {
+    let log = Arc::clone(log);
     let make = move || {
-        let records = Arc::clone(&records);
+        let log = Arc::clone(&log);
         let handler: Handler = Box::new(move |message| {
-            let Orders::Step(Step { order, number }) = *message.payload();
-            records.lock().unwrap().push(Record {
-                process,
-                order,
-                number,
-                token: message.fencing_token(),
-            });
+            log.note(process, message);
             Ok(())
         });
         MessageConsumer::external("all", handler)
@@ -77,8 +71,8 @@ fn publish(bus: &mut InMemoryMessageBus, published: &mut Published, numbers: std
 /// Disturbs a consumer at this call. Returns whether it made so many calls.
 fn disturb(disturbance: Disturbance, at: usize, is_resized: bool) -> bool {
     let mut bus = InMemoryMessageBus::default();
-    let (records, mut published) = (Records::default(), Published::new());
-    let mut other = member(OTHER, &records);
+    let (log, mut published) = (Arc::<Log>::default(), Published::new());
+    let mut other = member(OTHER, &log);
     publish(&mut bus, &mut published, 0..30);
     if is_resized {
         other.handle_new_messages(&mut bus).unwrap();
@@ -103,13 +97,13 @@ fn disturb(disturbance: Disturbance, at: usize, is_resized: bool) -> bool {
     let running = Runner::new(move || Ok::<_, io::Error>(disturbed.clone()))
         .idle_interval(Duration::from_millis(5))
         .retry(RetryPolicy::default().initial_delay(Duration::ZERO))
-        .parallel(member(FIRST, &records))
+        .parallel(member(FIRST, &log))
         .start();
     running.caught_up_within(Duration::from_secs(60)).unwrap();
     let has_happened = plan.has_happened();
     has_ended_well(running);
     plan.give_back();
-    let verdict = judge(&records.lock().unwrap(), &published, &[FIRST]);
+    let verdict = judge(&log.records(), &published, &[FIRST]);
     // The thread that is disturbed begins no other message. The other thread can have a page in hand.
     let is_taken = disturbance == Disturbance::TakenOver;
     let most = if is_taken { PAGE } else { 0 };

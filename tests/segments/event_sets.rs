@@ -1,6 +1,7 @@
 //! Message types that a divided consumer does not want any more.
 
 use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
+use persisting_message_bus::handler::PageHandler;
 use persisting_message_bus::operate::{ConsumerKey, stop_wanting};
 use persisting_message_bus::{
     EventSet, MessageConsumer, MessageDispatcher, ParallelConsumer, Topic,
@@ -43,17 +44,31 @@ pub mod retired {
     }
 }
 
+fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u32>) {
+    MessageDispatcher::<Parcels>::new()
+        .dispatch_batch(bus, numbers.map(|number| Placed { number }))
+        .unwrap();
+}
+
+/// Lets a program that reads all types handle twenty messages, and returns its consumer.
+fn read_all<B: MessageRepository + MessageSource + MessageConsumerState>(
+    bus: &mut B,
+) -> ParallelConsumer<Parcels, impl PageHandler<Parcels, B> + use<B>> {
+    place(bus, 0..20);
+    let all = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
+    let mut all = ParallelConsumer::unordered(all).segments(4);
+    assert_eq!(all.handle_new_messages(bus).unwrap(), 20);
+    all
+}
+
 /// Lets a newer program handle some messages, and places more for each segment.
 fn roll_back(bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState)) {
-    let parcels = MessageDispatcher::<Parcels>::new();
-    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
-    parcels.dispatch_batch(bus, placed(0..20)).unwrap();
-    let newer = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
-    let mut newer = ParallelConsumer::unordered(newer).segments(4);
-    assert_eq!(newer.handle_new_messages(bus).unwrap(), 20);
+    read_all(bus);
     let cancelled = (0..20).map(|number| Cancelled { number });
-    parcels.dispatch_batch(bus, cancelled).unwrap();
-    parcels.dispatch_batch(bus, placed(20..50)).unwrap();
+    MessageDispatcher::<Parcels>::new()
+        .dispatch_batch(bus, cancelled)
+        .unwrap();
+    place(bus, 20..50);
 }
 
 pub fn an_unwanted_type_is_removed_from_all_segments<D: Database>() {
@@ -84,14 +99,8 @@ pub fn a_narrowed_event_set_is_that_of_all_segments<D: Database>() {
 
 /// Lets a program handle some messages and begin to change the number of segments, and places ten more.
 fn begin_change(bus: &mut (impl MessageRepository + MessageSource + MessageConsumerState)) {
-    let parcels = MessageDispatcher::<Parcels>::new();
-    let placed = |numbers: std::ops::Range<u32>| numbers.map(|number| Placed { number });
-    parcels.dispatch_batch(bus, placed(0..20)).unwrap();
-    let wider = || MessageConsumer::<Parcels>::external("all", |_| Ok(()));
-    let mut wider = ParallelConsumer::unordered(wider).segments(4);
-    assert_eq!(wider.handle_new_messages(bus).unwrap(), 20);
-    assert!(wider.resize(bus, 8).unwrap());
-    parcels.dispatch_batch(bus, placed(20..30)).unwrap();
+    assert!(read_all(bus).resize(bus, 8).unwrap());
+    place(bus, 20..30);
 }
 
 /// A type is retired by the deployment during which the number of segments changes.

@@ -26,7 +26,7 @@ pub fn place(bus: &mut impl MessageRepository, numbers: std::ops::Range<u64>) {
 }
 
 /// The result of a handler.
-type Noted = Result<(), HandlerError>;
+pub type Noted = Result<(), HandlerError>;
 
 /// The handled messages: positions and numbers.
 pub type Handled = Arc<Mutex<Vec<(Position, u64)>>>;

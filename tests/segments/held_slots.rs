@@ -1,8 +1,8 @@
 //! On MariaDB, open transactions hold all slots of publishers while a divided consumer is at work.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use persisting_message_bus::backend::TransactionControl;
@@ -13,10 +13,11 @@ use persisting_message_bus_tests::seed;
 use persisting_message_bus_tests::waiting::wait_until;
 
 use super::LEASE;
+use super::begun::Log;
 use super::handling::place;
-use super::records::{Published, Record, add, judge};
+use super::records::{Published, add, judge};
 use super::running::has_ended_well;
-use super::topic::{KEYS, Orders, Step};
+use super::topic::{KEYS, Orders};
 
 /// As many as a topic has.
 const SLOTS: u64 = 64;
@@ -24,26 +25,18 @@ const SLOTS: u64 = 64;
 /// The messages that are committed before.
 const BEFORE: u64 = 40;
 
-type Records = Arc<Mutex<Vec<Record>>>;
-
 /// Starts a process that handles messages while the gate is open.
 fn start(
     database: &Arc<Mariadb>,
-    records: &Records,
+    log: &Arc<Log>,
     process: u32,
     gate: &Arc<AtomicBool>,
 ) -> RunHandle {
-    let (records, gate) = (Arc::clone(records), Arc::clone(gate));
+    let (log, gate) = (Arc::clone(log), Arc::clone(gate));
     let make = move || {
-        let (records, gate) = (Arc::clone(&records), Arc::clone(&gate));
+        let (log, gate) = (Arc::clone(&log), Arc::clone(&gate));
         MessageConsumer::<Orders>::external("all", move |message: &Message<Orders>| {
-            let Orders::Step(Step { order, number }) = *message.payload();
-            records.lock().unwrap().push(Record {
-                process,
-                order,
-                number,
-                token: message.fencing_token(),
-            });
+            log.note(process, message);
             wait_until("the gate opens", || gate.load(Ordering::SeqCst));
             Ok(())
         })
@@ -64,9 +57,9 @@ fn open_publishers_in_all_slots_lose_nothing_and_reorder_nothing() {
     let database = Arc::new(Mariadb::create());
     let mut bus = database.connect();
     place(&mut bus, 0..BEFORE);
-    let (records, gate) = (Records::default(), Arc::new(AtomicBool::new(false)));
-    let handled = || records.lock().unwrap().len() as u64;
-    let mut processes = vec![start(&database, &records, 1, &gate)];
+    let (log, gate) = (Arc::<Log>::default(), Arc::new(AtomicBool::new(false)));
+    let handled = || log.all().len() as u64;
+    let mut processes = vec![start(&database, &log, 1, &gate)];
     wait_until("the threads are at work", || handled() > 0);
 
     let mut open: Vec<_> = (BEFORE..BEFORE + SLOTS)
@@ -78,7 +71,7 @@ fn open_publishers_in_all_slots_lose_nothing_and_reorder_nothing() {
         })
         .collect();
     assert_eq!(Mariadb::fences(&mut bus) as u64, SLOTS);
-    processes.push(start(&database, &records, 2, &gate));
+    processes.push(start(&database, &log, 2, &gate));
     gate.store(true, Ordering::SeqCst);
     wait_until("everything committed is handled", || handled() == BEFORE);
 
@@ -106,6 +99,6 @@ fn open_publishers_in_all_slots_lose_nothing_and_reorder_nothing() {
         &mut published,
         committed.into_iter().map(|it| (it % KEYS, it)),
     );
-    let verdict = judge(&records.lock().unwrap(), &published, &[]);
+    let verdict = judge(&log.records(), &published, &[]);
     assert_eq!(verdict, Default::default());
 }

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use diesel::Connection;
 use diesel::connection::{InstrumentationEvent, SimpleConnection};
+use diesel::{Connection, SqliteConnection};
 use persisting_message_bus::backend::{
-    DividedBy, Division, MessageRepository, Part, Slot, TransactionControl,
+    DividedBy, Division, MessageConsumerState, MessageRepository, MessageSource,
+    TransactionControlOn,
 };
 use persisting_message_bus::handler::PageHandler;
 use persisting_message_bus::{
     Error, Message, MessageConsumer, MessageDispatcher, ParallelConsumer,
 };
 use persisting_message_bus_tests::databases::{Database, Server, Sqlite};
+use persisting_message_bus_tests::overtaking::Overtaking;
 
+use super::has_order;
 use super::topic::{Orders, Step};
 
 const SEGMENTS: u16 = 2;
@@ -35,13 +38,7 @@ fn note(seen: &Seen, message: &Message<Orders>) {
 /// Returns an order of each segment.
 fn orders() -> Vec<u64> {
     let division = Division::new(DividedBy::Key, SEGMENTS);
-    let order_of = |part| {
-        let has = |order: &u64| {
-            let slot = Slot::of(&order.to_string());
-            matches!(part, Part::Keys(range) if range.contains(slot))
-        };
-        (0..).find(has).unwrap()
-    };
+    let order_of = |part| (0..).find(|order| has_order(part, *order)).unwrap();
     division.all("all").map(|it| order_of(it.part)).collect()
 }
 
@@ -56,8 +53,7 @@ fn place(bus: &mut impl MessageRepository, number: u64) -> Result<(), Error> {
 /// Handles what is new, and adds nothing else.
 fn read<B, H>(consumer: &mut ParallelConsumer<Orders, H>, bus: &mut B)
 where
-    B: persisting_message_bus::backend::MessageSource
-        + persisting_message_bus::backend::MessageConsumerState,
+    B: MessageSource + MessageConsumerState,
     H: PageHandler<Orders, B>,
 {
     consumer.handle_new_messages(bus).unwrap();
@@ -73,30 +69,6 @@ fn check(seen: &Seen, numbers: &[u64], when: &str) {
     assert_eq!(seen, expected, "{when}");
 }
 
-/// The statement of the consumer after which a slow publisher begins and a fast one overtakes it
-/// (`comes`), and the one after which the slow publisher commits (`goes`).
-struct Plan<C> {
-    slow: C,
-    fast: C,
-    statements: u32,
-    comes: u32,
-    goes: u32,
-}
-
-impl<C: MessageRepository + TransactionControl> Plan<C> {
-    fn a_statement_has_run(&mut self) {
-        self.statements += 1;
-        if self.statements == self.comes {
-            self.slow.begin().unwrap();
-            place(&mut self.slow, 2).unwrap();
-            place(&mut self.fast, 3).unwrap();
-        }
-        if self.statements == self.goes {
-            self.slow.commit().unwrap();
-        }
-    }
-}
-
 fn lose_nothing<D: Server, H: PageHandler<Orders, D::Plain>>(
     seen: &Seen,
     mut consumer: ParallelConsumer<Orders, H>,
@@ -106,33 +78,13 @@ fn lose_nothing<D: Server, H: PageHandler<Orders, D::Plain>>(
     place(&mut bus, 0).unwrap();
     read(&mut consumer, &mut bus);
     check(seen, &[0], "at first");
-    let plan = Arc::new(Mutex::new(Plan {
-        slow: database.connect(),
-        fast: database.connect(),
-        statements: 0,
-        comes: 0,
-        goes: 0,
-    }));
-    let watched = Arc::clone(&plan);
-    bus.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::FinishQuery { .. } = event {
-            watched.lock().unwrap().a_statement_has_run();
-        }
+    let publishers = [(); 2].map(|()| database.connect());
+    let overtaking = Overtaking::between_statements_of(&mut bus, publishers, |bus, number| {
+        place(bus, number).unwrap();
     });
     for comes in 1.. {
         for goes in LATER.map(|later| comes + later) {
-            {
-                let mut plan = plan.lock().unwrap();
-                (plan.statements, plan.comes, plan.goes) = (u32::MAX / 2, comes, goes);
-                place(&mut plan.fast, 1).unwrap();
-                plan.statements = 0;
-            }
-            read(&mut consumer, &mut bus);
-            let ran = plan.lock().unwrap().statements;
-            // The consumer may have finished earlier.
-            while plan.lock().unwrap().statements < goes {
-                plan.lock().unwrap().a_statement_has_run();
-            }
+            let ((), ran) = overtaking.during(comes, goes, || read(&mut consumer, &mut bus));
             read(&mut consumer, &mut bus);
             check(seen, &[1, 2, 3], &format!("from {comes} to {goes}"));
             if ran < comes {
@@ -141,6 +93,22 @@ fn lose_nothing<D: Server, H: PageHandler<Orders, D::Plain>>(
             }
         }
     }
+}
+
+/// Returns a consumer with a transactional handler that notes the messages.
+fn transactional<C: TransactionControlOn<C> + MessageConsumerState + 'static>(
+    seen: &Seen,
+) -> ParallelConsumer<Orders, impl PageHandler<Orders, C> + use<C>> {
+    let noted = Arc::clone(seen);
+    let make = move || {
+        let noted = Arc::clone(&noted);
+        let handler = move |_: &mut C, message: &Message<Orders>| {
+            note(&noted, message);
+            Ok(())
+        };
+        MessageConsumer::<Orders>::transactional("all", handler)
+    };
+    ParallelConsumer::by_key(make).segments(SEGMENTS)
 }
 
 pub fn publishers_between_the_statements_of_segments_lose_nothing<D: Server>() {
@@ -158,16 +126,7 @@ pub fn publishers_between_the_statements_of_segments_lose_nothing<D: Server>() {
 
 pub fn publishers_between_the_statements_of_transactional_segments_lose_nothing<D: Server>() {
     let seen = Seen::default();
-    let noted = Arc::clone(&seen);
-    let make = move || {
-        let noted = Arc::clone(&noted);
-        let handler = move |_: &mut D::Plain, message: &Message<Orders>| {
-            note(&noted, message);
-            Ok(())
-        };
-        MessageConsumer::<Orders>::transactional("all", handler)
-    };
-    lose_nothing::<D, _>(&seen, ParallelConsumer::by_key(make).segments(SEGMENTS));
+    lose_nothing::<D, _>(&seen, transactional(&seen));
 }
 
 /// SQLite has one writer at a time. So a publisher that meets a transaction of the consumer commits after
@@ -178,16 +137,7 @@ fn publishers_between_the_statements_of_segments_lose_nothing_on_sqlite() {
     let (mut bus, mut publisher) = (database.connect(), database.connect());
     publisher.batch_execute("PRAGMA busy_timeout = 0").unwrap();
     let seen = Seen::default();
-    let noted = Arc::clone(&seen);
-    let make = move || {
-        let noted = Arc::clone(&noted);
-        let handler = move |_: &mut diesel::SqliteConnection, message: &Message<Orders>| {
-            note(&noted, message);
-            Ok(())
-        };
-        MessageConsumer::<Orders>::transactional("all", handler)
-    };
-    let mut consumer = ParallelConsumer::by_key(make).segments(SEGMENTS);
+    let mut consumer = transactional::<SqliteConnection>(&seen);
     place(&mut publisher, 0).unwrap();
     read(&mut consumer, &mut bus);
     check(&seen, &[0], "at first");

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
 use persisting_message_bus::operate::RunHandle;
-use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, Runner};
+use persisting_message_bus::{ParallelConsumer, Runner};
 use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::waiting::{wait_until, wait_until_every};
 
-use super::begun::{Log, holders, publish, published};
+use super::begun::{Log, holders, member, publish, published};
 use super::records::{Verdict, judge};
 use super::running::has_ended_well;
 use super::topic::Steps;
@@ -31,16 +31,7 @@ fn start<B>(connect: impl Fn() -> B + Send + Sync + 'static, log: Arc<Log>, own:
 where
     B: MessageSource + MessageConsumerState + Send + 'static,
 {
-    let make = move || {
-        let log = Arc::clone(&log);
-        MessageConsumer::external("all", move |message: &Message<Steps>| {
-            log.note(own, message);
-            thread::sleep(Duration::from_millis(2));
-            Ok(())
-        })
-        .lease_duration(Duration::from_secs(120))
-        .time_slice(Duration::from_millis(20))
-    };
+    let make = move || member::<Steps>(&log, own, Duration::from_millis(2));
     Runner::new(move || Ok::<_, io::Error>(connect()))
         .idle_interval(Duration::from_millis(50))
         .parallel(ParallelConsumer::by_key(make).segments(SEGMENTS).threads(1))

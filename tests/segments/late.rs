@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::backend::{
-    CursorUpdate, MessageConsumerState, MessageSource, Place, Segment, Slot,
+    CursorUpdate, MessageConsumerState, MessageSource, Place, Segment,
 };
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{
@@ -22,7 +22,7 @@ use super::running::has_ended_well;
 use super::sql::Sql;
 use super::topic::KEYS;
 use super::traces::take;
-use super::{LEASE, connector, division, segments};
+use super::{LEASE, connector, division, has_order, segments};
 
 const SEGMENTS: u16 = 8;
 const THREADS: usize = 4;
@@ -113,7 +113,7 @@ pub fn a_late_segment_holds_up_no_other<D: Filled>() {
     let (database, connect) = connector::<D>();
     let mut bus = database.connect();
     let late = make_late::<D>(&mut bus);
-    let others = Vec::from_iter((0..KEYS).filter(|order| !has(&late, *order)));
+    let others = Vec::from_iter((0..KEYS).filter(|order| !has_order(late.part, *order)));
     let handled = Arc::<Handled>::default();
     let mut published = Vec::new();
     // One thread works on all segments in turns.
@@ -150,12 +150,6 @@ pub fn a_late_segment_holds_up_no_other<D: Filled>() {
     );
 }
 
-/// Returns whether the segment has the messages of an order.
-fn has(segment: &Segment, order: u64) -> bool {
-    let slots = segment.part.slots().expect("a segment");
-    slots.contains(Slot::of(&order.to_string()))
-}
-
 /// Divides the consumer "all", fills the topic, and moves all segments to the end, but for the first that
 /// has messages. Returns that one.
 fn make_late<D: Filled>(bus: &mut D::Connection) -> Segment {
@@ -170,7 +164,7 @@ fn make_late<D: Filled>(bus: &mut D::Connection) -> Segment {
     let end = bus.current_head("orders").unwrap();
     assert!(end > Position::new(1_000_000));
     let division = division(bus, "all").unwrap();
-    let has_messages = |it: &Segment| (0..KEYS).any(|order| has(it, order));
+    let has_messages = |it: &Segment| (0..KEYS).any(|order| has_order(it.part, order));
     let late = division.all("all").find(has_messages).unwrap();
     for segment in division.all("all").filter(|it| *it != late) {
         let lease = take(bus, &segment, "an operator", LEASE).unwrap();
@@ -202,7 +196,7 @@ fn start<B: MessageSource + MessageConsumerState + Send + 'static>(
         let (late, handled) = (late.clone(), Arc::clone(&handled));
         MessageConsumer::<Lots>::external("all", move |message: &Message<Lots>| {
             let Lots::Lot(lot) = message.payload();
-            if !has(&late, lot.order) {
+            if !has_order(late.part, lot.order) {
                 let mut others = handled.others.lock().unwrap();
                 others.push((lot.number, lot.order));
                 return Ok(());

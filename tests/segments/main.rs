@@ -42,7 +42,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use persisting_message_bus::backend::{ConsumerRow, Division, MessageConsumerState};
+use persisting_message_bus::backend::{ConsumerRow, Division, MessageConsumerState, Part, Slot};
 use persisting_message_bus::operate::ConsumerKey;
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
 
@@ -240,6 +240,12 @@ fn key(consumer: &str) -> ConsumerKey<'_> {
         consumer,
         topic: "orders",
     }
+}
+
+/// Returns whether a part has the messages of an order.
+fn has_order(part: Part, order: u64) -> bool {
+    let slots = part.slots().expect("a part of the keys");
+    slots.contains(Slot::of(&order.to_string()))
 }
 
 /// Returns how a consumer is divided.

@@ -201,28 +201,33 @@ fn only_pages_at_work_are_repeated(outcome: &Outcome, bus: &mut impl MessageCons
     }
 }
 
+/// `crash` kills the server of this address and starts it again.
+fn work_goes_on<D>(url: &str, crash: impl FnMut())
+where
+    D: Sql<Connection: Connection>,
+{
+    let outcome = nothing_is_skipped::<D>(url, url, crash);
+    only_pages_at_work_are_repeated(&outcome, &mut D::Connection::establish(url).unwrap());
+}
+
 #[test]
 fn work_goes_on_after_mariadb_was_killed() {
     let mut server = MariadbServer::start();
-    let url = server.url();
-    migrate(&mut MysqlConnection::establish(&url).unwrap()).unwrap();
-    let outcome = nothing_is_skipped::<Mariadb>(&url, &url, || {
+    migrate(&mut MysqlConnection::establish(&server.url()).unwrap()).unwrap();
+    work_goes_on::<Mariadb>(&server.url(), || {
         server.kill();
         server.start_again();
     });
-    only_pages_at_work_are_repeated(&outcome, &mut MysqlConnection::establish(&url).unwrap());
 }
 
 #[test]
 fn work_goes_on_after_postgres_was_killed() {
     let mut server = PostgresServer::start();
-    let url = server.url();
-    migrate(&mut PgConnection::establish(&url).unwrap()).unwrap();
-    let outcome = nothing_is_skipped::<Postgres>(&url, &url, || {
+    migrate(&mut PgConnection::establish(&server.url()).unwrap()).unwrap();
+    work_goes_on::<Postgres>(&server.url(), || {
         server.kill();
         server.start_again();
     });
-    only_pages_at_work_are_repeated(&outcome, &mut PgConnection::establish(&url).unwrap());
 }
 
 /// Stops the process that writes the commits for which no session waits, until the server starts again.

@@ -47,6 +47,22 @@ pub trait Numbered {
     fn numbers(&self) -> (u64, u64);
 }
 
+impl Numbered for Orders {
+    fn numbers(&self) -> (u64, u64) {
+        let Self::Step(step) = self;
+        (step.order, step.number)
+    }
+}
+
+impl Numbered for Both {
+    fn numbers(&self) -> (u64, u64) {
+        match self {
+            Self::Step(step) => (step.order, step.number),
+            Self::Paid(paid) => (paid.order, paid.number),
+        }
+    }
+}
+
 impl Numbered for Moves {
     fn numbers(&self) -> (u64, u64) {
         match self {

@@ -6,6 +6,7 @@ pub mod databases;
 mod forwarding;
 pub mod hostile;
 pub mod http_server;
+pub mod overtaking;
 pub mod servers;
 pub mod silent_server;
 pub mod statements;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
-use serde::ser::{Error as _, SerializeMap};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -20,9 +20,6 @@ const CAUSATION_ID: &str = "__causation_id";
 const MESSAGE_KEY: &str = "__message_key";
 const MESSAGE_TOPIC: &str = "__message_topic";
 const TIME_OF_RECORDING: &str = "__time_of_recording";
-
-/// The headers of most messages are not longer, in bytes.
-const USUAL_LENGTH: usize = 256;
 
 /// The metadata of a message.
 ///
@@ -201,10 +198,7 @@ impl Headers {
     }
 
     pub(crate) fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut json = Vec::with_capacity(USUAL_LENGTH);
-        serde_json::to_writer(&mut json, self)?;
-        let json = String::from_utf8(json).map_err(serde_json::Error::custom)?;
-        Ok(plain_json::plain(json))
+        Ok(plain_json::plain(serde_json::to_string(self)?))
     }
 
     /// Returns the custom headers among the stored headers.
@@ -232,7 +226,8 @@ impl Serialize for Headers {
         }
         map.serialize_entry(MESSAGE_TOPIC, self.topic)?;
         if let Some(time) = self.recorded_at {
-            map.serialize_entry(TIME_OF_RECORDING, &time::rfc3339(time))?;
+            let text = time.to_rfc3339_opts(SecondsFormat::Micros, true);
+            map.serialize_entry(TIME_OF_RECORDING, &text)?;
         }
         if let Some(correlation_id) = &self.correlation_id {
             map.serialize_entry(CORRELATION_ID, correlation_id)?;

@@ -2,7 +2,7 @@
 //!
 //! The driver hands over the rows of each packet as it arrives. Waking the blocked thread for each
 //! costs more than reading its rows. So a task gathers them, which mostly runs on the runtime's thread
-//! that reads the packets.
+//! that reads the packets. A thread that drives its connection itself needs no task.
 
 use std::mem;
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use crate::sql::executor::pipeline::{PgRow, Pipeline};
 /// batch for a whole page would be slower.
 const BATCH: usize = 64 * 1024;
 
-/// The largest number of rows that are taken from a packet at once. The memory of a few rows is used again
+/// The largest number of rows for which a thread that drives its connection waits once. The memory of a few rows is used again
 /// for the next ones, while it is still in the processor's cache.
 const MOST_ROWS: usize = 8;
 
@@ -52,24 +52,24 @@ pub(crate) fn for_each_row<E>(
     let thread = &pipeline.thread;
     let rows = thread.wait(pipeline.rows(statement)).map_err(&failed)?;
     let Some(runtime) = thread.shared() else {
-        return receive_packets(thread, rows, failed, receive);
+        return receive_chunks(thread, rows, failed, receive);
     };
     let (sender, batches) = channel(1);
     runtime.spawn(send(rows, sender));
     receive_all(batches, failed, receive)
 }
 
-/// Receives the rows on the thread that drives the connection. It waits once for each packet.
-fn receive_packets<E>(
+/// Receives the rows on the thread that drives the connection, a few at a time.
+fn receive_chunks<E>(
     thread: &OnThisThread,
     rows: impl Stream<Item = QueryResult<PgRow>> + Unpin,
     failed: impl Fn(DieselError) -> E,
     mut receive: impl FnMut(&PgRow) -> Result<ControlFlow<()>, E>,
 ) -> Result<(), E> {
-    // The driver hands over one packet, and has no other one ready before it is polled again.
-    let mut packets = rows.ready_chunks(MOST_ROWS);
-    while let Some(packet) = thread.wait(packets.next()) {
-        for row in packet {
+    // The application's code, which decodes the rows, runs outside of the connection's runtime.
+    let mut chunks = rows.ready_chunks(MOST_ROWS);
+    while let Some(chunk) = thread.wait(chunks.next()) {
+        for row in chunk {
             if receive(&row.map_err(&failed)?)?.is_break() {
                 return Ok(());
             }

@@ -44,7 +44,7 @@ pub type Dedicated<C> = AsyncConnectionWrapper<DedicatedConnection<C>, OnThisThr
 ///
 /// The future of `connect` is awaited outside of every other runtime. It should only open the
 /// connection. Other tasks that it starts, such as those of an HTTP client, run only while a thread
-/// waits for this connection.
+/// waits for this connection: start them in your own runtime with `Handle::spawn`.
 ///
 #[cfg_attr(feature = "diesel-async-0_9-postgres", doc = "```no_run")]
 #[cfg_attr(not(feature = "diesel-async-0_9-postgres"), doc = "```ignore")]

@@ -1,6 +1,8 @@
 //! The statement that publishes a message through any driver. SQLite has one writer at a time, so a
 //! plain INSERT skips nothing.
 
+use chrono::SecondsFormat;
+
 use crate::message::raw::RawMessage;
 use crate::message::time;
 use crate::sql::columns::columns;
@@ -39,7 +41,7 @@ pub(in crate::sql) fn insert(
     values.extend([
         StatementValue::text(&*message.payload),
         StatementValue::text(&*message.headers),
-        StatementValue::Text(time::rfc3339(published_at)),
+        StatementValue::Text(published_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
     ]);
     (sql, values)
 }

@@ -1,5 +1,6 @@
 //! A message's values as SQLite stores them.
 
+use chrono::SecondsFormat;
 use diesel::query_builder::AstPass;
 use diesel::result::QueryResult;
 use diesel::sql_types::Text;
@@ -25,7 +26,7 @@ impl RowDialect for Sqlite {
         let published_at = time::storable(message.published_at);
         Texts {
             message_id: message.message_id.to_string(),
-            published_at: time::rfc3339(published_at),
+            published_at: published_at.to_rfc3339_opts(SecondsFormat::Micros, true),
         }
     }
 
