@@ -21,6 +21,7 @@ mod joining;
 mod late;
 mod leaving;
 mod open_snapshot;
+mod operated;
 mod operating;
 mod parking;
 mod poisonous;

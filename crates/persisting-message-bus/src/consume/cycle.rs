@@ -300,6 +300,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         self.skipped += outcome.skipped as u64;
         observe::page_handled(&self.name, self.segment_number(), outcome.handled, begun);
         let handled = outcome.handled;
+        if !outcome.is_not_stored {
+            self.note_cursors(page.places_after(handled).map(|(_, place)| place));
+        }
         if let Some(final_up_to) = outcome.unstored {
             // The consumer keeps the leases until their cursors are stored.
             self.memory.unstored = Some(Unstored::of(leases, page, final_up_to));

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, MessageConsumerState};
 use crate::store::part::{Part, SlotRange};
+use crate::store::place::Place;
 use crate::store::segment::{Division, Segment};
 use crate::store::source::MessageSource;
 
@@ -19,7 +20,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
         self.segment = Some(segment);
         self.memory = memory;
+        self.memory.cursors.clear();
         self.ends = Some(ends);
+    }
+
+    /// Notes where the cursors of its segment are stored. Until the lease ends, nothing else moves them.
+    pub(super) fn note_cursors(&mut self, places: impl Iterator<Item = Place>) {
+        if self.segment.is_some() {
+            self.memory.cursors.clear();
+            self.memory
+                .cursors
+                .extend(places.map(|place| place.position()));
+        }
     }
 
     /// Ends to work for a segment, and returns what must be remembered of it.

@@ -61,6 +61,8 @@ pub struct PageOutcome {
     pub(super) unstored: Option<usize>,
     /// Whether the leases were released with the last cursor.
     pub(super) released: bool,
+    /// Whether the cursors after the handled messages could not be stored.
+    pub(super) is_not_stored: bool,
 }
 
 /// Messages that were tried together, after the handled ones.
@@ -95,6 +97,7 @@ impl PageOutcome {
 
     /// Records that a cursor could not be stored after external effects.
     pub(super) fn failed_to_store(&mut self, error: Error) {
+        self.is_not_stored = true;
         // To store the cursor later is better than to handle the messages again.
         if error.class().is_some_and(Class::may_pass) {
             self.unstored = Some(self.handled);

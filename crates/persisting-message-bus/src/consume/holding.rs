@@ -13,6 +13,7 @@ use crate::consume::unstored::Unstored;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState};
+use crate::store::lease::Lease;
 use crate::store::source::MessageSource;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
@@ -40,6 +41,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 return Err(error);
             }
         };
+        self.note_cursors(leases.leases.iter().map(Lease::place));
         if H::NEEDS_HEARTBEAT {
             self.held.set(&leases.leases);
         }

@@ -55,8 +55,9 @@ pub(super) enum DeskState {
     /// This process does not try again, until the cursors are moved.
     Stopped {
         error: Option<Error>,
-        /// The cursors, as the first look that began afterwards has seen them.
-        cursors: Option<Vec<Position>>,
+        /// The cursors where the thread has left them. If it did not know them, those that the first look
+        /// has seen that began afterwards.
+        cursors: Vec<Position>,
         since: Instant,
     },
 }
@@ -95,13 +96,11 @@ impl Desk {
         let now: Vec<_> = (0..seen.rows.len())
             .map(|topic| seen.cursor(topic))
             .collect();
-        match cursors {
-            None => *cursors = Some(now),
-            Some(then) if *then == now => {}
-            Some(_) => {
-                self.state = DeskState::Resting;
-                (self.progress, self.rests_until, self.failing) = (Progress::default(), None, None);
-            }
+        if cursors.is_empty() {
+            *cursors = now;
+        } else if *cursors != now {
+            self.state = DeskState::Resting;
+            (self.progress, self.rests_until, self.failing) = (Progress::default(), None, None);
         }
     }
 
@@ -185,7 +184,7 @@ impl Desk {
             Next::Stop => {
                 self.state = DeskState::Stopped {
                     error,
-                    cursors: None,
+                    cursors: std::mem::take(&mut self.memory.cursors),
                     since: Instant::now(),
                 };
                 None

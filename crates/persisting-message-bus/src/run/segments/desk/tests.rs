@@ -112,6 +112,22 @@ fn a_stopped_segment_is_tried_again_only_when_its_cursor_moves_after_that() {
     assert!(desk.is_resting());
 }
 
+/// An operator can move the cursor before the first look after the stop.
+#[test]
+fn a_stopped_segment_is_tried_again_when_its_cursor_is_not_where_the_thread_has_left_it() {
+    for (found, is_moved) in [(0, true), (5, false), (6, true)] {
+        let mut desk = Desk::default();
+        let mut memory = desk.begin();
+        memory.cursors = vec![Position::new(5)];
+        let error = Error::permanent("handling", "no");
+        desk.put_back(memory, Outcome::Failed(error), Next::Stop);
+        for _look in 0..2 {
+            desk.see(&seen(found, None), Instant::now());
+            assert_eq!(desk.is_resting(), is_moved, "{found}");
+        }
+    }
+}
+
 #[test]
 fn a_cursor_after_the_head_or_beside_another_message_is_doubted() {
     let head = MessageAt {
