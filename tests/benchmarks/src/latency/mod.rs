@@ -2,6 +2,7 @@
 //! and the number of statements that such a consumer runs while it is idle.
 
 mod awaiting;
+mod by_hand;
 mod crowd;
 mod idle;
 mod pace;

@@ -10,7 +10,7 @@ use benchmark_rows::Failure;
 use benchmark_rows::topic::Orders;
 use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher, Runner};
 
-use super::{Pace, Wake, awaiting};
+use super::{Pace, Wake, awaiting, by_hand};
 use crate::with_driver::WithDriver;
 
 /// The time that a message may take.
@@ -103,8 +103,10 @@ fn start_consumer<B: WithDriver>(
     url: &str,
     wake: Wake,
 ) -> Result<(Consumer, Receiver<Instant>), Failure> {
-    if matches!(wake, Wake::Tasks) {
-        return awaiting::start(url);
+    match wake {
+        Wake::Tasks => return awaiting::start(url),
+        Wake::ByHand => return by_hand::start(url),
+        Wake::Polling | Wake::Waker | Wake::Notification => {}
     }
     let (sender, handled) = channel();
     let consumer = MessageConsumer::external("latency", move |message: &Message<Orders>| {

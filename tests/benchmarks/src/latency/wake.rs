@@ -15,6 +15,8 @@ pub enum Wake {
     Notification,
     /// The same, by tasks of an async program, for a consumer with an async handler.
     Tasks,
+    /// The publisher notifies a program that has no consumer, and only reads.
+    ByHand,
 }
 
 impl Wake {
@@ -22,7 +24,7 @@ impl Wake {
     pub fn all<B: WithDriver>() -> Vec<Self> {
         let mut all = vec![Self::Polling, Self::Waker];
         if B::NOTIFIES {
-            all.extend([Self::Notification, Self::Tasks]);
+            all.extend([Self::Notification, Self::Tasks, Self::ByHand]);
         }
         all
     }
@@ -33,7 +35,7 @@ impl Wake {
         match self {
             Self::Polling => Box::new(|| ()),
             Self::Waker => Box::new(move || waker.wake()),
-            Self::Notification | Self::Tasks => B::notification(url, waker),
+            Self::Notification | Self::Tasks | Self::ByHand => B::notification(url, waker),
         }
     }
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Wake {
             Self::Waker => "woken",
             Self::Notification => "notified",
             Self::Tasks => "notified, async handler",
+            Self::ByHand => "notified, by hand",
         })
     }
 }
