@@ -305,5 +305,6 @@ fn acquire_with_names(
         owner: "another process",
         duration: std::time::Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     })
 }

@@ -242,6 +242,7 @@ macro_rules! conformance_on {
                     a_lease_of_usual_length_is_not_unusually_late,
                     an_ended_lease_fences_its_holder,
                     the_work_of_an_ended_lease_is_suspect,
+                    a_page_that_is_noted_with_the_lease_is_suspect_after_its_holder,
                     a_lease_without_a_holder_is_not_ended,
                     a_holder_at_work_notices_that_its_lease_was_ended,
                 ]

@@ -52,6 +52,7 @@ pub fn a_consumer_goes_through_its_conditions<D: Database>() {
         owner: "me",
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
+        hands_out: false,
     });
     let working = status(&mut bus);
     assert_eq!(working.condition, ConsumerCondition::Working);
@@ -76,6 +77,7 @@ pub fn a_lease_holder_without_progress_is_not_working<D: Database>() {
         owner: "me",
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
+        hands_out: false,
     })
     .unwrap();
     assert_eq!(status(&mut bus).condition, ConsumerCondition::Held);
@@ -90,6 +92,7 @@ pub fn an_expired_lease_does_not_count_as_held<D: Database>() {
         owner: "me",
         duration: Duration::ZERO,
         identity: Default::default(),
+        hands_out: false,
     })
     .unwrap();
     let status = status(&mut bus);

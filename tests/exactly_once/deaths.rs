@@ -202,6 +202,7 @@ fn die<D: Sql>(bus: &mut D::Connection, owner: &str, work: Option<Work>) {
             owner,
             duration: Duration::ZERO,
             identity: Default::default(),
+            hands_out: false,
         })
         .unwrap();
     let note = NoteWork {
@@ -256,6 +257,7 @@ fn a_process_that_reacquires_its_own_lease_has_not_died<D: Sql>() {
         owner,
         duration: Duration::ZERO,
         identity: Default::default(),
+        hands_out: false,
     };
     assert_eq!(bus.acquire(&request("a process")).unwrap().left, None);
     assert_eq!(bus.acquire(&request("another process")).unwrap().left, None);

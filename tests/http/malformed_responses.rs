@@ -82,6 +82,7 @@ impl MalformedServer {
                 event_set: None,
                 source: Some(&url),
             },
+            hands_out: false,
         };
         let lease = state.acquire(&lease).unwrap();
         state

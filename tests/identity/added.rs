@@ -163,6 +163,7 @@ fn move_to_start(bus: &mut impl MessageConsumerState) {
         owner: "a process that dies",
         duration: Duration::from_secs(10),
         identity: Default::default(),
+        hands_out: false,
     });
     let update = persisting_message_bus::backend::CursorUpdate {
         place: Place::BEFORE_ALL,

@@ -28,6 +28,7 @@ fn request(key: ConsumerKey<'_>, duration: Duration) -> LeaseRequest<'_> {
         owner: "another process",
         duration,
         identity: ConsumerIdentity::default(),
+        hands_out: false,
     }
 }
 

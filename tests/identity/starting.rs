@@ -118,6 +118,7 @@ pub fn a_consumer_at_work_or_an_existing_name_is_not_renamed<D: Database>() {
         owner: "another process",
         duration: Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     });
     assert!(bus.rename("one", "two").unwrap_err().is_lease_held());
     bus.release(&lease.unwrap()).unwrap();

@@ -254,6 +254,7 @@ fn acquiring_a_lease_does_not_wait_for_its_holders_transaction() {
         owner,
         duration: std::time::Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     };
     let lease = one.acquire(&request("one")).unwrap();
     one.begin().unwrap();

@@ -85,6 +85,7 @@ fn acquiring_a_lease_does_not_wait_for_the_disk() {
         owner: "one",
         duration: Duration::from_secs(30),
         identity: Default::default(),
+        hands_out: false,
     };
     let is_on_its_way = |bus: &mut PgConnection| -> bool {
         let later = "SELECT pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()";

@@ -23,6 +23,7 @@ fn request(owner: &str) -> LeaseRequest<'_> {
         owner,
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
+        hands_out: false,
     }
 }
 

@@ -47,6 +47,7 @@ pub fn take(bus: &mut impl MessageConsumerState, owner: &str, duration: Duration
         owner,
         duration,
         identity: Default::default(),
+        hands_out: false,
     });
     match taken {
         Ok(_) => true,

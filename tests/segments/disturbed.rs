@@ -115,6 +115,7 @@ impl Plan {
                 owner: "another process",
                 duration: LEASE,
                 identity: Default::default(),
+                hands_out: false,
             })
         });
         self.held.lock().unwrap().extend(leases.flatten());

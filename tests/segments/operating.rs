@@ -38,6 +38,7 @@ pub fn take(bus: &mut impl MessageConsumerState, consumer: &str, number: u16) ->
         owner: "another process",
         duration: Duration::from_secs(3_600),
         identity: Default::default(),
+        hands_out: false,
     };
     bus.acquire(&request).unwrap()
 }

@@ -179,6 +179,7 @@ pub fn a_consumer_with_a_final_message_is_not_divided<D: Database>() {
             owner: "another process",
             duration: Duration::from_secs(60),
             identity: Default::default(),
+            hands_out: false,
         })
         .unwrap();
     let failure = NewFailure {

@@ -133,6 +133,7 @@ fn change<'a>(
             owner: "a process that replaces them",
             duration,
             identity: Default::default(),
+            hands_out: false,
         };
         bus.acquire(&request).unwrap()
     });
@@ -181,6 +182,7 @@ pub fn segments_of_no_topic_are_replaced_if_one_is_held<D: Database>() {
         owner: "a thread",
         duration: LEASE,
         identity: Default::default(),
+        hands_out: false,
     };
     bus.acquire(&request).unwrap();
     let refused = bus.replace_segments(&changes).unwrap_err();

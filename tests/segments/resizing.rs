@@ -66,6 +66,7 @@ pub fn a_segment_of_another_size_is_not_taken<D: Database>() {
             owner: "a thread",
             duration: Duration::from_secs(5),
             identity: Default::default(),
+            hands_out: false,
         };
         let error = format!("{:#}", bus.acquire(&request).unwrap_err());
         assert!(error.contains("segment 1 is not there"), "{error}");
@@ -207,6 +208,7 @@ pub fn topics_are_divided_together<D: Database>() {
         owner: "another process",
         duration: Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     };
     let held = bus.acquire(&request).unwrap();
     let make = || MessageConsumer::<Both>::external("all", |_| Ok(())).start_at(StartAt::End);

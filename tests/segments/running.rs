@@ -219,6 +219,7 @@ pub fn a_process_that_waits_for_the_division_ends_without_an_error<D: Database +
         owner: "another process",
         duration: Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     };
     let lease = bus.acquire(&request).unwrap();
     let running = start(connect.clone(), 2, |_| Ok(()));

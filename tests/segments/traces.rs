@@ -43,6 +43,7 @@ pub fn take(
         owner,
         duration,
         identity: Default::default(),
+        hands_out: false,
     })
 }
 

@@ -119,6 +119,7 @@ fn request(owner: &str) -> LeaseRequest<'_> {
         owner,
         duration: Duration::from_secs(60),
         identity: Default::default(),
+        hands_out: false,
     }
 }
 

@@ -6,6 +6,7 @@ pub use crate::message::raw::{RawMessage, StoredMessage};
 pub use crate::message::slot::Slot;
 pub use crate::message::topic::{MessageDescriptor, MessageOf, TopicFilter, WantedMessages};
 pub use crate::publish::clock::{Clock, SystemClock};
+pub use crate::store::ahead::Ahead;
 pub use crate::store::consumer_state::{
     ConsumerRow, CursorUpdate, MarkBeyond, MessageConsumerState, NoteWork, SegmentChange,
     SegmentRow,

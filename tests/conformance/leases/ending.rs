@@ -11,7 +11,7 @@ use persisting_message_bus_tests::databases::Database;
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
 
 use super::{HOUR, acquire, request};
-use crate::{ignore, orders};
+use crate::{CONSUMER, ignore, orders, stored_consumer};
 
 const KEY: ConsumerKey<'static> = ConsumerKey {
     consumer: "all",
@@ -103,6 +103,39 @@ pub fn the_work_of_an_ended_lease_is_suspect<D: Database>() {
     bus.note_work(&lease, &note).unwrap();
     assert!(end_lease(&mut bus, KEY).unwrap());
     assert_eq!(acquire(&mut bus, "other").unwrap().left, Some(Work::PAGE));
+}
+
+/// A holder that hands out a page notes it when it takes the lease, and sees what others have left there.
+pub fn a_page_that_is_noted_with_the_lease_is_suspect_after_its_holder<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    let mut take = |owner, hands_out, duration| {
+        let request = LeaseRequest {
+            hands_out,
+            ..request(owner, duration)
+        };
+        let lease = bus.acquire(&request).unwrap();
+        (lease.left, stored_consumer(&mut bus, CONSUMER).work, lease)
+    };
+    let page = Some(Work::PAGE);
+    // The row is inserted, and then updated. The own work of an owner is of no interest.
+    for _attempt in 0..2 {
+        let (left, noted, _) = take("one", true, Duration::ZERO);
+        assert_eq!((left, noted), (None, page));
+    }
+    // Nobody has settled what "one" has left, also not those who meant to.
+    for owner in ["two", "three", "four"] {
+        let (left, noted, _) = take(owner, owner != "three", Duration::ZERO);
+        assert_eq!((left, noted), (page, page), "{owner}");
+    }
+    // An owner that comes back has settled it, and a release too.
+    let (left, noted, _) = take("four", false, Duration::ZERO);
+    assert_eq!((left, noted), (None, None));
+    let (left, noted, lease) = take("five", true, HOUR);
+    assert_eq!((left, noted), (None, page));
+    bus.release(&lease).unwrap();
+    assert_eq!(stored_consumer(&mut bus, CONSUMER).work, None);
+    assert_eq!(acquire(&mut bus, "six").unwrap().left, None);
 }
 
 pub fn a_lease_without_a_holder_is_not_ended<D: Database>() {

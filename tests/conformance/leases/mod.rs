@@ -21,6 +21,7 @@ pub fn request<'a>(owner: &'a str, duration: Duration) -> LeaseRequest<'a> {
         owner,
         duration,
         identity: Default::default(),
+        hands_out: false,
     }
 }
 
@@ -37,6 +38,7 @@ pub fn steal(bus: &mut impl MessageConsumerState, consumer: &str, topic: &str) {
         owner: "thief",
         duration: HOUR,
         identity: Default::default(),
+        hands_out: false,
     };
     bus.acquire(&request).unwrap();
 }

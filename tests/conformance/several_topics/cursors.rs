@@ -111,6 +111,7 @@ pub fn leases_of_other_topics_are_released_when_one_topic_is_held<D: Database>()
         owner: "another process",
         duration: HOUR,
         identity: Default::default(),
+        hands_out: false,
     };
     bus.acquire(&request).unwrap();
     let mut consumer = MessageConsumer::<Ledger>::external("ledger", ignore);

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::message::raw::StoredMessage;
 use crate::message::slot::Slot;
 use crate::position::Position;
+use crate::store::ahead::Ahead;
 use crate::store::consumer_state::{
     ConsumerRow, CursorUpdate, MessageConsumerState, NoteWork, SegmentChange, SegmentRow,
 };
@@ -111,6 +112,7 @@ impl<M: MessageSource, S> MessageSource for MessageBus<M, S> {
         fn high_water_mark_beyond(topic: &str, after: Position, observations: &mut SlotObservations) -> Result<Option<Position>, Error>;
         fn current_head(topic: &str) -> Result<Position, Error>;
         fn head(topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
+        fn head_and_ahead(page: &PageRequest<'_>) -> Result<(MessageAt, Option<Ahead>), Error>;
         fn id_at(topic: &str, position: Position) -> Result<Option<Uuid>, Error>;
         fn ids_at(topic: &str, positions: [Position; 2]) -> Result<[Option<Uuid>; 2], Error>;
         fn check_part(part: Part) -> Result<(), Error>;

@@ -9,6 +9,7 @@ use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
 use crate::consume::poll::Poll;
 use crate::consume::progress::{Next, Progress};
+use crate::consume::reading_ahead::ReadingAhead;
 use crate::consume::suspicion::Suspicion;
 use crate::consume::unstored::Unstored;
 use crate::error::Error;
@@ -17,7 +18,6 @@ use crate::message::topic::EventSet;
 use crate::observe;
 use crate::store::consumer_state::MessageConsumerState;
 use crate::store::lease::LeaseRequest;
-use crate::store::place::MessageAt;
 use crate::store::source::MessageSource;
 use crate::store::work::Work;
 
@@ -165,6 +165,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             owner: &self.owner,
             duration: self.settings.lease_duration,
             identity: self.identity(),
+            hands_out: false,
         }
     }
 
@@ -185,12 +186,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             bus,
             &poll.stored,
             suspicion,
+            true,
             |consumer, bus, leases, pass| {
                 consumer.start(bus, leases, poll)?;
                 let begun = Instant::now();
                 let mut handled = 0;
                 loop {
-                    let mut page = consumer.next_page(bus, leases, &poll.heads)?;
+                    let mut page = consumer.next_page(bus, leases, poll)?;
                     if let Some(noted) = leases.first_final(&finals, &mut page) {
                         // Its effects are final: apply the failure policy without an attempt.
                         consumer.give_up_final(bus, leases, noted)?;
@@ -231,7 +233,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &mut self,
         bus: &mut B,
         leases: &mut Leases,
-        heads: &[MessageAt],
+        poll: &Poll,
     ) -> Result<Page<S>, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -239,9 +241,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let usual = self.settings.page_size;
         if let Some(left) = leases.left_page() {
-            let all = self.read(bus, leases, heads, usual)?;
+            let all = self.read(bus, leases, poll, usual)?;
             leases.suspect(&all);
-            let page = self.read(bus, leases, heads, 1)?;
+            let page = self.read(bus, leases, poll, 1)?;
             self.warn_of_what_was_left(leases, left);
             // At the start, the hook can be the cause.
             let handed_out = leases.has_left_start() || !self.handler.has_hook();
@@ -261,7 +263,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         } else {
             self.memory.caution.page_size(leases.cursor(), usual)
         };
-        self.read(bus, leases, heads, size)
+        self.read(bus, leases, poll, size)
     }
 
     /// Handles a page, and settles its failure.
@@ -311,6 +313,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some(error) = outcome.failure else {
             let goes_on = page.caught_up || !page.makes_no_progress();
             leases.advance(page, handled);
+            self.memory.last_polled = leases.cursor();
             self.memory.caution.passed(leases.cursor());
             return Ok(if goes_on && !self.signals.is_stopping() {
                 Progress::page(handled)
@@ -334,16 +337,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         &self,
         bus: &mut B,
         leases: &Leases,
-        heads: &[MessageAt],
+        poll: &Poll,
         size: usize,
     ) -> Result<Page<S>, Error>
     where
         B: MessageSource + ?Sized,
     {
-        let topics = self.topics.iter().zip(&leases.leases).zip(heads);
+        let source = &mut ReadingAhead {
+            source: bus,
+            ahead: poll.ahead.as_ref(),
+        };
+        let topics = self.topics.iter().zip(&leases.leases).zip(&poll.heads);
         let read = topics.map(|((reader, lease), head)| {
             let under = (lease, leases.token());
-            let page = reader.read(bus, under, *head, size, self.settings.unknown)?;
+            let page = reader.read(source, under, *head, size, self.settings.unknown)?;
             Ok((reader.topic, lease.place(), page))
         });
         let read = read.collect::<Result<_, Error>>()?;

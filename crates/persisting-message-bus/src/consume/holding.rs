@@ -13,16 +13,18 @@ use crate::consume::unstored::Unstored;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::store::consumer_state::{ConsumerRow, CursorUpdate, MessageConsumerState};
-use crate::store::lease::Lease;
+use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::source::MessageSource;
 
 impl<S: EventSet, H> MessageConsumer<S, H> {
-    /// Takes the leases, does the work that needs them, and releases them.
+    /// Takes the leases, does the work that needs them, and releases them. `hands_out` says whether the
+    /// page after the cursors is handed out.
     pub(super) fn with_leases<B, T>(
         &mut self,
         bus: &mut B,
         stored: &[Option<ConsumerRow>],
         suspicion: Suspicion,
+        hands_out: bool,
         work: impl FnOnce(&mut Self, &mut B, &mut Leases, &Pass) -> Result<T, Error>,
     ) -> Result<T, Error>
     where
@@ -32,7 +34,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         // The gate comes before the leases, so that no consumer holds a lease while it waits.
         let kept = self.memory.turn.take();
         let pass = kept.unwrap_or_else(|| gate::enter(suspicion != Suspicion::None, &self.signals));
-        let acquired = self.acquire(bus);
+        let acquired = self.acquire(bus, hands_out);
         let acquired = acquired.and_then(|leases| self.leave_divided(bus, leases, stored));
         let mut leases = match acquired {
             Ok(leases) => leases,
@@ -88,15 +90,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
-    /// Takes the leases on all topics, or none.
-    pub(super) fn acquire<B>(&self, bus: &mut B) -> Result<Leases, Error>
+    /// Takes the leases on all topics, or none. Notes that the page after the cursors is handed out, if
+    /// that is so and nothing else was left there.
+    pub(super) fn acquire<B>(&self, bus: &mut B, hands_out: bool) -> Result<Leases, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
         let (duration, signals) = (self.settings.lease_duration, Arc::clone(&self.signals));
         let mut acquired = Leases::of(&self.name, duration, signals);
         for reader in &self.topics {
-            match bus.acquire(&self.request(reader.topic)) {
+            let request = LeaseRequest {
+                hands_out,
+                ..self.request(reader.topic)
+            };
+            match bus.acquire(&request) {
                 Ok(lease) => acquired.leases.push(lease),
                 Err(error) => {
                     return Err(match acquired.release(bus) {
@@ -105,6 +112,9 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                     });
                 }
             }
+        }
+        if hands_out {
+            acquired.have_noted_a_page();
         }
         Ok(acquired)
     }
@@ -161,7 +171,6 @@ mod tests {
     use crate::message::raw::StoredMessage;
     use crate::message::topic::{TopicFilter, WantedMessages};
     use crate::message::typed::Message;
-    use crate::store::lease::LeaseRequest;
 
     /// An event set without the derive macro.
     struct Nothing;
@@ -195,6 +204,7 @@ mod tests {
             owner: "another process",
             duration: Duration::from_secs(60),
             identity: Default::default(),
+            hands_out: false,
         };
         bus.acquire(&other)?;
         let handled = consumer.handle_page(&mut bus);

@@ -65,6 +65,13 @@ impl Leases {
         self.is_settled = true;
     }
 
+    /// Records that the page after the cursors was noted when the leases were taken, unless an earlier
+    /// holder has left something.
+    pub(super) fn have_noted_a_page(&mut self) {
+        let is_noted = self.leases.iter().all(|lease| lease.left.is_none());
+        self.work = is_noted.then_some(Work::PAGE);
+    }
+
     /// Stores the cursors after the first `handled` messages of the page.
     pub(super) fn store<S, B>(
         &self,

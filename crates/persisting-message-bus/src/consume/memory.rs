@@ -20,7 +20,7 @@ pub(crate) struct Memory {
     pub(super) unread_passed: BTreeMap<String, UnreadProgress>,
     /// The topic that had a message after its cursor last. It is asked first.
     pub(super) busy_topic: usize,
-    /// The cursor that the last poll found, if there is one topic.
+    /// The cursor that the last poll found or the last page has stored, if there is one topic.
     pub(super) last_polled: Position,
     /// The unknown message before which the consumer waits.
     pub(super) waiting: Option<Waiting>,

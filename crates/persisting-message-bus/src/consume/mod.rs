@@ -10,7 +10,7 @@
 //! | Handle redriven messages | `redriven.rs` |
 //! | Wait for the turn, take and release the leases | `gate.rs`, `holding.rs`, `leases.rs` |
 //! | Store the first cursor, or a larger event set | `start.rs`, `added.rs` |
-//! | Read a page from one or several topics, and recognise its source | `topic_page.rs`, `page.rs`, `recognise.rs` |
+//! | Read a page from one or several topics, and recognise its source | `topic_page.rs`, `page.rs`, `reading_ahead.rs`, `recognise.rs` |
 //! | Hand over the page, store the cursors | `handler.rs`: `external.rs` or `transactional.rs` |
 //! | Settle a failure | `settling.rs`, `failing.rs`, `recording.rs`, `caution.rs` |
 //! | Choose the next step | `progress.rs` |
@@ -58,6 +58,7 @@ pub(crate) mod page;
 pub(crate) mod pause;
 pub(crate) mod poll;
 pub(crate) mod progress;
+pub(crate) mod reading_ahead;
 pub(crate) mod recognise;
 pub(crate) mod recording;
 pub(crate) mod redriven;

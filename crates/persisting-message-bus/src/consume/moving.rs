@@ -88,7 +88,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         let stored = self.whole_rows(bus)?;
         self.check_undivided(&stored)?;
-        let leases = self.acquire(bus)?;
+        let leases = self.acquire(bus, false)?;
         self.leave_divided(bus, leases, &stored)
     }
 }

@@ -8,9 +8,12 @@ use crate::consume::recognise::check_place;
 use crate::error::Error;
 use crate::message::topic::EventSet;
 use crate::position::Position;
+use crate::store::ahead::Ahead;
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond, MessageConsumerState};
 use crate::store::event_set::Types;
 use crate::store::key::ConsumerKey;
+use crate::store::page_request::{PageRequest, TypeFilter};
+use crate::store::part::Part;
 use crate::store::place::MessageAt;
 use crate::store::source::MessageSource;
 
@@ -23,6 +26,8 @@ pub(super) struct Poll {
     /// Whether the heads are at or below the high-water mark. Only then they limit pages: a cursor
     /// can be after the high-water mark, for example after a reset.
     has_high_water_mark: bool,
+    /// The first messages of the only topic, if the source has read them with its head.
+    pub(super) ahead: Option<Ahead>,
     pub(super) stored: Vec<Option<ConsumerRow>>,
     /// Whether a row must be changed before the consumer is caught up, because the event set has
     /// grown.
@@ -37,6 +42,7 @@ impl Poll {
         Self {
             heads,
             has_high_water_mark: true,
+            ahead: None,
             stored,
             must_settle: false,
             unread_topics: Vec::new(),
@@ -103,17 +109,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         if let [cursor] = *cursors {
             self.memory.last_polled = cursor;
         }
-        let heads = match high_water_mark {
-            Some(high_water_mark) => self.heads(bus, high_water_mark)?,
+        let (heads, ahead) = match high_water_mark {
+            Some(high_water_mark) => self.heads_and_ahead(bus, &cursors, high_water_mark)?,
             None => {
                 let topics = self.topics.iter().zip(cursors);
                 let heads = topics.map(|(reader, cursor)| bus.head(reader.topic, cursor));
-                heads.collect::<Result<_, _>>()?
+                (heads.collect::<Result<_, _>>()?, None)
             }
         };
         Ok(Poll {
             heads,
             has_high_water_mark: high_water_mark.is_some(),
+            ahead,
             stored,
             must_settle: false,
             unread_topics: Vec::new(),
@@ -205,6 +212,31 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             lowest = lowest.min(reader.high_water_mark(bus)?);
         }
         Ok(lowest)
+    }
+
+    /// Returns the message up to which each topic is read. On a single topic, it also asks for the first
+    /// messages, which the source can read at the same time.
+    fn heads_and_ahead<B>(
+        &self,
+        bus: &mut B,
+        cursors: &[Position],
+        high_water_mark: Position,
+    ) -> Result<(Vec<MessageAt>, Option<Ahead>), Error>
+    where
+        B: MessageSource + ?Sized,
+    {
+        let ([reader], [cursor]) = (&*self.topics, cursors) else {
+            return Ok((self.heads(bus, high_water_mark)?, None));
+        };
+        let (head, ahead) = bus.head_and_ahead(&PageRequest {
+            topic: reader.topic,
+            part: Part::Whole,
+            message_types: TypeFilter::All,
+            after: *cursor,
+            up_to: high_water_mark,
+            limit: Ahead::MOST_MESSAGES + 1,
+        })?;
+        Ok((vec![head], ahead))
     }
 
     /// Returns the message up to which each topic is read.

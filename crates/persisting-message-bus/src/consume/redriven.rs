@@ -45,12 +45,18 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             return Ok(None);
         }
         let begun = Instant::now();
-        let handled = self.with_leases(bus, stored, suspicion, |consumer, bus, leases, pass| {
-            let _span = observe::page(&consumer.name, consumer.segment_number()).entered();
-            consumer.settle_left_redriven(bus, leases)?;
-            let page = consumer.redriven(bus, consumer.settings.page_size)?;
-            consumer.handle_redriven_page(bus, leases, &page, pass.is_alone())
-        })?;
+        let handled = self.with_leases(
+            bus,
+            stored,
+            suspicion,
+            false,
+            |consumer, bus, leases, pass| {
+                let _span = observe::page(&consumer.name, consumer.segment_number()).entered();
+                consumer.settle_left_redriven(bus, leases)?;
+                let page = consumer.redriven(bus, consumer.settings.page_size)?;
+                consumer.handle_redriven_page(bus, leases, &page, pass.is_alone())
+            },
+        )?;
         observe::page_handled(&self.name, self.segment_number(), handled, begun);
         Ok(Some(handled))
     }

@@ -126,6 +126,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             owner: &self.owner,
             duration: self.settings.lease_duration,
             identity: ConsumerIdentity::default(),
+            hands_out: false,
         };
         let stored = self.stored_row(bus, topic)?;
         let is_idle = stored.is_some_and(|stored| stored.work.is_none());

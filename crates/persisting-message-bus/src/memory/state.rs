@@ -150,6 +150,10 @@ impl State {
         {
             self.work = None;
         }
+        let left = self.work;
+        if request.hands_out && left.is_none() {
+            self.work = Some(Work::PAGE);
+        }
         if self.epoch == 0 {
             self.identity = request.identity.into();
         }
@@ -167,7 +171,7 @@ impl State {
             cursor: self.place.cursor,
             anchor: self.place.anchor,
             replay_until: self.replay_until,
-            left: self.work,
+            left,
             suspect_until: self.suspect_until,
             identity: self.identity.clone(),
         })

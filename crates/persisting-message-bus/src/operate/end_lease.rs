@@ -31,6 +31,7 @@ use crate::store::key::ConsumerKey;
 ///     owner: "process 7",
 ///     duration: Duration::from_secs(100 * 365 * 24 * 60 * 60),
 ///     identity: Default::default(),
+///     hands_out: false,
 /// };
 /// let lost = bus.acquire(&century)?;
 /// assert!(end_lease(&mut bus, key)?);

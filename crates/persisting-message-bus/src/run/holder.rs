@@ -123,6 +123,7 @@ mod tests {
             owner: "me",
             duration: LEASE,
             identity: Default::default(),
+            hands_out: false,
         };
         let time = |second| DateTime::<Utc>::from_timestamp(second, 0).unwrap_or_default();
         let (expires_at, now) = (Some(time(expires_at)), time(now));

@@ -12,12 +12,16 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::rows::ReadValue;
+use crate::sql::schema::MessageTable;
 use crate::sql::schema::TableSchema;
+use crate::sql::statements::messages;
 use crate::sql::statements::{consumers, leases};
+use crate::store::ahead::Ahead;
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::page_request::PageRequest;
+use crate::store::place::MessageAt;
 use crate::store::repository::OnDuplicate;
 use crate::store::segment::Segment;
 use crate::store::slot_observations::SlotObservations;
@@ -150,6 +154,21 @@ pub trait StoreBackend<C>: PublishBackend {
     {
         let stored = now(consumers::status(&mut OnSync(connection), schema, key))?;
         Ok((stored, MarkBeyond::NotAsked))
+    }
+
+    /// Returns the head of a page's topic, and the first messages of the page if the connection can be
+    /// asked for both at once.
+    fn head_and_ahead(
+        connection: &mut C,
+        table: &MessageTable,
+        page: &PageRequest<'_>,
+    ) -> Result<(MessageAt, Option<Ahead>), Error>
+    where
+        C: LoadConnection<Backend = Self> + 'static,
+    {
+        let asked = &mut OnSync(connection);
+        let head = now(messages::head(asked, table, page.topic, page.up_to))?;
+        Ok((head, None))
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;

@@ -18,6 +18,7 @@ use crate::sql::statements::{flows, messages};
 use crate::sql::stretches;
 use crate::sql::tables::{ConsumerTables, Tables, on_tables};
 use crate::sql::watch::connections::Unwatched;
+use crate::store::ahead::Ahead;
 use crate::store::page_request::PageRequest;
 use crate::store::part::Part;
 use crate::store::place::MessageAt;
@@ -51,7 +52,22 @@ impl<T: ConsumerTables> MessageSource for T {
 
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error> {
         on_tables(self, |connection, schema| {
-            messages::head(connection, &schema.messages, topic, high_water_mark)
+            let asked = &mut OnSync(connection);
+            now(messages::head(
+                asked,
+                &schema.messages,
+                topic,
+                high_water_mark,
+            ))
+        })
+    }
+
+    fn head_and_ahead(
+        &mut self,
+        page: &PageRequest<'_>,
+    ) -> Result<(MessageAt, Option<Ahead>), Error> {
+        on_tables(self, |connection, schema| {
+            T::Backend::head_and_ahead(connection, &schema.messages, page)
         })
     }
 

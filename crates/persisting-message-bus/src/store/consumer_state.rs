@@ -26,7 +26,8 @@ use crate::store::work::Work;
 pub trait MessageConsumerState: MessageFailures {
     /// Takes the lease, unless another owner holds a lease that has not expired.
     ///
-    /// Each acquisition increments the epoch by one, which fences every earlier holder.
+    /// Each acquisition increments the epoch by one, which fences every earlier holder. If the request
+    /// says so, the work of the holder is noted, too.
     ///
     /// # Errors
     ///

@@ -27,6 +27,12 @@ pub struct LeaseRequest<'a> {
     pub duration: Duration,
     /// What the consumer reads. It is stored if the consumer has never run.
     pub identity: ConsumerIdentity<'a>,
+    /// Whether the page after the cursor will be handed out under the lease. This is then noted in the
+    /// same step, as [`note_work`] notes [`Work::PAGE`], unless an earlier holder has left work: then
+    /// [`Lease::left`] is that.
+    ///
+    /// [`note_work`]: crate::backend::MessageConsumerState::note_work
+    pub hands_out: bool,
 }
 
 /// The right to be the one active consumer of a name on a topic.

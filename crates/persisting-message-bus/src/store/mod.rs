@@ -1,6 +1,7 @@
 //! The traits that a backend implements, and their data: messages, cursors, leases, failures, inbox
 //! and transactions. This module knows no database and no handler.
 
+pub(crate) mod ahead;
 pub(crate) mod consumer_state;
 pub(crate) mod errors;
 pub(crate) mod event_set;

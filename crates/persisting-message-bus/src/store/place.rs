@@ -45,6 +45,12 @@ impl MessageAt {
         })
     }
 
+    /// Returns the id of the message at a position, if this is the last message at or before it.
+    #[must_use]
+    pub fn message_id_at(self, position: Position) -> Option<Uuid> {
+        self.message_id.filter(|_| self.position == position)
+    }
+
     /// Returns the place after this message, of a consumer that was at another place before it. An
     /// unknown message leaves the anchor.
     #[must_use]

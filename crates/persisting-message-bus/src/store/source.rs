@@ -11,6 +11,7 @@ use crate::message::raw::StoredMessage;
 use crate::message::slot::Slot;
 use crate::message::stored_headers::causation_id;
 use crate::position::Position;
+use crate::store::ahead::Ahead;
 use crate::store::page_request::{PageRequest, TypeFilter};
 use crate::store::part::Part;
 use crate::store::place::MessageAt;
@@ -68,6 +69,20 @@ pub trait MessageSource {
     ///
     /// If the source cannot be read.
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
+
+    /// Returns the head of a page's topic up to the end of the page, as [`head`](Self::head) does, and the
+    /// first messages of the page if the source can ask for both at once. The page is of all types and
+    /// parts. The default implementation returns the head only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`head`](Self::head). Messages that cannot be read are left out: the page tells the error.
+    fn head_and_ahead(
+        &mut self,
+        page: &PageRequest<'_>,
+    ) -> Result<(MessageAt, Option<Ahead>), Error> {
+        Ok((self.head(page.topic, page.up_to)?, None))
+    }
 
     /// Returns the id of the topic's message at a position; `None` if there is no message. The
     /// default implementation reads the message.

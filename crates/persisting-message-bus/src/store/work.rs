@@ -115,5 +115,6 @@ mod tests {
     fn work_of_a_newer_program_is_a_page() {
         assert_eq!(Work::from_stored("segment 7").messages, WorkMessages::Page);
         assert_eq!(Work::from_stored(""), Work::PAGE);
+        assert_eq!(Work::from_stored("page taken"), Work::PAGE);
     }
 }

@@ -99,6 +99,7 @@ fn what_it_did_itself_or_what_failed_does_not_show_in_a_sign() {
         owner: "me",
         duration: Duration::ZERO,
         identity: Default::default(),
+        hands_out: false,
     };
     let locked = Error::lease_held(request.key(), None, None);
     let outcomes = [

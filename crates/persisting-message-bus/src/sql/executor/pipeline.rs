@@ -52,7 +52,7 @@ impl<'a> Pipeline<'a> {
 
 impl Pipeline<'_> {
     /// Returns the rows of a statement, as they arrive.
-    pub(super) async fn rows(
+    pub(crate) async fn rows(
         &self,
         statement: Statement<'_>,
     ) -> QueryResult<impl Stream<Item = QueryResult<PgRow>> + Send + Unpin + use<>> {

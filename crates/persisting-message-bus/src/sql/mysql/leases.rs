@@ -12,7 +12,7 @@ use crate::sql::rows::{Column, first_row};
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::consumers::{read_anchor, read_identity};
 use crate::sql::statements::duplicates::is_unique_violation;
-use crate::sql::statements::leases::{locked, milliseconds, no_segment, taking_failed};
+use crate::sql::statements::leases::{locked, milliseconds, no_segment, noted, taking_failed};
 use crate::store::identity::StoredIdentity;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::place::Anchor;
@@ -35,7 +35,7 @@ const PROBE: &str = "
 /// Takes the lease over, if the row is still as it was read.
 const TAKE_OVER: &str = "
     UPDATE {table}
-    SET {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+    SET {work} = CASE WHEN {lease_owner} = ? OR {work} IS NULL THEN ? ELSE {work} END,
         {lease_owner} = ?, {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now_plus_millis}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = ? AND {cursor} <=> ? AND {work} <=> ?
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})";
@@ -43,8 +43,8 @@ const TAKE_OVER: &str = "
 const INSERT: &str = "
     INSERT INTO {table}
         ({lease_owner}, {lease_epoch}, {lease_expires_at}, {consumer}, {topic}, {event_set},
-            {source})
-    VALUES (?, 1, {now_plus_millis}, ?, ?, ?, ?)";
+            {source}, {work})
+    VALUES (?, 1, {now_plus_millis}, ?, ?, ?, ?, ?)";
 
 /// A consumer's row.
 struct Seen {
@@ -212,7 +212,7 @@ where
         OptionalText(seen.work.as_deref()),
         Text(request.owner),
     ];
-    let values = [Text(request.owner)].into_iter();
+    let values = [Text(request.owner), noted(request)].into_iter();
     let values = values.chain(new_values(request)).chain(conditions);
     let taken = connection.execute_returning_count(&Statement::new(TAKE_OVER, table, values))?;
     Ok(taken == 1)
@@ -225,6 +225,7 @@ where
 {
     let identity = [request.identity.event_set, request.identity.source].map(OptionalText);
     let values = new_values(request).into_iter().chain(identity);
+    let values = values.chain([noted(request)]);
     let insert = Statement::new(INSERT, table, values);
     match connection.execute_returning_count(&insert) {
         Ok(_) => Ok(true),

@@ -15,7 +15,9 @@ use crate::sql::own_transactions::is_in_transaction;
 use crate::sql::rows::first_row;
 use crate::sql::schema::{ConsumerStateTable, TableSchema};
 use crate::sql::statements::consumers::status;
-use crate::sql::statements::leases::{end_any, locked, milliseconds, no_segment, taking_failed};
+use crate::sql::statements::leases::{
+    end_any, locked, milliseconds, no_segment, noted, taking_failed,
+};
 use crate::sql::statements::segments;
 use crate::sql::statements::taking::take;
 use crate::store::key::ConsumerKey;
@@ -31,7 +33,9 @@ use crate::store::segment::Segment;
 /// walking through the others.
 const TAKE: &str = "
     UPDATE {table}
-    SET {lease_owner} = ?, {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+    SET {lease_owner} = ?,
+        {work} = CASE WHEN {lease_owner} = ? OR {work} IS NULL THEN ?
+            WHEN {work} = 'page taken' THEN 'page' ELSE {work} END,
         {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now_plus_millis}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_epoch} = (
             SELECT {lease_epoch} FROM {table} WHERE {consumer} = ? AND {topic} = ?
@@ -54,8 +58,8 @@ const LOCK: &str = "
 
 const INSERT: &str = "
     INSERT INTO {table} ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at},
-        {event_set}, {source})
-    SELECT ?, ?, ?, 1, {now_plus_millis}, ?, ?
+        {event_set}, {source}, {work})
+    SELECT ?, ?, ?, 1, {now_plus_millis}, ?, ?, ?
     WHERE NOT EXISTS (SELECT FROM {table} WHERE {consumer} = ? AND {topic} = ?)
     RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
         {anchor_id}, {event_set}, {source}";
@@ -154,6 +158,7 @@ where
     let values = [
         Text(request.owner),
         Text(request.owner),
+        noted(request),
         Number(milliseconds(request.duration)),
         Text(request.row_name()),
         Text(request.topic),
@@ -186,6 +191,7 @@ where
         Number(milliseconds(request.duration)),
         OptionalText(request.identity.event_set),
         OptionalText(request.identity.source),
+        noted(request),
         Text(request.consumer),
         Text(request.topic),
     ];

@@ -43,6 +43,8 @@ pub(crate) mod publish_many;
 pub(crate) mod publish_one;
 pub(crate) mod publish_statement;
 mod quoting;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+mod read_ahead;
 mod read_page;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
@@ -78,14 +80,22 @@ pub use crate::sql::postgres::notifications::settings::Notifications;
 pub use crate::sql::postgres::notifications::{Listener, Notifier};
 pub use crate::sql::postgres::publish_function::publish_statements;
 use crate::sql::savepoint;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::sql::schema::MessageTable;
 use crate::sql::schema::TableSchema;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use crate::sql::statements::consumers::status;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::sql::statements::messages;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::store::ahead::Ahead;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::page_request::PageRequest;
+#[cfg(feature = "diesel-async-0_9-postgres")]
+use crate::store::place::MessageAt;
 use crate::store::repository::OnDuplicate;
 use crate::store::segment::Segment;
 use crate::store::slot_observations::SlotObservations;
@@ -196,6 +206,22 @@ where
         let mark = fence::high_water_mark_beyond(&mut other, schema, key.topic, after);
         let (stored, mark) = pipeline.thread.wait(join(stored, mark));
         Ok((stored?, MarkBeyond::Asked(mark?)))
+    }
+
+    #[cfg(feature = "diesel-async-0_9-postgres")]
+    fn head_and_ahead(
+        connection: &mut C,
+        table: &MessageTable,
+        page: &PageRequest<'_>,
+    ) -> Result<(MessageAt, Option<Ahead>), Error> {
+        match Pipeline::of(connection) {
+            Some(pipeline) => read_ahead::read(&pipeline, table, page),
+            None => {
+                let asked = &mut OnSync(connection);
+                let head = now(messages::head(asked, table, page.topic, page.up_to))?;
+                Ok((head, None))
+            }
+        }
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error> {

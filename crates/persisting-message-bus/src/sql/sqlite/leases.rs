@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::sql::dialect::Statement;
 use crate::sql::dialect::Value::{Number, OptionalText, Text};
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::{locked, milliseconds, no_segment};
+use crate::sql::statements::leases::{locked, milliseconds, no_segment, noted};
 use crate::sql::statements::segments;
 use crate::sql::statements::taking::take;
 use crate::store::lease::{Lease, LeaseRequest};
@@ -16,11 +16,13 @@ use crate::store::segment::Segment;
 const TAKE: &str = "
     INSERT INTO {table} AS held
         ({consumer}, {topic}, {lease_owner}, {lease_epoch}, {lease_expires_at}, {event_set},
-            {source})
-    VALUES (?, ?, ?, 1, {now_plus_millis}, ?, ?)
+            {source}, {work})
+    VALUES (?, ?, ?, 1, {now_plus_millis}, ?, ?, ?)
     ON CONFLICT ({consumer}, {topic}) DO UPDATE SET
         {lease_owner} = excluded.{lease_owner},
-        {work} = CASE WHEN held.{lease_owner} = excluded.{lease_owner} THEN NULL ELSE held.{work} END,
+        {work} = CASE
+            WHEN held.{lease_owner} = excluded.{lease_owner} OR held.{work} IS NULL THEN excluded.{work}
+            WHEN held.{work} = 'page taken' THEN 'page' ELSE held.{work} END,
         {lease_epoch} = held.{lease_epoch} + 1,
         {lease_expires_at} = excluded.{lease_expires_at}
     WHERE held.{lease_owner} IS NULL
@@ -32,7 +34,9 @@ const TAKE: &str = "
 /// Takes the lease on a segment, which exists. Returns no row if another owner holds the lease.
 const TAKE_SEGMENT: &str = "
     UPDATE {table}
-    SET {lease_owner} = ?, {work} = CASE WHEN {lease_owner} = ? THEN NULL ELSE {work} END,
+    SET {lease_owner} = ?,
+        {work} = CASE WHEN {lease_owner} = ? OR {work} IS NULL THEN ?
+            WHEN {work} = 'page taken' THEN 'page' ELSE {work} END,
         {lease_epoch} = {lease_epoch} + 1, {lease_expires_at} = {now_plus_millis}
     WHERE {consumer} = ? AND {topic} = ?
         AND ({lease_owner} IS NULL OR {lease_owner} = ? OR {lease_expires_at} <= {now})
@@ -54,7 +58,8 @@ where
     let values = names
         .into_iter()
         .chain([Number(milliseconds(request.duration))])
-        .chain([request.identity.event_set, request.identity.source].map(OptionalText));
+        .chain([request.identity.event_set, request.identity.source].map(OptionalText))
+        .chain([noted(request)]);
     match take(
         connection,
         request,
@@ -77,6 +82,7 @@ where
     let values = [
         Text(request.owner),
         Text(request.owner),
+        noted(request),
         Number(milliseconds(request.duration)),
         Text(&segment.name),
         Text(request.topic),

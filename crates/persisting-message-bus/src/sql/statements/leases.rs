@@ -67,6 +67,15 @@ const IDENTIFY: &str = "
     WHERE coalesce({event_set}, '') = {text}
         AND {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
+/// The stored form of a page that a holder notes when it takes the lease. Where an earlier holder has left
+/// the same text, a statement that returns the row writes `page` instead. So the row tells whose it is.
+pub(in crate::sql) const TAKEN_PAGE: &str = "page taken";
+
+/// Returns the work that is noted when the lease is taken.
+pub(in crate::sql) fn noted<'a>(request: &LeaseRequest<'_>) -> Value<'a> {
+    OptionalText(request.hands_out.then_some(TAKEN_PAGE))
+}
+
 pub(in crate::sql) fn taking_failed(request: &LeaseRequest<'_>, cause: DieselError) -> Error {
     failed(request.key(), "taking the lease", cause)
 }

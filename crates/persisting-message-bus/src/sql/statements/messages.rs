@@ -14,6 +14,7 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
+use crate::sql::executor::Asked;
 use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
@@ -24,25 +25,18 @@ use crate::store::place::MessageAt;
 use crate::store::source::Backlog;
 
 /// Returns the topic's last message at or below the high-water mark.
-pub(in crate::sql) fn head<C>(
-    connection: &mut C,
+pub(in crate::sql) async fn head<A: Asked>(
+    asked: &mut A,
     table: &MessageTable,
     topic: &str,
     high_water_mark: Position,
-) -> Result<MessageAt, Error>
-where
-    C: LoadConnection + 'static,
-    C::Backend: Dialect + ReadValue,
-{
+) -> Result<MessageAt, Error> {
     let sql = "SELECT {id}, {message_id} FROM {messages} WHERE {of_topic} AND {id} <= ?
         ORDER BY {id} DESC LIMIT 1";
-    let values = of_topic::<C::Backend>(topic).chain([Number(high_water_mark.get())]);
-    let head = first_row(
-        connection,
-        Statement::new(sql, table, values),
-        message_at_row,
-    );
-    head.map(Option::unwrap_or_default)
+    let values = of_topic::<A::Backend>(topic).chain([Number(high_water_mark.get())]);
+    let head = asked.first_row(Statement::new(sql, table, values), message_at_row);
+    head.await
+        .map(Option::unwrap_or_default)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
 }
 

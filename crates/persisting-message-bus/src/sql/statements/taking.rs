@@ -7,9 +7,15 @@ use crate::position::Position;
 use crate::sql::dialect::{Dialect, Statement};
 use crate::sql::rows::{Column, ReadValue, first_row};
 use crate::sql::statements::consumers::{read_anchor, read_identity};
-use crate::sql::statements::leases::taking_failed;
+use crate::sql::statements::leases::{TAKEN_PAGE, taking_failed};
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::work::Work;
+
+/// Returns what an earlier holder has left.
+fn left(work: Option<&str>) -> Option<Work> {
+    work.filter(|work| *work != TAKEN_PAGE)
+        .map(Work::from_stored)
+}
 
 /// Runs a statement that takes the lease. Returns the lease if the statement returns a row.
 pub(in crate::sql) fn take<C>(
@@ -45,7 +51,7 @@ where
             replay_until: replay_until
                 .optional_integer("replay_until")?
                 .map(Position::new),
-            left: work.optional_text("work")?.map(Work::from_stored),
+            left: left(work.optional_text("work")?),
             suspect_until: suspect_until
                 .optional_integer("suspect_until")?
                 .map(Position::new),

@@ -43,6 +43,7 @@ fn held() -> Outcome {
         owner: "me",
         duration: Duration::from_secs(30),
         identity: Default::default(),
+        hands_out: false,
     };
     let owner = Some("another process".to_owned());
     let now = DateTime::UNIX_EPOCH;
