@@ -92,7 +92,7 @@ fn answer(mut server: TcpStream, mut client: TcpStream, counting: &Counting) {
 }
 
 /// Returns a database, and the way to it through a proxy.
-fn behind_a_proxy() -> (Postgres, Proxy, String) {
+fn through_a_proxy() -> (Postgres, Proxy, String) {
     let database = Postgres::create();
     let url = database.url();
     let (before, rest) = url.split_once('@').unwrap();
@@ -122,7 +122,7 @@ where
 /// The row of the consumer and the high-water mark are asked for at once.
 #[test]
 fn a_look_takes_two_round_trips_on_async_connections() {
-    let (database, proxy, url) = behind_a_proxy();
+    let (database, proxy, url) = through_a_proxy();
     let placed = (1..=3).map(OrderPlaced::number);
     orders()
         .dispatch_batch(&mut database.connect(), placed)
@@ -171,7 +171,7 @@ where
 /// message, the third one the lease.
 #[test]
 fn a_message_takes_three_round_trips_to_its_handler_on_async_connections() {
-    let (database, proxy, url) = behind_a_proxy();
+    let (database, proxy, url) = through_a_proxy();
     let publisher = &mut database.connect();
     let runtime = Runtime::new().unwrap();
     let _entered = runtime.enter();

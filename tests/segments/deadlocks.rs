@@ -17,7 +17,7 @@ use persisting_message_bus_tests::waiting::wait_until;
 
 use super::handling::place;
 use super::running::has_ended_well;
-use super::sql::effect;
+use super::sql::effects;
 use super::topic::Orders;
 use super::{connector, division};
 
@@ -173,7 +173,7 @@ where
         let paid = Arc::clone(&paid);
         let pay = move |bus: &mut D::Bus, message: &Message<Orders>| {
             let Orders::Step(step) = message.payload();
-            effect(bus, step.order, step.number)?;
+            effects(bus, [(step.order, step.number)])?;
             paid[1].fetch_add(1, Ordering::SeqCst);
             Ok(())
         };

@@ -11,7 +11,7 @@ use persisting_message_bus_tests::seed;
 
 use super::dying::run_until;
 use super::records::{Published, add, assert_exactly_once};
-use super::sql::{Sql, effect};
+use super::sql::{Sql, effects};
 use super::topic::{Both, Numbered, Orders, Paid, Payments, Step};
 use super::traces::take;
 use super::{LEASE, division, has_order};
@@ -29,7 +29,7 @@ fn member<D: Sql>() -> ParallelConsumer<Both, impl PageHandler<Both, D::Connecti
     let make = || {
         let handler = |bus: &mut D::Connection, message: &Message<Both>| {
             let (order, number) = message.payload().numbers();
-            effect(bus, order, number)?;
+            effects(bus, [(order, number)])?;
             Ok(())
         };
         MessageConsumer::<Both>::transactional("all", handler).page_size(3)

@@ -12,11 +12,11 @@ use persisting_message_bus::operate::{
     ConsumerCondition, ConsumerStatus, FailureState, MessageFailures,
 };
 use persisting_message_bus::{
-    Message, MessageBus, MessageConsumer, MessageDispatcher, ParallelConsumer, RetryPolicy, Runner,
+    Message, MessageConsumer, MessageDispatcher, ParallelConsumer, RetryPolicy, Runner,
 };
 
 use super::begun::Log;
-use super::disturbed::{Disturbance, DisturbedState, Plan};
+use super::disturbed::{Disturbance, Plan};
 use super::records::{Published, add, judge};
 use super::running::has_ended_well;
 use super::topic::{Orders, Step};
@@ -87,13 +87,7 @@ fn disturb(disturbance: Disturbance, at: usize, is_resized: bool) -> bool {
         }
     };
     let plan = Plan::new(disturbance, at, bus.clone(), Box::new(take_over));
-    let disturbed = MessageBus::new(
-        bus.messages.clone(),
-        DisturbedState {
-            state: bus.state.clone(),
-            plan: Arc::clone(&plan),
-        },
-    );
+    let disturbed = plan.disturb();
     let running = Runner::new(move || Ok::<_, io::Error>(disturbed.clone()))
         .idle_interval(Duration::from_millis(5))
         .retry(RetryPolicy::default().initial_delay(Duration::ZERO))

@@ -8,12 +8,14 @@ use persisting_message_bus::backend::{
     ConsumerIdentity, ConsumerRow, CursorUpdate, Division, Lease, LeaseRequest, MessageAt,
     MessageConsumerState, NewFailure, NoteWork, Place, Segment, SegmentChange, SegmentRow,
 };
-use persisting_message_bus::memory::{InMemoryMessageBus, InMemoryMessageConsumerState};
+use persisting_message_bus::memory::{
+    InMemoryMessageBus, InMemoryMessageConsumerState, InMemoryMessageRepository,
+};
 use persisting_message_bus::operate::{
     ConsumerKey, FailedMessage, FailedMessagesRequest, FailureState, MessageFailures,
     ParkedSelector, end_lease,
 };
-use persisting_message_bus::{Error, FailurePolicy, Position};
+use persisting_message_bus::{Error, FailurePolicy, MessageBus, Position};
 
 use super::{LEASE, division, key};
 
@@ -66,6 +68,15 @@ impl Plan {
             other: Mutex::new(other),
             held: Mutex::default(),
         })
+    }
+
+    /// Returns the bus of the consumer that is disturbed.
+    pub fn disturb(self: &Arc<Self>) -> MessageBus<InMemoryMessageRepository, DisturbedState> {
+        let state = DisturbedState {
+            state: self.bus.state.clone(),
+            plan: Arc::clone(self),
+        };
+        MessageBus::new(self.bus.messages.clone(), state)
     }
 
     pub fn has_happened(&self) -> bool {
@@ -136,8 +147,8 @@ fn lost(call: &str) -> Error {
 /// The state of consumers, with a disturbance.
 #[derive(Clone)]
 pub struct DisturbedState {
-    pub state: InMemoryMessageConsumerState,
-    pub plan: Arc<Plan>,
+    state: InMemoryMessageConsumerState,
+    plan: Arc<Plan>,
 }
 
 macro_rules! disturb {

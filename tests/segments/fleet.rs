@@ -59,6 +59,7 @@ impl<D: Sql> Fleet<D> {
             page: PAGE,
             clock: 0,
             pause: Duration::from_millis(1),
+            pays_pages: false,
             is_wider: false,
             stuck_at: None,
             aborts_at: None,

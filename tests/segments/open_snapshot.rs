@@ -1,7 +1,9 @@
 //! PostgreSQL keeps all versions of a row while a transaction is open that may read them. What is done with
 //! the rows of segments must not become more expensive with each version.
+//!
+//! `SOAK_SECONDS` is the time for which a transaction stays open; without it, a moment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
@@ -9,6 +11,7 @@ use diesel::{PgConnection, RunQueryDsl, dsl};
 use persisting_message_bus::Position;
 use persisting_message_bus::backend::{CursorUpdate, Lease, MessageConsumerState, Place, Segment};
 use persisting_message_bus_tests::databases::{Database, OwnPostgres};
+use persisting_message_bus_tests::soak_time;
 
 use super::segments;
 use super::traces::{divide, segment, take};
@@ -109,9 +112,13 @@ fn the_work_of_a_lease_reads_no_versions_of_earlier_leases() {
     let works = [Rows::work_on_a_segment, Rows::read_all];
     rows.open_transaction();
     let first = works.map(|work| rows.blocks(work));
-    for _ in 0..2_000 {
+    let (begun, time) = (Instant::now(), soak_time(0));
+    let mut leases = 0_u32;
+    while leases < 2_000 || begun.elapsed() < time {
         rows.work_on_a_segment();
+        leases += 1;
     }
+    eprintln!("{leases} leases beside an open transaction");
     let last = works.map(|work| rows.blocks(work));
     rows.end_transaction();
     let afterwards = works.map(|work| rows.blocks(work));

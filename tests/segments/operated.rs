@@ -8,10 +8,10 @@ use std::time::Duration;
 use persisting_message_bus::backend::MessageSource;
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::{
-    MessageBus, MessageConsumer, MessageDispatcher, ParallelConsumer, RetryPolicy, Runner, StartAt,
+    MessageConsumer, MessageDispatcher, ParallelConsumer, RetryPolicy, Runner, StartAt,
 };
 
-use super::disturbed::{Disturbance, DisturbedState, Plan};
+use super::disturbed::{Disturbance, Plan};
 use super::running::has_ended_well;
 use super::segments;
 use super::topic::{Orders, Step};
@@ -63,13 +63,7 @@ fn move_cursors(to: StartAt, at: usize) {
         is_mended.store(has_moved, Ordering::SeqCst);
     };
     let plan = Plan::new(Disturbance::Operated, at, bus.clone(), Box::new(operate));
-    let disturbed = MessageBus::new(
-        bus.messages.clone(),
-        DisturbedState {
-            state: bus.state.clone(),
-            plan: Arc::clone(&plan),
-        },
-    );
+    let disturbed = plan.disturb();
     let running = Runner::new(move || Ok::<_, io::Error>(disturbed.clone()))
         .idle_interval(Duration::from_millis(5))
         .parallel(parallel())

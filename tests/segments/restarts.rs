@@ -24,7 +24,7 @@ use persisting_message_bus_tests::waiting::{wait_for, wait_until_every};
 use super::begun::{Begun, Log, holders, publish, published, segment_of};
 use super::records::{Published, assert_exactly_once};
 use super::running::has_ended_well;
-use super::sql::{Sql, effect};
+use super::sql::{Sql, effects};
 use super::topic::{KEYS, Numbered, Steps};
 use super::worker::{PAYER, TELLER};
 use super::{division, segments};
@@ -64,7 +64,7 @@ where
     let payer = || {
         let pay = |bus: &mut C, message: &Message<Steps>| {
             let (order, number) = message.payload().numbers();
-            effect(bus, order, number)?;
+            effects(bus, [(order, number)])?;
             thread::sleep(PAUSE);
             Ok(())
         };

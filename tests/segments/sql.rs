@@ -40,6 +40,9 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
 
     fn count_effects(bus: &mut Self::Connection) -> u64;
 
+    /// Returns the place of the last effect. Those that were rolled back have places, too.
+    fn last_effect(bus: &mut Self::Connection) -> u64;
+
     /// Ends all other sessions of the database, and returns their number.
     fn end_other_sessions(bus: &mut Self::Connection) -> usize;
 
@@ -65,10 +68,16 @@ fn named_after_schema(address: &str) -> PgConnection {
     connection
 }
 
-/// Inserts the effect of a message.
-pub fn effect(bus: &mut impl SimpleConnection, order: u64, number: u64) -> QueryResult<()> {
+/// Inserts the effects of messages, by the numbers of their orders and their own.
+pub fn effects(
+    bus: &mut impl SimpleConnection,
+    numbers: impl IntoIterator<Item = (u64, u64)>,
+) -> QueryResult<()> {
+    let rows = numbers.into_iter().map(|numbers| format!("{numbers:?}"));
+    let rows: Vec<_> = rows.collect();
+    let rows = rows.join(", ");
     bus.batch_execute(&format!(
-        "INSERT INTO effects (order_number, number) VALUES ({order}, {number})"
+        "INSERT INTO effects (order_number, number) VALUES {rows}"
     ))
 }
 
@@ -104,6 +113,11 @@ macro_rules! sql {
                     let _ended = bus.batch_execute(&end);
                 }
                 others.len()
+            }
+
+            fn last_effect(bus: &mut Self::Connection) -> u64 {
+                let sql = "SELECT coalesce(max(place), 0) FROM effects";
+                dsl::sql::<BigInt>(sql).get_result::<i64>(bus).unwrap().unsigned_abs()
             }
 
             fn count_effects(bus: &mut Self::Connection) -> u64 {

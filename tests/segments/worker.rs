@@ -23,7 +23,7 @@ use persisting_message_bus_tests::waiting::wait_until;
 use serde::{Deserialize, Serialize};
 
 use super::records::Record;
-use super::sql::{Sql, effect};
+use super::sql::{Sql, effects};
 use super::topic::{Moves, Numbered, Steps};
 
 /// The consumer with an external handler, which records the messages that it begins.
@@ -55,8 +55,10 @@ pub struct Task {
     pub page: usize,
     /// The error of the process's clock.
     pub clock: Hours,
-    /// How long each handler takes.
+    /// How long each call of a handler takes.
     pub pause: Duration,
+    /// Whether the payer handles whole pages.
+    pub pays_pages: bool,
     /// Whether its event set has the added message type.
     pub is_wider: bool,
     /// The message at which the teller never returns.
@@ -121,11 +123,23 @@ fn with_payer<D: Sql, S: Keyed + Numbered + 'static>(
     task: &Arc<Task>,
 ) -> Runner<D::Connection> {
     let own = Arc::clone(task);
+    if task.pays_pages {
+        let make = move || {
+            let task = Arc::clone(&own);
+            let handler = move |bus: &mut D::Connection, page: &[Message<S>]| {
+                effects(bus, page.iter().map(|message| message.payload().numbers()))?;
+                thread::sleep(task.pause);
+                Ok(())
+            };
+            own.set(MessageConsumer::transactional_pages(PAYER, handler))
+        };
+        return runner.parallel(task.divide(ParallelConsumer::by_key(make)));
+    }
     let make = move || {
         let task = Arc::clone(&own);
         let handler = move |bus: &mut D::Connection, message: &Message<S>| {
             let (order, number) = message.payload().numbers();
-            effect(bus, order, number)?;
+            effects(bus, [(order, number)])?;
             task.disturb(PAYER, number);
             Ok(())
         };

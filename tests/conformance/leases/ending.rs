@@ -123,7 +123,7 @@ pub fn a_page_that_is_noted_with_the_lease_is_suspect_after_its_holder<D: Databa
         let (left, noted, _) = take("one", true, Duration::ZERO);
         assert_eq!((left, noted), (None, page));
     }
-    // Nobody has settled what "one" has left, also not those who meant to.
+    // What "one" has left stays, also for those who meant to settle it.
     for owner in ["two", "three", "four"] {
         let (left, noted, _) = take(owner, owner != "three", Duration::ZERO);
         assert_eq!((left, noted), (page, page), "{owner}");
