@@ -243,6 +243,7 @@ macro_rules! conformance_on {
                     an_ended_lease_fences_its_holder,
                     the_work_of_an_ended_lease_is_suspect,
                     a_page_that_is_noted_with_the_lease_is_suspect_after_its_holder,
+                    a_suspicion_that_is_over_is_forgotten,
                     a_lease_without_a_holder_is_not_ended,
                     a_holder_at_work_notices_that_its_lease_was_ended,
                 ]

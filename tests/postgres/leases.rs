@@ -1,10 +1,11 @@
 //! Leases: one row for each consumer and topic, although the key includes the epoch.
 
 use persisting_message_bus::operate::{ConsumerKey, end_lease};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -114,6 +115,34 @@ fn a_transaction_that_acquires_a_lease_keeps_its_synchronous_commit() {
 }
 
 /// A holder that is frozen in a transaction keeps the row locked, for as long as the server lets it.
+/// No other write comes before the handler. If the server forgot the lease in a crash, another holder could
+/// take it with the same epoch beside that handler.
+#[test]
+fn a_lease_under_which_a_page_is_handed_out_waits_for_the_disk() {
+    let database = Postgres::create();
+    let mut connection = database.connect();
+    for hands_out in [false, true, false] {
+        let lease = connection.acquire(&request("before")).unwrap();
+        connection.release(&lease).unwrap();
+        let statements = Arc::<Mutex<Vec<String>>>::default();
+        let seen = Arc::clone(&statements);
+        connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                seen.lock().unwrap().push(query.to_string());
+            }
+        });
+        let request = LeaseRequest {
+            hands_out,
+            ..request("one")
+        };
+        let lease = connection.acquire(&request).unwrap();
+        connection.release(&lease).unwrap();
+        let statements = statements.lock().unwrap();
+        let does_not_wait = |sql: &String| sql.contains("'synchronous_commit', 'off'");
+        assert_eq!(statements.iter().any(does_not_wait), !hands_out);
+    }
+}
+
 #[test]
 fn ending_a_lease_does_not_wait_without_end_for_an_open_transaction() {
     let database = Postgres::create();

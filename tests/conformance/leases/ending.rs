@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use persisting_message_bus::backend::{
-    CursorUpdate, LeaseRequest, MessageConsumerState, NoteWork, Place, Work,
+    CursorUpdate, LeaseRequest, MessageConsumerState, MessageSource, NoteWork, Place, Work,
 };
 use persisting_message_bus::operate::{ConsumerKey, ConsumerStatus, end_lease};
 use persisting_message_bus::{Message, MessageConsumer};
@@ -136,6 +136,30 @@ pub fn a_page_that_is_noted_with_the_lease_is_suspect_after_its_holder<D: Databa
     bus.release(&lease).unwrap();
     assert_eq!(stored_consumer(&mut bus, CONSUMER).work, None);
     assert_eq!(acquire(&mut bus, "six").unwrap().left, None);
+}
+
+/// Otherwise, its messages would be suspect again after the cursor was moved back for an added type.
+pub fn a_suspicion_that_is_over_is_forgotten<D: Database>() {
+    let database = D::create();
+    let mut bus = database.connect();
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(1))
+        .unwrap();
+    let first = bus.current_head("orders").unwrap();
+    let lease = acquire(&mut bus, "dead").unwrap();
+    let note = NoteWork {
+        work: Some(Work::PAGE),
+        suspect_until: Some(first),
+        extend_lease: Duration::ZERO,
+    };
+    bus.note_work(&lease, &note).unwrap();
+    let mut consumer = MessageConsumer::<Orders>::external("all", ignore);
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    orders()
+        .dispatch(&mut bus, &OrderPlaced::number(2))
+        .unwrap();
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+    assert_eq!(stored_consumer(&mut bus, CONSUMER).suspect_until, None);
 }
 
 pub fn a_lease_without_a_holder_is_not_ended<D: Database>() {

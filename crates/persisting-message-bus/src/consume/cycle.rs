@@ -343,10 +343,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     where
         B: MessageSource + ?Sized,
     {
-        let source = &mut ReadingAhead {
-            source: bus,
-            ahead: poll.ahead.as_ref(),
-        };
+        let source = &mut ReadingAhead::new(bus, poll.ahead.as_ref(), leases.cursor());
         let topics = self.topics.iter().zip(&leases.leases).zip(&poll.heads);
         let read = topics.map(|((reader, lease), head)| {
             let under = (lease, leases.token());

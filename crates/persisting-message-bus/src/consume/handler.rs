@@ -74,9 +74,11 @@ pub(super) struct Tried {
 }
 
 impl PageOutcome {
+    /// Returns the outcome of a page of which nothing was handled or stored.
     pub(super) fn failed(error: Error) -> Self {
         Self {
             failure: Some(error),
+            is_not_stored: true,
             ..Self::default()
         }
     }

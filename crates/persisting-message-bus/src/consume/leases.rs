@@ -66,9 +66,11 @@ impl Leases {
     }
 
     /// Records that the page after the cursors was noted when the leases were taken, unless an earlier
-    /// holder has left something.
+    /// holder has left something. A suspicion that is over is removed by a note of its own.
     pub(super) fn have_noted_a_page(&mut self) {
-        let is_noted = self.leases.iter().all(|lease| lease.left.is_none());
+        let has_nothing_else =
+            |lease: &Lease| lease.left.is_none() && lease.suspect_until.is_none();
+        let is_noted = self.leases.iter().all(has_nothing_else);
         self.work = is_noted.then_some(Work::PAGE);
     }
 

@@ -32,8 +32,9 @@ pub(crate) struct Memory {
     pub(super) unstored: Option<Unstored>,
     /// The right to work alone, kept from one connection to the next.
     pub(super) turn: Option<Pass>,
-    /// The stored cursors of a segment under its last lease, in the order of the topics. Empty if it had
-    /// no lease in this time slice.
+    /// The cursors of a segment as its thread has read or stored them last, in the order of the topics.
+    /// Empty if it had no lease in this time slice. A message that was parked or skipped can be after
+    /// them: then the segment is tried once more.
     pub(crate) cursors: Vec<Position>,
 }
 

@@ -184,6 +184,7 @@ where
                     outcome.skipped = page.skipped_after(search.handled());
                 }
                 Err(Failure::Before(error)) => {
+                    outcome.is_not_stored = true;
                     outcome.failure = Some(error);
                     break;
                 }

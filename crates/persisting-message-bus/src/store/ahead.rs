@@ -57,7 +57,13 @@ impl Ahead {
         }
     }
 
-    /// Notes the id of the message after which the range begins; `None` if there is none.
+    /// Returns the position after which the range begins.
+    pub(crate) fn after(&self) -> Position {
+        self.after
+    }
+
+    /// Notes the id of the message after which the range begins; `None` if there is none. A source must
+    /// look for it, because consumers recognise the source by it.
     #[must_use]
     pub fn preceded_by(self, id_before: Option<Uuid>) -> Self {
         Self { id_before, ..self }

@@ -71,8 +71,9 @@ pub trait MessageSource {
     fn head(&mut self, topic: &str, high_water_mark: Position) -> Result<MessageAt, Error>;
 
     /// Returns the head of a page's topic up to the end of the page, as [`head`](Self::head) does, and the
-    /// first messages of the page if the source can ask for both at once. The page is of all types and
-    /// parts. The default implementation returns the head only.
+    /// first messages of the page if the source can ask for both at once, with the id of the message
+    /// after which the page begins ([`Ahead::preceded_by`]). The page is of all types and parts. The
+    /// default implementation returns the head only.
     ///
     /// # Errors
     ///

@@ -44,9 +44,12 @@ const TAKE: &str = "
     RETURNING {cursor}, {lease_epoch}, {replay_until}, {work}, {suspect_until}, {anchor_position},
         {anchor_id}, {event_set}, {source}";
 
-/// Follows `TAKE` if it runs in a transaction of its own: the commit does not wait for the disk. If
-/// a crash of the server undoes the lease, the owner's next write finds that the lease is lost,
-/// because the write names owner and epoch.
+/// Follows `TAKE` if it runs in a transaction of its own and hands out nothing: the commit does not wait
+/// for the disk. If a crash of the server undoes the lease, the owner's next write finds that the lease is
+/// lost, because the write names owner and epoch.
+///
+/// A page is handed out without another write. Its note must outlast a crash of the whole machine, which
+/// one of its messages can cause, and no other holder may get the same epoch while its handler works.
 const WITHOUT_WAITING: &str = ", pg_catalog.set_config('synchronous_commit', 'off', true)";
 
 /// The primary key alone does not ensure that there is one row for each consumer and topic, because
@@ -166,7 +169,7 @@ where
         Text(request.topic),
         Text(request.owner),
     ];
-    let sql = if is_in_transaction(&mut OnSync(connection)) {
+    let sql = if request.hands_out || is_in_transaction(&mut OnSync(connection)) {
         Cow::Borrowed(TAKE)
     } else {
         Cow::Owned(format!("{TAKE}{WITHOUT_WAITING}"))
