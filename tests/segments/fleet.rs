@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::backend::MessageConsumerState;
+use persisting_message_bus::operate::ConsumerStatus;
 use tempfile::TempDir;
 
 use super::key;
 use super::records::{Published, Record, Verdict, add, assert_exactly_once, judge};
 use super::sql::Sql;
 use super::topic::{KEYS, Moves, Returned, Step};
-use super::worker::{PAGE, TELLER, Task, Worker};
+use super::worker::{PAGE, PAYER, TELLER, Task, Worker};
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -214,11 +215,23 @@ impl<D: Sql> Fleet<D> {
         stored.expect("a consumer that has run").now
     }
 
+    /// Returns whether no message waits. Messages that a killed process has recorded can still wait to be
+    /// handled again.
+    fn has_caught_up(&mut self) -> bool {
+        [TELLER, PAYER].into_iter().all(|consumer| {
+            // The segments may be replaced at the moment.
+            let status = ConsumerStatus::read(&mut self.bus, key(consumer));
+            status.is_ok_and(|status| status.lag_messages == 0)
+        })
+    }
+
     /// Waits until all messages are handled and stops these workers. Returns what was repeated, and
     /// checks everything else.
     pub fn finish(&mut self, workers: Vec<Worker>, disturbed: &[u32]) -> Verdict {
         self.wait_until("everything is handled", |fleet| {
-            fleet.is_told() && D::count_effects(&mut fleet.bus) == fleet.messages
+            fleet.is_told()
+                && D::count_effects(&mut fleet.bus) == fleet.messages
+                && fleet.has_caught_up()
         });
         for worker in workers {
             worker.stop();

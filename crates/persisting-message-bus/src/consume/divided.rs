@@ -24,7 +24,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         self.ends = Some(ends);
     }
 
-    /// Notes where the cursors of its segment are stored. Until the lease ends, nobody else moves them.
+    /// Notes where the cursors of its segment are stored. Until the lease ends, nothing else moves them.
     pub(super) fn note_cursors(&mut self, places: impl Iterator<Item = Place>) {
         if self.segment.is_some() {
             self.memory.cursors.clear();
