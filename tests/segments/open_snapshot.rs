@@ -123,8 +123,12 @@ fn the_work_of_a_lease_reads_no_versions_of_earlier_leases() {
     rows.end_transaction();
     let afterwards = works.map(|work| rows.blocks(work));
     for (first, later) in first.iter().zip(last.iter().chain(&afterwards)) {
-        // After 760,000 leases in ten minutes, the index has two more levels.
-        assert!(later <= &(first * 2), "{first:?}, {last:?}, {afterwards:?}");
+        // With hundreds of times as many leases, as after ten minutes, the index has two more levels.
+        let most = if leases > 100_000 { 20 } else { 16 };
+        assert!(
+            later * 10 <= first * most,
+            "{first:?}, {last:?}, {afterwards:?}"
+        );
     }
 }
 

@@ -12,10 +12,8 @@ use crate::sql::executor::on_sync::OnSync;
 use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::rows::ReadValue;
-use crate::sql::schema::MessageTable;
-use crate::sql::schema::TableSchema;
-use crate::sql::statements::messages;
-use crate::sql::statements::{consumers, leases};
+use crate::sql::schema::{MessageTable, TableSchema};
+use crate::sql::statements::{consumers, leases, messages};
 use crate::store::ahead::Ahead;
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
@@ -166,9 +164,7 @@ pub trait StoreBackend<C>: PublishBackend {
     where
         C: LoadConnection<Backend = Self> + 'static,
     {
-        let asked = &mut OnSync(connection);
-        let head = now(messages::head(asked, table, page.topic, page.up_to))?;
-        Ok((head, None))
+        messages::head_only(connection, table, page)
     }
 
     fn last_position(connection: &mut C, schema: &TableSchema) -> Result<Position, Error>;

@@ -20,8 +20,8 @@ use crate::sql::executor::pipeline::{PgRow, Pipeline};
 /// batch for a whole page would be slower.
 const BATCH: usize = 64 * 1024;
 
-/// The largest number of rows for which a thread that drives its connection waits once. The memory of a few rows is used again
-/// for the next ones, while it is still in the processor's cache.
+/// The largest number of rows for which a thread that drives its connection waits once. The memory of a
+/// few rows is used again for the next ones, while it is still in the processor's cache.
 const MOST_ROWS: usize = 8;
 
 /// Some rows, and what follows them.

@@ -216,11 +216,7 @@ where
     ) -> Result<(MessageAt, Option<Ahead>), Error> {
         match Pipeline::of(connection) {
             Some(pipeline) => read_ahead::read(&pipeline, table, page),
-            None => {
-                let asked = &mut OnSync(connection);
-                let head = now(messages::head(asked, table, page.topic, page.up_to))?;
-                Ok((head, None))
-            }
+            None => messages::head_only(connection, table, page),
         }
     }
 

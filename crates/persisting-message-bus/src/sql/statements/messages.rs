@@ -14,11 +14,13 @@ use crate::position::Position;
 use crate::sql::dialect::Value::{Number, Text};
 use crate::sql::dialect::{Dialect, Statement, Value};
 use crate::sql::error::failed_while;
-use crate::sql::executor::Asked;
+use crate::sql::executor::on_sync::OnSync;
+use crate::sql::executor::{Asked, now};
 use crate::sql::prepared::loaded;
 use crate::sql::rows::{BrokenColumn, Column, ReadValue, first_row, with_columns};
 use crate::sql::schema::MessageTable;
 use crate::sql::statements::counting;
+use crate::store::ahead::Ahead;
 use crate::store::page_request::{PageRequest, TypeFilter};
 use crate::store::part::{Part, SLOTS, SPREAD, SlotRange};
 use crate::store::place::MessageAt;
@@ -38,6 +40,20 @@ pub(in crate::sql) async fn head<A: Asked>(
     head.await
         .map(Option::unwrap_or_default)
         .map_err(|cause| failed_while(format!("reading the head of topic \"{topic}\""), cause))
+}
+
+/// Returns the head of a page's topic, and nothing that was read ahead.
+pub(in crate::sql) fn head_only<C>(
+    connection: &mut C,
+    table: &MessageTable,
+    page: &PageRequest<'_>,
+) -> Result<(MessageAt, Option<Ahead>), Error>
+where
+    C: LoadConnection + 'static,
+    C::Backend: Dialect + ReadValue,
+{
+    let asked = &mut OnSync(connection);
+    Ok((now(head(asked, table, page.topic, page.up_to))?, None))
 }
 
 /// Returns the ids of the topic's messages at two positions.
