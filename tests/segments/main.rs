@@ -20,6 +20,7 @@ mod interleaved;
 mod joining;
 mod late;
 mod leaving;
+mod locked_rows;
 mod open_snapshot;
 mod operated;
 mod operating;
@@ -225,6 +226,10 @@ on_each_real_server! {
     interleaved: [
         publishers_between_the_statements_of_segments_lose_nothing,
         publishers_between_the_statements_of_transactional_segments_lose_nothing,
+    ]
+    locked_rows: [
+        a_lease_is_renewed_beside_leases_that_cannot_be,
+        a_renewal_of_a_locked_row_fails_at_once,
     ]
     deadlocks: [
         threads_and_changes_of_segments_run_into_no_deadlock,

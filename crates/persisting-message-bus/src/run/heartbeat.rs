@@ -1,11 +1,12 @@
 //! Renews the leases of a slow handler, on a connection of its own.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::consume::shared_leases::SharedLeases;
 use crate::error::Error;
@@ -160,10 +161,20 @@ fn work<B: MessageSource + MessageConsumerState>(
     duration: Duration,
     connect: &Connect<B>,
 ) {
-    let mut bus = None;
+    let (mut bus, mut delayed) = (None, Vec::new());
     while let Ok(leases) = asked.recv() {
-        for lease in &leases {
-            renew(lease, duration, &mut bus, connect);
+        let before = mem::take(&mut delayed);
+        for lease in leases {
+            if let Err(error) = renew(&lease, duration, &mut bus, connect) {
+                // The holder's own write can lock the row for a moment, and that write renews the lease.
+                let may_pass = error.is_retryable() && !error.may_be_of_connection();
+                if may_pass && !before.contains(&lease) {
+                    debug!(error = %format_args!("{error:#}"), "the next beat renews the lease");
+                    delayed.push(lease);
+                } else {
+                    warn_of(&[lease], &format!("{error:#}"));
+                }
+            }
             if tell.send(()).is_err() {
                 return;
             }
@@ -178,14 +189,11 @@ fn renew<B: MessageSource + MessageConsumerState>(
     duration: Duration,
     bus: &mut Option<B>,
     connect: &Connect<B>,
-) {
+) -> Result<(), Error> {
     let connect = || connect().map_err(|cause| Error::permanent("connecting", cause));
-    let renewed = on_useful_connection(bus, connect, |bus| bus.renew(lease, duration));
-    match renewed {
-        Err(error) if !error.is_lease_lost() => {
-            warn_of(std::slice::from_ref(lease), &format!("{error:#}"));
-        }
-        _ => {}
+    match on_useful_connection(bus, connect, |bus| bus.renew(lease, duration)) {
+        Err(error) if !error.is_lease_lost() => Err(error),
+        _ => Ok(()),
     }
 }
 

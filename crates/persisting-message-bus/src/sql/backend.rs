@@ -13,7 +13,7 @@ use crate::sql::executor::{Executor, now};
 use crate::sql::failing::Failing;
 use crate::sql::rows::ReadValue;
 use crate::sql::schema::{MessageTable, TableSchema};
-use crate::sql::statements::{consumers, leases, messages};
+use crate::sql::statements::{consumers, leases, messages, renewals};
 use crate::store::ahead::Ahead;
 use crate::store::consumer_state::{ConsumerRow, MarkBeyond};
 use crate::store::key::ConsumerKey;
@@ -101,7 +101,8 @@ pub trait StoreBackend<C>: PublishBackend {
         write(connection)
     }
 
-    /// Renews a lease so that it takes effect at once, unless a transaction is open.
+    /// Renews a lease so that it takes effect at once, unless a transaction is open. Does not wait for a
+    /// transaction that has locked its row.
     fn renew(
         connection: &mut C,
         schema: &TableSchema,
@@ -111,7 +112,7 @@ pub trait StoreBackend<C>: PublishBackend {
     where
         C: LoadConnection<Backend = Self> + 'static,
     {
-        leases::renew(connection, schema, lease, duration)
+        renewals::renew(connection, schema, lease, duration)
     }
 
     fn migrate(connection: &mut C) -> Result<(), Error>;

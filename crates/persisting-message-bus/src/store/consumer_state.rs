@@ -58,12 +58,15 @@ pub trait MessageConsumerState: MessageFailures {
     /// - If the state cannot be written.
     fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error>;
 
-    /// Renews the lease from now on, and leaves the cursor unchanged.
+    /// Renews the lease from now on, and leaves the cursor unchanged. Does not wait for a transaction that
+    /// has locked the row of the lease.
     ///
     /// # Errors
     ///
     /// - [`Error::is_lease_lost`] if another owner has taken the lease since, or if it was
     ///   released.
+    /// - [`Error::is_retryable`] if another transaction has locked the row. The lease still ends when it
+    ///   would have ended.
     /// - If the state cannot be written.
     fn renew(&mut self, lease: &Lease, duration: Duration) -> Result<(), Error>;
 

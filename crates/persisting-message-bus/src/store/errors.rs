@@ -77,6 +77,17 @@ impl Error {
 }
 
 impl Error {
+    /// Creates the error that a lease cannot be renewed now, because its row is locked.
+    pub(crate) fn lease_row_locked(lease: &Lease) -> Self {
+        let doing = format!("renewing the lease on topic \"{}\"", lease.topic);
+        let problem = "another transaction has locked its row, so the lease still ends when it would \
+             have ended; if that transaction does not end, end its session";
+        let segment = lease.segment.as_ref().map(|segment| segment.number);
+        Self::transient(doing, problem)
+            .of_consumer(&lease.consumer)
+            .of_segment(segment)
+    }
+
     /// Creates the error that a source does not have the message of an anchor.
     pub(crate) fn unrecognised(topic: &str, anchor: Anchor, found: Option<Uuid>) -> Self {
         Kind::Unrecognised {

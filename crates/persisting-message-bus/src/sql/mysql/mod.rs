@@ -57,6 +57,7 @@ mod publish_locked;
 pub(crate) mod publish_many;
 mod publish_procedure;
 pub(crate) mod publish_statement;
+mod renewals;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod server;
@@ -91,7 +92,6 @@ use crate::sql::own_transactions::{OwnTransaction, in_own_transaction, is_in_tra
 use crate::sql::prepared::forget_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
-use crate::sql::statements::leases::renew;
 use crate::sql::statements::messages;
 use crate::sql::watch::connections as watch;
 use crate::store::lease::{Lease, LeaseRequest};
@@ -221,11 +221,11 @@ where
         duration: Duration,
     ) -> Result<(), Error> {
         if is_in_transaction(&mut OnSync(connection)) {
-            return renew(connection, schema, lease, duration);
+            return renewals::renew(connection, schema, lease, duration);
         }
         // A session with autocommit = 0 would not commit, and would keep the row locked.
         in_own_transaction(connection, |connection| {
-            renew(connection, schema, lease, duration)
+            renewals::renew(connection, schema, lease, duration)
         })
     }
 }

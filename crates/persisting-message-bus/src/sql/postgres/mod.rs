@@ -46,6 +46,7 @@ mod quoting;
 #[cfg(feature = "diesel-async-0_9-postgres")]
 mod read_ahead;
 mod read_page;
+mod renewals;
 pub(crate) mod row_writer;
 pub(crate) mod rows;
 pub(crate) mod sequence;
@@ -54,6 +55,7 @@ pub(crate) mod transaction_id;
 mod unnested_rows;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 use diesel::migration::MigrationConnection;
@@ -239,6 +241,15 @@ where
         request: &LeaseRequest<'_>,
     ) -> Result<Lease, Error> {
         leases::acquire(connection, schema, request)
+    }
+
+    fn renew(
+        connection: &mut C,
+        schema: &TableSchema,
+        lease: &Lease,
+        duration: Duration,
+    ) -> Result<(), Error> {
+        renewals::renew(connection, schema, lease, duration)
     }
 
     fn end_lease(

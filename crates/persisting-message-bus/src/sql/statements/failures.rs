@@ -16,7 +16,7 @@ use crate::sql::rows::{BrokenColumn, Column, ReadValue, with_columns};
 use crate::sql::schema::{FailureTable, TableSchema};
 use crate::sql::statements::consumers::failed;
 use crate::sql::statements::segments::of_slots;
-use crate::sql::statements::{leases, messages};
+use crate::sql::statements::{leases, messages, renewals};
 use crate::store::consumer_state::CursorUpdate;
 use crate::store::failures::{FailedMessage, FailedMessagesRequest, FailurePolicy, FailureState};
 use crate::store::lease::Lease;
@@ -184,7 +184,7 @@ where
     C::Backend: Dialect,
 {
     connection.transaction(|connection| {
-        leases::renew(connection, schema, lease, extend_lease)?;
+        renewals::renew(connection, schema, lease, extend_lease)?;
         let changed = execute(connection, &schema.failures, change, key(lease, position));
         changed.map(|changed| changed > 0).map_err(|cause| {
             let doing = format!("taking the redriven message at position {position}");

@@ -39,11 +39,6 @@ const NOTE_WORK: &str = "
     SET {work} = ?, {suspect_until} = ?, {lease_expires_at} = {now_plus_millis}
     WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
 
-const RENEW: &str = "
-    UPDATE {table}
-    SET {lease_expires_at} = {now_plus_millis}
-    WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?";
-
 const RELEASE: &str = "
     UPDATE {table}
     SET {work} = NULL, {lease_owner} = NULL, {lease_expires_at} = NULL
@@ -152,20 +147,6 @@ where
     ];
     let doing = "recording the handed-out work";
     update_held(connection, schema, lease, NOTE_WORK, values, doing)
-}
-
-pub(in crate::sql) fn renew<C>(
-    connection: &mut C,
-    schema: &TableSchema,
-    lease: &Lease,
-    duration: Duration,
-) -> Result<(), Error>
-where
-    C: LoadConnection + 'static,
-    C::Backend: Dialect,
-{
-    let (values, doing) = ([Number(milliseconds(duration))], "renewing the lease");
-    update_held(connection, schema, lease, RENEW, values, doing)
 }
 
 /// Releases the lease. Fails if the lease is no longer held.
@@ -281,7 +262,7 @@ fn of_place(place: Place, anchor_id: Option<&str>) -> [Value<'_>; 3] {
 }
 
 /// Updates the consumer's row. Fails if the lease is no longer held.
-fn update_held<'a, C>(
+pub(in crate::sql) fn update_held<'a, C>(
     connection: &mut C,
     schema: &'a TableSchema,
     lease: &'a Lease,

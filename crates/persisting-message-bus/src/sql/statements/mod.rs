@@ -15,6 +15,7 @@ pub(super) mod parked;
 pub(super) mod passing;
 pub(super) mod recording;
 pub(super) mod renaming;
+pub(super) mod renewals;
 pub(super) mod segments;
 #[cfg(any(feature = "sqlite", feature = "postgres_backend"))]
 pub(super) mod taking;

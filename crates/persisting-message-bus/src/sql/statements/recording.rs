@@ -12,7 +12,7 @@ use crate::sql::rows::{ReadValue, first_row};
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::consumers::failed;
 use crate::sql::statements::failures::{count, execute, execute_in, key, slot_of};
-use crate::sql::statements::leases;
+use crate::sql::statements::renewals;
 use crate::store::failures::{FailureState, NewFailure};
 use crate::store::lease::Lease;
 
@@ -55,7 +55,7 @@ where
     let mut tries = 1;
     loop {
         let recorded = connection.transaction(|connection| {
-            leases::renew(connection, schema, lease, failure.extend_lease)?;
+            renewals::renew(connection, schema, lease, failure.extend_lease)?;
             note(connection, schema, lease, failure).map_err(|cause| {
                 let doing = format!("recording the failure at position {}", failure.position);
                 failed(lease.key(), &doing, cause)
