@@ -138,6 +138,7 @@ macro_rules! conformance_on {
                 an_expired_lease_does_not_count_as_held,
                 a_lease_holder_without_progress_is_not_working,
                 failures_show_with_their_error,
+                an_attempt_that_fails_is_no_progress,
                 a_failure_is_cleared_when_its_message_is_handled,
                 lag_is_the_age_of_the_first_message_after_the_cursor,
                 a_status_serialises_to_json,

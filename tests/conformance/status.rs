@@ -126,6 +126,25 @@ pub fn failures_show_with_their_error<D: Database>() {
     assert_eq!(parked.condition, ConsumerCondition::CaughtUp);
 }
 
+/// A consumer that attempts one message again and again makes no progress.
+pub fn an_attempt_that_fails_is_no_progress<D: Database>() {
+    let (_database, mut bus) = place::<D>(1..4);
+    let mut failing = MessageConsumer::<Orders>::external("all", |message: &Message<Orders>| {
+        match message.payload().order() {
+            1 => Ok(()),
+            _ => Err("no stock".into()),
+        }
+    })
+    .retry(after(3, FailurePolicy::Stop));
+    failing.handle_page(&mut bus).unwrap_err();
+    let first = status(&mut bus);
+    assert_eq!(first.cursor, Some(Position::new(1)));
+    failing.handle_page(&mut bus).unwrap_err();
+    let second = status(&mut bus);
+    assert_eq!(second.failure.unwrap().attempts, 2);
+    assert_eq!(second.cursor_moved_at, first.cursor_moved_at);
+}
+
 pub fn a_failure_is_cleared_when_its_message_is_handled<D: Database>() {
     let (_database, mut bus) = place::<D>(1..3);
     let mut attempts = 0;

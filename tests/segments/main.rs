@@ -33,6 +33,7 @@ mod replacements;
 mod resizing;
 mod restarts;
 mod running;
+mod slow_failures;
 mod soak;
 mod sql;
 mod status;
@@ -149,6 +150,9 @@ on_each_database! {
         a_segment_with_most_messages_widens_the_spread,
         a_failing_segment_is_the_condition_of_the_consumer,
         a_pause_and_a_broken_cursor_are_those_of_the_whole_consumer,
+    ]
+    slow_failures: [
+        segments_that_fail_slowly_hold_up_no_other,
     ]
     traces: [
         a_segment_that_is_held_is_not_taken,

@@ -125,11 +125,18 @@ where
             // was frozen learns here that another holder has taken the lease.
             if due.has_passed() {
                 due = Deadline::after(leases.store_interval());
+                let over = Deadline::after(leases.duration);
                 if let Err(error) = leases.keep(bus, page, outcome.handled) {
                     outcome.failed_to_store(error);
                     return outcome;
                 }
                 outcome.skipped = page.skipped_after(outcome.handled);
+                if over.has_passed() {
+                    // The answer took longer than the lease lasts, so another holder may have taken it
+                    // since. The store at the end finds that out.
+                    stopped = true;
+                    break;
+                }
             }
             if let Err(cause) = call_handler(leases, &caused, message, || {
                 (self.handler)(message).into_result()
@@ -148,15 +155,17 @@ where
         if page.makes_no_progress() {
             return outcome;
         }
-        // The lease is still needed to settle a failure.
-        let then = match outcome.failure {
-            Some(_) => LeaseDisposition::Extend,
-            None => then,
+        let has_failed = outcome.failure.is_some();
+        let stored = if has_failed {
+            // The lease is still needed to settle the failure.
+            leases.keep(bus, page, outcome.handled)
+        } else {
+            leases.store(bus, page, outcome.handled, then)
         };
-        match leases.store(bus, page, outcome.handled, then) {
+        match stored {
             Ok(()) => {
                 outcome.skipped = page.skipped_after(outcome.handled);
-                outcome.released = then == LeaseDisposition::Release;
+                outcome.released = !has_failed && then == LeaseDisposition::Release;
             }
             Err(error) => outcome.failed_to_store(error),
         }

@@ -90,8 +90,8 @@ impl Leases {
         cursors.try_for_each(|(lease, (_, place))| self.store_one(bus, lease, place, then))
     }
 
-    /// Stores the cursors after the first `handled` messages of the page, and extends the leases. If
-    /// there are none, it only extends the leases.
+    /// Stores the cursors after the first `handled` messages of the page, and extends the leases. If no
+    /// cursor moves, it only extends the leases, so that the time of the last progress stays.
     pub(super) fn keep<S, B>(
         &self,
         bus: &mut B,
@@ -101,9 +101,13 @@ impl Leases {
     where
         B: MessageConsumerState + ?Sized,
     {
-        match handled {
-            0 => self.note(bus, self.work, self.duration),
-            _ => self.store(bus, page, handled, LeaseDisposition::Extend),
+        let moves = page
+            .places_after(handled)
+            .any(|(span, place)| place != span.start);
+        if moves {
+            self.store(bus, page, handled, LeaseDisposition::Extend)
+        } else {
+            self.note(bus, self.work, self.duration)
         }
     }
 

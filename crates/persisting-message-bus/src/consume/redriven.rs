@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::consume::caution::{Interruption, Verdict};
 use crate::consume::consumer::MessageConsumer;
+use crate::consume::deadline::Deadline;
 use crate::consume::errors::storable_text;
 use crate::consume::handler::PageHandler;
 use crate::consume::leases::Leases;
@@ -124,8 +125,13 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             if leases.is_stopping() {
                 break;
             }
+            let over = Deadline::after(leases.duration);
             // This renews the leases, too.
             leases.hand_out(bus, Work::redriven(failed.position).alone(alone))?;
+            if over.has_passed() {
+                // Another holder may have taken them before the answer came.
+                break;
+            }
             handled += usize::from(self.handle_one(bus, leases, *index, failed)?);
         }
         Ok(handled)

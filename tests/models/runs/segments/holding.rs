@@ -88,6 +88,26 @@ fn segments_that_wait() {
     );
 }
 
+/// A slice that fails moves no cursor, and its process remembers it.
+#[test]
+fn segments_that_wait_beside_failures() {
+    let one = Holding {
+        threads: [1, 0, 0],
+        slices_fail: true,
+        ..THREE
+    };
+    holds("1 process, 4 segments, failures, 3 passes", counts(3, one));
+    let two = Holding {
+        threads: [1, 1, 0],
+        ..one
+    };
+    holds(
+        "2 processes, 4 segments, failures, 6 passes",
+        counts(6, two),
+    );
+    continues("2 processes, 4 segments, failures", &two);
+}
+
 /// Returns the same model, which counts the polls of each process.
 const fn polls(polls: u8, holding: Holding) -> Holding {
     Holding {
@@ -159,6 +179,16 @@ fn larger_bounds() {
     if !all_are_wanted() {
         return;
     }
+    let three = Holding {
+        segments: 3,
+        watched: 2,
+        slices_fail: true,
+        ..THREE
+    };
+    holds(
+        "3 processes, 3 segments, failures, 6 passes",
+        counts(6, three),
+    );
     holds(
         "3 processes, 4 segments, 2 kills, a suspension",
         Holding {

@@ -12,6 +12,7 @@ pub const THREE: Holding = Holding {
     watched: 3,
     passes: None,
     polls: None,
+    slices_fail: false,
     work_ends: false,
     never_ends: None,
     kills: 0,
@@ -49,6 +50,34 @@ fn where_the_lowest_number_is_first() {
             Polls(0),
             Takes(0, 0),
             EndsSlice(0, 0),
+            Polls(0),
+            Takes(0, 0),
+        ]],
+    );
+}
+
+/// A slice that fails moves no cursor, so its segment has always waited longest.
+#[test]
+fn where_releases_are_forgotten() {
+    control(
+        "releases are forgotten",
+        Holding {
+            passes: Some(3),
+            slices_fail: true,
+            ..ONE
+        },
+        |it| it.remembers_releases = false,
+        NO_SEGMENT_IS_PASSED_OVER,
+        &[&[
+            Polls(0),
+            Takes(0, 0),
+            FailsSlice(0, 0),
+            Polls(0),
+            Takes(0, 0),
+            FailsSlice(0, 0),
+            Polls(0),
+            Takes(0, 0),
+            FailsSlice(0, 0),
             Polls(0),
             Takes(0, 0),
         ]],

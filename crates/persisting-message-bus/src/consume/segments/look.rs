@@ -63,8 +63,8 @@ impl Seen {
                 .all(|row| is_own(row) || row.lease_owner.is_none())
     }
 
-    /// Returns since when it waits: the time at which its cursor last moved.
-    pub(crate) fn waits_since(&self) -> Option<DateTime<Utc>> {
+    /// Returns the time at which its cursor last moved.
+    pub(crate) fn moved_at(&self) -> Option<DateTime<Utc>> {
         self.rows.iter().filter_map(|row| row.cursor_moved_at).max()
     }
 

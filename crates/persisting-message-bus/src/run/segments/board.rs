@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::consume::consumer::MessageConsumer;
 use crate::consume::ends::Ends;
 use crate::consume::memory::Memory;
-use crate::consume::segments::look::{Look, News, Seen};
+use crate::consume::segments::look::{Look, News};
 use crate::error::Error;
 use crate::locks::{lock, unpoisoned};
 use crate::message::topic::EventSet;
@@ -311,7 +311,7 @@ impl Inner {
             }
             is_done = false;
             if desk.can_begin(now) && seen.is_free_for(&own.owner) {
-                ready.push(seen);
+                ready.push((desk.waits_since(seen, now), seen));
             } else if let (true, Some(until)) = (desk.is_resting(), desk.rests_until)
                 && until > now
             {
@@ -319,9 +319,9 @@ impl Inner {
                     rests_until.map_or(Some(until), |first: Instant| Some(first.min(until)));
             }
         }
-        ready.sort_by_key(|seen: &&Seen| seen.waits_since());
+        ready.sort_by_key(|(waits_since, _)| *waits_since);
         if !look.is_paused {
-            for seen in ready {
+            for (_, seen) in ready {
                 if let Some(desk) = self.desks.get_mut(&seen.segment.number) {
                     desk.state = DeskState::Ready;
                     self.ready.push_back(seen.segment.clone());

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::backoff::full_jitter;
 use crate::consume::memory::Memory;
 use crate::consume::segments::look::{News, Seen};
@@ -17,6 +19,8 @@ pub(super) struct Desk {
     pub(super) memory: Memory,
     progress: Progress,
     pub(super) state: DeskState,
+    /// The time at which a thread last put it back.
+    put_back_at: Option<Instant>,
     /// The time before which this process leaves the segment alone.
     pub(super) rests_until: Option<Instant>,
     /// On each topic, the position up to which the segment may have messages.
@@ -87,6 +91,10 @@ impl Desk {
     /// again when its cursors have moved: an operator, or another process, has got it past its message.
     pub(super) fn see(&mut self, seen: &Seen, begun: Instant) {
         self.redriven = seen.rows.iter().map(|row| row.first_redriven).collect();
+        if self.redriven != self.left_redriven {
+            // One that was left can be parked, and redriven again.
+            self.left_redriven.clear();
+        }
         let DeskState::Stopped { cursors, since, .. } = &mut self.state else {
             return;
         };
@@ -133,6 +141,17 @@ impl Desk {
                     .any(|row| has_other_set(&row.identity.event_set))
     }
 
+    /// Returns since when the segment waits, by the clock of the database: since its cursor moved, or since a
+    /// thread of this process put it back. A time slice that fails moves no cursor. Without the second time,
+    /// segments that fail slowly would always be the first, and the others would wait for ever.
+    pub(super) fn waits_since(&self, seen: &Seen, now: Instant) -> Option<DateTime<Utc>> {
+        let put_back = self.put_back_at.and_then(|at| {
+            let ago = TimeDelta::from_std(now.saturating_duration_since(at)).ok()?;
+            seen.rows.first()?.now.checked_sub_signed(ago)
+        });
+        seen.moved_at().max(put_back)
+    }
+
     /// Returns whether the segment can be put on the board now.
     pub(super) fn can_begin(&self, now: Instant) -> bool {
         self.is_resting() && self.rests_until.is_none_or(|until| until <= now)
@@ -156,6 +175,7 @@ impl Desk {
     pub(super) fn put_back(&mut self, memory: Memory, outcome: Outcome, next: Next) {
         self.memory = memory;
         self.state = DeskState::Resting;
+        self.put_back_at = Some(Instant::now());
         let is_nothing = matches!(outcome, Outcome::Nothing(_));
         let error = outcome.into_error();
         if error.as_ref().is_some_and(Error::is_lease_held) {

@@ -54,7 +54,7 @@ impl Holding {
     pub(super) fn is_killed(state: &State, process: usize) -> Option<State> {
         let mut next = *state;
         next.left.kills = next.left.kills.checked_sub(1)?;
-        next.processes[process] = Process::NEW;
+        next.processes[process] = Process::after(state.order);
         for row in &mut next.rows {
             if row.owner == Some(Owner::Process(process)) {
                 row.owner = Some(Owner::Killed);
@@ -64,10 +64,11 @@ impl Holding {
     }
 
     /// Returns the steps of a process on a segment.
-    pub(super) fn at(process: usize, segment: usize) -> [Step; 5] {
+    pub(super) fn at(process: usize, segment: usize) -> [Step; 6] {
         [
             Step::Takes,
             Step::EndsSlice,
+            Step::FailsSlice,
             Step::EndsPage,
             Step::Drops,
             Step::TakesWithoutAnswer,

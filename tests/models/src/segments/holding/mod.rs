@@ -1,8 +1,8 @@
 //! Which process holds which segment.
 //!
 //! The protocol: a process with an idle thread polls. It reads the rows of all segments, and
-//! chooses those that are free, have work, and were released before the others. It chooses at most
-//! one for each idle thread. It takes each chosen segment by a statement of its own (`TAKE`), if
+//! chooses those that are free, have work, and have waited longest: since the cursor moved, or since this
+//! process released them. It chooses at most one for each idle thread. It takes each chosen segment by a statement of its own (`TAKE`), if
 //! the segment is still free. It releases a segment when the page is handled, or when its slice of
 //! time is over. There is no list of the processes, and no process computes a share.
 //!
@@ -58,6 +58,8 @@ pub struct Holding {
     /// The maximum number of polls of each process that is not suspended, while the watched segment is
     /// free and has work. `None` if the polls are not counted.
     pub polls: Option<u8>,
+    /// Whether a slice can end without moving the cursor, because its handler fails.
+    pub slices_fail: bool,
     /// Whether a segment can run out of work, and get work again.
     pub work_ends: bool,
     /// The segment whose handler does not return, if there is one.
@@ -75,8 +77,10 @@ pub struct Holding {
 /// The mechanisms that share the segments. A control lacks one of these.
 #[derive(Debug, Clone, Copy)]
 pub struct Mechanisms {
-    /// A poll chooses by the time of release, not by the number of the segment.
+    /// A poll chooses by the time for which a segment has waited, not by its number.
     pub longest_wait_first: bool,
+    /// A process remembers when it released a segment, because a slice that fails moves no cursor.
+    pub remembers_releases: bool,
     /// A process does not take a segment that it holds.
     pub own_is_not_free: bool,
     /// The statement that takes a segment compares that the segment is still free.
@@ -91,6 +95,7 @@ impl Mechanisms {
     /// The complete protocol.
     pub const ALL: Self = Self {
         longest_wait_first: true,
+        remembers_releases: true,
         own_is_not_free: true,
         take_compares: true,
         one_for_each_thread: true,

@@ -4,7 +4,7 @@ use super::{Holding, LEASE, PROCESSES, SEGMENTS};
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub struct State {
     pub(super) rows: [Row; SEGMENTS],
-    /// The segments by the time of their release. The first has waited longest.
+    /// The segments by the time at which their cursors moved. The first has waited longest.
     pub(super) order: [usize; SEGMENTS],
     pub(super) processes: [Process; PROCESSES],
     /// The takes of other segments since the watched segment was free and had work. For the laws
@@ -17,6 +17,9 @@ pub struct State {
     pub(super) polling: u8,
     pub(super) left: Left,
 }
+
+/// The order in which no segment has been worked on.
+const BY_NUMBER: [usize; SEGMENTS] = [0, 1, 2, 3];
 
 /// The number of faults of each kind that can still happen.
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
@@ -44,6 +47,8 @@ pub(super) enum Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Hash)]
 pub(super) struct Process {
     pub(super) is_suspended: bool,
+    /// The segments by the time at which their cursors moved, or at which this process released them.
+    pub(super) order: [usize; SEGMENTS],
     /// The segments that the last poll has chosen and that are not taken yet, as bits.
     pub(super) chosen: u8,
     /// For each segment that the process knows, the units of time for which it counts on the lease.
@@ -58,8 +63,8 @@ impl Holding {
                 lasts: 0,
                 has_work: true,
             }; SEGMENTS],
-            order: std::array::from_fn(|segment| segment),
-            processes: [Process::NEW; PROCESSES],
+            order: BY_NUMBER,
+            processes: [Process::after(BY_NUMBER); PROCESSES],
             passes: 0,
             polls: [0; PROCESSES],
             polling: 0,
@@ -84,11 +89,15 @@ impl Row {
 }
 
 impl Process {
-    pub(super) const NEW: Self = Self {
-        is_suspended: false,
-        chosen: 0,
-        known: [None; SEGMENTS],
-    };
+    /// Returns a process that knows of the segments only when their cursors moved.
+    pub(super) const fn after(order: [usize; SEGMENTS]) -> Self {
+        Self {
+            is_suspended: false,
+            order,
+            chosen: 0,
+            known: [None; SEGMENTS],
+        }
+    }
 
     /// Returns the number of segments that the process knows.
     pub(super) fn holds(&self) -> usize {
@@ -103,11 +112,24 @@ impl State {
             && self.rows[segment].owner == Some(Owner::Process(process))
     }
 
-    /// Moves a segment to the end of the order.
-    pub(super) fn is_released(&mut self, segment: usize) {
-        let from = self.order.iter().position(|it| *it == segment);
-        self.order[from.unwrap_or(0)..].rotate_left(1);
+    /// The cursor of a segment has moved, so that it is the last for all processes.
+    pub(super) fn has_moved(&mut self, segment: usize) {
+        to_the_end(&mut self.order, segment);
+        for process in &mut self.processes {
+            to_the_end(&mut process.order, segment);
+        }
     }
+
+    /// A process has released a segment, so that it is the last for that process.
+    pub(super) fn is_released(&mut self, process: usize, segment: usize) {
+        to_the_end(&mut self.processes[process].order, segment);
+    }
+}
+
+/// Moves a segment to the end of the order.
+fn to_the_end(order: &mut [usize; SEGMENTS], segment: usize) {
+    let from = order.iter().position(|it| *it == segment);
+    order[from.unwrap_or(0)..].rotate_left(1);
 }
 
 /// Returns a segment as a bit.

@@ -17,6 +17,8 @@ pub enum Step {
     TakesWithoutAnswer(usize, usize),
     /// Releases a segment that still has work, because the slice is over.
     EndsSlice(usize, usize),
+    /// Releases a segment whose cursor has not moved, because the handler has failed.
+    FailsSlice(usize, usize),
     /// Releases a segment without work, because its page is handled.
     EndsPage(usize, usize),
     /// Forgets a segment whose lease has run out.
@@ -33,6 +35,14 @@ pub enum Step {
     IsKilled(usize),
 }
 
+/// How the work on a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Slice,
+    Failure,
+    Page,
+}
+
 impl Holding {
     fn polls(&self, state: &State, process: usize) -> Option<State> {
         let it = &state.processes[process];
@@ -45,7 +55,7 @@ impl Holding {
         if idle == 0 || it.chosen != 0 {
             return None;
         }
-        let mut order = state.order;
+        let mut order = it.order;
         if !self.mechanisms.longest_wait_first {
             order.sort_unstable();
         }
@@ -90,19 +100,28 @@ impl Holding {
         is_taken.then_some(next)
     }
 
-    fn releases(&self, state: &State, [process, segment]: [usize; 2], ends: bool) -> Option<State> {
-        let never_ends = self.never_ends == Some(segment);
+    fn releases(&self, state: &State, [process, segment]: [usize; 2], end: End) -> Option<State> {
+        let can_end = match end {
+            End::Slice => true,
+            End::Failure => self.slices_fail,
+            End::Page => self.work_ends,
+        };
         let known = state.processes[process].known[segment];
-        if known.is_none() || never_ends || ends && !self.work_ends {
+        if known.is_none() || self.never_ends == Some(segment) || !can_end {
             return None;
         }
         let mut next = *state;
         next.processes[process].known[segment] = None;
+        if self.mechanisms.remembers_releases {
+            next.is_released(process, segment);
+        }
         if state.knows_latest(process, segment) {
             next.rows[segment].owner = None;
             next.rows[segment].lasts = 0;
-            next.rows[segment].has_work = !ends;
-            next.is_released(segment);
+            next.rows[segment].has_work = end != End::Page;
+            if end != End::Failure {
+                next.has_moved(segment);
+            }
         }
         Some(next)
     }
@@ -153,8 +172,13 @@ impl Protocol for Holding {
             Step::TakesWithoutAnswer(process, segment) => {
                 self.takes_without_answer(state, process, segment)
             }
-            Step::EndsSlice(process, segment) => self.releases(state, [process, segment], false),
-            Step::EndsPage(process, segment) => self.releases(state, [process, segment], true),
+            Step::EndsSlice(process, segment) => {
+                self.releases(state, [process, segment], End::Slice)
+            }
+            Step::FailsSlice(process, segment) => {
+                self.releases(state, [process, segment], End::Failure)
+            }
+            Step::EndsPage(process, segment) => self.releases(state, [process, segment], End::Page),
             Step::Drops(process, segment) => Self::drops(state, process, segment),
             Step::WorkComes(segment) => self.work_comes(state, segment),
             Step::TimePasses => self.time_passes(state),
@@ -200,6 +224,7 @@ fn acting(step: Step) -> Option<usize> {
         | Step::Takes(process, _)
         | Step::TakesWithoutAnswer(process, _)
         | Step::EndsSlice(process, _)
+        | Step::FailsSlice(process, _)
         | Step::EndsPage(process, _)
         | Step::Drops(process, _) => Some(process),
         _ => None,

@@ -98,6 +98,35 @@ fn a_redriven_message_that_a_look_sees_during_a_time_slice_is_work() {
     assert!(desk.has_work(&redriven, SET), "once in a while");
 }
 
+/// A thread found nothing, because the message had been parked again after the look.
+#[test]
+fn a_message_that_is_redriven_again_is_work() {
+    let (mut desk, now) = (Desk::default(), Instant::now());
+    desk.see(&seen(9, Some(5)), now);
+    work(&mut desk, Outcome::Nothing(None), Next::GoOn);
+    desk.see(&seen(9, None), now);
+    let again = seen(9, Some(5));
+    desk.see(&again, now);
+    assert!(desk.has_work(&again, SET));
+}
+
+/// A slice that fails moves no cursor.
+#[test]
+fn a_segment_waits_since_its_cursor_moved_or_a_thread_put_it_back() {
+    let (mut desk, mut seen) = (Desk::default(), seen(9, None));
+    assert_eq!(desk.waits_since(&seen, Instant::now()), None);
+    let second = chrono::TimeDelta::seconds(1);
+    let moved_at = DateTime::UNIX_EPOCH;
+    seen.rows[0].cursor_moved_at = Some(moved_at);
+    seen.rows[0].now = moved_at + second * 9;
+    assert_eq!(desk.waits_since(&seen, Instant::now()), Some(moved_at));
+    work(&mut desk, Outcome::Handled(0), Next::GoOn);
+    let later = Instant::now() + Duration::from_secs(3);
+    let since = desk.waits_since(&seen, later);
+    let [first, last] = [5, 7].map(|seconds| Some(moved_at + second * seconds));
+    assert!(since >= first && since < last, "{since:?}");
+}
+
 #[test]
 fn a_stopped_segment_is_tried_again_only_when_its_cursor_moves_after_that() {
     let mut desk = Desk::default();
