@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use persisting_message_bus::MessageDispatcher;
 use persisting_message_bus::backend::MessageConsumerState;
-use persisting_message_bus::operate::ConsumerStatus;
+use persisting_message_bus::operate::{ConsumerKey, ConsumerStatus};
 use tempfile::TempDir;
 
 use super::key;
-use super::records::{Published, Record, Verdict, add, assert_exactly_once, judge};
+use super::records::{Published, Record, Verdict, add, assert_exactly_once, judge_topics};
 use super::sql::Sql;
-use super::topic::{KEYS, Moves, Returned, Step};
+use super::topic::{KEYS, Moves, Paid, Payments, Returned, Step, TOPICS};
 use super::worker::{PAGE, PAYER, TELLER, Task, Worker};
 
 /// How long a test waits for anything.
@@ -33,6 +33,8 @@ pub struct Fleet<D: Sql> {
     pub bus: D::Connection,
     pub database: D,
     pub published: Published,
+    /// The numbers of the messages that are payments.
+    pub payments: BTreeSet<u64>,
     /// The task of the next worker, but for its number.
     pub task: Task,
     /// How many messages are published; the number of the next one.
@@ -62,6 +64,7 @@ impl<D: Sql> Fleet<D> {
             pause: Duration::from_millis(1),
             pays_pages: false,
             is_wider: false,
+            reads_payments: false,
             stuck_at: None,
             aborts_at: None,
         };
@@ -69,6 +72,7 @@ impl<D: Sql> Fleet<D> {
             bus,
             database,
             published: Published::new(),
+            payments: BTreeSet::new(),
             task,
             messages: 0,
             records: Vec::new(),
@@ -90,14 +94,34 @@ impl<D: Sql> Fleet<D> {
         self.publish_steps(steps.map(Step::of).collect());
     }
 
-    /// Publishes steps in one transaction.
-    pub fn publish_steps(&mut self, steps: Vec<Step>) {
+    /// Publishes steps in one transaction. If the workers read payments, the later half are payments
+    /// instead, in another transaction.
+    pub fn publish_steps(&mut self, mut steps: Vec<Step>) {
         let numbers: Vec<_> = steps.iter().map(|it| (it.order, it.number)).collect();
+        if self.task.reads_payments {
+            let later = steps.split_off(steps.len() / 2);
+            self.dispatch_steps(steps);
+            self.dispatch_payments(later);
+        } else {
+            self.dispatch_steps(steps);
+        }
+        self.messages += numbers.len() as u64;
+        add(&mut self.published, numbers);
+    }
+
+    fn dispatch_steps(&mut self, steps: Vec<Step>) {
         MessageDispatcher::<Moves>::new()
             .dispatch_batch(&mut self.bus, steps)
             .unwrap();
-        self.messages += numbers.len() as u64;
-        add(&mut self.published, numbers);
+    }
+
+    fn dispatch_payments(&mut self, steps: Vec<Step>) {
+        self.payments.extend(steps.iter().map(|it| it.number));
+        let payments = steps.into_iter();
+        let payments = payments.map(|Step { order, number }| Paid { order, number });
+        MessageDispatcher::<Payments>::new()
+            .dispatch_batch(&mut self.bus, payments)
+            .unwrap();
     }
 
     /// Publishes a message of the type that was added.
@@ -137,7 +161,8 @@ impl<D: Sql> Fleet<D> {
     pub fn publish_until(&mut self, awaited: &str, holds: impl FnMut(&mut Self) -> bool) {
         let publish = |fleet: &mut Self| {
             if fleet.keeps_up() {
-                fleet.publish(10);
+                // Each order comes at each place of these, so it has steps and payments.
+                fleet.publish(11);
             }
         };
         self.wait(awaited, publish, holds);
@@ -218,9 +243,12 @@ impl<D: Sql> Fleet<D> {
     /// Returns whether no message waits. Messages that a killed process has recorded can still wait to be
     /// handled again.
     fn has_caught_up(&mut self) -> bool {
-        [TELLER, PAYER].into_iter().all(|consumer| {
+        let consumers = [TELLER, PAYER].into_iter();
+        let mut keys =
+            consumers.flat_map(|consumer| TOPICS.map(|topic| ConsumerKey { consumer, topic }));
+        keys.all(|key| {
             // The segments may be replaced at the moment.
-            let status = ConsumerStatus::read(&mut self.bus, key(consumer));
+            let status = ConsumerStatus::read(&mut self.bus, key);
             status.is_ok_and(|status| status.lag_messages == 0)
         })
     }
@@ -238,6 +266,6 @@ impl<D: Sql> Fleet<D> {
         }
         assert_exactly_once(D::effects(&mut self.bus), &self.published);
         self.records();
-        judge(&self.records, &self.published, disturbed)
+        judge_topics(&self.records, &self.published, &self.payments, disturbed)
     }
 }

@@ -40,6 +40,8 @@ mod status;
 mod topic;
 mod traces;
 mod troubled;
+mod two_topics;
+mod unstored;
 mod worker;
 
 use std::sync::Arc;
@@ -204,6 +206,10 @@ on_each_server! {
     deaths: [
         a_change_goes_on_after_a_death_before_any_statement,
         a_raised_change_goes_on_after_a_death_before_any_statement,
+    ]
+    two_topics: [
+        processes_that_end_keep_the_order_across_topics,
+        a_death_before_any_statement_of_a_page_skips_nothing,
     ]
     poisonous: [
         only_the_guilty_message_of_an_external_handler_is_parked,

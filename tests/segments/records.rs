@@ -54,48 +54,103 @@ pub struct Verdict {
     pub late: BTreeMap<u32, usize>,
 }
 
-/// The last messages of an order, as the records show them.
-#[derive(Debug, Default)]
-struct Last {
+/// The messages of an order, as the records show them.
+struct Order {
+    /// Its steps, and its payments.
+    topics: [OnTopic; 2],
+    /// The last record that was not late.
+    last: Option<Record>,
+}
+
+/// The messages of an order on one topic.
+#[derive(Default)]
+struct OnTopic {
+    numbers: Vec<u64>,
     /// How many messages are handled.
     handled: usize,
-    process: u32,
-    token: i64,
+    /// The last record that was not late.
+    last: Option<Record>,
+}
+
+impl Order {
+    fn of(numbers: &[u64], payments: &BTreeSet<u64>) -> Self {
+        let numbers = numbers.iter().copied();
+        let (paid, steps): (Vec<_>, Vec<_>) = numbers.partition(|it| payments.contains(it));
+        let topics = [steps, paid].map(|numbers| OnTopic {
+            numbers,
+            ..OnTopic::default()
+        });
+        Self { topics, last: None }
+    }
+
+    /// Notes a message, and checks that none before it is left out, on either topic. If its topic goes
+    /// back to it, returns how many messages come again, and the last one that was handled before.
+    fn handle(&mut self, record: Record, is_payment: bool) -> Option<(usize, Record)> {
+        let own = usize::from(is_payment);
+        let other = &self.topics[1 - own];
+        let next = other.numbers.get(other.handled);
+        let is_in_order = next.is_none_or(|next| *next > record.number);
+        assert!(is_in_order, "skipped {next:?} before {record:?}");
+        self.last = Some(record);
+        self.topics[own].handle(record)
+    }
+}
+
+impl OnTopic {
+    fn handle(&mut self, record: Record) -> Option<(usize, Record)> {
+        let at = self.numbers.binary_search(&record.number);
+        let at = at.expect("a number of the topic");
+        let last = self.last.replace(record);
+        assert!(at <= self.handled, "skipped before {record:?}: {last:?}");
+        let again = self.handled - at;
+        self.handled = at + 1;
+        last.filter(|_| again > 0).map(|last| (again, last))
+    }
 }
 
 /// Checks that all messages of each order were handled in their order. They may go back only under a
 /// later lease, to messages of a process that was disturbed. Only such a process may be late.
 pub fn judge(records: &[Record], published: &Published, disturbed: &[u32]) -> Verdict {
+    judge_topics(records, published, &BTreeSet::new(), disturbed)
+}
+
+/// Checks the same if these messages are payments, and all others steps. The order is that of the
+/// messages of both topics. Each topic has a cursor of its own, so it goes back on its own.
+pub fn judge_topics(
+    records: &[Record],
+    published: &Published,
+    payments: &BTreeSet<u64>,
+    disturbed: &[u32],
+) -> Verdict {
     let disturbed: BTreeSet<u32> = disturbed.iter().copied().collect();
     let mut verdict = Verdict::default();
-    let mut orders: BTreeMap<u64, Last> = BTreeMap::new();
+    let orders = published.iter();
+    let orders = orders.map(|(order, numbers)| (*order, Order::of(numbers, payments)));
+    let mut orders: BTreeMap<_, _> = orders.collect();
     for record in records {
+        let order = orders.get_mut(&record.order).expect("an order");
         let numbers = &published[&record.order];
-        let at = numbers.binary_search(&record.number).expect("a number");
-        let last = orders.entry(record.order).or_default();
+        numbers.binary_search(&record.number).expect("a number");
+        let last = order.last.unwrap_or(*record);
         if record.token < last.token {
             assert!(disturbed.contains(&record.process), "late: {record:?}");
             *verdict.late.entry(record.process).or_default() += 1;
             continue;
         }
-        assert!(at <= last.handled, "skipped before {record:?}: {last:?}");
-        if at < last.handled {
-            let is_later = record.token > last.token;
-            let is_excused = is_later && disturbed.contains(&last.process);
-            assert!(is_excused, "repeated: {record:?} after {last:?}");
-            *verdict.repeated.entry(last.process).or_default() += last.handled - at;
-        }
         let is_same = record.token != last.token || record.process == last.process;
         assert!(is_same, "two holders of a lease: {record:?}, {last:?}");
-        *last = Last {
-            handled: at + 1,
-            process: record.process,
-            token: record.token,
-        };
+        if let Some((again, before)) = order.handle(*record, payments.contains(&record.number)) {
+            let is_later = record.token > before.token;
+            let is_excused = is_later && disturbed.contains(&before.process);
+            assert!(is_excused, "repeated: {record:?} after {before:?}");
+            *verdict.repeated.entry(before.process).or_default() += again;
+        }
     }
-    for (order, numbers) in published {
-        let handled = orders.get(order).map_or(0, |last| last.handled);
-        assert_eq!(handled, numbers.len(), "messages of order {order}");
+    for (order, Order { topics, .. }) in orders {
+        for topic in topics {
+            let all = topic.numbers.len();
+            assert_eq!(topic.handled, all, "messages of order {order}");
+        }
     }
     verdict
 }
@@ -116,9 +171,14 @@ mod tests {
     use super::*;
 
     fn judge_lines(lines: &str, disturbed: &[u32]) -> Verdict {
+        judge_with_payments(lines, &[], disturbed)
+    }
+
+    fn judge_with_payments(lines: &str, payments: &[u64], disturbed: &[u32]) -> Verdict {
         let published = Published::from([(7, vec![1, 4, 9])]);
         let records: Vec<_> = lines.split(", ").filter_map(Record::of_line).collect();
-        judge(&records, &published, disturbed)
+        let payments = payments.iter().copied().collect();
+        judge_topics(&records, &published, &payments, disturbed)
     }
 
     #[test]
@@ -157,5 +217,40 @@ mod tests {
     #[should_panic(expected = "messages of order 7")]
     fn nothing_is_left_out() {
         judge_lines("1 7 1 3", &[]);
+    }
+
+    /// The first process has stored the cursor of one topic when it is killed.
+    #[test]
+    fn each_topic_goes_back_on_its_own() {
+        for (payments, again) in [([4], "2 7 4 4"), ([9], "2 7 9 4")] {
+            let lines = format!("1 7 1 3, 1 7 4 3, 1 7 9 3, {again}");
+            let verdict = judge_with_payments(&lines, &payments, &[1]);
+            assert_eq!(verdict.repeated, BTreeMap::from([(1, 1)]));
+        }
+    }
+
+    #[test]
+    fn both_topics_go_back() {
+        let lines = "1 7 1 3, 1 7 4 3, 1 7 9 3, 2 7 1 4, 2 7 4 4, 2 7 9 4";
+        let verdict = judge_with_payments(lines, &[4], &[1]);
+        assert_eq!(verdict.repeated, BTreeMap::from([(1, 3)]));
+    }
+
+    #[test]
+    #[should_panic(expected = "skipped Some(4)")]
+    fn a_step_waits_for_an_earlier_payment() {
+        judge_with_payments("1 7 1 3, 1 7 9 3, 1 7 4 3", &[4], &[1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "skipped Some(4)")]
+    fn a_payment_waits_for_an_earlier_step() {
+        judge_with_payments("1 7 1 3, 1 7 9 3, 1 7 4 3", &[9], &[1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "repeated")]
+    fn no_topic_goes_back_under_one_lease() {
+        judge_with_payments("1 7 1 3, 1 7 4 3, 1 7 9 3, 1 7 4 3", &[4], &[1]);
     }
 }

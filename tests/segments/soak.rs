@@ -1,6 +1,6 @@
-//! Processes that join, leave, are killed and frozen at random while messages of random keys come, and
-//! the number of segments changes. Nothing is lost, keys keep their order, and only messages of
-//! disturbed processes are repeated.
+//! Processes that join, leave, are killed and frozen at random while messages of random keys come on two
+//! topics, and the number of segments changes. Nothing is lost, keys keep their order across the topics,
+//! and only messages of disturbed processes are repeated.
 //!
 //! `SOAK_SECONDS` is the duration for each database, and `SOAK_MESSAGES` the lowest number of messages:
 //! `SOAK_MESSAGES=1000000 ./soak`.
@@ -15,7 +15,7 @@ use persisting_message_bus_tests::{seed, soak_time};
 
 use super::fleet::{Fleet, THREADS};
 use super::sql::Sql;
-use super::topic::{Step, Steps};
+use super::topic::{Both, Step};
 use super::worker::{PAGE, PAYER, TELLER, Worker};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -76,7 +76,7 @@ pub fn everything_committed_is_handled_in_the_order_of_its_keys<D: Sql>() {
     let mut fleet = Fleet::<D>::new(random.u16(1..24));
     let rate = if least > 0 { LONG } else { SHORT };
     (fleet.task.lease, fleet.task.page) = (LEASE, rate.page);
-    fleet.task.pays_pages = rate.pays_pages;
+    (fleet.task.pays_pages, fleet.task.reads_payments) = (rate.pays_pages, true);
     let mut soak = Soak {
         fleet,
         random,
@@ -146,7 +146,7 @@ impl<D: Sql> Soak<D> {
     /// Changes the number of segments, unless it is changing.
     fn resize(&mut self) {
         for consumer in [TELLER, PAYER] {
-            let make = move || MessageConsumer::<Steps>::external(consumer, |_| Ok(()));
+            let make = move || MessageConsumer::<Both>::external(consumer, |_| Ok(()));
             let mut operator = ParallelConsumer::by_key(make);
             let segments = self.random.u16(1..32);
             match operator.resize(&mut self.fleet.bus, segments) {

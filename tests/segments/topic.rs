@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// The number of different keys.
 pub const KEYS: u64 = 20;
 
+/// The topics on which orders have messages.
+pub const TOPICS: [&str; 2] = ["orders", "payments"];
+
 /// A step of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::Record;
 use super::sql::{Sql, effects};
-use super::topic::{Moves, Numbered, Steps};
+use super::topic::{Both, Moves, Numbered, Steps};
 
 /// The consumer with an external handler, which records the messages that it begins.
 pub const TELLER: &str = "teller";
@@ -61,6 +61,8 @@ pub struct Task {
     pub pays_pages: bool,
     /// Whether its event set has the added message type.
     pub is_wider: bool,
+    /// Whether both consumers read payments, too, which are on another topic.
+    pub reads_payments: bool,
     /// The message at which the teller never returns.
     pub stuck_at: Option<u64>,
     /// The message at which a consumer's handler ends the process.
@@ -82,7 +84,9 @@ fn worker() {
 }
 
 fn work_on<D: Sql>(task: Task) {
-    if task.is_wider {
+    if task.reads_payments {
+        work::<D, Both>(task);
+    } else if task.is_wider {
         work::<D, Moves>(task);
     } else {
         work::<D, Steps>(task);

@@ -135,30 +135,32 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         let Some(Unstored(cursors)) = &self.memory.unstored else {
             return Ok(());
         };
-        let stored = cursors.iter().try_for_each(|(lease, place)| {
+        let (mut kept, mut lost) = (Vec::new(), Ok(()));
+        for (lease, place) in cursors {
             let store = CursorUpdate {
                 place: *place,
                 extend_lease: Some(self.settings.lease_duration),
             };
-            bus.store_cursor(lease, &store)
-        });
+            match bus.store_cursor(lease, &store) {
+                Ok(()) => kept.push(lease),
+                // The cursor may be stored, and the lease released, by a write whose answer was lost. The
+                // other topics have leases of their own.
+                Err(error) if error.is_lease_lost() => lost = lost.and(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
         // All cursors are stored before a lease is released, because a stored cursor can be stored
         // again.
-        let stored = stored.and_then(|()| {
-            let mut leases = cursors.iter();
-            leases.try_for_each(|(lease, _)| bus.release(lease))
-        });
-        match &stored {
-            Ok(()) => info!(
+        kept.iter().try_for_each(|lease| bus.release(lease))?;
+        if lost.is_ok() {
+            info!(
                 messaging.consumer.group.name = self.name,
                 "cursors of handled messages stored after an earlier error"
-            ),
-            Err(error) if !error.is_lease_lost() => return stored,
-            Err(_) => {}
+            );
         }
         self.memory.unstored = None;
         self.held.clear();
-        stored
+        lost
     }
 }
 
