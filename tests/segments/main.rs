@@ -2,6 +2,7 @@
 
 mod added_topic;
 mod adverse;
+mod async_handlers;
 mod begun;
 mod changes;
 mod counted;
@@ -12,6 +13,8 @@ mod disturbed;
 mod dying;
 mod event_sets;
 mod failing;
+mod fairness;
+mod flat;
 mod fleet;
 mod handling;
 mod held_slots;
@@ -21,15 +24,20 @@ mod joining;
 mod late;
 mod leaving;
 mod locked_rows;
+mod lost_answers;
+mod mixed_programs;
 mod open_snapshot;
 mod operated;
 mod operating;
 mod parking;
+mod poisoned_segments;
 mod poisonous;
 mod processes;
 mod records;
+mod redriven_beside_live;
 mod renaming;
 mod replacements;
+mod replaying;
 mod resizing;
 mod restarts;
 mod running;
@@ -37,11 +45,13 @@ mod slow_failures;
 mod soak;
 mod sql;
 mod status;
+mod taking_over;
 mod topic;
 mod traces;
 mod troubled;
 mod two_topics;
 mod unstored;
+mod woken_holders;
 mod worker;
 
 use std::sync::Arc;
@@ -165,6 +175,33 @@ on_each_database! {
         a_release_stores_the_cursor_again,
         a_reset_fences_a_holder_whose_lease_has_expired,
     ]
+    redriven_beside_live: [
+        a_redriven_message_takes_effect_once_beside_live_ones,
+        a_redriven_message_is_committed_once_beside_live_ones,
+    ]
+    poisoned_segments: [
+        messages_of_many_segments_are_parked_and_redriven,
+        messages_of_transactional_segments_are_parked_and_redriven,
+    ]
+    replaying: [
+        messages_up_to_the_place_of_their_segment_are_replays,
+        a_replay_goes_on_after_the_division,
+        parked_messages_after_the_place_of_a_reset_come_again,
+        a_consumer_with_a_hook_is_not_divided,
+        a_hook_is_refused_by_segments_at_the_start,
+    ]
+    fairness: [
+        two_processes_share_long_backlogs,
+        a_segment_with_most_messages_takes_no_turns_from_the_others,
+        a_segment_that_fails_takes_no_turns_from_the_others,
+    ]
+    mixed_programs: [
+        an_undivided_program_is_refused_beside_a_divided_one,
+        a_program_that_divides_differently_is_refused,
+    ]
+    woken_holders: [
+        a_segment_waits_for_the_thread_that_works_on_it,
+    ]
     replacements: [
         epochs_of_new_segments_go_on,
         segments_that_are_held_are_not_replaced,
@@ -207,6 +244,9 @@ on_each_server! {
         a_change_goes_on_after_a_death_before_any_statement,
         a_raised_change_goes_on_after_a_death_before_any_statement,
     ]
+    taking_over: [
+        segments_of_a_killed_process_are_taken_within_two_looks,
+    ]
     two_topics: [
         processes_that_end_keep_the_order_across_topics,
         a_death_before_any_statement_of_a_page_skips_nothing,
@@ -237,6 +277,20 @@ on_each_real_server! {
         publishers_between_the_statements_of_segments_lose_nothing,
         publishers_between_the_statements_of_transactional_segments_lose_nothing,
     ]
+    lost_answers: [
+        a_take_without_an_answer_is_repeated_at_once,
+        a_release_that_is_not_confirmed_repeats_nothing,
+        a_commit_that_is_not_confirmed_has_its_effects_once,
+        an_external_handler_repeats_nothing_after_a_loss,
+        a_transactional_handler_repeats_nothing_after_a_loss,
+    ]
+    woken_holders: [
+        a_take_that_is_answered_late_begins_nothing,
+        a_renewal_that_is_answered_late_begins_nothing,
+        a_transaction_that_outlasts_its_lease_keeps_its_segment,
+        a_woken_holder_does_not_undo_a_reset,
+        a_woken_holder_changes_nothing_of_new_segments,
+    ]
     locked_rows: [
         a_lease_is_renewed_beside_leases_that_cannot_be,
         a_renewal_of_a_locked_row_fails_at_once,
@@ -248,6 +302,8 @@ on_each_real_server! {
 
 on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_sqlite: Sqlite }
 on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_postgres: Postgres }
+on_each_database! { @cases [flat: [memory_stays_flat_while_many_messages_wait]] flat_on_sqlite: Sqlite }
+on_each_database! { @cases [flat: [memory_stays_flat_while_many_messages_wait]] flat_on_postgres: Postgres }
 
 const LEASE: Duration = Duration::from_secs(5);
 

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use persisting_message_bus::backend::{LeaseRequest, MessageConsumerState};
+use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::Database;
@@ -80,6 +81,38 @@ pub fn threads_share_the_segments<D: Database + Send + 'static>() {
     has_ended_well(running);
     assert_eq!(numbers(&handled), Vec::from_iter(0..MESSAGES));
     assert_eq!(threads.lock().unwrap().len(), 4);
+}
+
+/// The first connection is refused, and the stop comes while the consumer waits for the second one.
+#[test]
+fn the_reason_why_a_consumer_never_worked_is_kept() {
+    let (has_failed, is_connecting) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
+    let connecting = Arc::clone(&is_connecting);
+    let (ended, is_ended) = std::sync::mpsc::channel::<()>();
+    let is_ended = std::sync::Mutex::new(is_ended);
+    let connect = move || {
+        if !has_failed.swap(true, Ordering::SeqCst) {
+            return Err(io::Error::other("no server listens there"));
+        }
+        connecting.store(true, Ordering::SeqCst);
+        let _dropped = is_ended.lock().unwrap().recv();
+        Ok(InMemoryMessageBus::default())
+    };
+    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
+    let running = Runner::new(connect)
+        .retry(RetryPolicy::default().initial_delay(Duration::ZERO))
+        .parallel(ParallelConsumer::by_key(make).segments(2).threads(1))
+        .start();
+    wait_until("the consumer connects again", || {
+        is_connecting.load(Ordering::SeqCst)
+    });
+    let exits = running.stop_within(STOP).unwrap();
+    drop(ended);
+    let error = exits[0].error.as_ref().expect("it has never worked");
+    assert!(
+        format!("{error:#}").contains("no server listens"),
+        "{error:#}"
+    );
 }
 
 pub fn new_messages_are_handled_when_all_threads_are_idle<D: Database + Send + 'static>() {

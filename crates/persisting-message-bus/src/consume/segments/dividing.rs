@@ -29,11 +29,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         name::validate("consumer", &self.name)?;
         self.source = bus.source_name();
         bus.check_part(wanted.segment(&self.name, 0).part)?;
-        if self.handler.has_hook() {
-            let problem = "a consumer that is divided into segments has no hook before its first message: \
-                remove `before_replay`";
-            return Err(Error::permanent("dividing the consumer", problem));
-        }
+        self.check_no_hook::<B>()?;
         let rows = self.whole_rows(bus)?;
         let known = self.known_division(&rows, wanted)?;
         let is_undivided = |row: &Option<ConsumerRow>| division_of(row).is_none();
@@ -62,6 +58,21 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
                 }
             }
         }
+    }
+
+    /// Fails if the consumer has a hook. Each segment leaves the start at another time, so a hook that
+    /// empties a table would remove what other segments have written.
+    pub(super) fn check_no_hook<B>(&self) -> Result<(), Error>
+    where
+        B: ?Sized,
+        H: PageHandler<S, B>,
+    {
+        if self.handler.has_hook() {
+            let problem = "a consumer that is divided into segments has no hook before its first message: \
+                remove `before_replay`";
+            return Err(Error::permanent("dividing the consumer", problem));
+        }
+        Ok(())
     }
 
     /// Returns how the consumer is divided on a topic, which must be in the way that is wanted.

@@ -113,10 +113,14 @@ where
             if found.is_some_and(|found| found.has_stopped) {
                 return None;
             }
-            never_looked = match outcome.into_error() {
-                Some(error) if found.is_none() && !waits => Some(error),
-                _ => None,
-            };
+            match outcome {
+                // It has not looked. It may be stopping.
+                Outcome::Unchanged => {}
+                outcome => {
+                    let error = outcome.into_error();
+                    never_looked = error.filter(|_| found.is_none() && !waits);
+                }
+            }
         }
         never_looked
     }
