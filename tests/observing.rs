@@ -3,15 +3,19 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use persisting_message_bus::memory::InMemoryMessageBus;
 use persisting_message_bus::operate::{ConsumerKey, MessageFailures, ParkedSelector};
 use persisting_message_bus::{
-    Correlation, FailurePolicy, Message, MessageConsumer, MessageDispatcher, RetryPolicy, StartAt,
+    Correlation, FailurePolicy, Message, MessageConsumer, MessageDispatcher, ParallelConsumer,
+    RetryPolicy, Runner, StartAt,
 };
 use persisting_message_bus_tests::topics::{OrderPlaced, Orders};
+use persisting_message_bus_tests::waiting::wait_until;
 use serde_json::Value;
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -133,6 +137,86 @@ fn work_and_failures_are_logged() {
         (Some("ERROR"), Some("Park"))
     );
     find(&events, "consumer reset");
+}
+
+/// Handles the second of two orders twice, in one of two segments.
+fn run_segments() {
+    let mut bus = InMemoryMessageBus::default();
+    let batch = (1..3).map(OrderPlaced::number);
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(&mut bus, batch)
+        .unwrap();
+    let has_failed = Arc::<AtomicBool>::default();
+    let make = move || {
+        let has_failed = Arc::clone(&has_failed);
+        MessageConsumer::<Orders>::external("mailer", move |message: &Message<Orders>| {
+            tracing::info!("in the handler");
+            let fails = message.payload().order() == 2 && !has_failed.swap(true, Ordering::SeqCst);
+            if fails {
+                return Err("no stock".into());
+            }
+            Ok(())
+        })
+        .retry(RetryPolicy::default().initial_delay(Duration::ZERO))
+    };
+    let mut consumer = ParallelConsumer::unordered(make).segments(2);
+    consumer.handle_new_messages(&mut bus).unwrap_err();
+    assert_eq!(consumer.handle_new_messages(&mut bus).unwrap(), 1);
+}
+
+#[test]
+fn events_of_a_segment_carry_its_number_and_the_epoch_of_its_lease() {
+    let events = events(run_segments);
+    let first = &find(&events, "in the handler")["spans"][0];
+    let partition = first["messaging.destination.partition.id"].as_u64();
+    assert!(partition.is_some_and(|number| number < 2), "{first:#?}");
+    let failed = &find(&events, "message failed")["fields"];
+    let number = failed["messaging.destination.partition.id"].as_u64();
+    assert!(number.is_some_and(|number| number < 2), "{failed:#?}");
+    assert_eq!(failed["epoch"], 2, "the division has the first one");
+}
+
+/// The recorder of a thread does not see what other threads record.
+#[test]
+fn gauges_tell_how_many_segments_wait_and_how_many_threads_work() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::set_global_recorder(recorder).unwrap();
+    let gauges = move || {
+        let all = snapshotter.snapshot().into_vec();
+        let gauge = |name: &str| {
+            let mut of_name = all.iter().filter(|it| it.0.key().name() == name);
+            of_name.find_map(|(_, _, _, value)| match value {
+                DebugValue::Gauge(value) => Some(value.into_inner()),
+                _ => None,
+            })
+        };
+        ["message_bus_waiting_segments", "message_bus_busy_threads"].map(gauge)
+    };
+    let mut bus = InMemoryMessageBus::default();
+    let batch = (0..100).map(OrderPlaced::number);
+    MessageDispatcher::<Orders>::new()
+        .dispatch_batch(&mut bus, batch)
+        .unwrap();
+    let is_open = Arc::<AtomicBool>::default();
+    let gate = Arc::clone(&is_open);
+    let make = move || {
+        let gate = Arc::clone(&gate);
+        MessageConsumer::<Orders>::external("mailer", move |_: &Message<Orders>| {
+            wait_until("the gate opens", || gate.load(Ordering::SeqCst));
+            Ok(())
+        })
+    };
+    let running = Runner::new(move || Ok::<_, io::Error>(bus.clone()))
+        .parallel(ParallelConsumer::unordered(make).segments(8).threads(3))
+        .start();
+    wait_until("three threads are at work, and five segments wait", || {
+        gauges() == [Some(5.0), Some(3.0)]
+    });
+    is_open.store(true, Ordering::SeqCst);
+    running.caught_up_within(Duration::from_secs(60)).unwrap();
+    running.stop_within(Duration::from_secs(60)).unwrap();
+    assert_eq!(gauges(), [Some(0.0), Some(0.0)]);
 }
 
 #[test]

@@ -13,12 +13,12 @@ struct Count {
 }
 
 /// One for each test, because tests share the process.
-static COUNTS: [Count; 2] = [const {
+static COUNTS: [Count; 3] = [const {
     Count {
         present: AtomicUsize::new(0),
         most: AtomicUsize::new(0),
     }
-}; 2];
+}; 3];
 
 /// A message of an order, which is counted from its creation until it is dropped.
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
+use diesel::sql_types::Text;
+use diesel::{RunQueryDsl, dsl};
 use persisting_message_bus::backend::{MessageConsumerState, MessageRepository, MessageSource};
 use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::sql::StatementWatch;
 use persisting_message_bus::{Message, MessageConsumer, ParallelConsumer, Runner};
-use persisting_message_bus_tests::databases::Database;
+use persisting_message_bus_tests::databases::{Database, Mariadb};
 use persisting_message_bus_tests::waiting::wait_until;
 
 use super::handling::place;
@@ -194,6 +196,14 @@ where
                 .threads(THREADS),
         )
         .start()
+}
+
+/// Sessions of MariaDB have the isolation level in which its locks are the widest.
+#[test]
+fn mariadb_has_its_default_isolation_level() {
+    let mut bus = Mariadb::create().connect();
+    let level = dsl::sql::<Text>("SELECT @@tx_isolation").get_result::<String>(&mut bus);
+    assert_eq!(level.unwrap(), "REPEATABLE-READ");
 }
 
 /// Lets two sessions wait for each other's segment.

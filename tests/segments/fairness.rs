@@ -147,7 +147,7 @@ pub fn two_processes_share_long_backlogs<D: Database + Send + 'static>() {
     assert!(turns.into_iter().eq(0..SEGMENTS), "each has had its turns");
 }
 
-/// The largest segment is also the first one of each look. It goes on, but not at the cost of the others.
+/// Replays `where_the_lowest_number_is_first`. The largest segment is also the first one of each look. It goes on, but not at the cost of the others.
 pub fn a_segment_with_most_messages_takes_no_turns_from_the_others<D: Database + Send + 'static>() {
     const EACH: usize = 60;
     let (database, connect) = connector::<D>();

@@ -15,7 +15,7 @@ use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{
     Message, MessageConsumer, MessageDispatcher, ParallelConsumer, Runner, StartAt,
 };
-use persisting_message_bus_tests::databases::{Postgres, Sqlite};
+use persisting_message_bus_tests::databases::{Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::waiting::{wait_for, wait_until};
 
 use super::counted::{Lot, Lots, most_at_once};
@@ -56,6 +56,8 @@ fn measured_process() {
     let Ok(address) = env::var(TASK) else { return };
     let (grown, handled) = if address.starts_with("postgres") {
         growth_on::<Postgres>(&address)
+    } else if address.starts_with("mysql") {
+        growth_on::<Mariadb>(&address)
     } else {
         growth_on::<Sqlite>(&address)
     };

@@ -14,7 +14,7 @@ use persisting_message_bus::operate::RunHandle;
 use persisting_message_bus::{
     Message, MessageConsumer, MessageDispatcher, ParallelConsumer, Position, Runner,
 };
-use persisting_message_bus_tests::databases::{Postgres, Sqlite};
+use persisting_message_bus_tests::databases::{Mariadb, Postgres, Sqlite};
 use persisting_message_bus_tests::waiting::wait_until;
 
 use super::counted::{Lot, Lots, most_at_once};
@@ -80,6 +80,22 @@ impl Filled for Postgres {
             FROM generate_series(1, {COPIES}) AS copy CROSS JOIN public_messages
             ORDER BY copy;
             SELECT setval('public_messages_id_seq', max(id)) FROM public_messages"
+        )
+    }
+}
+
+impl Filled for Mariadb {
+    const TEST: usize = 2;
+
+    fn copy_messages() -> String {
+        format!(
+            "INSERT INTO public_messages (id, message_id, topic, message_type, message_version,
+                key_slot, payload, headers, published_at)
+            SELECT (copies.seq * {KEYS} + id) * {DISTANCE},
+                concat(lpad(lower(hex(copies.seq)), 8, '0'), '-0000-4000-8000-',
+                    lpad(lower(hex(id)), 12, '0')),
+                topic, message_type, message_version, key_slot, payload, headers, published_at
+            FROM seq_1_to_{COPIES} AS copies CROSS JOIN public_messages"
         )
     }
 }

@@ -127,7 +127,7 @@ impl Member {
 
 /// Each time, the next member joins while the present one has all segments, and more messages wait in
 /// each of them than it has in hand.
-pub fn segments_of_a_member_that_leaves_are_taken_within_two_looks<D>()
+pub fn segments_of_a_member_that_leaves_are_taken_within_a_look<D>()
 where
     D: Database<Bus: Connection> + Send + 'static,
 {
@@ -161,9 +161,9 @@ where
         present.running.shutdown().request();
         present.handlers.let_pass(None);
         has_ended_well(present.running);
-        joined.looks.let_pass(Some(2));
+        joined.looks.let_pass(Some(1));
         let division = division(&mut bus, "all").unwrap();
-        wait_until("all segments are taken within two looks", || {
+        wait_until("all segments are taken within a look", || {
             let records = log.records().into_iter();
             let own = records.filter(|it| it.process == next);
             let taken: BTreeSet<_> = own.map(|it| segment_of(division, it.order)).collect();

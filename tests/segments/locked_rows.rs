@@ -74,7 +74,7 @@ fn lock<D: Sql>(database: &D, segments: &[&str]) -> D::Bus {
     operator
 }
 
-/// The leases of all segments but one run out, because their rows are locked. That of the other one is
+/// Replays `where_renewals_wait_for_transactions`. The leases of all segments but one run out, because their rows are locked. That of the other one is
 /// renewed all the time.
 pub fn a_lease_is_renewed_beside_leases_that_cannot_be<D: Sql>() {
     let (database, connect) = connector::<D>();

@@ -26,10 +26,12 @@ mod leaving;
 mod locked_rows;
 mod lost_answers;
 mod mixed_programs;
+mod named;
 mod open_snapshot;
 mod operated;
 mod operating;
 mod parking;
+mod passing_stop;
 mod poisoned_segments;
 mod poisonous;
 mod processes;
@@ -225,13 +227,14 @@ macro_rules! on_each_server {
 
 on_each_server! {
     leaving: [
-        segments_of_a_member_that_leaves_are_taken_within_two_looks,
+        segments_of_a_member_that_leaves_are_taken_within_a_look,
     ]
     processes: [
         a_killed_process_is_replaced_and_only_its_messages_are_repeated,
         a_frozen_process_ends_at_most_the_messages_that_it_had_begun,
         processes_that_join_and_leave_repeat_nothing,
         a_handler_that_never_returns_keeps_only_its_segment,
+        a_process_whose_only_thread_is_stuck_keeps_only_its_segment,
     ]
     changes: [
         a_resize_at_work_repeats_nothing,
@@ -245,7 +248,7 @@ on_each_server! {
         a_raised_change_goes_on_after_a_death_before_any_statement,
     ]
     taking_over: [
-        segments_of_a_killed_process_are_taken_within_two_looks,
+        segments_of_a_killed_process_are_taken_within_a_look,
     ]
     two_topics: [
         processes_that_end_keep_the_order_across_topics,
@@ -302,8 +305,10 @@ on_each_real_server! {
 
 on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_sqlite: Sqlite }
 on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_postgres: Postgres }
+on_each_database! { @cases [late: [a_late_segment_holds_up_no_other]] late_on_mariadb: Mariadb }
 on_each_database! { @cases [flat: [memory_stays_flat_while_many_messages_wait]] flat_on_sqlite: Sqlite }
 on_each_database! { @cases [flat: [memory_stays_flat_while_many_messages_wait]] flat_on_postgres: Postgres }
+on_each_database! { @cases [flat: [memory_stays_flat_while_many_messages_wait]] flat_on_mariadb: Mariadb }
 
 const LEASE: Duration = Duration::from_secs(5);
 

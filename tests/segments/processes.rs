@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use persisting_message_bus::backend::Part;
 
-use super::division;
 use super::fleet::{Fleet, THREADS};
 use super::records::Verdict;
 use super::sql::Sql;
 use super::topic::Step;
 use super::worker::{PAGE, TELLER};
+use super::{division, segments};
 
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -68,11 +68,24 @@ pub fn processes_that_join_and_leave_repeat_nothing<D: Sql>() {
 }
 
 pub fn a_handler_that_never_returns_keeps_only_its_segment<D: Sql>() {
+    keeps_one_segment::<D>(THREADS);
+}
+
+/// Replays `where_a_process_takes_all_segments` and `where_a_process_holds_more_segments_than_threads`: no
+/// thread is left for another segment.
+pub fn a_process_whose_only_thread_is_stuck_keeps_only_its_segment<D: Sql>() {
+    keeps_one_segment::<D>(1);
+}
+
+/// A handler of a process with so many threads never returns.
+fn keeps_one_segment<D: Sql>(threads: usize) {
     let mut fleet = Fleet::<D>::new(16);
     fleet.task.lease = LEASE;
     let stuck_at = 43;
     fleet.task.stuck_at = Some(stuck_at);
+    let usual = std::mem::replace(&mut fleet.task.threads, threads);
     let stuck = fleet.start();
+    fleet.task.threads = usual;
     fleet.publish(100);
     let stuck_message = (Step::of(stuck_at).order, stuck_at);
     fleet.wait_until("the handler is stuck", |it| it.is_recorded(stuck_message));
@@ -99,6 +112,10 @@ pub fn a_handler_that_never_returns_keeps_only_its_segment<D: Sql>() {
         messages.partition(|(_, number)| contains(&part, slots[usize::try_from(*number).unwrap()]));
     fleet.wait_until("all other segments are handled", |fleet| {
         others.iter().all(|it| fleet.is_recorded(*it))
+    });
+    fleet.wait_until("the other segments are free", |fleet| {
+        let rows = segments(&mut fleet.bus, TELLER);
+        rows.iter().filter(|row| row.lease_owner.is_some()).count() == 1
     });
     let after = held.iter().filter(|(_, number)| *number > stuck_at);
     assert!(after.clone().count() > 0, "{held:?}");

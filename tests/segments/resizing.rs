@@ -46,7 +46,8 @@ pub fn segments_are_replaced_where_they_meet<D: Database>() {
     assert!(!consumer.resize(&mut bus, 16).unwrap(), "it has so many");
 }
 
-/// Replays this control of the model of segments: `where_a_take_does_not_compare_the_slots`.
+/// Replays `where_a_take_does_not_compare_the_slots` and
+/// `where_a_take_does_not_compare_the_slots_of_a_larger_segment`.
 pub fn a_segment_of_another_size_is_not_taken<D: Database>() {
     let database = D::create();
     let mut bus = database.connect();

@@ -20,7 +20,7 @@ use super::{connector, has_order};
 const TAKES: Duration = Duration::from_millis(40);
 const LOOKS: Duration = Duration::from_millis(10);
 
-/// After the first message of each key, two of four segments fail whenever they are tried, and may be tried
+/// Replays `where_releases_are_forgotten`. After the first message of each key, two of four segments fail whenever they are tried, and may be tried
 /// again at once. A failure moves no cursor. The only thread works on the other segments nevertheless.
 pub fn segments_that_fail_slowly_hold_up_no_other<D: Database + Send + 'static>() {
     let (database, connect) = connector::<D>();

@@ -131,8 +131,8 @@ fn is_held(row: &ConsumerRow) -> bool {
 }
 
 /// A process is killed while it has each segment in a handler. The living member has looked before, and
-/// looks twice after the leases are over.
-fn are_taken_within_two_looks<D: Sql>(kind: &str)
+/// looks once after the leases are over.
+fn are_taken_within_a_look<D: Sql>(kind: &str)
 where
     D::Connection: Connection,
 {
@@ -172,8 +172,8 @@ where
     });
     let left = segments(&mut bus, "all");
     assert!(left.iter().all(|row| row.work.is_some()), "{left:?}");
-    permit_looks(2);
-    wait_until("each segment is taken within two looks", || {
+    permit_looks(1);
+    wait_until("each segment is taken within a look", || {
         let rows = segments(&mut bus, "all");
         let mut rows = rows.iter().zip(&left);
         rows.all(|(row, left)| row.lease_epoch > left.lease_epoch)
@@ -185,14 +185,14 @@ where
     assert_eq!(verdict, Verdict::default());
 }
 
-pub fn segments_of_a_killed_process_are_taken_within_two_looks<D: Sql>()
+pub fn segments_of_a_killed_process_are_taken_within_a_look<D: Sql>()
 where
     D::Connection: Connection,
 {
-    are_taken_within_two_looks::<D>("");
+    are_taken_within_a_look::<D>("");
 }
 
 #[test]
-fn segments_of_a_killed_process_with_async_handlers_are_taken_within_two_looks() {
-    are_taken_within_two_looks::<Postgres>(ASYNC);
+fn segments_of_a_killed_process_with_async_handlers_are_taken_within_a_look() {
+    are_taken_within_a_look::<Postgres>(ASYNC);
 }

@@ -178,8 +178,8 @@ pub fn a_release_stores_the_cursor_again<D: Database>() {
     assert_eq!(next.cursor, at(2).cursor);
 }
 
-/// Replays `where_a_reset_keeps_owner_and_epoch` and its form for transactions: the holder's lease has
-/// expired, so a reset is not refused. Then the holder stores its cursor.
+/// Replays `where_a_reset_keeps_owner_and_epoch` and `where_a_reset_keeps_owner_and_epoch_of_a_transaction`:
+/// the holder's lease has expired, so a reset is not refused. Then the holder stores its cursor.
 pub fn a_reset_fences_a_holder_whose_lease_has_expired<D: Database>() {
     let (_database, mut bus) = divide::<D>(2);
     place(&mut bus, 0..10);

@@ -1,5 +1,5 @@
-//! The library's telemetry: spans and events of `tracing`, and counters and histograms with the
-//! feature `metrics`. Fields have OpenTelemetry's names where it defines one.
+//! The library's telemetry: spans and events of `tracing`, and counters, histograms
+//! and gauges with the feature `metrics`. Fields have OpenTelemetry's names where it defines one.
 
 pub(crate) mod trace;
 
@@ -114,6 +114,7 @@ pub(crate) fn failed(lease: &Lease, position: Position, attempts: u32, error: &s
         messaging.destination.partition.id = partition(lease),
         messaging.message.position = position.get(),
         attempts,
+        epoch = lease.epoch,
         error,
         "message failed"
     );
@@ -146,6 +147,7 @@ pub(crate) fn gave_up(lease: &Lease, position: Position, then: FailurePolicy) {
         messaging.destination.name = lease.topic,
         messaging.destination.partition.id = partition(lease),
         messaging.message.position = position.get(),
+        epoch = lease.epoch,
         then = ?then,
         "{outcome}"
     );
@@ -167,6 +169,17 @@ fn count(lease: &Lease, name: &'static str) {
         ("topic", lease.topic.clone()),
     ];
     metrics::counter!(name, &labels).increment(1);
+}
+
+/// Records how many segments of a consumer wait for a thread of this process, and how many of its threads
+/// are at work.
+pub(crate) fn segments(_consumer: &str, _waiting: usize, _busy: usize) {
+    #[cfg(feature = "metrics")]
+    {
+        let labels = [("consumer", _consumer.to_owned())];
+        metrics::gauge!("message_bus_waiting_segments", &labels).set(_waiting as f64);
+        metrics::gauge!("message_bus_busy_threads", &labels).set(_busy as f64);
+    }
 }
 
 /// Records that messages were handed to the repository. Their transaction may still be open.

@@ -101,8 +101,8 @@ pub trait StoreBackend<C>: PublishBackend {
         write(connection)
     }
 
-    /// Renews a lease so that it takes effect at once, unless a transaction is open. Does not wait for a
-    /// transaction that has locked its row.
+    /// Renews a lease so that it takes effect at once, unless a transaction is open. Databases that
+    /// lock rows do not wait for a transaction that has locked its row; this default does.
     fn renew(
         connection: &mut C,
         schema: &TableSchema,

@@ -58,8 +58,8 @@ pub trait MessageConsumerState: MessageFailures {
     /// - If the state cannot be written.
     fn store_cursor(&mut self, lease: &Lease, store: &CursorUpdate) -> Result<(), Error>;
 
-    /// Renews the lease from now on, and leaves the cursor unchanged. Does not wait for a transaction that
-    /// has locked the row of the lease.
+    /// Renews the lease from now on, and leaves the cursor unchanged. Where rows are locked, it does not wait
+    /// for a transaction that has locked the row of the lease.
     ///
     /// # Errors
     ///

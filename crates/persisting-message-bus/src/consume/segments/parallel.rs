@@ -118,6 +118,7 @@ impl<S: EventSet, H> ParallelConsumer<S, H> {
     /// - As [`MessageConsumer::handle_new_messages`]. If a segment fails, the other segments continue,
     ///   and the first error is returned.
     /// - When the bus cannot be divided: it has no column for the slots of keys, or keeps no segments.
+    /// - When the consumer has a `before_replay` hook.
     pub fn handle_new_messages<B>(&mut self, bus: &mut B) -> Result<usize, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,

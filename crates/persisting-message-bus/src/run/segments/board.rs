@@ -85,6 +85,8 @@ impl Own {
 pub(super) struct Found {
     /// The number of segments that wait for a thread.
     pub(super) ready: usize,
+    /// The number of segments on which a thread of this process works.
+    pub(super) working: usize,
     /// Whether nothing is left to do, in this process or another one.
     pub(super) is_done: bool,
     /// The time at which the next segment has rested.
@@ -330,6 +332,11 @@ impl Inner {
         }
         Found {
             ready: self.ready.len(),
+            working: self
+                .desks
+                .values()
+                .filter(|desk| desk.is_worked_on())
+                .count(),
             is_done,
             rests_until,
             has_stopped: self.has_stopped(),
@@ -350,3 +357,6 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::consume::handler::PageHandler;
 use crate::consume::segments::look::{Look, News};
 use crate::error::Error;
 use crate::message::topic::EventSet;
+use crate::observe;
 use crate::panics::catch;
 use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connector, abandon};
@@ -203,6 +204,7 @@ where
         let news = self.news(bus, &look)?;
         let found = self.board.note(&look, news.as_deref());
         self.found = Some(found);
+        observe::segments(self.consumer.name(), found.ready, found.working);
         // While the number of segments changes, messages after the position are not on the board.
         let is_done = found.is_done && look.division.resize.is_none();
         let outcome = match (found.ready, is_done) {

@@ -161,6 +161,10 @@ impl Desk {
         matches!(self.state, DeskState::Resting)
     }
 
+    pub(super) fn is_worked_on(&self) -> bool {
+        matches!(self.state, DeskState::Working)
+    }
+
     pub(super) fn has_stopped(&self) -> bool {
         matches!(self.state, DeskState::Stopped { .. })
     }

@@ -19,6 +19,7 @@ use crate::consume::handler::PageHandler;
 use crate::consume::segments::parallel::ParallelConsumer;
 use crate::error::Error;
 use crate::message::topic::EventSet;
+use crate::observe;
 use crate::panics::catch;
 use crate::run::arrival::Arrival;
 use crate::run::connecting::{Connect, Connector};
@@ -105,6 +106,7 @@ where
         board.end();
         error.unwrap_or_else(|text| Some(Error::permanent("running", text).of_consumer(&name)))
     });
+    observe::segments(&name, 0, 0);
     board.store_unstored(&mut looking, &connector);
     let error = error.or_else(|| board.first_error());
     match &error {

@@ -1,10 +1,11 @@
 //! Which process holds which segment.
 //!
 //! The protocol: a process with an idle thread polls. It reads the rows of all segments, and
-//! chooses those that are free, have work, and have waited longest: since the cursor moved, or since this
-//! process released them. It chooses at most one for each idle thread. It takes each chosen segment by a statement of its own (`TAKE`), if
-//! the segment is still free. It releases a segment when the page is handled, or when its slice of
-//! time is over. There is no list of the processes, and no process computes a share.
+//! chooses those that are free, have work, and have waited longest: since the cursor moved, or
+//! since this process released them. It chooses at most one for each idle thread. It takes each
+//! chosen segment by a statement of its own (`TAKE`), if the segment is still free. It releases a
+//! segment when the page is handled, or when its slice of time is over. There is no list of the
+//! processes, and no process computes a share.
 //!
 //! Assumptions:
 //!
