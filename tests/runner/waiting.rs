@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use persisting_message_bus::{Message, MessageConsumer, Runner};
+use persisting_message_bus::{Message, MessageConsumer, RetryPolicy, Runner};
 use persisting_message_bus_tests::databases::{Database, Mariadb, Memory, Postgres, Sqlite};
 use persisting_message_bus_tests::statements::Log;
 use persisting_message_bus_tests::topics::Orders;
@@ -84,6 +84,7 @@ where
         };
         Runner::new(connect)
             .idle_interval(Duration::from_millis(100))
+            .retry(RetryPolicy::default().max_delay(Duration::from_millis(100)))
             .consumer(consumer)
             .start()
     };

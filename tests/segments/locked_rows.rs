@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use persisting_message_bus::backend::{MessageConsumerState, TransactionControl};
@@ -21,6 +21,9 @@ use super::{connector, key, segments};
 const LEASE: Duration = Duration::from_millis(900);
 const HOUR: Duration = Duration::from_secs(3_600);
 const SEGMENTS: u16 = 4;
+
+/// How long a row is locked, and how long it is free.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// One thread for each segment, all in handlers until the gate is open.
 struct AtWork {
@@ -111,9 +114,59 @@ pub fn a_lease_is_renewed_beside_leases_that_cannot_be<D: Sql>() {
     at_work.end();
 }
 
-/// A row that is locked is not a lease that is lost, and a renewal does not wait for it.
+/// Another program locks the row of a lease for a moment, again and again. A renewal that fails is tried
+/// again at once, because the next one can be too late.
+pub fn a_lease_is_kept_although_its_row_is_often_locked<D: Sql>() {
+    let (database, connect) = connector::<D>();
+    let mut bus = database.connect();
+    place(&mut bus, 0..KEYS);
+    let at_work = AtWork::start::<D>(connect);
+    let name = segment(&mut bus, 1).name;
+    let until = segments(&mut bus, "all")[1].now + LEASE * 6;
+    wait_until("six lease durations are over", || {
+        let mut operator = lock(&*database, &[&name]);
+        let locked = Instant::now();
+        wait_until("a moment", || locked.elapsed() > MOMENT);
+        operator.rollback().unwrap();
+        let free = Instant::now();
+        wait_until("a moment", || free.elapsed() > MOMENT);
+        let row = segments(&mut bus, "all").remove(1);
+        let is_held = row.lease_expires_at.is_some_and(|expiry| expiry > row.now);
+        assert!(is_held, "the lease has expired: {row:?}");
+        row.now > until
+    });
+    at_work.end();
+}
+
+/// The leases of all other segments are ended, although a transaction has locked the row of one.
+pub fn leases_are_ended_beside_one_that_cannot_be<D: Sql>() {
+    let (database, mut bus) = divide::<D>(3);
+    for number in 0..3 {
+        let segment = segment(&mut bus, number);
+        take(&mut bus, &segment, "first", HOUR).unwrap();
+    }
+    let mut operator = lock(&database, &[&segment(&mut bus, 0).name]);
+    bus.batch_execute(D::WAITS_A_SECOND).unwrap();
+    let before = segments(&mut bus, "all");
+    let refused = bus.end_lease(key("all")).unwrap_err();
+    assert!(refused.is_retryable(), "{refused:?}");
+    operator.rollback().unwrap();
+    let after = segments(&mut bus, "all");
+    let ended = before.iter().zip(&after);
+    let ended = ended.map(|(before, after)| after.lease_epoch > before.lease_epoch);
+    assert_eq!(Vec::from_iter(ended), [false, true, true]);
+}
+
+/// A row that is locked is not a lease that is lost, and a renewal does not wait for it, in whatever
+/// isolation level.
 pub fn a_renewal_of_a_locked_row_fails_at_once<D: Sql>() {
+    is_refused_at_once::<D>("SELECT 1");
+    is_refused_at_once::<D>(D::SERIALIZABLE);
+}
+
+fn is_refused_at_once<D: Sql>(set_session: &str) {
     let (database, mut bus) = divide::<D>(2);
+    bus.batch_execute(set_session).unwrap();
     let segment = segment(&mut bus, 1);
     let lease = take(&mut bus, &segment, "first", HOUR).unwrap();
     let mut operator = lock(&database, &[&segment.name]);
@@ -123,7 +176,15 @@ pub fn a_renewal_of_a_locked_row_fails_at_once<D: Sql>() {
         "{locked:?}"
     );
     let text = format!("{locked:#}");
-    for part in ["all", "orders", "segment 1", "another transaction"] {
+    let parts = [
+        "all",
+        "orders",
+        "segment 1",
+        "another transaction",
+        "ends at",
+        "lists them by",
+    ];
+    for part in parts {
         assert!(text.contains(part), "{text}");
     }
     operator.rollback().unwrap();

@@ -22,6 +22,7 @@ mod idle;
 mod interleaved;
 mod joining;
 mod late;
+mod late_answers;
 mod leaving;
 mod locked_rows;
 mod lost_answers;
@@ -45,6 +46,7 @@ mod restarts;
 mod running;
 mod slow_failures;
 mod soak;
+mod sources;
 mod sql;
 mod status;
 mod taking_over;
@@ -294,9 +296,16 @@ on_each_real_server! {
         a_woken_holder_does_not_undo_a_reset,
         a_woken_holder_changes_nothing_of_new_segments,
     ]
+    late_answers: [
+        a_late_answer_is_told_and_repeats_nothing,
+        no_hook_is_called_after_a_late_answer,
+        no_redriven_message_begins_after_a_late_answer,
+    ]
     locked_rows: [
         a_lease_is_renewed_beside_leases_that_cannot_be,
         a_renewal_of_a_locked_row_fails_at_once,
+        a_lease_is_kept_although_its_row_is_often_locked,
+        leases_are_ended_beside_one_that_cannot_be,
     ]
     deadlocks: [
         threads_and_changes_of_segments_run_into_no_deadlock,

@@ -115,6 +115,25 @@ fn the_reason_why_a_consumer_never_worked_is_kept() {
     );
 }
 
+/// No connection can help, so none is opened.
+#[test]
+fn a_consumer_with_a_hook_ends_at_once() {
+    let make = || MessageConsumer::<Orders>::external("all", |_| Ok(())).before_replay(|| Ok(()));
+    let connections = Arc::<AtomicUsize>::default();
+    let opened = Arc::clone(&connections);
+    let running = Runner::new(move || {
+        opened.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, io::Error>(InMemoryMessageBus::default())
+    })
+    .parallel(ParallelConsumer::by_key(make).segments(2).threads(1))
+    .start();
+    let exits = running.join();
+    let error = exits[0].error.as_ref().expect("it is refused");
+    assert!(error.to_string().contains("all"), "{error}");
+    assert!(format!("{error:#}").contains("before_replay"), "{error:#}");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
+}
+
 pub fn new_messages_are_handled_when_all_threads_are_idle<D: Database + Send + 'static>() {
     let (database, connect) = connector::<D>();
     let handled = Handled::default();

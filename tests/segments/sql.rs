@@ -27,6 +27,10 @@ pub trait Sql: Database<Bus = <Self as Sql>::Connection> + Send + 'static {
     /// Whether all others wait for a process that writes.
     const HAS_ONE_WRITER: bool;
 
+    /// Sets the isolation level of later transactions of the session, and limits its waits for locks.
+    const SERIALIZABLE: &'static str;
+    const WAITS_A_SECOND: &'static str;
+
     /// Selects the ids of the other sessions of the database, and ends one of them. SQLite has no sessions.
     const OTHER_SESSIONS: &'static str;
     const END_SESSION: &'static str;
@@ -82,11 +86,14 @@ pub fn effects(
 }
 
 macro_rules! sql {
-    ($($database:ident: $place:expr, $one_writer:expr, [$others:expr, $end:expr], $address:expr, $connect:expr;)*) => {$(
+    ($($database:ident: $place:expr, $one_writer:expr, [$serializable:expr, $waits:expr],
+        [$others:expr, $end:expr], $address:expr, $connect:expr;)*) => {$(
         impl Sql for $database {
             type Connection = <$database as Database>::Bus;
             const PLACE: &'static str = $place;
             const HAS_ONE_WRITER: bool = $one_writer;
+            const SERIALIZABLE: &'static str = $serializable;
+            const WAITS_A_SECOND: &'static str = $waits;
             const OTHER_SESSIONS: &'static str = $others;
             const END_SESSION: &'static str = $end;
 
@@ -129,13 +136,19 @@ macro_rules! sql {
 }
 
 sql! {
-    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", true, ["", ""], Sqlite::path, connect_sqlite;
+    Sqlite: "integer PRIMARY KEY AUTOINCREMENT", true, ["", ""], ["", ""], Sqlite::path, connect_sqlite;
     Postgres: "bigserial PRIMARY KEY", false, [
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET lock_timeout = '1s'"
+    ], [
         "SELECT pid::bigint FROM pg_stat_activity
         WHERE application_name = current_schema() AND pid <> pg_backend_pid()",
         "SELECT pg_terminate_backend({})"
     ], Server::url, named_after_schema;
     Mariadb: "bigint AUTO_INCREMENT PRIMARY KEY", false, [
+        "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET SESSION innodb_lock_wait_timeout = 1"
+    ], [
         "SELECT CAST(id AS SIGNED) FROM information_schema.processlist
         WHERE db = database() AND id <> connection_id()",
         "KILL CONNECTION {}"

@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use persisting_message_bus::MessageDispatcher;
+use persisting_message_bus::backend::{MessageConsumerState, MessageSource};
 use persisting_message_bus::memory::InMemoryMessageBus;
+use persisting_message_bus::operate::ConsumerKey;
+use persisting_message_bus::{Message, MessageConsumer, MessageDispatcher};
 
 use super::begun::Log;
 use super::disturbed::{Disturbance, Plan};
+use super::key;
 use super::records::{Published, Verdict, add, judge_topics};
-use super::topic::{Orders, Paid, Payments, Step};
+use super::topic::{Both, Orders, Paid, Payments, Step};
 use super::two_topics::reader;
 
 /// A consumer with fewer calls would show that its calls are not seen.
@@ -72,4 +75,32 @@ fn nothing_is_repeated_after_a_call_was_refused() {
 #[test]
 fn nothing_is_repeated_after_an_answer_was_lost() {
     lose_at_each_call(Disturbance::Unanswered);
+}
+
+/// Another process takes the lease on the first topic while a page is at work. The second topic has a lease of
+/// its own, so its cursor is stored.
+#[test]
+fn a_lease_that_is_lost_on_one_topic_repeats_nothing_on_the_other() {
+    let mut bus = InMemoryMessageBus::default();
+    publish(&mut bus);
+    let (log, mut other) = (Arc::<Log>::default(), bus.clone());
+    let noted = Arc::clone(&log);
+    let mut consumer = MessageConsumer::<Both>::external("all", move |message: &Message<Both>| {
+        noted.note(1, message);
+        if noted.different() == 1 {
+            assert!(other.end_lease(key("all"))?);
+        }
+        Ok(())
+    });
+    let lost = consumer.handle_page(&mut bus).unwrap_err();
+    assert!(lost.is_lease_lost(), "{lost:#}");
+    let of_payments = ConsumerKey {
+        topic: "payments",
+        ..key("all")
+    };
+    let end = bus.current_head("payments").unwrap();
+    let cursor =
+        |bus: &mut InMemoryMessageBus, key| bus.stored_consumer(key).unwrap().unwrap().cursor;
+    assert_eq!(cursor(&mut bus, of_payments), Some(end));
+    assert_eq!(cursor(&mut bus, key("all")), None);
 }

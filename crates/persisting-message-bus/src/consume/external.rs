@@ -66,12 +66,14 @@ impl<F> External<F> {
         self.before_replay = Some(Box::new(hook));
     }
 
-    /// Calls the hook, and stores that the consumer has left the start.
+    /// Calls the hook, and stores that the consumer has left the start. The hook can empty what another
+    /// holder has written since, so the lease must be certain.
     fn leave_start<S, B>(
         &mut self,
         bus: &mut B,
         leases: &Leases,
         page: &mut Page<S>,
+        due: &mut Deadline,
     ) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
@@ -79,6 +81,9 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
+        if let Some(late) = leases.keep_if_due(bus, page, 0, due)? {
+            return Err(late);
+        }
         catch_panic(hook).map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
         page.mark_started();
@@ -106,14 +111,14 @@ where
         page: &mut Page<S>,
         then: LeaseDisposition,
     ) -> PageOutcome {
+        let mut due = leases.due;
         if page.leaves_start()
-            && let Err(error) = self.leave_start(bus, leases, page)
+            && let Err(error) = self.leave_start(bus, leases, page, &mut due)
         {
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let mut due = leases.due;
-        let mut stopped = false;
+        let (mut late, mut stopped) = (None, false);
         let caused = CauseGuard::by_messages();
         for message in &page.messages {
             if leases.is_stopping() {
@@ -123,20 +128,17 @@ where
             // A slow page stores its cursor regularly. So a crash repeats little, and the lease is
             // renewed before it can expire. The next message begins only after that: a process that
             // was frozen learns here that another holder has taken the lease.
-            if due.has_passed() {
-                due = Deadline::after(leases.store_interval());
-                let over = Deadline::after(leases.duration);
-                if let Err(error) = leases.keep(bus, page, outcome.handled) {
+            match leases.keep_if_due(bus, page, outcome.handled, &mut due) {
+                Ok(answered_late) => late = answered_late,
+                Err(error) => {
                     outcome.failed_to_store(error);
                     return outcome;
                 }
-                outcome.skipped = page.skipped_after(outcome.handled);
-                if over.has_passed() {
-                    // The answer took longer than the lease lasts, so another holder may have taken it
-                    // since. The store at the end finds that out.
-                    stopped = true;
-                    break;
-                }
+            }
+            if late.is_some() {
+                // The store at the end finds out whether another holder has taken the lease.
+                stopped = true;
+                break;
             }
             if let Err(cause) = call_handler(leases, &caused, message, || {
                 (self.handler)(message).into_result()
@@ -155,9 +157,14 @@ where
         if page.makes_no_progress() {
             return outcome;
         }
-        let has_failed = outcome.failure.is_some();
-        let stored = if has_failed {
-            // The lease is still needed to settle the failure.
+        // The lease is still needed to settle a failure.
+        let then = match outcome.failure {
+            Some(_) => LeaseDisposition::Extend,
+            None => then,
+        };
+        // At the start, an attempt is progress: from then on the consumer has run, and `start_at` has no
+        // effect.
+        let stored = if outcome.failure.is_some() && !page.leaves_start() {
             leases.keep(bus, page, outcome.handled)
         } else {
             leases.store(bus, page, outcome.handled, then)
@@ -165,7 +172,10 @@ where
         match stored {
             Ok(()) => {
                 outcome.skipped = page.skipped_after(outcome.handled);
-                outcome.released = !has_failed && then == LeaseDisposition::Release;
+                outcome.released = then == LeaseDisposition::Release;
+                if let Some(late) = late {
+                    outcome.add_failure(late);
+                }
             }
             Err(error) => outcome.failed_to_store(error),
         }

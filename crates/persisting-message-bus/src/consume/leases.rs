@@ -13,10 +13,9 @@ use crate::message::typed::Message;
 use crate::observe::HandlerTimes;
 use crate::position::Position;
 use crate::signals::Signals;
-use crate::store::consumer_state::{CursorUpdate, MessageConsumerState, NoteWork};
+use crate::store::consumer_state::{MessageConsumerState, NoteWork};
 use crate::store::failures::{FailureState, NewFailure};
 use crate::store::lease::Lease;
-use crate::store::place::Place;
 use crate::store::work::{Work, WorkMessages};
 
 /// The leases on the topics of a page, in the same order.
@@ -72,43 +71,6 @@ impl Leases {
             |lease: &Lease| lease.left.is_none() && lease.suspect_until.is_none();
         let is_noted = self.leases.iter().all(has_nothing_else);
         self.work = is_noted.then_some(Work::PAGE);
-    }
-
-    /// Stores the cursors after the first `handled` messages of the page.
-    pub(super) fn store<S, B>(
-        &self,
-        bus: &mut B,
-        page: &Page<S>,
-        handled: usize,
-        then: LeaseDisposition,
-    ) -> Result<(), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        // This includes topics without a message, because their leases must be held as long.
-        let mut cursors = self.leases.iter().zip(page.places_after(handled));
-        cursors.try_for_each(|(lease, (_, place))| self.store_one(bus, lease, place, then))
-    }
-
-    /// Stores the cursors after the first `handled` messages of the page, and extends the leases. If no
-    /// cursor moves, it only extends the leases, so that the time of the last progress stays.
-    pub(super) fn keep<S, B>(
-        &self,
-        bus: &mut B,
-        page: &Page<S>,
-        handled: usize,
-    ) -> Result<(), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let moves = page
-            .places_after(handled)
-            .any(|(span, place)| place != span.start);
-        if moves {
-            self.store(bus, page, handled, LeaseDisposition::Extend)
-        } else {
-            self.note(bus, self.work, self.duration)
-        }
     }
 
     /// Notes the work that is handed out from now on, unless it is already noted.
@@ -176,7 +138,12 @@ impl Leases {
         record_failure(bus, lease, &failure)
     }
 
-    fn note<B>(&self, bus: &mut B, work: Option<Work>, extend_lease: Duration) -> Result<(), Error>
+    pub(super) fn note<B>(
+        &self,
+        bus: &mut B,
+        work: Option<Work>,
+        extend_lease: Duration,
+    ) -> Result<(), Error>
     where
         B: MessageConsumerState + ?Sized,
     {
@@ -278,36 +245,6 @@ impl Leases {
         }
     }
 
-    /// Stores that the consumer has left the start.
-    pub(super) fn leave_start<B>(&self, bus: &mut B) -> Result<(), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let start = Place::BEFORE_ALL;
-        let mut leases = self.leases.iter();
-        leases.try_for_each(|lease| self.store_one(bus, lease, start, LeaseDisposition::Extend))
-    }
-
-    fn store_one<B>(
-        &self,
-        bus: &mut B,
-        lease: &Lease,
-        place: Place,
-        then: LeaseDisposition,
-    ) -> Result<(), Error>
-    where
-        B: MessageConsumerState + ?Sized,
-    {
-        let extend_lease = (then == LeaseDisposition::Extend).then_some(self.duration);
-        bus.store_cursor(
-            lease,
-            &CursorUpdate {
-                place,
-                extend_lease,
-            },
-        )
-    }
-
     /// Keeps the leases for the retry delay, so that no consumer attempts the message earlier. They
     /// are released because they expire then.
     pub(super) fn hold_until_retry<B>(
@@ -333,11 +270,6 @@ impl Leases {
             self.note(bus, Some(left), Duration::ZERO)?;
         }
         Ok(())
-    }
-
-    /// Returns the interval at which a slow page stores its cursor.
-    pub(super) fn store_interval(&self) -> Duration {
-        store_interval(self.duration)
     }
 
     /// Returns the lease on a topic.
@@ -375,7 +307,7 @@ impl Leases {
     }
 }
 
-fn store_interval(lease_duration: Duration) -> Duration {
+pub(super) fn store_interval(lease_duration: Duration) -> Duration {
     const MAX_STORE_INTERVAL: Duration = Duration::from_secs(1);
     MAX_STORE_INTERVAL.min(lease_duration / 3)
 }

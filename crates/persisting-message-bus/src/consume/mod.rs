@@ -47,6 +47,7 @@ pub(crate) mod handler_result;
 pub(crate) mod holding;
 pub(crate) mod identity;
 pub(crate) mod in_transaction;
+mod keeping;
 pub(crate) mod leases;
 pub(crate) mod memory;
 pub(crate) mod moving;

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::consume::caution::{Interruption, Verdict};
 use crate::consume::consumer::MessageConsumer;
-use crate::consume::deadline::Deadline;
 use crate::consume::errors::storable_text;
 use crate::consume::handler::PageHandler;
 use crate::consume::leases::Leases;
@@ -125,25 +124,22 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             if leases.is_stopping() {
                 break;
             }
-            let over = Deadline::after(leases.duration);
+            let asked = Instant::now();
             // This renews the leases, too.
             leases.hand_out(bus, Work::redriven(failed.position).alone(alone))?;
-            if over.has_passed() {
-                // Another holder may have taken them before the answer came.
-                break;
-            }
-            handled += usize::from(self.handle_one(bus, leases, *index, failed)?);
+            handled += usize::from(self.handle_one(bus, leases, (*index, failed), asked)?);
         }
         Ok(handled)
     }
 
-    /// Handles one message. Returns whether that succeeded. Forgets a message of a retired type.
+    /// Handles one message of a topic, whose leases were renewed by a statement that was sent at this time.
+    /// Returns whether that succeeded. Forgets a message of a retired type.
     fn handle_one<B>(
         &mut self,
         bus: &mut B,
         leases: &Leases,
-        index: usize,
-        failed: &FailedMessage,
+        (index, failed): (usize, &FailedMessage),
+        asked: Instant,
     ) -> Result<bool, Error>
     where
         B: MessageSource + MessageConsumerState + ?Sized,
@@ -170,7 +166,15 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
             Ok(Some(message)) if failed.is_of_another_than(message.message_id()) => {
                 Err(Error::not_there(lease, position))
             }
-            Ok(Some(message)) => self.handler.handle_redriven(bus, leases, lease, &message),
+            Ok(Some(message)) => {
+                // A transactional handler begins by locking the consumer's row.
+                if H::NEEDS_HEARTBEAT
+                    && let Some(late) = leases.answered_late(asked)
+                {
+                    return Err(late);
+                }
+                self.handler.handle_redriven(bus, leases, lease, &message)
+            }
             Ok(None) => Err(Error::not_there(lease, position)),
             Err(error)
                 if self.settings.unknown.passes_over(&error)

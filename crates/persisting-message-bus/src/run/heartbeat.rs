@@ -1,6 +1,5 @@
 //! Renews the leases of a slow handler, on a connection of its own.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -21,6 +20,9 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// If so many connections hang, no renewal begins, which can add one or two. The operating system ends
 /// each of them eventually.
 const MAX_HANGING: usize = 3;
+
+/// How often a lease whose row is locked is tried in one beat, at most.
+const TRIES: u32 = 10;
 
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
 /// Each consumer has its own heartbeat, so that no consumer waits for another one.
@@ -66,7 +68,7 @@ struct Beat<B> {
 /// A thread with a connection, which renews leases and reports each.
 struct Worker {
     leases: Sender<Vec<Lease>>,
-    done: Receiver<()>,
+    done: Receiver<Lease>,
 }
 
 impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
@@ -94,52 +96,58 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
             return;
         }
         let worker = self.worker.take();
-        let worker = worker.unwrap_or_else(|| self.new_worker());
+        let worker = worker.unwrap_or_else(|| self.new_worker(deadline));
         if worker.leases.send(leases.clone()).is_err() {
             warn_of(&leases, "the renewing thread panicked");
             return;
         }
-        let (renewed, ended) = worker.wait(leases.len(), deadline);
+        let (left, ended) = worker.wait(leases, deadline);
         match ended {
             Ok(()) => self.worker = Some(worker),
             Err(RecvTimeoutError::Timeout) => {
-                let leases = leases[renewed..].to_vec();
                 warn_of(
-                    &leases,
+                    &left,
                     "the connection did not answer in time; another connection is tried",
                 );
                 self.hanging.push(worker);
                 // The worker starts at once, because the next beat can be too late.
-                let (worker, number) = (self.new_worker(), leases.len());
-                if worker.leases.send(leases).is_ok() && worker.wait(number, deadline).1.is_ok() {
+                let worker = self.new_worker(deadline);
+                if worker.leases.send(left.clone()).is_ok() && worker.wait(left, deadline).1.is_ok()
+                {
                     self.worker = Some(worker);
                 } else {
                     self.hanging.push(worker);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
-                warn_of(&leases, "the renewing thread panicked");
+                warn_of(&left, "the renewing thread panicked");
             }
         }
     }
 
-    fn new_worker(&self) -> Worker {
+    fn new_worker(&self, deadline: Duration) -> Worker {
         let (leases, asked) = channel();
         let (tell, done) = channel();
         let (connect, duration) = (Arc::clone(&self.connect), self.lease_duration);
-        thread::spawn(move || work(&asked, &tell, duration, &*connect));
+        let patience = deadline / 2;
+        thread::spawn(move || work(&asked, &tell, (duration, patience), &*connect));
         Worker { leases, done }
     }
 }
 
 impl Worker {
-    /// Waits until so many leases are renewed, all within the deadline. Returns how many are.
-    fn wait(&self, leases: usize, deadline: Duration) -> (usize, Result<(), RecvTimeoutError>) {
+    /// Waits until these leases are renewed, all within the deadline. Returns those that are left.
+    fn wait(
+        &self,
+        mut leases: Vec<Lease>,
+        deadline: Duration,
+    ) -> (Vec<Lease>, Result<(), RecvTimeoutError>) {
         let begun = Instant::now();
-        for renewed in 0..leases {
+        while !leases.is_empty() {
             let left = deadline.saturating_sub(begun.elapsed());
-            if let Err(ended) = self.done.recv_timeout(left) {
-                return (renewed, Err(ended));
+            match self.done.recv_timeout(left) {
+                Ok(done) => leases.retain(|lease| *lease != done),
+                Err(ended) => return (leases, Err(ended)),
             }
         }
         (leases, Ok(()))
@@ -154,32 +162,48 @@ impl Worker {
     }
 }
 
-/// Renews leases on request, until the heartbeat ends.
+/// Renews leases for this duration on request, until the heartbeat ends.
+///
+/// A lease whose row another transaction has locked is tried again for a while after the others. The
+/// holder's own write can lock the row for a moment, too, and the next beat can be too late.
 fn work<B: MessageSource + MessageConsumerState>(
     asked: &Receiver<Vec<Lease>>,
-    tell: &Sender<()>,
-    duration: Duration,
+    tell: &Sender<Lease>,
+    (duration, patience): (Duration, Duration),
     connect: &Connect<B>,
 ) {
-    let (mut bus, mut delayed) = (None, Vec::new());
-    while let Ok(leases) = asked.recv() {
-        let before = mem::take(&mut delayed);
-        for lease in leases {
-            if let Err(error) = renew(&lease, duration, &mut bus, connect) {
-                // The holder's own write can lock the row for a moment, and that write renews the lease.
-                let may_pass = error.is_retryable() && !error.may_be_of_connection();
-                if may_pass && !before.contains(&lease) {
-                    debug!(error = %format_args!("{error:#}"), "the next beat renews the lease");
-                    delayed.push(lease);
-                } else {
-                    warn_of(&[lease], &format!("{error:#}"));
+    let mut bus = None;
+    while let Ok(mut leases) = asked.recv() {
+        let begun = Instant::now();
+        loop {
+            let is_last = begun.elapsed() >= patience;
+            let mut locked = Vec::new();
+            for lease in leases {
+                match renew(&lease, duration, &mut bus, connect) {
+                    Err(error) if !is_last && may_be_locked(&error) => {
+                        debug!(error = %format_args!("{error:#}"), "the lease is renewed later");
+                        locked.push(lease);
+                        continue;
+                    }
+                    Err(error) => warn_of(std::slice::from_ref(&lease), &format!("{error:#}")),
+                    Ok(()) => {}
+                }
+                if tell.send(lease).is_err() {
+                    return;
                 }
             }
-            if tell.send(()).is_err() {
-                return;
+            if locked.is_empty() {
+                break;
             }
+            leases = locked;
+            thread::sleep(patience / TRIES);
         }
     }
+}
+
+/// Returns whether the same statement can succeed a moment later.
+fn may_be_locked(error: &Error) -> bool {
+    error.is_retryable() && !error.may_be_of_connection()
 }
 
 /// Renews one lease. The next beat retries a failed renewal. The holder notices a lost lease when

@@ -70,13 +70,19 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         let (_, segments) = read_with_segments(self, key)?;
         let held = segments.iter().filter(|it| it.row.lease_owner.is_some());
         let rows = std::iter::once(None).chain(held.map(|it| Some(&it.segment)));
-        let mut any = false;
+        let (mut any, mut failed) = (false, Ok(()));
         for row in rows {
-            any |= on_tables(self, |connection, schema| {
+            let ended = on_tables(self, |connection, schema| {
                 T::Backend::end_lease(connection, schema, key, row)
-            })?;
+            });
+            match ended {
+                Ok(is_ended) => any |= is_ended,
+                // A holder whose transaction is open keeps its own segment only.
+                Err(error) if error.may_be_of_connection() => return Err(error),
+                Err(error) => failed = failed.and(Err(error)),
+            }
         }
-        Ok(any)
+        failed.map(|()| any)
     }
 
     fn reset(&mut self, lease: &Lease, place: Place) -> Result<(), Error> {

@@ -78,10 +78,25 @@ impl Error {
 
 impl Error {
     /// Creates the error that a lease cannot be renewed now, because its row is locked.
-    pub(crate) fn lease_row_locked(lease: &Lease) -> Self {
+    #[cfg_attr(
+        not(any(
+            feature = "sqlite",
+            feature = "postgres_backend",
+            feature = "mysql_backend"
+        )),
+        expect(dead_code, reason = "only databases in SQL lock rows")
+    )]
+    pub(crate) fn lease_row_locked(
+        lease: &Lease,
+        expires_at: Option<DateTime<Utc>>,
+        find_session: &str,
+    ) -> Self {
         let doing = format!("renewing the lease on topic \"{}\"", lease.topic);
-        let problem = "another transaction has locked its row, so the lease still ends when it would \
-             have ended; if that transaction does not end, end its session";
+        let until = expires_at.map_or_else(String::new, |at| format!(" at {at}"));
+        let problem = format!(
+            "another transaction has locked its row, so the lease still ends{until}; if that transaction does \
+             not end, end its session ({find_session})"
+        );
         let segment = lease.segment.as_ref().map(|segment| segment.number);
         Self::transient(doing, problem)
             .of_consumer(&lease.consumer)

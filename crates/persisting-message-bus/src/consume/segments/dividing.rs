@@ -28,8 +28,7 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
     {
         name::validate("consumer", &self.name)?;
         self.source = bus.source_name();
-        bus.check_part(wanted.segment(&self.name, 0).part)?;
-        self.check_no_hook::<B>()?;
+        self.check_divisible(bus, wanted)?;
         let rows = self.whole_rows(bus)?;
         let known = self.known_division(&rows, wanted)?;
         let is_undivided = |row: &Option<ConsumerRow>| division_of(row).is_none();
@@ -60,9 +59,20 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         }
     }
 
+    /// Fails if the source cannot be read in parts, because each segment would then handle all messages, or
+    /// if the consumer has a hook.
+    pub(super) fn check_divisible<B>(&self, bus: &mut B, wanted: Division) -> Result<(), Error>
+    where
+        B: MessageSource + ?Sized,
+        H: PageHandler<S, B>,
+    {
+        bus.check_part(wanted.segment(&self.name, 0).part)?;
+        self.check_no_hook::<B>()
+    }
+
     /// Fails if the consumer has a hook. Each segment leaves the start at another time, so a hook that
     /// empties a table would remove what other segments have written.
-    pub(super) fn check_no_hook<B>(&self) -> Result<(), Error>
+    pub(crate) fn check_no_hook<B>(&self) -> Result<(), Error>
     where
         B: ?Sized,
         H: PageHandler<S, B>,

@@ -153,8 +153,8 @@ impl<S: EventSet, H> MessageConsumer<S, H> {
         B: MessageSource + MessageConsumerState + ?Sized,
         H: PageHandler<S, B>,
     {
-        // The program that divided the consumer may have had no hook.
-        self.check_no_hook::<B>()?;
+        // The program that divided the consumer may have been another one.
+        self.check_divisible(bus, wanted)?;
         let mut look = self.look(bus)?;
         if look.is_none() {
             self.divide(bus, wanted)?;

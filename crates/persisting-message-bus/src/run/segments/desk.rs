@@ -179,7 +179,6 @@ impl Desk {
     pub(super) fn put_back(&mut self, memory: Memory, outcome: Outcome, next: Next) {
         self.memory = memory;
         self.state = DeskState::Resting;
-        self.put_back_at = Some(Instant::now());
         let is_nothing = matches!(outcome, Outcome::Nothing(_));
         let error = outcome.into_error();
         if error.as_ref().is_some_and(Error::is_lease_held) {
@@ -190,7 +189,7 @@ impl Desk {
             (self.failing, self.rests_until) = (None, Instant::now().checked_add(rest));
             return;
         }
-        self.collisions = 0;
+        (self.collisions, self.put_back_at) = (0, Some(Instant::now()));
         if error.is_none() {
             (self.is_settled, self.is_doubted) = (true, false);
         }

@@ -73,6 +73,14 @@ where
             error: Some(error),
         };
     }
+    if let Err(refused) = looking.check_no_hook::<B>() {
+        let error = refused.of_consumer(&name);
+        log_stop(&name, &error);
+        return ConsumerExit {
+            consumer: name,
+            error: Some(error),
+        };
+    }
     info!(
         messaging.consumer.group.name = name,
         threads = consumers.len(),

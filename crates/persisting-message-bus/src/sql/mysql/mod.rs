@@ -93,6 +93,7 @@ use crate::sql::prepared::forget_statements;
 use crate::sql::savepoint;
 use crate::sql::schema::TableSchema;
 use crate::sql::statements::messages;
+use crate::sql::statements::renewals::not_renewed;
 use crate::sql::watch::connections as watch;
 use crate::store::lease::{Lease, LeaseRequest};
 use crate::store::page_request::PageRequest;
@@ -220,12 +221,22 @@ where
         lease: &Lease,
         duration: Duration,
     ) -> Result<(), Error> {
-        if is_in_transaction(&mut OnSync(connection)) {
-            return renewals::renew(connection, schema, lease, duration);
+        let renew = |connection: &mut C| renewals::renew(connection, schema, lease, duration);
+        let is_renewed = if is_in_transaction(&mut OnSync(connection)) {
+            renew(connection)?
+        } else {
+            // A session with autocommit = 0 would not commit, and would keep the row locked.
+            in_own_transaction(connection, renew)?
+        };
+        if is_renewed {
+            return Ok(());
         }
-        // A session with autocommit = 0 would not commit, and would keep the row locked.
-        in_own_transaction(connection, |connection| {
-            renewals::renew(connection, schema, lease, duration)
-        })
+        // In a transaction that is serializable, reading the row would wait for its lock.
+        Err(not_renewed(
+            connection,
+            schema,
+            lease,
+            renewals::FIND_SESSION,
+        )?)
     }
 }

@@ -22,6 +22,9 @@ const RENEW: &str = "
             WHERE {consumer} = ? AND {topic} = ? AND {lease_owner} = ? AND {lease_epoch} = ?
             FOR NO KEY UPDATE SKIP LOCKED)";
 
+/// How to find the session that has locked a row.
+const FIND_SESSION: &str = "pg_stat_activity lists them by xact_start";
+
 /// Renews the lease. Does not wait for a transaction that has locked its row.
 pub(super) fn renew<C>(
     connection: &mut C,
@@ -41,7 +44,7 @@ where
     let renew = Statement::new(RENEW, table, values.chain(held));
     let renewed = connection.execute_returning_count(&renew);
     match renewed.map_err(|cause| failed(lease.key(), RENEWING, cause))? {
-        0 => Err(not_renewed(connection, schema, lease)?),
+        0 => Err(not_renewed(connection, schema, lease, FIND_SESSION)?),
         _ => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ use crate::sql::schema::TableSchema;
 use crate::sql::statements::consumers::status;
 use crate::sql::statements::leases::{milliseconds, update_held};
 use crate::sql::statements::segments;
+use crate::store::consumer_state::ConsumerRow;
 use crate::store::lease::Lease;
 
 /// What a renewal does, for its errors.
@@ -39,11 +40,17 @@ where
     update_held(connection, schema, lease, RENEW, values, RENEWING)
 }
 
-/// Returns why a renewal that leaves locked rows out has not found the row of its lease.
+/// Returns why a renewal that leaves locked rows out has not found the row of its lease. `find_session` says
+/// how to find the session that has locked it.
+#[cfg_attr(
+    not(any(feature = "postgres_backend", feature = "mysql_backend")),
+    expect(dead_code, reason = "only these databases lock rows")
+)]
 pub(in crate::sql) fn not_renewed<C>(
     connection: &mut C,
     schema: &TableSchema,
     lease: &Lease,
+    find_session: &str,
 ) -> Result<Error, Error>
 where
     C: LoadConnection + 'static,
@@ -53,12 +60,11 @@ where
         Some(segment) => segments::stored(connection, schema, lease.key(), segment)?,
         None => now(status(&mut OnSync(connection), schema, lease.key()))?,
     };
-    let is_held = row.is_some_and(|row| {
+    let is_held = |row: &ConsumerRow| {
         row.lease_epoch == lease.epoch && row.lease_owner.as_ref() == Some(&lease.owner)
-    });
-    if is_held {
-        Ok(Error::lease_row_locked(lease))
-    } else {
-        Ok(Error::lease_lost(lease))
-    }
+    };
+    Ok(match row.filter(is_held) {
+        Some(row) => Error::lease_row_locked(lease, row.lease_expires_at, find_session),
+        None => Error::lease_lost(lease),
+    })
 }

@@ -1,4 +1,4 @@
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::*;
 use crate::position::Position;
@@ -14,7 +14,7 @@ fn a_panic_under_the_lock_leaves_the_board_usable() {
     let board = Board::new(Arc::new(Signals::default()), own);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _locked = board.lock();
-        panic_any("a defect");
+        resume_unwind(Box::new("a defect"));
     }));
     assert!(panicked.is_err() && board.inner.is_poisoned());
     let mut inner = board.lock();
