@@ -298,6 +298,7 @@ macro_rules! conformance_on {
                 the_hook_is_not_repeated_when_the_first_message_fails,
                 the_hook_runs_when_the_first_message_is_parked,
                 a_failing_hook_handles_nothing_and_is_called_again,
+                a_failing_hook_before_unwanted_messages_is_called_again,
                 the_hook_runs_again_after_a_reset_to_the_start,
                 a_transactional_hook_is_rolled_back_when_it_fails,
                 a_reset_to_the_end_skips_existing_messages,

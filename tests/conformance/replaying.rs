@@ -14,7 +14,7 @@ use persisting_message_bus_tests::topics::{Closed, OrderPlaced, Orders, Paid, Pa
 use super::consuming::raw;
 use super::failing::after;
 use super::leases::acquire;
-use super::{TestBus, consume, ignore, orders, stored};
+use super::{CONSUMER, TestBus, consume, ignore, orders, stored, stored_consumer};
 
 /// Returns a hook that counts its calls, and the count.
 fn counting_hook() -> (
@@ -129,6 +129,26 @@ pub fn a_failing_hook_handles_nothing_and_is_called_again<D: Database>() {
     assert!(format!("{error:#}").contains("the table is in use"));
     assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
     assert_eq!(calls.load(SeqCst), 2);
+}
+
+/// The page has only messages that the consumer does not read, and its lease must be extended before the
+/// hook. That does not move the cursor.
+pub fn a_failing_hook_before_unwanted_messages_is_called_again<D: Database>() {
+    let (_database, mut bus) = place::<D>(3);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut consumer = MessageConsumer::<Closed>::external("all", ignore)
+        .before_replay(move || match counted.fetch_add(1, SeqCst) {
+            0 => Err("the table is in use".into()),
+            _ => Ok(()),
+        })
+        .lease_duration(Duration::ZERO);
+    let cursor = |bus: &mut D::Bus| stored_consumer(bus, CONSUMER).cursor;
+    consumer.handle_page(&mut bus).unwrap_err();
+    assert_eq!(cursor(&mut bus), None);
+    consumer.handle_page(&mut bus).unwrap();
+    assert_eq!(calls.load(SeqCst), 2);
+    assert_eq!(cursor(&mut bus), Some(Position::new(3)));
 }
 
 pub fn the_hook_runs_again_after_a_reset_to_the_start<D: Database>() {

@@ -57,9 +57,9 @@ where
     bus
 }
 
-/// The cursor is stored and the lease renewed between two messages of a page, and the answer is late. The
-/// error tells it, and the next message is handled afterwards, once.
-pub fn a_late_answer_is_told_and_repeats_nothing<D: Sql<Connection: Connection>>() {
+/// The cursor is stored and the lease renewed between two messages of a page, and the answer is late. The page
+/// ends, and the next message is handled afterwards, once.
+pub fn a_late_answer_ends_the_page_and_repeats_nothing<D: Sql<Connection: Connection>>() {
     let (database, mut bus) = D::with_effects();
     place(&mut bus, 0..2);
     let renews =
@@ -77,15 +77,51 @@ pub fn a_late_answer_is_told_and_repeats_nothing<D: Sql<Connection: Connection>>
         Ok(())
     })
     .lease_duration(LEASE);
-    let late = consumer.handle_new_messages(&mut holder).unwrap_err();
+    assert_eq!(consumer.handle_page(&mut holder).unwrap(), 1);
+    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    assert_eq!(consumer.handle_page(&mut holder).unwrap(), 1);
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+}
+
+/// The answer to the statement before the first message is late. The error tells it, and nothing has moved.
+pub fn a_late_answer_before_the_first_message_is_an_error<D: Sql<Connection: Connection>>() {
+    let (database, mut bus) = D::with_effects();
+    place(&mut bus, 0..2);
+    let mut consumer = MessageConsumer::<Orders>::external("all", |_| Ok(()))
+        .page_size(1)
+        .lease_duration(LEASE);
+    consumer.handle_page(&mut bus).unwrap();
+    let before = bus.stored_consumer(key("all")).unwrap().unwrap();
+    let wait = || {
+        let begun = Instant::now();
+        wait_until("a lease is over", || begun.elapsed() > LEASE);
+    };
+    // The take is late, so the lease is renewed, and the answer to that is late, too.
+    let takes = |statement: &str| statement.contains("lease_epoch") && statement.contains(" + 1, ");
+    let is_late =
+        move |statement: &str| takes(statement) || statement.contains("suspect_until\" =");
+    let waits = Arc::<AtomicUsize>::default();
+    let mut holder = database.connect();
+    let count = Arc::clone(&waits);
+    holder.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery { query, .. } = event
+            && is_late(&query.to_string().replace('`', "\""))
+        {
+            count.fetch_add(1, Ordering::SeqCst);
+            wait();
+        }
+    });
+    let late = consumer.handle_page(&mut holder).unwrap_err();
     assert!(late.is_retryable() && !late.is_lease_lost(), "{late:?}");
     let text = format!("{late:#}");
-    for part in ["all", "orders", "lease_duration", "0.6 s"] {
+    for part in ["all", "orders", "lease_duration", "600.0ms"] {
         assert!(text.contains(part), "{text}");
     }
-    assert_eq!(begun.load(Ordering::SeqCst), 1);
-    assert_eq!(consumer.handle_new_messages(&mut holder).unwrap(), 1);
-    assert_eq!(begun.load(Ordering::SeqCst), 2);
+    assert!(waits.load(Ordering::SeqCst) >= 2);
+    let after = bus.stored_consumer(key("all")).unwrap().unwrap();
+    assert_eq!(after.cursor, before.cursor);
+    assert_eq!(after.cursor_moved_at, before.cursor_moved_at);
+    assert_eq!(consumer.handle_page(&mut bus).unwrap(), 1);
 }
 
 /// Another process has taken the lease, and may have written what the hook would remove.

@@ -297,7 +297,8 @@ on_each_real_server! {
         a_woken_holder_changes_nothing_of_new_segments,
     ]
     late_answers: [
-        a_late_answer_is_told_and_repeats_nothing,
+        a_late_answer_ends_the_page_and_repeats_nothing,
+        a_late_answer_before_the_first_message_is_an_error,
         no_hook_is_called_after_a_late_answer,
         no_redriven_message_begins_after_a_late_answer,
     ]

@@ -83,29 +83,31 @@ pub fn threads_share_the_segments<D: Database + Send + 'static>() {
     assert_eq!(threads.lock().unwrap().len(), 4);
 }
 
-/// The first connection is refused, and the stop comes while the consumer waits for the second one.
+/// Connections are refused, and the stop comes while the coordinator and the thread wait for the next ones.
 #[test]
 fn the_reason_why_a_consumer_never_worked_is_kept() {
-    let (has_failed, is_connecting) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
-    let connecting = Arc::clone(&is_connecting);
+    let (hangs, hanging) = <(Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
+    let (is_hanging, waiting) = (Arc::clone(&hangs), Arc::clone(&hanging));
     let (ended, is_ended) = std::sync::mpsc::channel::<()>();
     let is_ended = std::sync::Mutex::new(is_ended);
     let connect = move || {
-        if !has_failed.swap(true, Ordering::SeqCst) {
-            return Err(io::Error::other("no server listens there"));
+        if is_hanging.load(Ordering::SeqCst) {
+            waiting.fetch_add(1, Ordering::SeqCst);
+            let _dropped = is_ended.lock().unwrap().recv();
         }
-        connecting.store(true, Ordering::SeqCst);
-        let _dropped = is_ended.lock().unwrap().recv();
-        Ok(InMemoryMessageBus::default())
+        Err::<InMemoryMessageBus, _>(io::Error::other("no server listens there"))
     };
     let make = || MessageConsumer::<Orders>::external("all", |_| Ok(()));
     let running = Runner::new(connect)
         .retry(RetryPolicy::default().initial_delay(Duration::ZERO))
         .parallel(ParallelConsumer::by_key(make).segments(2).threads(1))
         .start();
-    wait_until("the consumer connects again", || {
-        is_connecting.load(Ordering::SeqCst)
+    wait_until("the coordinator is refused", || {
+        let late = running.caught_up_within(Duration::from_millis(10));
+        late.is_err_and(|late| late.to_string().contains("no server listens"))
     });
+    hangs.store(true, Ordering::SeqCst);
+    wait_until("both connect again", || hanging.load(Ordering::SeqCst) == 2);
     let exits = running.stop_within(STOP).unwrap();
     drop(ended);
     let error = exits[0].error.as_ref().expect("it has never worked");

@@ -5,6 +5,7 @@ use crate::consume::deadline::Deadline;
 use crate::consume::errors::HandlerError;
 use crate::consume::handler::{PageHandler, PageOutcome, call_handler};
 use crate::consume::handler_result::HandlerResult;
+use crate::consume::keeping::Kept;
 use crate::consume::leases::{LeaseDisposition, Leases};
 use crate::consume::page::Page;
 use crate::error::Error;
@@ -81,8 +82,8 @@ impl<F> External<F> {
         let Some(hook) = &mut self.before_replay else {
             return Ok(());
         };
-        if let Some(late) = leases.keep_if_due(bus, page, 0, due)? {
-            return Err(late);
+        if let Kept::Late(error) = leases.extend_if_due(bus, due)? {
+            return Err(error);
         }
         catch_panic(hook).map_err(|cause| Error::of_hook(&leases.topics(), cause))?;
         leases.leave_start(bus)?;
@@ -118,7 +119,7 @@ where
             return PageOutcome::failed(error);
         }
         let mut outcome = PageOutcome::default();
-        let (mut late, mut stopped) = (None, false);
+        let mut stopped = false;
         let caused = CauseGuard::by_messages();
         for message in &page.messages {
             if leases.is_stopping() {
@@ -129,16 +130,22 @@ where
             // renewed before it can expire. The next message begins only after that: a process that
             // was frozen learns here that another holder has taken the lease.
             match leases.keep_if_due(bus, page, outcome.handled, &mut due) {
-                Ok(answered_late) => late = answered_late,
+                Ok(Kept::NotDue) => {}
+                Ok(Kept::InTime) => outcome.skipped = page.skipped_after(outcome.handled),
+                Ok(Kept::Late(error)) if outcome.handled == 0 => {
+                    outcome.add_failure(error);
+                    return outcome;
+                }
+                Ok(Kept::Late(_)) => {
+                    // The page ends here. The store at its end finds out whether another holder has taken
+                    // the lease.
+                    stopped = true;
+                    break;
+                }
                 Err(error) => {
                     outcome.failed_to_store(error);
                     return outcome;
                 }
-            }
-            if late.is_some() {
-                // The store at the end finds out whether another holder has taken the lease.
-                stopped = true;
-                break;
             }
             if let Err(cause) = call_handler(leases, &caused, message, || {
                 (self.handler)(message).into_result()
@@ -173,9 +180,6 @@ where
             Ok(()) => {
                 outcome.skipped = page.skipped_after(outcome.handled);
                 outcome.released = then == LeaseDisposition::Release;
-                if let Some(late) = late {
-                    outcome.add_failure(late);
-                }
             }
             Err(error) => outcome.failed_to_store(error),
         }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::warn;
+
 use crate::consume::deadline::Deadline;
 use crate::consume::leases::{LeaseDisposition, Leases, store_interval};
 use crate::consume::page::Page;
@@ -9,6 +11,16 @@ use crate::error::Error;
 use crate::store::consumer_state::{CursorUpdate, MessageConsumerState};
 use crate::store::lease::Lease;
 use crate::store::place::Place;
+use crate::store::work::Work;
+
+/// The outcome of extending the leases if that is due.
+#[derive(Debug)]
+pub(super) enum Kept {
+    NotDue,
+    InTime,
+    /// Another holder may have taken the leases before the answer came.
+    Late(Error),
+}
 
 impl Leases {
     /// Stores the cursors after the first `handled` messages of the page.
@@ -34,41 +46,57 @@ impl Leases {
         lost
     }
 
-    /// Does what `keep` does if it is due. Returns the error of an answer that came too late.
+    /// Does what `keep` does if it is due.
     pub(super) fn keep_if_due<S, B>(
         &self,
         bus: &mut B,
         page: &Page<S>,
         handled: usize,
         due: &mut Deadline,
-    ) -> Result<Option<Error>, Error>
+    ) -> Result<Kept, Error>
     where
         B: MessageConsumerState + ?Sized,
     {
+        self.in_time(due, || self.keep(bus, page, handled))
+    }
+
+    /// Extends the leases if that is due, before something that comes before the first message of a page.
+    pub(super) fn extend_if_due<B>(&self, bus: &mut B, due: &mut Deadline) -> Result<Kept, Error>
+    where
+        B: MessageConsumerState + ?Sized,
+    {
+        let work = self.work.unwrap_or(Work::PAGE);
+        self.in_time(due, || self.note(bus, Some(work), self.duration))
+    }
+
+    /// Extends the leases if that is due, and finds out whether the answer came in time.
+    fn in_time(
+        &self,
+        due: &mut Deadline,
+        extend: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<Kept, Error> {
         if !due.has_passed() {
-            return Ok(None);
+            return Ok(Kept::NotDue);
         }
         let asked = Instant::now();
         *due = Deadline::after(self.store_interval());
-        self.keep(bus, page, handled)?;
-        Ok(self.answered_late(asked))
+        extend()?;
+        Ok(self.answered_late(asked).map_or(Kept::InTime, Kept::Late))
     }
 
-    /// Returns the error of an answer that took longer than the leases last: another holder may have taken
-    /// them since. A lease that lasts no time at all can be
-    /// taken at any moment, on purpose.
+    /// Returns the error of an answer that took longer than the leases last, and logs it: another holder may
+    /// have taken them since. A lease that lasts no time at all can be taken at any moment, on purpose.
     pub(super) fn answered_late(&self, asked: Instant) -> Option<Error> {
-        let took = asked.elapsed();
-        if self.duration.is_zero() || took < self.duration {
+        let (took, lasts) = (asked.elapsed(), self.duration);
+        if lasts.is_zero() || took < lasts {
             return None;
         }
-        let doing = format!("renewing the lease on {}", self.topics());
+        let doing = format!("handing out a message under the lease on {}", self.topics());
         let problem = format!(
-            "the answer took {:.1} s and the lease lasts {:.1} s, so another holder may have taken it: make \
-             `lease_duration` longer, or find out why the database is slow",
-            took.as_secs_f32(),
-            self.duration.as_secs_f32()
+            "the database took {took:.1?} to answer and the lease lasts {lasts:.1?}, so another holder may have \
+             taken it: make `lease_duration` longer, or find out why the database is slow"
         );
+        warn!(messaging.consumer.group.name = self.consumer(), "{problem}");
         Some(Error::transient(doing, problem).of_consumer(self.consumer()))
     }
 

@@ -21,7 +21,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// each of them eventually.
 const MAX_HANGING: usize = 3;
 
-/// How often a lease whose row is locked is tried in one beat, at most.
+/// About how often a lease whose row is locked is tried in one beat.
 const TRIES: u32 = 10;
 
 /// Renews the leases that a consumer holds, three times per lease duration, until it is dropped.
@@ -75,7 +75,9 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
     fn run(mut self, is_ended: &Receiver<()>) {
         let interval = (self.lease_duration / 3).max(MIN_INTERVAL);
         let mut before = Vec::new();
-        while is_ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        let mut wait = interval;
+        while is_ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            let begun = Instant::now();
             let now: Vec<_> = self.held.iter().flat_map(|held| held.now()).collect();
             // A lease that is new since the last beat was just taken, and is mostly released soon.
             let kept = now.iter().filter(|lease| before.contains(*lease));
@@ -86,6 +88,8 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
                 self.renew(kept, interval / 2);
             }
             before = now;
+            // A beat that had to wait for a row does not delay the next one.
+            wait = interval.saturating_sub(begun.elapsed());
         }
     }
 
@@ -129,8 +133,9 @@ impl<B: MessageSource + MessageConsumerState + 'static> Beat<B> {
         let (leases, asked) = channel();
         let (tell, done) = channel();
         let (connect, duration) = (Arc::clone(&self.connect), self.lease_duration);
-        let patience = deadline / 2;
-        thread::spawn(move || work(&asked, &tell, (duration, patience), &*connect));
+        let (held, patience) = (self.held.clone(), deadline / 2);
+        let is_held = move |lease: &Lease| held.iter().any(|held| held.now().contains(lease));
+        thread::spawn(move || work(&asked, &tell, (duration, patience), &is_held, &*connect));
         Worker { leases, done }
     }
 }
@@ -170,17 +175,23 @@ fn work<B: MessageSource + MessageConsumerState>(
     asked: &Receiver<Vec<Lease>>,
     tell: &Sender<Lease>,
     (duration, patience): (Duration, Duration),
+    is_held: &dyn Fn(&Lease) -> bool,
     connect: &Connect<B>,
 ) {
     let mut bus = None;
     while let Ok(mut leases) = asked.recv() {
-        let begun = Instant::now();
+        let (begun, mut is_first) = (Instant::now(), true);
         loop {
-            let is_last = begun.elapsed() >= patience;
             let mut locked = Vec::new();
             for lease in leases {
-                match renew(&lease, duration, &mut bus, connect) {
-                    Err(error) if !is_last && may_be_locked(&error) => {
+                // A lease that its holder has given up meanwhile must end when the holder said.
+                let renewed = if is_first || is_held(&lease) {
+                    renew(&lease, duration, &mut bus, connect)
+                } else {
+                    Ok(())
+                };
+                match renewed {
+                    Err(error) if begun.elapsed() < patience && may_be_locked(&error) => {
                         debug!(error = %format_args!("{error:#}"), "the lease is renewed later");
                         locked.push(lease);
                         continue;
@@ -195,7 +206,7 @@ fn work<B: MessageSource + MessageConsumerState>(
             if locked.is_empty() {
                 break;
             }
-            leases = locked;
+            (leases, is_first) = (locked, false);
             thread::sleep(patience / TRIES);
         }
     }

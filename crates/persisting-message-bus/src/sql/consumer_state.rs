@@ -6,7 +6,7 @@ use crate::position::Position;
 use crate::sql::backend::StoreBackend;
 use crate::sql::executor::now;
 use crate::sql::executor::on_sync::OnSync;
-use crate::sql::own_transactions::abandon;
+use crate::sql::own_transactions::{abandon, is_in_transaction};
 use crate::sql::statements::{consumers, failures, leases, renaming, segments};
 use crate::sql::tables::{ConsumerTables, on_tables};
 use crate::store::consumer_state::{
@@ -70,6 +70,9 @@ impl<T: ConsumerTables> MessageConsumerState for T {
         let (_, segments) = read_with_segments(self, key)?;
         let held = segments.iter().filter(|it| it.row.lease_owner.is_some());
         let rows = std::iter::once(None).chain(held.map(|it| Some(&it.segment)));
+        let is_alone = on_tables(self, |connection, _| {
+            Ok(!is_in_transaction(&mut OnSync(connection)))
+        })?;
         let (mut any, mut failed) = (false, Ok(()));
         for row in rows {
             let ended = on_tables(self, |connection, schema| {
@@ -78,8 +81,10 @@ impl<T: ConsumerTables> MessageConsumerState for T {
             match ended {
                 Ok(is_ended) => any |= is_ended,
                 // A holder whose transaction is open keeps its own segment only.
-                Err(error) if error.may_be_of_connection() => return Err(error),
-                Err(error) => failed = failed.and(Err(error)),
+                Err(error) if is_alone && !error.may_be_of_connection() => {
+                    failed = failed.and(Err(error));
+                }
+                Err(error) => return failed.and(Err(error)),
             }
         }
         failed.map(|()| any)
