@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use nix::sys::signal::Signal;
-use persisting_message_bus::{MessageConsumer, ParallelConsumer};
+use persisting_message_bus::{Keyed, MessageConsumer, ParallelConsumer};
 use persisting_message_bus_tests::{seed, soak_time};
 
 use super::fleet::{Fleet, THREADS};
 use super::sql::Sql;
-use super::topic::{Both, Step};
+use super::topic::{Both, Step, Steps};
 use super::worker::{PAGE, PAYER, TELLER, Worker};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -35,6 +35,8 @@ struct Rate {
     pause: Duration,
     /// Whether the payer handles whole pages.
     pays_pages: bool,
+    /// Whether the consumers read two topics, which takes twice as long.
+    reads_payments: bool,
 }
 
 /// Many signals for each message.
@@ -44,6 +46,7 @@ const SHORT: Rate = Rate {
     page: PAGE,
     pause: Duration::from_micros(500),
     pays_pages: false,
+    reads_payments: true,
 };
 
 /// As many messages as possible.
@@ -53,6 +56,7 @@ const LONG: Rate = Rate {
     page: 200,
     pause: Duration::from_micros(20),
     pays_pages: true,
+    reads_payments: false,
 };
 
 /// The most processes at once.
@@ -76,7 +80,7 @@ pub fn everything_committed_is_handled_in_the_order_of_its_keys<D: Sql>() {
     let mut fleet = Fleet::<D>::new(random.u16(1..24));
     let rate = if least > 0 { LONG } else { SHORT };
     (fleet.task.lease, fleet.task.page) = (LEASE, rate.page);
-    (fleet.task.pays_pages, fleet.task.reads_payments) = (rate.pays_pages, true);
+    (fleet.task.pays_pages, fleet.task.reads_payments) = (rate.pays_pages, rate.reads_payments);
     let mut soak = Soak {
         fleet,
         random,
@@ -145,8 +149,17 @@ impl<D: Sql> Soak<D> {
 
     /// Changes the number of segments, unless it is changing.
     fn resize(&mut self) {
+        if self.rate.reads_payments {
+            self.resize_as::<Both>();
+        } else {
+            self.resize_as::<Steps>();
+        }
+    }
+
+    /// Changes it as a program that reads this does.
+    fn resize_as<S: Keyed>(&mut self) {
         for consumer in [TELLER, PAYER] {
-            let make = move || MessageConsumer::<Both>::external(consumer, |_| Ok(()));
+            let make = move || MessageConsumer::<S>::external(consumer, |_| Ok(()));
             let mut operator = ParallelConsumer::by_key(make);
             let segments = self.random.u16(1..32);
             match operator.resize(&mut self.fleet.bus, segments) {
